@@ -1,0 +1,2 @@
+/** Measures microsnap: JMH for its parts, whole-path scenarios beside native peers. */
+package io.microsnap.benchmarks;

@@ -1,0 +1,2 @@
+/** The {@code microsnap} command: parses, calls the library, prints. */
+package io.microsnap.cli;

@@ -1,0 +1,2 @@
+/** What changed since when: dirty bitmaps, trackers, epochs. */
+package io.microsnap.dirty;

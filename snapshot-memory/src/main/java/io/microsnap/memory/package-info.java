@@ -1,0 +1,2 @@
+/** Captures guest memory into a snapshot, restores it, verifies it. */
+package io.microsnap.memory;

@@ -1,0 +1,2 @@
+/** What tests stand on: real filesystems, a C compiler, child processes. */
+package io.microsnap.testsupport;
