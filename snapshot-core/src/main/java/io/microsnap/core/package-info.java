@@ -1,5 +1,2 @@
-/**
- * The words every other module speaks: regions, guest layout, page readers, guest memory, machine
- * state, exceptions.
- */
+/** The words every other room speaks: regions, layouts, guest memory, page readers, snapshot names, failures. */
 package io.microsnap.core;

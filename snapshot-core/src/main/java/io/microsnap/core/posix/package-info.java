@@ -1,2 +1,2 @@
-/** System calls in the words of the C library, one implementation for each platform. */
+/** The operating system in libc's own words: raw system calls with raw results, errno as a type, owned descriptors. */
 package io.microsnap.core.posix;

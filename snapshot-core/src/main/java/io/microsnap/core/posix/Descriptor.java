@@ -1,0 +1,190 @@
+package io.microsnap.core.posix;
+
+import io.microsnap.core.SnapshotException;
+import java.io.EOFException;
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.nio.file.Path;
+import java.util.concurrent.atomic.AtomicBoolean;
+
+/**
+ * An open file that this object owns: closed exactly once, never inherited by a child process. Interrupted calls are
+ * repeated and short counts finished here, so that nothing above has to.
+ *
+ * <p>Positioned reads and writes may come from any number of threads. Close it when none of them is in a call.
+ */
+public final class Descriptor implements AutoCloseable {
+    private final Posix posix;
+    private final int number;
+    private final String name;
+    private final AtomicBoolean closed = new AtomicBoolean();
+    private volatile IOException syncFailure;
+
+    private Descriptor(Posix posix, int number, String name) {
+        this.posix = posix;
+        this.number = number;
+        this.name = name;
+    }
+
+    /** Opens a path; the flags are those of {@code open}, close-on-exec is added. */
+    public static Descriptor open(Posix posix, Path path, int flags, int mode) throws IOException {
+        return openAt(posix, posix.constants().AT_FDCWD, path.toString(), path.toString(), flags, mode);
+    }
+
+    /** Takes over a descriptor that is already open; the name is for messages. */
+    public static Descriptor adopt(Posix posix, int number, String name) {
+        if (number < 0) {
+            throw new IllegalArgumentException("descriptor " + number + " for " + name);
+        }
+        return new Descriptor(posix, number, name);
+    }
+
+    /** Opens a name in this directory; a symbolic link in its place is not followed. */
+    public Descriptor openAt(String child, int flags, int mode) throws IOException {
+        return openAt(posix, number(), child, name + "/" + child, flags | posix.constants().O_NOFOLLOW, mode);
+    }
+
+    private static Descriptor openAt(Posix posix, int directory, String path, String name, int flags, int mode)
+            throws IOException {
+        while (true) {
+            int result = posix.openat(directory, path, flags | posix.constants().O_CLOEXEC, mode);
+            if (result >= 0) {
+                return new Descriptor(posix, result, name);
+            }
+            if (!posix.constants().failedWith(result, Errno.EINTR)) {
+                throw SystemCallException.of(posix, result, "open", name, "");
+            }
+        }
+    }
+
+    public Posix posix() {
+        return posix;
+    }
+
+    /** What messages call this file. */
+    public String name() {
+        return name;
+    }
+
+    /** The number, for a call that is not offered here. */
+    public int number() {
+        if (closed.get()) {
+            throw new IllegalStateException(name + " is closed");
+        }
+        return number;
+    }
+
+    /** Fills the buffer from the offset on; a file that ends before that is an {@link EOFException}. */
+    public void readFully(MemorySegment buffer, long offset) throws IOException {
+        long read = read(buffer, offset);
+        if (read < buffer.byteSize()) {
+            throw new EOFException(name + " ends at " + (offset + read) + ", but bytes " + offset + " to "
+                    + (offset + buffer.byteSize()) + " were to be read; it is shorter than expected");
+        }
+    }
+
+    /** Reads until the buffer is full or the file ends, and returns how much that was. */
+    public long read(MemorySegment buffer, long offset) throws IOException {
+        long done = 0;
+        while (done < buffer.byteSize()) {
+            MemorySegment rest = done == 0 ? buffer : buffer.asSlice(done);
+            long result = posix.pread(number(), rest, offset + done);
+            if (result == 0) {
+                break;
+            }
+            if (result > 0) {
+                done += result;
+            } else if (!posix.constants().failedWith(result, Errno.EINTR)) {
+                throw failure("pread", result, offset + done, rest.byteSize());
+            }
+        }
+        return done;
+    }
+
+    /** Writes the whole buffer at the offset. */
+    public void writeFully(MemorySegment buffer, long offset) throws IOException {
+        long done = 0;
+        while (done < buffer.byteSize()) {
+            MemorySegment rest = done == 0 ? buffer : buffer.asSlice(done);
+            long result = posix.pwrite(number(), rest, offset + done);
+            if (result > 0) {
+                done += result;
+            } else if (result == 0) {
+                throw new SnapshotException(name + ": pwrite of " + rest.byteSize() + " bytes at " + (offset + done)
+                        + " made no progress");
+            } else if (!posix.constants().failedWith(result, Errno.EINTR)) {
+                throw failure("pwrite", result, offset + done, rest.byteSize());
+            }
+        }
+    }
+
+    public Stat status() throws IOException {
+        Stat stat = new Stat();
+        check("fstat", posix.fstat(number(), stat), "");
+        return stat;
+    }
+
+    public long sizeBytes() throws IOException {
+        return status().sizeBytes();
+    }
+
+    /** Sets the length; what is added reads as zeros and takes no space. */
+    public void truncate(long lengthBytes) throws IOException {
+        while (true) {
+            int result = posix.ftruncate(number(), lengthBytes);
+            if (!posix.constants().failedWith(result, Errno.EINTR)) {
+                check("ftruncate", result, "to " + lengthBytes + " bytes");
+                return;
+            }
+        }
+    }
+
+    /**
+     * Makes content and metadata durable. A failure is final: the kernel may have dropped what it could not write,
+     * so every later call fails with the first one's cause.
+     */
+    public void sync() throws IOException {
+        if (syncFailure != null) {
+            throw new SnapshotException(name + ": an earlier sync failed, and what it covered may be lost",
+                    syncFailure);
+        }
+        while (true) {
+            int result = posix.fsync(number());
+            if (result >= 0) {
+                return;
+            }
+            if (!posix.constants().failedWith(result, Errno.EINTR)) {
+                syncFailure = SystemCallException.of(posix, result, "fsync", name, "");
+                throw syncFailure;
+            }
+        }
+    }
+
+    /** Throws what a raw result says, if it says failure; otherwise returns it. */
+    public long check(String call, long result, String detail) throws IOException {
+        if (result < 0) {
+            throw SystemCallException.of(posix, result, call, name, detail);
+        }
+        return result;
+    }
+
+    /** Closes the file; a second call does nothing. An interrupted close has closed it. */
+    @Override
+    public void close() throws IOException {
+        if (closed.compareAndSet(false, true)) {
+            int result = posix.close(number);
+            if (result < 0 && !posix.constants().failedWith(result, Errno.EINTR)) {
+                throw SystemCallException.of(posix, result, "close", name, "");
+            }
+        }
+    }
+
+    @Override
+    public String toString() {
+        return name;
+    }
+
+    private IOException failure(String call, long result, long offset, long lengthBytes) {
+        return SystemCallException.of(posix, result, call, name, "of " + lengthBytes + " bytes at " + offset);
+    }
+}

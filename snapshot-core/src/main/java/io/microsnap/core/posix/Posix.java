@@ -1,0 +1,119 @@
+package io.microsnap.core.posix;
+
+import java.lang.foreign.MemorySegment;
+import java.util.List;
+
+/**
+ * The system calls, under libc's names and with raw results: zero or more on success, {@code -errno} on failure.
+ *
+ * <p>Nothing here retries, loops over short counts, or decides anything; {@link Descriptor} and the file layer do. All
+ * code reaches the operating system through this interface, so that a test can put a failing, counting or recording
+ * one in its place. Implementations are safe for use by any number of threads. A buffer must be a native segment; its
+ * whole size is the length of the request. Paths are encoded as UTF-8 and must not contain NUL.
+ *
+ * <p>A call that the platform lacks answers {@link Errno#ENOSYS}.
+ */
+public interface Posix {
+    /** The numbers of the platform this implementation speaks to. */
+    Constants constants();
+
+    int getpagesize();
+
+    int openat(int directory, String path, int flags, int mode);
+
+    int close(int descriptor);
+
+    long pread(int descriptor, MemorySegment buffer, long offset);
+
+    long pwrite(int descriptor, MemorySegment buffer, long offset);
+
+    long lseek(int descriptor, long offset, int whence);
+
+    int ftruncate(int descriptor, long length);
+
+    int fallocate(int descriptor, int mode, long offset, long length);
+
+    int fsync(int descriptor);
+
+    /** As {@code fsync} on macOS, which has no {@code fdatasync} worth the name. */
+    int fdatasync(int descriptor);
+
+    /** Linux: everything dirty on the descriptor's filesystem. */
+    int syncfs(int descriptor);
+
+    /** Linux: advice only. */
+    int posix_fadvise(int descriptor, long offset, long length, int advice);
+
+    /** Linux. Both offsets are explicit; the descriptors' own positions stay untouched. */
+    long copy_file_range(int source, long sourceOffset, int destination, long destinationOffset, long length);
+
+    int fstat(int descriptor, Stat result);
+
+    int fstatat(int directory, String path, Stat result, int flags);
+
+    int fstatfs(int descriptor, FileSystemStat result);
+
+    /** Adds the names in an open directory to the list, without {@code .} and {@code ..}, in no order. */
+    int readdir(int directory, List<String> names);
+
+    int mkdirat(int directory, String path, int mode);
+
+    int unlinkat(int directory, String path, int flags);
+
+    /** {@code renameat2} on Linux, {@code renameatx_np} on macOS. */
+    int renameat2(int oldDirectory, String oldPath, int newDirectory, String newPath, int flags);
+
+    int fchmod(int descriptor, int mode);
+
+    int fchown(int descriptor, int owner, int group);
+
+    /** Two {@code timespec}s: accessed, modified. */
+    int futimens(int descriptor, MemorySegment times);
+
+    int flock(int descriptor, int operation);
+
+    int fcntl(int descriptor, int command, long argument);
+
+    int fcntl(int descriptor, int command, MemorySegment argument);
+
+    int ioctl(int descriptor, long request, long argument);
+
+    int ioctl(int descriptor, long request, MemorySegment argument);
+
+    /** macOS. */
+    int clonefileat(int sourceDirectory, String source, int directory, String destination, int flags);
+
+    long flistxattr(int descriptor, MemorySegment names);
+
+    long fgetxattr(int descriptor, String name, MemorySegment value);
+
+    int fsetxattr(int descriptor, String name, MemorySegment value);
+
+    /** Linux. */
+    int memfd_create(String name, int flags);
+
+    /** The address of the mapping. */
+    long mmap(long address, long length, int protection, int flags, int descriptor, long offset);
+
+    int munmap(long address, long length);
+
+    int mprotect(long address, long length, int protection);
+
+    int madvise(long address, long length, int advice);
+
+    /** Linux. */
+    int userfaultfd(int flags);
+
+    int gettid();
+
+    /** Linux. */
+    int tgkill(int process, int thread, int signal);
+
+    /** libc's, no system call: below, at or above zero. Kills the process if the memory is truncated meanwhile. */
+    int memcmp(MemorySegment left, MemorySegment right);
+
+    /** The operating system this process runs on. */
+    static Posix host() {
+        return HostPosix.INSTANCE;
+    }
+}
