@@ -71,6 +71,7 @@ public final class Constants {
     public final int POSIX_FADV_DONTNEED;
     public final int F_GETFD;
     public final int F_GETFL;
+    public final int F_DUPFD_CLOEXEC;
     public final int F_ADD_SEALS;
     public final int F_SEAL_SHRINK;
     public final int F_FULLFSYNC;
@@ -146,6 +147,7 @@ public final class Constants {
         POSIX_FADV_DONTNEED = pick(4, 4, 0);
         F_GETFD = pick(1, 1, 1);
         F_GETFL = pick(3, 3, 3);
+        F_DUPFD_CLOEXEC = pick(1030, 1030, 67);
         F_ADD_SEALS = pick(1033, 1033, 0);
         F_SEAL_SHRINK = pick(2, 2, 0);
         F_FULLFSYNC = pick(0, 0, 51);

@@ -71,6 +71,11 @@ final class Downcalls {
         return arena.allocateFrom(text);
     }
 
+    /** Where a function of libc is, or zero. */
+    static long address(String name) {
+        return LINKER.defaultLookup().find(name).map(MemorySegment::address).orElse(0L);
+    }
+
     static FunctionDescriptor function(MemoryLayout result, MemoryLayout... arguments) {
         return FunctionDescriptor.of(result, arguments);
     }

@@ -99,6 +99,8 @@ final class LinuxPosix implements Posix {
             plain("memcmp", function(INT, POINTER, POINTER, LONG));
     private static final MethodHandle TGKILL =
             capturing("tgkill", function(INT, INT, INT, INT));
+    private static final MethodHandle SIGACTION =
+            capturing("sigaction", function(INT, INT, POINTER, POINTER));
 
     private final Constants constants;
     private final long userfaultfdNumber;
@@ -535,6 +537,21 @@ final class LinuxPosix implements Posix {
         } catch (Throwable thrown) {
             throw unexpected(thrown);
         }
+    }
+
+    @Override
+    public int sigaction(int signal, MemorySegment action, MemorySegment previous) {
+        try {
+            MemorySegment capture = errnoCapture();
+            return result((int) SIGACTION.invokeExact(capture, signal, action, previous), capture);
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
+    }
+
+    @Override
+    public long dlsym(String name) {
+        return Downcalls.address(name);
     }
 
     @Override

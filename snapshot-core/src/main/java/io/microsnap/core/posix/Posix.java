@@ -109,6 +109,12 @@ public interface Posix {
     /** Linux. */
     int tgkill(int process, int thread, int signal);
 
+    /** {@link SignalAction} lays out both structs; either may be {@link MemorySegment#NULL}. */
+    int sigaction(int signal, MemorySegment action, MemorySegment previous);
+
+    /** The address of a function of libc, to hand to the kernel; zero where there is none of that name. */
+    long dlsym(String name);
+
     /** libc's, no system call: below, at or above zero. Kills the process if the memory is truncated meanwhile. */
     int memcmp(MemorySegment left, MemorySegment right);
 

@@ -132,6 +132,26 @@ class LinuxPosixTest {
         assertThat(Files.readString(directory.resolve("to"))).isEqualTo("\000234");
     }
 
+    @Test
+    void aSignalRunsTheHandlerItWasGivenAndNothingElseHappens() {
+        int signal = SignalAction.SIGRTMAX - 3;
+        try (Arena arena = Arena.ofConfined()) {
+            SignalAction before = SignalAction.in(arena);
+            SignalAction harmless = SignalAction.in(arena)
+                    .handler(posix.dlsym("abs")).flags(SignalAction.SA_ONSTACK);
+            assertThat(posix.sigaction(signal, harmless.segment(), before.segment())).isZero();
+            assertThat(before.handler()).isEqualTo(SignalAction.SIG_DFL);
+            SignalAction now = SignalAction.in(arena);
+            assertThat(posix.tgkill((int) ProcessHandle.current().pid(), posix.gettid(), signal)).isZero();
+            assertThat(posix.sigaction(signal, before.segment(), now.segment())).isZero();
+            assertThat(now.handler()).isEqualTo(harmless.handler()).isNotZero();
+            assertThat(now.flags() & SignalAction.SA_ONSTACK).isEqualTo(SignalAction.SA_ONSTACK);
+            assertThat(constants.errno(posix.sigaction(1000, MemorySegment.NULL, now.segment())))
+                    .isEqualTo(Errno.EINVAL);
+            assertThat(posix.dlsym("no_such_function")).isZero();
+        }
+    }
+
     private Descriptor create(Path file) throws IOException {
         return Descriptor.open(posix, file, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0600);
     }
