@@ -1,0 +1,60 @@
+package io.microsnap.testsupport;
+
+import java.io.File;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.CopyOnWriteArrayList;
+
+/** Starts processes for one test, which takes it as a parameter; whatever still runs when the test ends is killed. */
+public final class ChildProcesses implements AutoCloseable {
+
+    private final List<ChildProcess> children = new CopyOnWriteArrayList<>();
+
+    /** None yet. */
+    public ChildProcesses() {
+    }
+
+    /** A JVM with the class path and the flags of this one, in {@code main} of that class. */
+    public ChildProcess java(Class<?> main, String... arguments) {
+        List<String> command = new ArrayList<>(List.of(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "@" + Checkout.jvmOptions(),
+                "-cp", absoluteClassPath(),
+                main.getName()));
+        command.addAll(List.of(arguments));
+        return start(new ProcessBuilder(command));
+    }
+
+    /** Any command. */
+    public ChildProcess command(String... command) {
+        return start(new ProcessBuilder(command));
+    }
+
+    /** Any command, in a directory or an environment of its own. */
+    public ChildProcess start(ProcessBuilder builder) {
+        try {
+            ChildProcess child = new ChildProcess(String.join(" ", builder.command()), builder.start());
+            children.add(child);
+            return child;
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    private static String absoluteClassPath() {
+        List<String> entries = new ArrayList<>();
+        for (String entry : System.getProperty("java.class.path").split(File.pathSeparator, -1)) {
+            entries.add(Path.of(entry).toAbsolutePath().toString());
+        }
+        return String.join(File.pathSeparator, entries);
+    }
+
+    /** Kills those that still run, and what they started. */
+    @Override
+    public void close() {
+        children.forEach(ChildProcess::killTree);
+    }
+}
