@@ -5,7 +5,10 @@ import java.io.EOFException;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
+import java.util.EnumSet;
+import java.util.Set;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.IntSupplier;
 
 /**
  * An open file that this object owns: closed exactly once, never inherited by a child process. Interrupted calls are
@@ -14,6 +17,10 @@ import java.util.concurrent.atomic.AtomicBoolean;
  * <p>Positioned reads and writes may come from any number of threads. Close it when none of them is in a call.
  */
 public final class Descriptor implements AutoCloseable {
+    // Network and foreign filesystems on macOS answer these to the stronger kinds of sync.
+    private static final Set<Errno> UNKNOWN_CALL =
+            EnumSet.of(Errno.ENOTSUP, Errno.EOPNOTSUPP, Errno.ENOTTY, Errno.EINVAL, Errno.ENODEV, Errno.ENOSYS);
+
     private final Posix posix;
     private final int number;
     private final String name;
@@ -41,7 +48,12 @@ public final class Descriptor implements AutoCloseable {
 
     /** Opens a name in this directory; a symbolic link in its place is not followed. */
     public Descriptor openAt(String child, int flags, int mode) throws IOException {
-        return openAt(posix, number(), child, name + "/" + child, flags | posix.constants().O_NOFOLLOW, mode);
+        return openAt(child, name + "/" + child, flags, mode);
+    }
+
+    /** As {@link #openAt(String, int, int)}, with another name for messages: that of the file it stands for. */
+    public Descriptor openAt(String child, String knownAs, int flags, int mode) throws IOException {
+        return openAt(posix, number(), child, knownAs, flags | posix.constants().O_NOFOLLOW, mode);
     }
 
     private static Descriptor openAt(Posix posix, int directory, String path, String name, int flags, int mode)
@@ -144,20 +156,49 @@ public final class Descriptor implements AutoCloseable {
      * so every later call fails with the first one's cause.
      */
     public void sync() throws IOException {
+        int full = posix.constants().F_FULLFSYNC;
+        if (full != 0 && synced("fcntl(F_FULLFSYNC)", () -> posix.fcntl(number(), full, 0), true)) {
+            return;
+        }
+        synced("fsync", () -> posix.fsync(number()), false);
+    }
+
+    /**
+     * Makes the content durable, and of the metadata what is needed to reach it; on macOS, orders it before all that
+     * is written later. A failure is as final as that of {@link #sync}.
+     */
+    public void syncData() throws IOException {
+        int barrier = posix.constants().F_BARRIERFSYNC;
+        if (barrier != 0 && synced("fcntl(F_BARRIERFSYNC)", () -> posix.fcntl(number(), barrier, 0), true)) {
+            return;
+        }
+        synced("fdatasync", () -> posix.fdatasync(number()), false);
+    }
+
+    /** Returns false only where the filesystem does not know the call, and the caller has another. */
+    private boolean synced(String call, IntSupplier raw, boolean mayBeUnknown) throws IOException {
         if (syncFailure != null) {
             throw new SnapshotException(name + ": an earlier sync failed, and what it covered may be lost",
                     syncFailure);
         }
         while (true) {
-            int result = posix.fsync(number());
+            int result = raw.getAsInt();
             if (result >= 0) {
-                return;
+                return true;
+            }
+            if (mayBeUnknown && UNKNOWN_CALL.contains(posix.constants().errno(result))) {
+                return false;
             }
             if (!posix.constants().failedWith(result, Errno.EINTR)) {
-                syncFailure = SystemCallException.of(posix, result, "fsync", name, "");
+                syncFailure = SystemCallException.of(posix, result, call, name, "");
                 throw syncFailure;
             }
         }
+    }
+
+    /** Sets the permission bits. */
+    public void permissions(int mode) throws IOException {
+        check("fchmod", posix.fchmod(number(), mode), "to " + Integer.toOctalString(mode));
     }
 
     /** Throws what a raw result says, if it says failure; otherwise returns it. */

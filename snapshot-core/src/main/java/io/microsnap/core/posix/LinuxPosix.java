@@ -414,7 +414,7 @@ final class LinuxPosix implements Posix {
     }
 
     @Override
-    public int clonefileat(int sourceDirectory, String source, int directory, String destination, int flags) {
+    public int fclonefileat(int source, int directory, String destination, int flags) {
         return absent();
     }
 

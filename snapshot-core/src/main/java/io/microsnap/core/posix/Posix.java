@@ -80,8 +80,8 @@ public interface Posix {
 
     int ioctl(int descriptor, long request, MemorySegment argument);
 
-    /** macOS. */
-    int clonefileat(int sourceDirectory, String source, int directory, String destination, int flags);
+    /** macOS: makes a new file that shares the source's blocks. */
+    int fclonefileat(int source, int directory, String destination, int flags);
 
     long flistxattr(int descriptor, MemorySegment names);
 
