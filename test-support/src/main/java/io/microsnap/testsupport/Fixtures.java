@@ -9,13 +9,15 @@ import org.junit.jupiter.api.extension.ExecutionCondition;
 import org.junit.jupiter.api.extension.ExtensionContext;
 import org.junit.jupiter.api.extension.ParameterContext;
 import org.junit.jupiter.api.extension.ParameterResolver;
+import org.junit.jupiter.api.extension.TestExecutionExceptionHandler;
+import org.opentest4j.TestAbortedException;
 
 /**
  * Gives a test what its parameters ask for: a {@link TinyFileSystem}, a {@link LoopDevice}, a {@link CCompiler},
- * {@link ChildProcesses}. JUnit finds this by itself; a test only declares the parameter. Where the machine lacks the
- * thing, the test is skipped with the reason and the command that would enable it.
+ * {@link ChildProcesses}, a {@link Seed}. JUnit finds this by itself; a test only declares the parameter. Where the
+ * machine lacks the thing, the test is skipped with the reason and the command that would enable it.
  */
-public final class Fixtures implements ExecutionCondition, ParameterResolver {
+public final class Fixtures implements ExecutionCondition, ParameterResolver, TestExecutionExceptionHandler {
 
     private static final ExtensionContext.Namespace OURS = ExtensionContext.Namespace.create(Fixtures.class);
 
@@ -50,7 +52,8 @@ public final class Fixtures implements ExecutionCondition, ParameterResolver {
     @Override
     public boolean supportsParameter(ParameterContext parameter, ExtensionContext context) {
         Class<?> type = parameter.getParameter().getType();
-        return type == CCompiler.class || type == ChildProcesses.class || isScratch(parameter.getParameter());
+        return type == CCompiler.class || type == ChildProcesses.class || type == Seed.class
+                || isScratch(parameter.getParameter());
     }
 
     @Override
@@ -59,11 +62,30 @@ public final class Fixtures implements ExecutionCondition, ParameterResolver {
         if (parameter.getType() == CCompiler.class) {
             return CCompiler.find().orElseThrow();
         }
+        if (parameter.getType() == Seed.class) {
+            return context.getStore(OURS)
+                    .computeIfAbsent(Seed.class, key -> printed(Seed.choose(), context), Seed.class);
+        }
         if (parameter.getType() == ChildProcesses.class) {
             return context.getStore(OURS)
                     .computeIfAbsent(ChildProcesses.class, key -> new ChildProcesses(), ChildProcesses.class);
         }
         return scratch(parameter, context).scratch().orElseThrow();
+    }
+
+    private static Seed printed(Seed seed, ExtensionContext context) {
+        System.out.println(context.getRequiredTestMethod().getName() + ": " + seed);
+        return seed;
+    }
+
+    /** A failure names the seed that led to it. */
+    @Override
+    public void handleTestExecutionException(ExtensionContext context, Throwable failure) throws Throwable {
+        Seed seed = context.getStore(OURS).get(Seed.class, Seed.class);
+        if (seed == null || failure instanceof TestAbortedException) {
+            throw failure;
+        }
+        throw new AssertionError(seed + ": " + failure.getMessage(), failure);
     }
 
     private static boolean isScratch(Parameter parameter) {
