@@ -80,6 +80,12 @@ public final class Constants {
     public final int CLONE_NOFOLLOW;
     public final int CLONE_NOOWNERCOPY;
     public final int UTIME_OMIT;
+    public final long FICLONE;
+    public final long FICLONERANGE;
+    public final long FIDEDUPERANGE;
+    public final long FS_IOC_FIEMAP;
+    public final long FS_IOC_FSGETXATTR;
+    public final long FS_IOC_FSSETXATTR;
 
     private final OperatingSystem operatingSystem;
     private final int column;
@@ -156,6 +162,12 @@ public final class Constants {
         CLONE_NOFOLLOW = pick(0, 0, 1);
         CLONE_NOOWNERCOPY = pick(0, 0, 2);
         UTIME_OMIT = pick(0x3ffffffe, 0x3ffffffe, -2);
+        FICLONE = pick(0x40049409, 0x40049409, 0);
+        FICLONERANGE = pick(0x4020940D, 0x4020940D, 0);
+        FIDEDUPERANGE = Integer.toUnsignedLong(pick(0xC0189436, 0xC0189436, 0));
+        FS_IOC_FIEMAP = Integer.toUnsignedLong(pick(0xC020660B, 0xC020660B, 0));
+        FS_IOC_FSGETXATTR = Integer.toUnsignedLong(pick(0x801C581F, 0x801C581F, 0));
+        FS_IOC_FSSETXATTR = pick(0x401C5820, 0x401C5820, 0);
     }
 
     /** The operating system these numbers belong to. */

@@ -5,7 +5,10 @@ import java.io.EOFException;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.EnumSet;
+import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.IntSupplier;
@@ -132,7 +135,7 @@ public final class Descriptor implements AutoCloseable {
 
     public Stat status() throws IOException {
         Stat stat = new Stat();
-        check("fstat", posix.fstat(number(), stat), "");
+        check("fstat", uninterrupted(() -> posix.fstat(number(), stat)), "");
         return stat;
     }
 
@@ -142,13 +145,8 @@ public final class Descriptor implements AutoCloseable {
 
     /** Sets the length; what is added reads as zeros and takes no space. */
     public void truncate(long lengthBytes) throws IOException {
-        while (true) {
-            int result = posix.ftruncate(number(), lengthBytes);
-            if (!posix.constants().failedWith(result, Errno.EINTR)) {
-                check("ftruncate", result, "to " + lengthBytes + " bytes");
-                return;
-            }
-        }
+        check("ftruncate", uninterrupted(() -> posix.ftruncate(number(), lengthBytes)),
+                "to " + lengthBytes + " bytes");
     }
 
     /**
@@ -181,24 +179,92 @@ public final class Descriptor implements AutoCloseable {
             throw new SnapshotException(name + ": an earlier sync failed, and what it covered may be lost",
                     syncFailure);
         }
-        while (true) {
-            int result = raw.getAsInt();
-            if (result >= 0) {
-                return true;
-            }
-            if (mayBeUnknown && UNKNOWN_CALL.contains(posix.constants().errno(result))) {
-                return false;
-            }
-            if (!posix.constants().failedWith(result, Errno.EINTR)) {
-                syncFailure = SystemCallException.of(posix, result, call, name, "");
-                throw syncFailure;
-            }
+        int result = uninterrupted(raw);
+        if (result >= 0) {
+            return true;
         }
+        if (mayBeUnknown && UNKNOWN_CALL.contains(posix.constants().errno(result))) {
+            return false;
+        }
+        syncFailure = SystemCallException.of(posix, result, call, name, "");
+        throw syncFailure;
     }
 
     /** Sets the permission bits. */
     public void permissions(int mode) throws IOException {
-        check("fchmod", posix.fchmod(number(), mode), "to " + Integer.toOctalString(mode));
+        check("fchmod", uninterrupted(() -> posix.fchmod(number(), mode)), "to " + Integer.toOctalString(mode));
+    }
+
+    /**
+     * Takes a lock on the whole file ({@code flock}) without waiting; it goes when this descriptor is closed, or its
+     * process dies. Returns false when somebody else's lock is in the way.
+     */
+    public boolean tryLock(boolean exclusive) throws IOException {
+        Constants constants = posix.constants();
+        int operation = (exclusive ? constants.LOCK_EX : constants.LOCK_SH) | constants.LOCK_NB;
+        int result = uninterrupted(() -> posix.flock(number(), operation));
+        if (constants.failedWith(result, Errno.EAGAIN)) {
+            return false;
+        }
+        check("flock", result, "");
+        return true;
+    }
+
+    /** What a name in this directory is, if it is there; of a symbolic link, what the link itself is. */
+    public Optional<Stat> statusAt(String child) throws IOException {
+        Constants constants = posix.constants();
+        Stat stat = new Stat();
+        int result = uninterrupted(() ->
+                posix.fstatat(number(), child, stat, constants.AT_SYMLINK_NOFOLLOW));
+        if (constants.failedWith(result, Errno.ENOENT)) {
+            return Optional.empty();
+        }
+        checkChild("fstatat", result, child);
+        return Optional.of(stat);
+    }
+
+    /** The names in this directory, in no order. */
+    public List<String> names() throws IOException {
+        List<String> names = new ArrayList<>();
+        int result = uninterrupted(() -> {
+            names.clear();
+            return posix.readdir(number(), names);
+        });
+        check("readdir", result, "");
+        return names;
+    }
+
+    /** Removes a file's name from this directory; false if it was not there. */
+    public boolean removeAt(String child) throws IOException {
+        int result = uninterrupted(() -> posix.unlinkat(number(), child, 0));
+        if (posix.constants().failedWith(result, Errno.ENOENT)) {
+            return false;
+        }
+        checkChild("unlinkat", result, child);
+        return true;
+    }
+
+    /** Renames within this directory; the flags are those of {@code renameat2}. */
+    public void renameAt(String child, String newName, int flags) throws IOException {
+        int result = uninterrupted(() -> posix.renameat2(number(), child, number(), newName, flags));
+        if (result < 0) {
+            throw SystemCallException.of(posix, result, "renameat2", name + "/" + newName, "from " + child);
+        }
+    }
+
+    private int uninterrupted(IntSupplier call) {
+        while (true) {
+            int result = call.getAsInt();
+            if (!posix.constants().failedWith(result, Errno.EINTR)) {
+                return result;
+            }
+        }
+    }
+
+    private void checkChild(String call, int result, String child) throws IOException {
+        if (result < 0) {
+            throw SystemCallException.of(posix, result, call, name + "/" + child, "");
+        }
     }
 
     /** Throws what a raw result says, if it says failure; otherwise returns it. */
