@@ -1,0 +1,224 @@
+package io.microsnap.core.store;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.microsnap.core.DamagedException;
+import io.microsnap.core.GuestLayout;
+import io.microsnap.core.Region;
+import io.microsnap.core.posix.Descriptor;
+import io.microsnap.core.posix.Posix;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Random;
+import java.util.zip.CRC32C;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class PageIndexTest {
+    private static final int PAGE = 4096;
+    private static final long PAGES = 5000;
+    private static final GuestLayout LAYOUT = GuestLayout.ofSingleRegion(PAGE, PAGES * PAGE);
+
+    private final Posix posix = Posix.host();
+    @TempDir
+    Path directory;
+
+    @Test
+    void aFreshIndexSaysThatEveryPageIsZero() throws IOException {
+        try (Descriptor file = create("idx"); PageIndex index = PageIndex.create(file, LAYOUT)) {
+            assertThat(index.crc(0)).isEqualTo(crcOf(new byte[PAGE]));
+            assertThat(index.isZero(PAGES - 1)).isTrue();
+            index.finish();
+            assertThat(file.status().allocatedBytes()).as("a sparse guest has a sparse index").isLessThan(16 << 10);
+        }
+        try (Descriptor file = open("idx"); PageIndex index = PageIndex.open(file, LAYOUT)) {
+            index.verify();
+            assertThat(index.isZero(PAGES / 2)).isTrue();
+        }
+    }
+
+    @Test
+    void whatWasSetIsReadBackUnderTheSameRoot() throws IOException {
+        int[] crcs = new Random(1).ints(PAGES).toArray();
+        int root;
+        try (Descriptor file = create("idx"); PageIndex index = PageIndex.create(file, LAYOUT)) {
+            for (int page = 0; page < PAGES; page++) {
+                index.set(page, crcs[page]);
+            }
+            root = index.finish();
+            assertThat(index.root()).isEqualTo(root);
+        }
+        try (Descriptor file = open("idx"); PageIndex index = PageIndex.open(file, LAYOUT)) {
+            assertThat(index.root()).isEqualTo(root);
+            for (int page = 0; page < PAGES; page++) {
+                assertThat(index.crc(page)).isEqualTo(crcs[page]);
+            }
+        }
+    }
+
+    @Test
+    void aRunAndSinglePagesGiveTheSameFile() throws IOException {
+        int[] crcs = new Random(2).ints(3000).toArray();
+        try (Arena arena = Arena.ofConfined();
+                Descriptor one = create("one"); PageIndex single = PageIndex.create(one, LAYOUT);
+                Descriptor two = create("two"); PageIndex bulk = PageIndex.create(two, LAYOUT)) {
+            MemorySegment run = arena.allocateFrom(ValueLayout.JAVA_INT, crcs);
+            bulk.set(777, run);
+            bulk.setZero(1000, 50);
+            for (int page = 0; page < crcs.length; page++) {
+                boolean zeroed = page + 777 >= 1000 && page + 777 < 1050;
+                single.set(page + 777L, zeroed ? single.zero(page) : crcs[page]);
+            }
+            assertThat(bulk.finish()).isEqualTo(single.finish());
+            MemorySegment back = arena.allocate(run.byteSize());
+            single.crcs(777, back);
+            assertThat(back.asSlice(273L * 4).mismatch(run.asSlice(273L * 4))).isEqualTo(-1);
+        }
+        assertThat(directory.resolve("one")).hasSameBinaryContentAs(directory.resolve("two"));
+    }
+
+    @Test
+    void changingACopyOfABaseEqualsWritingTheWholeIndexAnew() throws IOException {
+        Random random = new Random(3);
+        int[] crcs = random.ints(PAGES).toArray();
+        write("base", crcs);
+        try (Descriptor baseFile = open("base"); PageIndex base = PageIndex.open(baseFile, LAYOUT);
+                Descriptor file = create("changed"); PageIndex changed = PageIndex.createFrom(base, file)) {
+            assertThat(changed.crc(17)).isEqualTo(crcs[17]);
+            for (int round = 0; round < 20; round++) {
+                int page = random.nextInt((int) PAGES);
+                crcs[page] = random.nextInt();
+                changed.set(page, crcs[page]);
+            }
+            changed.finish();
+            crcs[4] = 44;
+            changed.set(4, 44);
+            changed.finish();
+        }
+        write("anew", crcs);
+        assertThat(directory.resolve("changed")).hasSameBinaryContentAs(directory.resolve("anew"));
+    }
+
+    @Test
+    void theRootTellsLengthsAndPageSizesApart() throws IOException {
+        assertThat(List.of(emptyRoot(PAGE, 64L * PAGE), emptyRoot(PAGE, 65L * PAGE), emptyRoot(4 * PAGE, 64L * PAGE)))
+                .doesNotHaveDuplicates();
+    }
+
+    @Test
+    void aLastPartialPageOfZerosIsZero() throws IOException {
+        GuestLayout layout = GuestLayout.ofImportedImage(PAGE, List.of(new Region(0, 3 * PAGE + 100)));
+        try (Descriptor file = create("idx"); PageIndex index = PageIndex.create(file, layout)) {
+            assertThat(index.crc(3)).isEqualTo(crcOf(new byte[100]));
+            index.set(3, 5);
+            index.set(3, crcOf(new byte[100]));
+            assertThat(index.isZero(3)).isTrue();
+        }
+    }
+
+    @Test
+    void damageIsFoundWhereverItIs() throws IOException {
+        write("idx", new Random(4).ints(PAGES).toArray());
+        byte[] sound = Files.readAllBytes(directory.resolve("idx"));
+        Random random = new Random(5);
+        for (int round = 0; round < 2000; round++) {
+            byte[] damaged = sound.clone();
+            int at = random.nextInt(damaged.length);
+            damaged[at] ^= (byte) (1 << random.nextInt(8));
+            assertDamaged("bit flipped at " + at, damaged);
+        }
+        assertDamaged("one byte short", java.util.Arrays.copyOf(sound, sound.length - 1));
+        assertDamaged("one byte long", java.util.Arrays.copyOf(sound, sound.length + 1));
+        assertDamaged("half a header", java.util.Arrays.copyOf(sound, 100));
+        assertDamaged("empty", new byte[0]);
+    }
+
+    @Test
+    void anIndexOfAnotherGuestIsRefusedNamingBothNumbers() throws IOException {
+        write("idx", new int[0]);
+        try (Descriptor file = open("idx")) {
+            GuestLayout other = GuestLayout.ofSingleRegion(PAGE, (PAGES + 1) * PAGE);
+            assertThatThrownBy(() -> PageIndex.open(file, other)).isInstanceOf(DamagedException.class)
+                    .hasMessageContaining(Long.toString(PAGES * PAGE))
+                    .hasMessageContaining(Long.toString((PAGES + 1) * PAGE));
+        }
+    }
+
+    @Test
+    void pagesBeyondTheImageAndFilesInUseAreRefused() throws IOException {
+        try (Descriptor file = create("idx"); PageIndex index = PageIndex.create(file, LAYOUT)) {
+            assertThatThrownBy(() -> index.set(PAGES, 0)).isInstanceOf(IndexOutOfBoundsException.class);
+            assertThatThrownBy(() -> index.crc(-1)).isInstanceOf(IndexOutOfBoundsException.class);
+            assertThatThrownBy(() -> index.setZero(PAGES - 1, 2)).isInstanceOf(IndexOutOfBoundsException.class);
+            assertThatIllegalArgumentException().isThrownBy(() -> PageIndex.create(file, LAYOUT));
+            index.finish();
+        }
+        try (Descriptor file = open("idx"); PageIndex index = PageIndex.open(file, LAYOUT)) {
+            assertThatThrownBy(() -> index.set(0, 1)).isInstanceOf(IllegalStateException.class);
+            assertThatThrownBy(index::finish).isInstanceOf(IllegalStateException.class);
+        }
+    }
+
+    @Test
+    void aDamagedChunkOfTheBaseIsNotLaunderedIntoACopy() throws IOException {
+        write("base", new Random(6).ints(PAGES).toArray());
+        byte[] bytes = Files.readAllBytes(directory.resolve("base"));
+        bytes[bytes.length - 3 * PAGE] ^= 1;
+        Files.write(directory.resolve("base"), bytes);
+        try (Descriptor baseFile = open("base"); PageIndex base = PageIndex.open(baseFile, LAYOUT);
+                Descriptor file = create("changed"); PageIndex changed = PageIndex.createFrom(base, file)) {
+            changed.set(1, 1);
+            assertThatThrownBy(() -> changed.set(2048, 1)).isInstanceOf(DamagedException.class)
+                    .hasMessageContaining("base").hasMessageContaining("pages from 2048");
+        }
+    }
+
+    private void assertDamaged(String what, byte[] bytes) throws IOException {
+        Files.write(directory.resolve("damaged"), bytes);
+        try (Descriptor file = open("damaged")) {
+            assertThatThrownBy(() -> {
+                try (PageIndex index = PageIndex.open(file, LAYOUT)) {
+                    index.verify();
+                }
+            }).as(what).isInstanceOf(DamagedException.class).hasMessageContaining("damaged");
+        }
+    }
+
+    private int emptyRoot(int pageBytes, long lengthBytes) throws IOException {
+        try (Descriptor file = create("root-" + pageBytes + "-" + lengthBytes);
+                PageIndex index = PageIndex.create(file, GuestLayout.ofSingleRegion(pageBytes, lengthBytes))) {
+            return index.finish();
+        }
+    }
+
+    private void write(String name, int[] crcs) throws IOException {
+        try (Descriptor file = create(name); PageIndex index = PageIndex.create(file, LAYOUT)) {
+            for (int page = 0; page < crcs.length; page++) {
+                index.set(page, crcs[page]);
+            }
+            index.finish();
+        }
+    }
+
+    private Descriptor create(String name) throws IOException {
+        int flags = posix.constants().O_RDWR | posix.constants().O_CREAT | posix.constants().O_EXCL;
+        return Descriptor.open(posix, directory.resolve(name), flags, 0600);
+    }
+
+    private Descriptor open(String name) throws IOException {
+        return Descriptor.open(posix, directory.resolve(name), posix.constants().O_RDONLY, 0);
+    }
+
+    private static int crcOf(byte[] bytes) {
+        CRC32C crc = new CRC32C();
+        crc.update(bytes);
+        return (int) crc.getValue();
+    }
+}
