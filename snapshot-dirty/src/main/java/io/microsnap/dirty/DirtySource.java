@@ -1,0 +1,55 @@
+package io.microsnap.dirty;
+
+import io.microsnap.core.GuestLayout;
+import java.io.IOException;
+import java.util.Set;
+
+/**
+ * Something that can tell what changed in a guest's memory: a hypervisor's log, write protection, a page-map scan. A
+ * {@link DirtyTracker} arms it, harvests it, unites it with others and makes epochs of what it says.
+ *
+ * <p>The tracker that owns a source makes one call at a time, from any thread; the guest may run during all of them.
+ * What is written while {@link #harvest} runs is reported by it or by the next one.
+ */
+public interface DirtySource extends AutoCloseable {
+    /** What messages call it, such as {@code KVM dirty log}. */
+    String name();
+
+    /** The guest whose memory it watches. */
+    GuestLayout layout();
+
+    /** The largest unit in which it reports: a page, or a block when one write may make more pages dirty. */
+    long blockBytes();
+
+    /** The ways of writing that it cannot see, and that must be marked with the tracker. */
+    Set<WritePath> blindTo();
+
+    /**
+     * Begins to watch, from nothing: what was seen before is forgotten. Allowed in every state, also while it is
+     * watching and after a failure. When this returns every write from then on will be reported.
+     */
+    void arm() throws IOException;
+
+    /**
+     * Adds what changed since it was armed or last harvested, and goes on watching. After a failure nothing is known
+     * any more until it is armed again. Not being armed is an {@link IllegalStateException}.
+     */
+    void harvest(DirtyBitmap into) throws IOException;
+
+    /** Stops watching and takes its cost off the guest. Does nothing when it is not watching. */
+    void disarm() throws IOException;
+
+    /**
+     * Told after a capture what really differed, by the one who compared. A source that reports in blocks may choose
+     * better ones.
+     *
+     * @param reported what the capture was given
+     * @param changed the pages of it that had really changed
+     */
+    default void learn(DirtyBitmap reported, DirtyBitmap changed) {
+    }
+
+    /** Disarms, and lets go of what it holds. A second call does nothing. */
+    @Override
+    void close() throws IOException;
+}

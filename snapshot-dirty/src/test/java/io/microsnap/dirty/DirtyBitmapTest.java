@@ -1,0 +1,269 @@
+package io.microsnap.dirty;
+
+import static io.microsnap.dirty.BitmapModel.runsOf;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.microsnap.core.GuestLayout;
+import io.microsnap.core.Region;
+import io.microsnap.dirty.BitmapModel.Run;
+import io.microsnap.testsupport.Effort;
+import io.microsnap.testsupport.Seed;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.BitSet;
+import java.util.List;
+import java.util.SplittableRandom;
+import org.junit.jupiter.api.Test;
+
+class DirtyBitmapTest {
+    private static final int PAGE = 4096;
+    private static final long MIB = 1 << 20;
+    private static final long TIB = 1L << 40;
+
+    @Test
+    void a_new_bitmap_is_clean() throws IOException {
+        DirtyBitmap bitmap = DirtyBitmap.of(pages(1000));
+        assertThat(bitmap.isEmpty()).isTrue();
+        assertThat(bitmap.count()).isZero();
+        assertThat(runsOf(bitmap, 0)).isEmpty();
+    }
+
+    @Test
+    void setting_tells_whether_the_page_was_clean() {
+        DirtyBitmap bitmap = DirtyBitmap.of(pages(100));
+        assertThat(bitmap.set(64 * PAGE + 17)).isTrue();
+        assertThat(bitmap.set(64 * PAGE)).isFalse();
+        assertThat(bitmap.test(65 * PAGE - 1)).isTrue();
+        assertThat(bitmap.test(65 * PAGE)).isFalse();
+        assertThat(bitmap.test(64 * PAGE - 1)).isFalse();
+    }
+
+    @Test
+    void runs_are_clipped_to_the_image() {
+        GuestLayout imported = GuestLayout.ofImportedImage(PAGE, List.of(new Region(0, 2 * MIB + 100)));
+        DirtyBitmap bitmap = DirtyBitmap.of(imported, 2 * MIB);
+        bitmap.set(2 * MIB + 99);
+        assertThat(runsOf(bitmap, 0)).containsExactly(new Run(2 * MIB, 100));
+    }
+
+    @Test
+    void small_gaps_are_bridged_and_larger_ones_are_not() {
+        DirtyBitmap bitmap = DirtyBitmap.of(pages(200));
+        List.of(60, 63, 66, 130).forEach(page -> bitmap.set((long) page * PAGE));
+        assertThat(runsOf(bitmap, 2 * PAGE))
+                .containsExactly(new Run(60 * PAGE, 7 * PAGE), new Run(130 * PAGE, PAGE));
+        assertThat(runsOf(bitmap, 2 * PAGE - 1)).hasSize(4);
+        assertThat(runsOf(bitmap, Long.MAX_VALUE)).containsExactly(new Run(60 * PAGE, 71 * PAGE));
+    }
+
+    @Test
+    void every_range_of_every_small_layout_agrees_with_the_model() {
+        for (int count = 1; count <= 130; count++) {
+            GuestLayout layout = pages(count);
+            for (int from = 0; from < count; from++) {
+                for (int to = from; to <= count; to++) {
+                    DirtyBitmap bitmap = DirtyBitmap.of(layout);
+                    bitmap.mark((long) from * PAGE, (long) (to - from) * PAGE);
+                    long bytes = (long) (to - from) * PAGE;
+                    assertThat(runsOf(bitmap, 0))
+                            .isEqualTo(bytes == 0 ? List.of() : List.of(new Run((long) from * PAGE, bytes)));
+                    assertThat(bitmap.count()).isEqualTo(to - from);
+                    bitmap.clear((long) from * PAGE, bytes);
+                    assertThat(bitmap.isEmpty()).isTrue();
+                }
+            }
+        }
+    }
+
+    @Test
+    void a_million_random_operations_agree_with_the_model(Seed seed) {
+        SplittableRandom random = seed.random();
+        int perLayout = 500;
+        for (int done = 0; done < Effort.choose(100_000, 1_000_000, 10_000_000); done += perLayout) {
+            new RandomOperations(random).run(perLayout, seed);
+        }
+    }
+
+    @Test
+    void a_log_lands_on_any_page_of_any_word() {
+        GuestLayout layout = pages(200);
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment log = arena.allocate(3);
+            log.fill((byte) 0xff);
+            for (int first = 0; first < 180; first++) {
+                DirtyBitmap bitmap = DirtyBitmap.of(layout);
+                bitmap.orBits((long) first * PAGE, log, 19);
+                assertThat(runsOf(bitmap, 0)).containsExactly(new Run((long) first * PAGE, 19 * PAGE));
+            }
+        }
+    }
+
+    @Test
+    void sixty_four_tebibytes_fit() {
+        DirtyBitmap bitmap = DirtyBitmap.of(GuestLayout.ofSingleRegion(PAGE, 64 * TIB));
+        long seam = (1L << 33) * PAGE;
+        bitmap.mark(seam - PAGE, 2 * PAGE);
+        bitmap.set(64 * TIB - 1);
+        assertThat(runsOf(bitmap, 0)).containsExactly(new Run(seam - PAGE, 2 * PAGE), new Run(64 * TIB - PAGE, PAGE));
+        assertThat(bitmap.count()).isEqualTo(3);
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> DirtyBitmap.of(GuestLayout.ofSingleRegion(PAGE, 64 * TIB + PAGE)))
+                .withMessageContaining("17179869185").withMessageContaining("17179869184");
+    }
+
+    @Test
+    void outside_the_image_queries_say_no_and_changes_are_mistakes() {
+        DirtyBitmap bitmap = DirtyBitmap.of(pages(3));
+        assertThat(bitmap.test(-1)).isFalse();
+        assertThat(bitmap.test(3 * PAGE)).isFalse();
+        assertThatThrownBy(() -> bitmap.set(3 * PAGE)).isInstanceOf(IndexOutOfBoundsException.class)
+                .hasMessageContaining("12288");
+        assertThatThrownBy(() -> bitmap.set(-1)).isInstanceOf(IndexOutOfBoundsException.class);
+        assertThatThrownBy(() -> bitmap.mark(PAGE, 2 * PAGE + 1)).isInstanceOf(IndexOutOfBoundsException.class)
+                .hasMessageContaining("8193");
+        assertThatThrownBy(() -> bitmap.mark(PAGE, Long.MAX_VALUE)).isInstanceOf(IndexOutOfBoundsException.class);
+        assertThatThrownBy(() -> bitmap.clear(-PAGE, PAGE)).isInstanceOf(IndexOutOfBoundsException.class);
+        assertThatThrownBy(() -> bitmap.count(0, -1)).isInstanceOf(IndexOutOfBoundsException.class);
+        bitmap.mark(3 * PAGE, 0);
+        assertThat(bitmap.isEmpty()).isTrue();
+    }
+
+    @Test
+    void blocks_that_cannot_be_are_refused_by_name() {
+        assertThatIllegalArgumentException().isThrownBy(() -> DirtyBitmap.of(pages(3), 6000))
+                .withMessageContaining("6000");
+        assertThatIllegalArgumentException().isThrownBy(() -> DirtyBitmap.of(pages(3), 2048))
+                .withMessageContaining("2048").withMessageContaining("4096");
+        assertThatIllegalArgumentException().isThrownBy(() -> DirtyBitmap.of(pages(3), Long.MIN_VALUE));
+        assertThatIllegalArgumentException().isThrownBy(() -> runsOf(DirtyBitmap.of(pages(3)), -1));
+    }
+
+    @Test
+    void bitmaps_of_different_layouts_do_not_mix() {
+        DirtyBitmap three = DirtyBitmap.of(pages(3));
+        DirtyBitmap four = DirtyBitmap.of(pages(4));
+        assertThatIllegalArgumentException().isThrownBy(() -> three.or(four))
+                .withMessageContaining("12288").withMessageContaining("16384");
+        assertThatIllegalArgumentException().isThrownBy(() -> three.drainInto(four));
+        assertThatIllegalArgumentException().isThrownBy(() -> three.drainInto(three));
+    }
+
+    @Test
+    void a_log_that_does_not_fit_is_refused() {
+        DirtyBitmap bitmap = DirtyBitmap.of(pages(100));
+        MemorySegment eightBytes = MemorySegment.ofArray(new long[1]);
+        assertThatThrownBy(() -> bitmap.orBits(0, eightBytes, 65)).isInstanceOf(IndexOutOfBoundsException.class)
+                .hasMessageContaining("65");
+        assertThatThrownBy(() -> bitmap.orBits(50 * PAGE, eightBytes, 51))
+                .isInstanceOf(IndexOutOfBoundsException.class).hasMessageContaining("51");
+        assertThatIllegalArgumentException().isThrownBy(() -> bitmap.orBits(1, eightBytes, 1));
+    }
+
+    @Test
+    void what_a_consumer_throws_ends_the_scan() {
+        DirtyBitmap bitmap = DirtyBitmap.of(pages(100));
+        bitmap.set(0);
+        bitmap.set(50 * PAGE);
+        IOException full = new IOException("full");
+        assertThatThrownBy(() -> bitmap.runs(0, (offset, length) -> {
+            assertThat(offset).isZero();
+            throw full;
+        })).isSameAs(full);
+    }
+
+    private static GuestLayout pages(long count) {
+        return GuestLayout.ofSingleRegion(PAGE, count * PAGE);
+    }
+
+    /** Two bitmaps of one random layout, in block sizes of their own, beside their models. */
+    private static final class RandomOperations {
+        private final SplittableRandom random;
+        private final GuestLayout layout;
+        private final DirtyBitmap[] bitmaps = new DirtyBitmap[2];
+        private final BitmapModel[] models = new BitmapModel[2];
+
+        RandomOperations(SplittableRandom random) {
+            this.random = random;
+            int page = PAGE << (2 * random.nextInt(3));
+            int count = 1 + random.nextInt(random.nextInt(4) == 0 ? 2000 : 200);
+            layout = GuestLayout.of(page, List.of(new Region(0, (long) count * page)));
+            for (int index = 0; index < 2; index++) {
+                long block = (long) page << random.nextInt(9);
+                bitmaps[index] = DirtyBitmap.of(layout, block);
+                models[index] = new BitmapModel(layout, block);
+            }
+        }
+
+        void run(int operations, Seed seed) {
+            for (int done = 0; done < operations; done++) {
+                int index = random.nextInt(2);
+                step(bitmaps[index], models[index], 1 - index, seed);
+            }
+            for (int index = 0; index < 2; index++) {
+                compare(bitmaps[index], models[index], seed);
+            }
+        }
+
+        private void step(DirtyBitmap bitmap, BitmapModel model, int other, Seed seed) {
+            long offset = random.nextLong(layout.lengthBytes());
+            long longest = layout.lengthBytes() - offset;
+            long length = random.nextLong(random.nextBoolean() ? longest + 1 : Math.min(longest, 3L << 16) + 1);
+            switch (random.nextInt(16)) {
+                case 0, 1, 2, 3 -> assertThat(bitmap.set(offset)).as("%s", seed).isEqualTo(model.set(offset));
+                case 4, 5 -> {
+                    bitmap.mark(offset, length);
+                    model.mark(offset, length);
+                }
+                case 6, 7 -> assertThat(bitmap.test(offset)).as("%s", seed)
+                        .isEqualTo(model.blocks().get((int) (offset / bitmap.blockBytes())));
+                case 8, 9 -> {
+                    bitmap.clear(offset, length);
+                    model.clear(offset, length);
+                }
+                case 10 -> assertThat(bitmap.count(offset, length)).as("%s", seed)
+                        .isEqualTo(model.count(offset, length));
+                case 11 -> {
+                    bitmap.or(bitmaps[other]);
+                    model.or(models[other]);
+                }
+                case 12 -> {
+                    bitmap.drainInto(bitmaps[other]);
+                    models[other].or(model);
+                    model.blocks().clear();
+                }
+                case 13 -> orBits(bitmap, model, offset);
+                case 14 -> {
+                    if (random.nextInt(8) == 0) {
+                        bitmap.clear();
+                        model.blocks().clear();
+                    }
+                }
+                default -> compare(random.nextBoolean() ? bitmap : bitmap.copy(), model, seed);
+            }
+        }
+
+        private void orBits(DirtyBitmap bitmap, BitmapModel model, long offset) {
+            long firstPage = offset / layout.pageBytes();
+            int pageCount = random.nextInt((int) Math.min(300, layout.pageCount() - firstPage) + 1);
+            BitSet pages = new BitSet();
+            for (int page = 0; page < pageCount + 64; page++) {
+                pages.set(page, random.nextInt(8) == 0);
+            }
+            byte[] log = new byte[(pageCount + 7) / 8 + random.nextInt(9)];
+            byte[] bits = pages.toByteArray();
+            System.arraycopy(bits, 0, log, 0, Math.min(log.length, bits.length));
+            bitmap.orBits(firstPage * layout.pageBytes(), MemorySegment.ofArray(log), pageCount);
+            model.orBits(firstPage * layout.pageBytes(), pages, pageCount);
+        }
+
+        private void compare(DirtyBitmap bitmap, BitmapModel model, Seed seed) {
+            long bridge = random.nextBoolean() ? 0 : random.nextLong(4 * bitmap.blockBytes());
+            assertThat(runsOf(bitmap, bridge)).as("%s", seed).isEqualTo(model.runs(bridge));
+            assertThat(bitmap.count()).as("%s", seed).isEqualTo(model.blocks().cardinality());
+            assertThat(bitmap.isEmpty()).as("%s", seed).isEqualTo(model.blocks().isEmpty());
+        }
+    }
+}
