@@ -1,0 +1,166 @@
+package io.microsnap.core.file;
+
+import io.microsnap.core.RangeConsumer;
+import io.microsnap.core.posix.Constants;
+import io.microsnap.core.posix.Descriptor;
+import io.microsnap.core.posix.Errno;
+import io.microsnap.core.posix.FileMap;
+import io.microsnap.core.posix.OperatingSystem;
+import io.microsnap.core.posix.Posix;
+import io.microsnap.core.posix.SystemCallException;
+import java.io.IOException;
+import java.util.EnumSet;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.Set;
+
+/**
+ * Where a file has data and where it has holes, and what it occupies. Looking changes nothing about the file; a
+ * descriptor open for reading is enough for all but {@link #punch}.
+ */
+public final class Extents {
+    private static final int EXTENTS_AT_A_TIME = 512;
+    private static final Set<Errno> CANNOT_TELL = EnumSet.of(Errno.EINVAL, Errno.EOPNOTSUPP, Errno.ENOTSUP,
+            Errno.ENOSYS, Errno.ENOTTY, Errno.ESPIPE, Errno.ENODEV);
+
+    private Extents() {
+    }
+
+    /**
+     * Names the ranges of a file that hold data, clipped to its end. Where the filesystem cannot tell, or cannot be
+     * trusted, everything is named as one range and the answer is false: what is named may then hold long runs of
+     * zeros. On macOS that is always so, because APFS has been seen to report holes over live data.
+     */
+    public static boolean data(Descriptor file, RangeConsumer ranges) throws IOException {
+        return data(file, 0, file.sizeBytes(), ranges);
+    }
+
+    /** As {@link #data(Descriptor, RangeConsumer)}, for a part of the file that ends no later than the file. */
+    public static boolean data(Descriptor file, long offset, long lengthBytes, RangeConsumer ranges)
+            throws IOException {
+        requireRange(file, offset, lengthBytes);
+        Posix posix = file.posix();
+        Constants constants = posix.constants();
+        long end = offset + lengthBytes;
+        boolean told = constants.operatingSystem() != OperatingSystem.MACOS;
+        long at = offset;
+        while (told && at < end) {
+            long start = seek(file, at, constants.SEEK_DATA);
+            if (constants.failedWith(start, Errno.ENXIO)) {
+                return true;
+            }
+            if (start < 0) {
+                told = false;
+            } else if (start >= end) {
+                return true;
+            } else {
+                long stop = seek(file, start, constants.SEEK_HOLE);
+                if (start < at || stop <= start) {
+                    told = false;
+                } else {
+                    stop = Math.min(stop, end);
+                    ranges.accept(start, stop - start);
+                    at = stop;
+                }
+            }
+        }
+        if (at < end) {
+            ranges.accept(at, end - at);
+        }
+        return told;
+    }
+
+    /**
+     * What a file's extents amount to, as the filesystem counts them; empty where it does not tell. Content that is
+     * still only in memory is given its place on disk first, so this may take as long as a sync.
+     */
+    public static Optional<ExtentSummary> summary(Descriptor file) throws IOException {
+        Posix posix = file.posix();
+        long extents = 0;
+        long mapped = 0;
+        long shared = 0;
+        try (FileMap map = new FileMap(EXTENTS_AT_A_TIME)) {
+            long at = 0;
+            while (true) {
+                int found = map.fetch(posix, file.number(), at);
+                if (found == 0) {
+                    break;
+                }
+                if (found < 0) {
+                    Errno errno = posix.constants().errno(found);
+                    if (errno == Errno.EINTR) {
+                        continue;
+                    }
+                    if (CANNOT_TELL.contains(errno)) {
+                        return Optional.empty();
+                    }
+                    throw SystemCallException.of(posix, found, "ioctl(FS_IOC_FIEMAP)", file.name(), "from " + at);
+                }
+                for (int index = 0; index < found; index++) {
+                    mapped += map.lengthBytes(index);
+                    shared += map.isShared(index) ? map.lengthBytes(index) : 0;
+                }
+                extents += found;
+                long next = map.offset(found - 1) + map.lengthBytes(found - 1);
+                if (map.isLast(found - 1) || next <= at) {
+                    break;
+                }
+                at = next;
+            }
+        }
+        return Optional.of(new ExtentSummary(extents, mapped, shared));
+    }
+
+    /**
+     * Makes a range read as zeros and gives its space back; the file's length stays, also where the range reaches
+     * past it. Blocks that are only partly in the range keep the rest. Returns false, and leaves the range alone,
+     * where the filesystem cannot do it.
+     */
+    public static boolean punch(Descriptor file, long offset, long lengthBytes) throws IOException {
+        requireRange(file, offset, lengthBytes);
+        if (lengthBytes == 0) {
+            return true;
+        }
+        Posix posix = file.posix();
+        Constants constants = posix.constants();
+        int mode = constants.FALLOC_FL_PUNCH_HOLE | constants.FALLOC_FL_KEEP_SIZE;
+        int result;
+        do {
+            result = posix.fallocate(file.number(), mode, offset, lengthBytes);
+        } while (constants.failedWith(result, Errno.EINTR));
+        if (result < 0 && constants.errno(result) != Errno.EINVAL && CANNOT_TELL.contains(constants.errno(result))) {
+            return false;
+        }
+        file.check("fallocate(PUNCH_HOLE)", result, "of " + lengthBytes + " bytes at " + offset);
+        return true;
+    }
+
+    /** Refuses a range that is negative or overflows: a mistake of the caller's. */
+    static void requireRange(Descriptor file, long offset, long lengthBytes) {
+        try {
+            Objects.checkFromIndexSize(offset, lengthBytes, Long.MAX_VALUE);
+        } catch (IndexOutOfBoundsException impossible) {
+            throw new IllegalArgumentException(
+                    file.name() + ": no file has " + lengthBytes + " bytes at " + offset, impossible);
+        }
+    }
+
+    private static long seek(Descriptor file, long offset, int whence) throws IOException {
+        Posix posix = file.posix();
+        while (true) {
+            long result = posix.lseek(file.number(), offset, whence);
+            if (result >= 0) {
+                return result;
+            }
+            Errno errno = posix.constants().errno(result);
+            if (errno == Errno.ENXIO || CANNOT_TELL.contains(errno)) {
+                return result;
+            }
+            if (errno != Errno.EINTR) {
+                throw SystemCallException.of(posix, result,
+                        whence == posix.constants().SEEK_DATA ? "lseek(SEEK_DATA)" : "lseek(SEEK_HOLE)",
+                        file.name(), "from " + offset);
+            }
+        }
+    }
+}

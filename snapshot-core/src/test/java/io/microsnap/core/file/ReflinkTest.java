@@ -1,0 +1,86 @@
+package io.microsnap.core.file;
+
+import static io.microsnap.testsupport.FileSystemKind.BTRFS;
+import static io.microsnap.testsupport.FileSystemKind.EXT4;
+import static io.microsnap.testsupport.FileSystemKind.TMPFS;
+import static io.microsnap.testsupport.FileSystemKind.XFS;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.microsnap.core.posix.Constants;
+import io.microsnap.core.posix.Descriptor;
+import io.microsnap.core.posix.Posix;
+import io.microsnap.testsupport.RealFileSystems;
+import java.io.IOException;
+import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.util.Random;
+
+class ReflinkTest {
+    private final Posix posix = Posix.host();
+    private final Constants constants = posix.constants();
+    private final Reflink reflink = new Reflink();
+
+    @RealFileSystems({XFS, BTRFS})
+    void aCloneHasItsOwnInodeAndNeitherSideSeesTheOthersWrites(Path directory) throws IOException {
+        Path source = Files.write(directory.resolve("source"), bytes(1 << 20));
+        Path clone = directory.resolve("clone");
+        assertThat(reflink.clone(posix, source, clone, Durability.FULL)).isEqualTo(new ReflinkOutcome.Cloned());
+        assertThat(clone).hasSameBinaryContentAs(source);
+        assertThat(Files.getAttribute(clone, "unix:ino")).isNotEqualTo(Files.getAttribute(source, "unix:ino"));
+        try (Descriptor open = read(clone)) {
+            assertThat(Extents.summary(open).orElseThrow().sharedBytes()).isEqualTo(1 << 20);
+        }
+        Files.writeString(clone, "changed");
+        assertThat(source).hasBinaryContent(bytes(1 << 20));
+    }
+
+    @RealFileSystems({EXT4, TMPFS})
+    void aFilesystemWithoutClonesIsUnsupportedAndNothingIsMade(Path directory) throws IOException {
+        Path source = Files.writeString(directory.resolve("source"), "content");
+        assertThat(reflink.clone(posix, source, directory.resolve("clone"), Durability.NONE))
+                .isInstanceOf(ReflinkOutcome.Unsupported.class);
+        assertThat(StagedFileTest.namesIn(directory)).containsExactly("source");
+    }
+
+    @RealFileSystems
+    void aMissingSourceVanishedAndAMissingDirectoryIsAnErrorThatNamesIt(Path directory) throws IOException {
+        assertThat(reflink.clone(posix, directory.resolve("none"), directory.resolve("clone"), Durability.NONE))
+                .isEqualTo(new ReflinkOutcome.SourceVanished());
+        assertThat(StagedFileTest.namesIn(directory)).isEmpty();
+        Path source = Files.writeString(directory.resolve("source"), "content");
+        assertThatThrownBy(() -> reflink.clone(posix, source, directory.resolve("none/clone"), Durability.NONE))
+                .isInstanceOf(NoSuchFileException.class).hasMessageContaining(directory.resolve("none").toString());
+    }
+
+    @RealFileSystems
+    void aProbeTellsAndLeavesNothingBehind(
+            Path directory, io.microsnap.testsupport.FileSystemKind kind) throws IOException {
+        assertThat(reflink.probe(posix, directory).isCloned()).isEqualTo(kind.reflinks());
+        assertThat(StagedFileTest.namesIn(directory)).isEmpty();
+    }
+
+    @RealFileSystems
+    void aNameThatIsTakenIsNeverTouched(Path directory) throws IOException {
+        Path source = Files.writeString(directory.resolve("source"), "content");
+        Path taken = Files.writeString(directory.resolve("taken"), "precious");
+        int flags = constants.O_RDONLY | constants.O_DIRECTORY;
+        try (Descriptor open = read(source); Descriptor folder = Descriptor.open(posix, directory, flags, 0)) {
+            assertThatThrownBy(() -> reflink.cloneTo(open, folder, "taken"))
+                    .isInstanceOf(FileAlreadyExistsException.class);
+        }
+        assertThat(taken).hasContent("precious");
+    }
+
+    private Descriptor read(Path file) throws IOException {
+        return Descriptor.open(posix, file, constants.O_RDONLY, 0);
+    }
+
+    static byte[] bytes(int length) {
+        byte[] bytes = new byte[length];
+        new Random(7).nextBytes(bytes);
+        return bytes;
+    }
+}

@@ -1,0 +1,206 @@
+package io.microsnap.core.file;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.microsnap.core.SnapshotException;
+import io.microsnap.core.posix.Constants;
+import io.microsnap.core.posix.Descriptor;
+import io.microsnap.core.posix.Posix;
+import io.microsnap.testsupport.RealFileSystems;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.FileSystemException;
+import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
+import java.nio.file.LinkOption;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.util.List;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class StagedFileTest {
+    private final Posix posix = Posix.host();
+    private final Constants constants = posix.constants();
+    @TempDir
+    Path temporary;
+
+    @RealFileSystems
+    void aCommittedFileAppearsWholeWithNothingBesideIt(Path directory) throws IOException {
+        for (Durability durability : Durability.values()) {
+            Path file = directory.resolve(durability.name());
+            try (StagedFile staged = StagedFile.create(posix, file)) {
+                write(staged, "content");
+                assertThat(file).doesNotExist();
+                staged.commit(durability);
+                assertThat(file).hasContent("content");
+            }
+        }
+        assertThat(namesIn(directory)).containsExactlyInAnyOrder("NONE", "DATA", "FULL");
+    }
+
+    @RealFileSystems
+    void aCommitReplacesTheOldFileAtEachDurability(Path directory) throws IOException {
+        for (Durability durability : Durability.values()) {
+            Path file = Files.writeString(directory.resolve(durability.name()), "old and longer");
+            try (StagedFile staged = StagedFile.create(posix, file)) {
+                write(staged, "new");
+                assertThat(file).hasContent("old and longer");
+                staged.commit(durability);
+                assertThat(namesIn(directory)).as("the old file is gone at once").noneMatch(this::isStaged);
+            }
+            assertThat(file).hasContent("new");
+        }
+        assertThat(namesIn(directory)).containsExactlyInAnyOrder("NONE", "DATA", "FULL");
+    }
+
+    @RealFileSystems
+    void aFileClosedWithoutCommitIsGoneAndTheDestinationAsItWas(Path directory) throws IOException {
+        Path file = Files.writeString(directory.resolve("file"), "old");
+        StagedFile staged = StagedFile.create(posix, file);
+        write(staged, "new");
+        staged.close();
+        staged.close();
+        assertThat(file).hasContent("old");
+        assertThat(namesIn(directory)).containsExactly("file");
+        assertThatThrownBy(staged::descriptor).isInstanceOf(IllegalStateException.class);
+    }
+
+    @RealFileSystems
+    void anExistingFileIsRefusedWhenAskedAndMayStillBeReplaced(Path directory) throws IOException {
+        Path file = directory.resolve("file");
+        try (StagedFile staged = StagedFile.create(posix, file)) {
+            write(staged, "new");
+            Files.writeString(file, "came first");
+            assertThatThrownBy(() -> staged.commit(Durability.FULL, IfExists.REFUSE))
+                    .isInstanceOf(FileAlreadyExistsException.class).hasMessageContaining(file.toString());
+            assertThat(file).hasContent("came first");
+            staged.commit(Durability.FULL, IfExists.REPLACE);
+            assertThatThrownBy(() -> staged.commit(Durability.FULL)).isInstanceOf(IllegalStateException.class);
+        }
+        assertThat(file).hasContent("new");
+    }
+
+    @Test
+    void aStagedFileIsPrivateLockedAndNamedUnguessably() throws IOException {
+        try (StagedFile one = StagedFile.create(posix, temporary.resolve("file"));
+                StagedFile two = StagedFile.create(posix, temporary.resolve("file"))) {
+            List<String> names = namesIn(temporary);
+            assertThat(names).hasSize(2).allMatch(this::isStaged);
+            for (String name : names) {
+                Path path = temporary.resolve(name);
+                assertThat(PosixFilePermissions.toString(Files.getPosixFilePermissions(path))).isEqualTo("rw-------");
+                try (Descriptor other = Descriptor.open(posix, path, constants.O_RDONLY, 0)) {
+                    assertThat(other.tryLock(false)).as("its owner holds the lock").isFalse();
+                }
+            }
+            write(one, "one");
+            write(two, "two");
+            one.commit(Durability.NONE);
+            assertThat(temporary.resolve("file")).hasContent("one");
+            two.commit(Durability.NONE);
+            assertThat(temporary.resolve("file")).hasContent("two");
+        }
+    }
+
+    @RealFileSystems
+    void theNextOneRemovesWhatDeadOwnersLeftAndNothingElse(Path directory) throws IOException {
+        Path dead = Files.writeString(directory.resolve(".microsnap-0123456789abcdef.staged"), "dead");
+        Path notOurs = Files.writeString(directory.resolve(".microsnap-0123456789ABCDEF.staged"), "another form");
+        Path precious = Files.writeString(directory.resolve("precious"), "precious");
+        Path link = Files.createSymbolicLink(directory.resolve(".microsnap-00000000000000aa.staged"), precious);
+        Path folder = Files.createDirectory(directory.resolve(".microsnap-00000000000000bb.staged"));
+        try (StagedFile living = StagedFile.create(posix, directory.resolve("living"))) {
+            assertThat(dead).doesNotExist();
+            write(living, "living");
+            StagedFile.create(posix, directory.resolve("other")).close();
+            living.commit(Durability.NONE);
+        }
+        assertThat(directory.resolve("living")).hasContent("living");
+        assertThat(precious).hasContent("precious");
+        assertThat(notOurs).exists();
+        assertThat(folder).exists();
+        assertThat(Files.exists(link, LinkOption.NOFOLLOW_LINKS)).isTrue();
+    }
+
+    @Test
+    void aDestinationThatIsNoPlainFileIsRefusedBeforeAnythingIsWritten() throws IOException {
+        Path target = Files.writeString(temporary.resolve("target"), "target");
+        Path link = Files.createSymbolicLink(temporary.resolve("link"), target);
+        Path folder = Files.createDirectory(temporary.resolve("folder"));
+        assertThatThrownBy(() -> StagedFile.create(posix, link))
+                .isInstanceOf(SnapshotException.class).hasMessageContaining(link + " is a symbolic link");
+        assertThatThrownBy(() -> StagedFile.create(posix, folder))
+                .isInstanceOf(FileSystemException.class).hasMessageContaining(folder + ": it is a directory");
+        assertThatThrownBy(() -> StagedFile.create(posix, Path.of("/"))).isInstanceOf(FileSystemException.class);
+        assertThatThrownBy(() -> StagedFile.create(posix, temporary.resolve("none/file")))
+                .isInstanceOf(NoSuchFileException.class).hasMessageContaining(temporary.resolve("none").toString());
+        assertThatThrownBy(() -> StagedFile.create(posix, target.resolve("file")))
+                .isInstanceOf(FileSystemException.class).hasMessageContaining(target.toString());
+        assertThat(namesIn(temporary)).containsExactlyInAnyOrder("target", "link", "folder");
+    }
+
+    @RealFileSystems
+    void aDirectoryOrLinkThatTakesTheNameMeanwhileIsNotTouched(Path directory) throws IOException {
+        Path precious = Files.writeString(directory.resolve("precious"), "precious");
+        for (Durability durability : Durability.values()) {
+            Path file = directory.resolve("file");
+            try (StagedFile staged = StagedFile.create(posix, file)) {
+                Files.createDirectory(file);
+                Files.writeString(file.resolve("inside"), "inside");
+                assertThatThrownBy(() -> staged.commit(durability)).isInstanceOf(IOException.class)
+                        .hasMessageContaining("it is a directory");
+                assertThat(file.resolve("inside")).hasContent("inside");
+                Files.delete(file.resolve("inside"));
+                Files.delete(file);
+                Files.createSymbolicLink(file, precious);
+                if (durability == Durability.FULL) {
+                    assertThatThrownBy(() -> staged.commit(durability)).hasMessageContaining("symbolic link");
+                    assertThat(file).isSymbolicLink();
+                } else {
+                    staged.commit(durability);
+                    assertThat(file).as("the link is replaced, never followed").isRegularFile();
+                }
+                Files.delete(file);
+            }
+        }
+        assertThat(precious).hasContent("precious");
+        assertThat(namesIn(directory)).containsExactly("precious");
+    }
+
+    @Test
+    void aNameThatCouldLeadElsewhereIsRefused() throws IOException {
+        int flags = constants.O_RDONLY | constants.O_DIRECTORY;
+        try (Descriptor directory = Descriptor.open(posix, temporary, flags, 0)) {
+            for (String name : List.of("", ".", "..", "../file", "a/b", "nul\0")) {
+                assertThatThrownBy(() -> StagedFile.create(directory, name)).isInstanceOf(InvalidPathException.class);
+            }
+            try (StagedFile staged = StagedFile.create(directory, "file")) {
+                staged.commit(Durability.FULL);
+            }
+            assertThat(directory.names()).as("the caller's directory stays open").containsExactly("file");
+        }
+    }
+
+    static void write(StagedFile staged, String text) throws IOException {
+        try (Arena arena = Arena.ofConfined()) {
+            byte[] bytes = text.getBytes(java.nio.charset.StandardCharsets.UTF_8);
+            staged.descriptor().writeFully(
+                    arena.allocate(bytes.length).copyFrom(java.lang.foreign.MemorySegment.ofArray(bytes)), 0);
+        }
+    }
+
+    static List<String> namesIn(Path directory) throws IOException {
+        try (Stream<Path> entries = Files.list(directory)) {
+            return entries.map(entry -> entry.getFileName().toString()).toList();
+        }
+    }
+
+    private boolean isStaged(String name) {
+        return name.matches("\\.microsnap-[0-9a-f]{16}\\.staged");
+    }
+}
