@@ -65,6 +65,7 @@ public final class Constants {
     public final int MFD_CLOEXEC;
     public final int MFD_ALLOW_SEALING;
     public final int MFD_HUGETLB;
+    public final int MFD_NOEXEC_SEAL;
     public final int POSIX_FADV_RANDOM;
     public final int POSIX_FADV_SEQUENTIAL;
     public final int POSIX_FADV_WILLNEED;
@@ -73,7 +74,9 @@ public final class Constants {
     public final int F_GETFL;
     public final int F_DUPFD_CLOEXEC;
     public final int F_ADD_SEALS;
+    public final int F_GET_SEALS;
     public final int F_SEAL_SHRINK;
+    public final int F_SEAL_GROW;
     public final int F_FULLFSYNC;
     public final int F_BARRIERFSYNC;
     public final int F_PUNCHHOLE;
@@ -147,6 +150,7 @@ public final class Constants {
         MFD_CLOEXEC = pick(1, 1, 0);
         MFD_ALLOW_SEALING = pick(2, 2, 0);
         MFD_HUGETLB = pick(4, 4, 0);
+        MFD_NOEXEC_SEAL = pick(8, 8, 0);
         POSIX_FADV_RANDOM = pick(1, 1, 0);
         POSIX_FADV_SEQUENTIAL = pick(2, 2, 0);
         POSIX_FADV_WILLNEED = pick(3, 3, 0);
@@ -155,7 +159,9 @@ public final class Constants {
         F_GETFL = pick(3, 3, 3);
         F_DUPFD_CLOEXEC = pick(1030, 1030, 67);
         F_ADD_SEALS = pick(1033, 1033, 0);
+        F_GET_SEALS = pick(1034, 1034, 0);
         F_SEAL_SHRINK = pick(2, 2, 0);
+        F_SEAL_GROW = pick(4, 4, 0);
         F_FULLFSYNC = pick(0, 0, 51);
         F_BARRIERFSYNC = pick(0, 0, 85);
         F_PUNCHHOLE = pick(0, 0, 99);

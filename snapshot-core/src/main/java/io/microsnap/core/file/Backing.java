@@ -1,0 +1,119 @@
+package io.microsnap.core.file;
+
+import io.microsnap.core.RangeConsumer;
+import io.microsnap.core.posix.Descriptor;
+import io.microsnap.core.posix.Posix;
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+
+/** What lies behind a mapping, and so: what it may be used for, and where its populated ranges are told. */
+sealed interface Backing {
+    boolean mayBeTruncated();
+
+    boolean mayBeOverlaid();
+
+    default boolean readOnly() {
+        return false;
+    }
+
+    /**
+     * Names the populated ranges of a part of the mapping, as offsets into the mapping.
+     *
+     * @param part the part, which starts at {@code offset}
+     * @param overlays what was laid over the mapping; it is named whole
+     */
+    void populated(Posix posix, MemorySegment part, long offset, RangeSet overlays, RangeConsumer ranges)
+            throws IOException;
+
+    /** Closes what the mapping owns. */
+    default void close() throws IOException {
+    }
+
+    record Anonymous(HugePages hugePages) implements Backing {
+        @Override
+        public boolean mayBeTruncated() {
+            return false;
+        }
+
+        @Override
+        public boolean mayBeOverlaid() {
+            return hugePages != HugePages.RESERVED;
+        }
+
+        @Override
+        public void populated(Posix posix, MemorySegment part, long offset, RangeSet overlays, RangeConsumer ranges)
+                throws IOException {
+            if (overlays.isEmpty()) {
+                PopulatedRanges.ofMemory(posix, part, shifted(offset, ranges));
+                return;
+            }
+            RangeSet union = new RangeSet();
+            overlays.forEachWithin(offset, part.byteSize(), union::add);
+            PopulatedRanges.ofMemory(posix, part, shifted(offset, union::add));
+            union.forEachWithin(offset, part.byteSize(), ranges);
+        }
+    }
+
+    record Memfd(Descriptor descriptor) implements Backing {
+        @Override
+        public boolean mayBeTruncated() {
+            return false;
+        }
+
+        @Override
+        public boolean mayBeOverlaid() {
+            return false;
+        }
+
+        @Override
+        public void populated(Posix posix, MemorySegment part, long offset, RangeSet overlays, RangeConsumer ranges)
+                throws IOException {
+            PopulatedRanges.ofFile(descriptor, offset, part.byteSize(), ranges);
+        }
+
+        @Override
+        public void close() throws IOException {
+            descriptor.close();
+        }
+    }
+
+    record File(Descriptor descriptor, long fileOffset, Access access, boolean sealed) implements Backing {
+        @Override
+        public boolean mayBeTruncated() {
+            return !sealed;
+        }
+
+        @Override
+        public boolean mayBeOverlaid() {
+            return access == Access.PRIVATE;
+        }
+
+        @Override
+        public boolean readOnly() {
+            return access == Access.SHARED_READ;
+        }
+
+        @Override
+        public void populated(Posix posix, MemorySegment part, long offset, RangeSet overlays, RangeConsumer ranges)
+                throws IOException {
+            long lengthBytes = part.byteSize();
+            if (access != Access.PRIVATE) {
+                ofFile(offset, lengthBytes, ranges);
+                return;
+            }
+            RangeSet union = new RangeSet();
+            overlays.forEachWithin(offset, lengthBytes, union::add);
+            ofFile(offset, lengthBytes, union::add);
+            PopulatedRanges.writtenPrivately(posix, part, shifted(offset, union::add));
+            union.forEachWithin(offset, lengthBytes, ranges);
+        }
+
+        private void ofFile(long offset, long lengthBytes, RangeConsumer ranges) throws IOException {
+            PopulatedRanges.ofFile(descriptor, fileOffset + offset, lengthBytes, shifted(-fileOffset, ranges));
+        }
+    }
+
+    private static RangeConsumer shifted(long by, RangeConsumer ranges) {
+        return (offset, lengthBytes) -> ranges.accept(offset + by, lengthBytes);
+    }
+}

@@ -1,0 +1,156 @@
+package io.microsnap.core.file;
+
+import io.microsnap.core.RangeConsumer;
+import io.microsnap.core.SnapshotException;
+import io.microsnap.core.posix.Constants;
+import io.microsnap.core.posix.Descriptor;
+import io.microsnap.core.posix.Errno;
+import io.microsnap.core.posix.OperatingSystem;
+import io.microsnap.core.posix.PageMapScan;
+import io.microsnap.core.posix.PageMapScan.Categories;
+import io.microsnap.core.posix.Posix;
+import io.microsnap.core.posix.SystemCallException;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.file.Path;
+
+/**
+ * Which ranges of a file or of memory may hold anything but zeros. The rest was never populated: it is zero, and
+ * reading it through a mapping would allocate it. Where the system cannot tell, the whole range is named.
+ */
+public final class PopulatedRanges {
+    /** Pages of our own: written, and in memory or swapped out. The shared page of zeros is none. */
+    private static final Categories POPULATED = Categories
+            .anyOf(PageMapScan.PAGE_IS_PRESENT | PageMapScan.PAGE_IS_SWAPPED)
+            .without(PageMapScan.PAGE_IS_PFNZERO);
+    private static final Categories WRITTEN_PRIVATELY = POPULATED.without(PageMapScan.PAGE_IS_FILE);
+    private static final long ENTRY_FILE = 1L << 61;
+    private static final long ENTRY_SWAPPED = 1L << 62;
+    private static final long ENTRY_PRESENT = 1L << 63;
+    private static final long ENTRIES = 8192;
+
+    private PopulatedRanges() {
+    }
+
+    /** The data ranges of a file or memfd, ascending, clipped to the range asked. Reads and allocates nothing. */
+    public static void ofFile(Descriptor file, long offset, long lengthBytes, RangeConsumer ranges)
+            throws IOException {
+        checkRange(offset, lengthBytes);
+        Posix posix = file.posix();
+        Constants constants = posix.constants();
+        long end = offset + lengthBytes;
+        long at = offset;
+        while (at < end) {
+            long data = seek(file, at, constants.SEEK_DATA);
+            if (constants.failedWith(data, Errno.ENXIO)) {
+                return;
+            }
+            if (constants.failedWith(data, Errno.EINVAL) || constants.failedWith(data, Errno.EOPNOTSUPP)
+                    || constants.failedWith(data, Errno.ENOTSUP)) {
+                ranges.accept(at, end - at);
+                return;
+            }
+            file.check("lseek SEEK_DATA", data, "from " + at);
+            if (data >= end) {
+                return;
+            }
+            long hole = file.check("lseek SEEK_HOLE", seek(file, data, constants.SEEK_HOLE), "from " + data);
+            if (data < at || hole <= data) {
+                throw new SnapshotException(file.name() + ": the filesystem names data at " + data + " and a hole at "
+                        + hole + " when asked from " + at + "; was the file changed meanwhile?");
+            }
+            ranges.accept(data, Math.min(hole, end) - data);
+            at = hole;
+        }
+    }
+
+    /**
+     * The populated ranges of this process's anonymous memory, as offsets into the segment.
+     *
+     * @param memory a mapping, or a part of one that starts on a page boundary
+     */
+    public static void ofMemory(Posix posix, MemorySegment memory, RangeConsumer ranges) throws IOException {
+        scan(posix, memory, POPULATED, false, ranges);
+    }
+
+    /** The pages of a private mapping that were written, and so are no longer the file's. */
+    static void writtenPrivately(Posix posix, MemorySegment memory, RangeConsumer ranges) throws IOException {
+        scan(posix, memory, WRITTEN_PRIVATELY, true, ranges);
+    }
+
+    private static void scan(Posix posix, MemorySegment memory, Categories categories, boolean privateOnly,
+            RangeConsumer ranges) throws IOException {
+        long page = posix.getpagesize();
+        long start = memory.address();
+        if (start % page != 0) {
+            throw new IllegalArgumentException("memory at " + Long.toHexString(start) + " starts inside a page");
+        }
+        RangeConsumer clipped = (address, lengthBytes) ->
+                ranges.accept(address - start, Math.min(lengthBytes, memory.byteSize() - (address - start)));
+        long end = start + roundUp(memory.byteSize(), page);
+        if (posix.constants().operatingSystem() != OperatingSystem.LINUX) {
+            clipped.accept(start, end - start);
+            return;
+        }
+        try (Descriptor pagemap = Descriptor.open(posix, Path.of("/proc/self/pagemap"),
+                posix.constants().O_RDONLY, 0)) {
+            try {
+                new PageMapScan().scan(pagemap, start, end, 0, categories, clipped);
+            } catch (SystemCallException failure) {
+                // Kernels before 6.7; the scan fails as a whole there, before anything was named.
+                if (failure.errno() != Errno.ENOTTY) {
+                    throw failure;
+                }
+                readEntries(pagemap, start, end, page, privateOnly, clipped);
+            }
+        }
+    }
+
+    private static void readEntries(Descriptor pagemap, long start, long end, long page, boolean privateOnly,
+            RangeConsumer runs) throws IOException {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment entries = arena.allocate(ENTRIES * Long.BYTES, Long.BYTES);
+            long runStart = -1;
+            for (long at = start; at < end;) {
+                long pages = Math.min(ENTRIES, (end - at) / page);
+                pagemap.readFully(entries.asSlice(0, pages * Long.BYTES), at / page * Long.BYTES);
+                for (long index = 0; index < pages; index++, at += page) {
+                    long entry = entries.getAtIndex(ValueLayout.JAVA_LONG, index);
+                    boolean populated = (entry & (ENTRY_PRESENT | ENTRY_SWAPPED)) != 0
+                            && !(privateOnly && (entry & ENTRY_FILE) != 0);
+                    if (populated && runStart < 0) {
+                        runStart = at;
+                    } else if (!populated && runStart >= 0) {
+                        runs.accept(runStart, at - runStart);
+                        runStart = -1;
+                    }
+                }
+            }
+            if (runStart >= 0) {
+                runs.accept(runStart, end - runStart);
+            }
+        }
+    }
+
+    private static long seek(Descriptor file, long from, int whence) {
+        Posix posix = file.posix();
+        while (true) {
+            long result = posix.lseek(file.number(), from, whence);
+            if (!posix.constants().failedWith(result, Errno.EINTR)) {
+                return result;
+            }
+        }
+    }
+
+    static long roundUp(long value, long unit) {
+        return Math.multiplyExact(Math.ceilDiv(value, unit), unit);
+    }
+
+    static void checkRange(long offset, long lengthBytes) {
+        if (offset < 0 || lengthBytes < 0 || offset + lengthBytes < 0) {
+            throw new IllegalArgumentException("no range has offset " + offset + " and length " + lengthBytes);
+        }
+    }
+}
