@@ -22,10 +22,11 @@ import java.util.function.ObjLongConsumer;
  *
  * <p>A sweep first runs the operation on an instance without a plan to learn {@link #calls()}, then once for each
  * position with a new instance. Positions count from 1. What cannot fail ({@code constants}, {@code getpagesize},
- * {@code gettid}, {@code memcmp}) is not counted. Plans are made before the calls; the calls may come from any thread.
+ * {@code gettid}, {@code dlsym}, {@code memcmp}) is not counted. Plans are made before the calls; the calls may come
+ * from any thread.
  */
 public final class FaultyPosix {
-    private static final Set<String> NOT_COUNTED = Set.of("constants", "getpagesize", "gettid", "memcmp");
+    private static final Set<String> NOT_COUNTED = Set.of("constants", "getpagesize", "gettid", "dlsym", "memcmp");
     private static final Set<String> TRANSFERS = Set.of("pread", "pwrite", "copy_file_range");
     private static final Set<String> RELEASES = Set.of("close", "munmap");
     private static final int SIGKILL = 9;
@@ -334,6 +335,11 @@ public final class FaultyPosix {
     private synchronized void remember(String name, Object[] arguments, long result) {
         switch (name) {
             case "openat", "memfd_create", "userfaultfd" -> descriptors.add((int) result);
+            case "fcntl" -> {
+                if (arguments[1].equals(real.constants().F_DUPFD_CLOEXEC)) {
+                    descriptors.add((int) result);
+                }
+            }
             case "close" -> descriptors.remove((int) arguments[0]);
             case "mmap" -> mapped.add(result, (long) arguments[1]);
             case "munmap" -> mapped.remove((long) arguments[0], (long) arguments[1]);
