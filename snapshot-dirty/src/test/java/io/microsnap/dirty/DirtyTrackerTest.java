@@ -10,6 +10,7 @@ import io.microsnap.core.GuestLayout;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.SnapshotReference;
 import io.microsnap.dirty.BitmapModel.Run;
+import io.microsnap.dirty.testing.ScriptedSource;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
@@ -146,7 +147,7 @@ class DirtyTrackerTest {
     @Test
     void a_failed_harvest_means_that_anything_may_have_changed() throws IOException {
         publish(FIRST);
-        source.nextHarvestFailure = new IOException("EIO from the log");
+        source.failNextHarvest(new IOException("EIO from the log"));
         Epoch epoch = tracker.harvest();
         assertThat(epoch.relativeTo()).isEmpty();
         assertThat(epoch.parent()).contains(FIRST);
@@ -162,7 +163,7 @@ class DirtyTrackerTest {
     @Test
     void abandoning_the_capture_after_a_failed_harvest_keeps_the_changes_unknown() throws IOException {
         publish(FIRST);
-        source.nextHarvestFailure = new IllegalStateException("ring torn");
+        source.failNextHarvest(new IllegalStateException("ring torn"));
         tracker.harvest().rollback();
         assertThat(tracker.unknownBecause()).hasValueSatisfying(reason -> assertThat(reason).contains("ring torn"));
         assertThat(tracker.harvest().relativeTo()).isEmpty();
@@ -171,8 +172,8 @@ class DirtyTrackerTest {
     @Test
     void a_failure_to_arm_again_invalidates_the_epoch_after_this_one() throws IOException {
         publish(FIRST);
-        source.nextHarvestFailure = new IOException("first failure");
-        source.nextArmFailure = new IOException("second failure");
+        source.failNextHarvest(new IOException("first failure"));
+        source.failNextArm(new IOException("second failure"));
         tracker.harvest().commit(SECOND);
         assertThat(tracker.unknownBecause())
                 .hasValueSatisfying(reason -> assertThat(reason).contains("second failure"));
@@ -185,23 +186,23 @@ class DirtyTrackerTest {
 
     @Test
     void arming_that_fails_says_so_and_can_be_tried_again() throws IOException {
-        source.nextArmFailure = new IOException("no userfaultfd");
+        source.failNextArm(new IOException("no userfaultfd"));
         assertThatThrownBy(tracker::arm).hasMessage("no userfaultfd");
-        assertThat(source.calls).containsExactly("arm", "disarm");
+        assertThat(source.calls()).containsExactly("arm", "disarm");
         tracker.arm();
         tracker.arm();
-        assertThat(source.calls).containsExactly("arm", "disarm", "arm");
+        assertThat(source.calls()).containsExactly("arm", "disarm", "arm");
     }
 
     @Test
     void an_error_in_the_middle_of_a_harvest_loses_nothing_silently() throws IOException {
         publish(FIRST);
         write(1);
-        source.duringHarvest = () -> {
+        source.duringHarvest(() -> {
             throw new StackOverflowError("deep");
-        };
+        });
         assertThatThrownBy(tracker::harvest).isInstanceOf(StackOverflowError.class);
-        source.duringHarvest = () -> { };
+        source.duringHarvest(() -> { });
         assertThat(tracker.harvest().relativeTo()).isEmpty();
     }
 
@@ -209,9 +210,9 @@ class DirtyTrackerTest {
     void when_one_source_cannot_be_armed_none_watches() {
         ScriptedSource second = new ScriptedSource(LAYOUT);
         try (DirtyTracker union = DirtyTracker.of(LAYOUT, source, second)) {
-            second.nextArmFailure = new IOException("no log");
+            second.failNextArm(new IOException("no log"));
             assertThatThrownBy(union::arm).hasMessage("no log");
-            assertThat(source.calls).containsExactly("arm", "disarm");
+            assertThat(source.calls()).containsExactly("arm", "disarm");
         } catch (IOException closing) {
             throw new AssertionError(closing);
         }
@@ -265,7 +266,7 @@ class DirtyTrackerTest {
 
     @Test
     void a_restore_that_cannot_be_watched_leaves_the_changes_unknown() throws IOException {
-        source.nextArmFailure = new IOException("no log");
+        source.failNextArm(new IOException("no log"));
         assertThatThrownBy(() -> tracker.armRelativeTo(FIRST)).hasMessage("no log");
         Epoch epoch = tracker.harvest();
         assertThat(epoch.relativeTo()).isEmpty();
@@ -281,7 +282,7 @@ class DirtyTrackerTest {
         tracker.close();
         assertPages(epoch, 9);
         epoch.commit(SECOND);
-        assertThat(source.calls).endsWith("close").containsOnlyOnce("close");
+        assertThat(source.calls()).endsWith("close").containsOnlyOnce("close");
         assertThatIllegalStateException().isThrownBy(tracker::harvest).withMessageContaining("closed");
         assertThatIllegalStateException().isThrownBy(tracker::arm);
         assertThatIllegalStateException().isThrownBy(() -> tracker.armRelativeTo(FIRST));
@@ -297,10 +298,10 @@ class DirtyTrackerTest {
         DirtyBitmap changed = DirtyBitmap.of(LAYOUT);
         changed.set(2 * PAGE);
         epoch.tellChanged(changed);
-        assertThat(source.learnedChanged).isNull();
+        assertThat(source.learnedChanged()).isNull();
         epoch.commit(SECOND);
-        assertThat(source.learnedReported.count()).isEqualTo(10);
-        assertThat(runsOf(source.learnedChanged, 0)).containsExactly(new Run(2 * PAGE, PAGE));
+        assertThat(source.learnedReported().count()).isEqualTo(10);
+        assertThat(runsOf(source.learnedChanged(), 0)).containsExactly(new Run(2 * PAGE, PAGE));
     }
 
     @Test
