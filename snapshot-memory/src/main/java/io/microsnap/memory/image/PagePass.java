@@ -1,0 +1,354 @@
+package io.microsnap.memory.image;
+
+import io.microsnap.core.GuestLayout;
+import io.microsnap.core.PageReader;
+import io.microsnap.core.file.PageScratch;
+import io.microsnap.core.file.Pages;
+import io.microsnap.core.posix.Descriptor;
+import io.microsnap.core.store.PageIndex;
+import io.microsnap.core.store.PageMap;
+import io.microsnap.dirty.DirtyBitmap;
+import io.microsnap.memory.reader.Truncation;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+
+/**
+ * The one pass over guest bytes, as one lane makes it: a step of memory small enough for the processor's cache is
+ * looked at page by page (zero? the base's? which checksum?) and then handed to the kernel in runs as long as they
+ * come, straight from guest memory where the reader gives a view of it.
+ */
+final class PagePass implements PopulatedRuns.Parts {
+    /** Fits the second-level cache beside the base's bytes, and is long enough for the kernel to copy at full speed. */
+    private static final int STEP_BYTES = PageScratch.DEFAULT_BYTES;
+    /** One call's worth where nothing is looked at. */
+    private static final long LONGEST_WRITE_BYTES = 4L << 20;
+
+    private static final byte RECORD = 0;
+    private static final byte RECORD_ZERO = 1;
+    private static final byte SAME = 2;
+
+    /**
+     * What the pass does with pages, the same in all lanes.
+     *
+     * @param image written at image offsets
+     * @param startsAsZeros whether the image reads as zeros where nothing is written; otherwise zeros are written
+     * @param zeros what becomes of them in an image that starts as zeros
+     * @param index given the checksums; null for an image without one
+     * @param map given the pages recorded; null for an image without one
+     * @param base compared with, only what differs is recorded; null to record everything
+     * @param changed given the pages that differed from the base; null where nobody asks
+     * @param writtenZeros given the pages of zeros that were written, to be punched later; null where nobody asks
+     */
+    record Plan(Descriptor image, boolean startsAsZeros, Zeros zeros, PageIndex index, PageMap map, PageReader base,
+            DirtyBitmap changed, DirtyBitmap writtenZeros) {
+        boolean looksAtBytes() {
+            return index != null || base != null || writtenZeros != null
+                    || (startsAsZeros && !zeros.equals(Zeros.DENSE));
+        }
+    }
+
+    private final PageReader reader;
+    private final Plan plan;
+    private final int pageBytes;
+    private final long imageBytes;
+    private final PageScratch own = new PageScratch(STEP_BYTES);
+    private final PageScratch ofBase;
+    private final byte[] verdicts;
+    private final MemorySegment checksums;
+    private final boolean copies;
+    private final boolean hasView;
+    private final boolean leavesHoles;
+    private final int smallestHolePages;
+    private MemorySegment view = MemorySegment.NULL;
+    private long viewOffset;
+
+    private long pagesOffered;
+    private long pagesRecorded;
+    private long pagesZero;
+    private long bytesWritten;
+
+    PagePass(PageReader reader, Plan plan) {
+        this.reader = reader;
+        this.plan = plan;
+        GuestLayout layout = reader.layout();
+        pageBytes = layout.pageBytes();
+        imageBytes = layout.lengthBytes();
+        verdicts = new byte[STEP_BYTES / pageBytes];
+        checksums = Arena.ofAuto().allocate((long) verdicts.length * Integer.BYTES, Integer.BYTES);
+        ofBase = plan.base == null ? null : new PageScratch(STEP_BYTES);
+        hasView = !reader.view(0, pageBytes).equals(MemorySegment.NULL);
+        // What somebody may truncate meanwhile must not reach the JDK's checksum.
+        copies = !hasView || (reader.mayBeTruncated() && plan.looksAtBytes());
+        leavesHoles = plan.startsAsZeros && !plan.zeros.equals(Zeros.DENSE);
+        smallestHolePages = (int) Math.ceilDiv(Math.min(plan.zeros.smallestHoleBytes(), STEP_BYTES), (long) pageBytes);
+    }
+
+    long pagesOffered() {
+        return pagesOffered;
+    }
+
+    long pagesRecorded() {
+        return pagesRecorded;
+    }
+
+    long pagesZero() {
+        return pagesZero;
+    }
+
+    long bytesWritten() {
+        return bytesWritten;
+    }
+
+    @Override
+    public void populated(long offset, long lengthBytes) throws IOException {
+        boolean straight = hasView && !plan.looksAtBytes();
+        long end = offset + lengthBytes;
+        long at = offset;
+        while (at < end) {
+            if (straight) {
+                long length = Math.min(end - at, LONGEST_WRITE_BYTES);
+                length = Math.min(length, viewed(at));
+                record(at, length);
+                write(view, at - viewOffset, at, length);
+                at += length;
+            } else {
+                // Steps end where a later one would start, so that runs of pages meet the same boundaries every time.
+                long length = Math.min(end, (at / STEP_BYTES + 1) * STEP_BYTES) - at;
+                if (copies) {
+                    load(at, length);
+                    step(own.buffer(), 0, at, (int) length);
+                } else {
+                    length = Math.min(length, viewed(at));
+                    step(view, at - viewOffset, at, (int) length);
+                }
+                at += length;
+            }
+        }
+    }
+
+    @Override
+    public void empty(long offset, long lengthBytes) throws IOException {
+        if (plan.base == null) {
+            pagesOffered += pages(lengthBytes);
+            zeros(offset, lengthBytes);
+            return;
+        }
+        // What the base never populated either is the same; the rest of it has become zero since.
+        pagesOffered += pages(lengthBytes);
+        plan.base.populated(offset, lengthBytes, (from, length) -> {
+            long start = Math.max(offset, from - from % pageBytes);
+            long end = Math.min(offset + lengthBytes, Math.ceilDiv(from + length, (long) pageBytes) * pageBytes);
+            while (start < end) {
+                long step = Math.min(end - start, STEP_BYTES);
+                becameZero(start, (int) step);
+                start += step;
+            }
+        });
+    }
+
+    private void becameZero(long offset, int lengthBytes) throws IOException {
+        plan.base.read(offset, ofBase.buffer().asSlice(0, lengthBytes));
+        int from = 0;
+        for (int at = 0; at < lengthBytes; at += pageBytes) {
+            int length = Math.min(pageBytes, lengthBytes - at);
+            if (Pages.isZero(ofBase.buffer(), at, length)) {
+                if (at > from) {
+                    zeros(offset + from, at - from);
+                }
+                from = at + length;
+            }
+        }
+        if (lengthBytes > from) {
+            zeros(offset + from, lengthBytes - from);
+        }
+    }
+
+    /** Records a run of zeros that was not read. */
+    private void zeros(long offset, long lengthBytes) throws IOException {
+        long first = offset / pageBytes;
+        long count = pages(lengthBytes);
+        pagesRecorded += count;
+        pagesZero += count;
+        if (plan.index != null) {
+            plan.index.setZero(first, count);
+        }
+        if (plan.map != null) {
+            plan.map.mark(first, count);
+        }
+        if (plan.changed != null) {
+            plan.changed.mark(offset, lengthBytes);
+        }
+        if (leavesHoles) {
+            return;
+        }
+        if (plan.writtenZeros != null) {
+            plan.writtenZeros.mark(offset, lengthBytes);
+        }
+        own.buffer().fill((byte) 0);
+        for (long done = 0; done < lengthBytes;) {
+            long length = Math.min(lengthBytes - done, STEP_BYTES);
+            write(own.buffer(), 0, offset + done, length);
+            done += length;
+        }
+    }
+
+    private void load(long offset, long lengthBytes) throws IOException {
+        if (!hasView) {
+            reader.read(offset, own.buffer().asSlice(0, lengthBytes));
+            return;
+        }
+        for (long done = 0; done < lengthBytes;) {
+            long length = Math.min(lengthBytes - done, viewed(offset + done));
+            Truncation.copy(view, offset + done - viewOffset, own.buffer(), done, length,
+                    "guest memory", offset + done);
+            done += length;
+        }
+    }
+
+    /** How far the view reaches from the offset on; the view is asked for again only behind its end. */
+    private long viewed(long offset) {
+        if (offset < viewOffset || offset >= viewOffset + view.byteSize()) {
+            view = reader.view(offset, imageBytes - offset);
+            viewOffset = offset;
+        }
+        return viewOffset + view.byteSize() - offset;
+    }
+
+    /** Where nothing is looked at. */
+    private void record(long offset, long lengthBytes) throws IOException {
+        long count = pages(lengthBytes);
+        pagesOffered += count;
+        pagesRecorded += count;
+        if (plan.map != null) {
+            plan.map.mark(offset / pageBytes, count);
+        }
+    }
+
+    private void step(MemorySegment memory, long at, long offset, int lengthBytes) throws IOException {
+        int pages = (int) pages(lengthBytes);
+        pagesOffered += pages;
+        look(memory, at, offset, lengthBytes, pages);
+        if (plan.base != null) {
+            compare(memory, at, offset, lengthBytes, pages);
+        }
+        int page = 0;
+        while (page < pages) {
+            int from = page;
+            boolean same = verdicts[page] == SAME;
+            while (page < pages && (verdicts[page] == SAME) == same) {
+                page++;
+            }
+            if (!same) {
+                recordRun(offset, lengthBytes, from, page);
+                writeRun(memory, at, offset, lengthBytes, from, page);
+            }
+        }
+    }
+
+    private void look(MemorySegment memory, long at, long offset, int lengthBytes, int pages) {
+        boolean checksum = plan.index != null;
+        for (int page = 0; page < pages; page++) {
+            int start = page * pageBytes;
+            int length = Math.min(pageBytes, lengthBytes - start);
+            boolean zero = Pages.isZero(memory, at + start, length);
+            verdicts[page] = zero ? RECORD_ZERO : RECORD;
+            if (checksum) {
+                checksums.set(ValueLayout.JAVA_INT, (long) page * Integer.BYTES, zero
+                        ? plan.index.zero((offset + start) / pageBytes)
+                        : Pages.crc32c(memory, at + start, length));
+            }
+        }
+    }
+
+    /** A page whose checksum is not the base's differs; of the others the bytes decide. */
+    private void compare(MemorySegment memory, long at, long offset, int lengthBytes, int pages) throws IOException {
+        long first = offset / pageBytes;
+        int page = 0;
+        while (page < pages) {
+            int from = page;
+            while (page < pages && mayBeSame(first + page, page)) {
+                page++;
+            }
+            if (page > from) {
+                int start = from * pageBytes;
+                int end = Math.min(page * pageBytes, lengthBytes);
+                plan.base.read(offset + start, ofBase.buffer().asSlice(0, end - start));
+                for (int candidate = from; candidate < page; candidate++) {
+                    int position = candidate * pageBytes;
+                    int length = Math.min(pageBytes, lengthBytes - position);
+                    if (Pages.equal(memory, at + position, ofBase.buffer(), position - start, length)) {
+                        verdicts[candidate] = SAME;
+                    }
+                }
+            } else {
+                page++;
+            }
+        }
+    }
+
+    private boolean mayBeSame(long page, int inStep) throws IOException {
+        return plan.index == null
+                || plan.index.crc(page) == checksums.get(ValueLayout.JAVA_INT, (long) inStep * Integer.BYTES);
+    }
+
+    private void recordRun(long offset, int lengthBytes, int from, int to) throws IOException {
+        long first = offset / pageBytes + from;
+        if (plan.index != null) {
+            plan.index.set(first, checksums.asSlice((long) from * Integer.BYTES, (long) (to - from) * Integer.BYTES));
+        }
+        if (plan.map != null) {
+            plan.map.mark(first, to - from);
+        }
+        if (plan.changed != null) {
+            long start = offset + (long) from * pageBytes;
+            plan.changed.mark(start, Math.min(offset + lengthBytes, offset + (long) to * pageBytes) - start);
+        }
+        pagesRecorded += to - from;
+        for (int page = from; page < to; page++) {
+            if (verdicts[page] == RECORD_ZERO) {
+                pagesZero++;
+                if (plan.writtenZeros != null) {
+                    plan.writtenZeros.set(offset + (long) page * pageBytes);
+                }
+            }
+        }
+    }
+
+    /** Writes a run of recorded pages, leaving out the runs of zeros that are to become holes. */
+    private void writeRun(MemorySegment memory, long at, long offset, int lengthBytes, int from, int to)
+            throws IOException {
+        int start = from;
+        int page = from;
+        while (page < to) {
+            int zeros = page;
+            while (zeros < to && verdicts[zeros] == RECORD_ZERO) {
+                zeros++;
+            }
+            if (leavesHoles && zeros - page >= smallestHolePages) {
+                writePages(memory, at, offset, lengthBytes, start, page);
+                start = zeros;
+            }
+            page = Math.max(zeros, page + 1);
+        }
+        writePages(memory, at, offset, lengthBytes, start, to);
+    }
+
+    private void writePages(MemorySegment memory, long at, long offset, int lengthBytes, int from, int to)
+            throws IOException {
+        if (to > from) {
+            long start = (long) from * pageBytes;
+            write(memory, at + start, offset + start, Math.min((long) to * pageBytes, lengthBytes) - start);
+        }
+    }
+
+    private void write(MemorySegment memory, long at, long offset, long lengthBytes) throws IOException {
+        plan.image.writeFully(memory.asSlice(at, lengthBytes), offset);
+        bytesWritten += lengthBytes;
+    }
+
+    private long pages(long lengthBytes) {
+        return Math.ceilDiv(lengthBytes, (long) pageBytes);
+    }
+}

@@ -1,0 +1,60 @@
+package io.microsnap.memory.image;
+
+import io.microsnap.core.posix.Descriptor;
+import io.microsnap.core.posix.OperatingSystem;
+import io.microsnap.core.posix.Posix;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+
+/**
+ * How long the calling thread slept: neither ran nor waited for a processor. While it writes to the page cache that is
+ * the kernel holding back writers until dirty pages are on disk.
+ */
+final class ThreadStall {
+    private static final Path SCHEDULER = Path.of("/proc/thread-self/schedstat");
+    private static final int LONGEST_LINE = 128;
+
+    private final Posix posix;
+    private final long startNanos = System.nanoTime();
+    private final long startAwakeNanos;
+
+    private ThreadStall(Posix posix) {
+        this.posix = posix;
+        startAwakeNanos = awakeNanos();
+    }
+
+    static ThreadStall begin(Posix posix) {
+        return new ThreadStall(posix);
+    }
+
+    /** Since {@link #begin}, asked in the same thread; zero where the system does not tell. */
+    long nanos() {
+        long awake = awakeNanos();
+        if (awake < 0 || startAwakeNanos < 0) {
+            return 0;
+        }
+        return Math.max(0, System.nanoTime() - startNanos - (awake - startAwakeNanos));
+    }
+
+    /** The thread's time on a processor and in the queue for one, or -1. */
+    private long awakeNanos() {
+        if (posix.constants().operatingSystem() != OperatingSystem.LINUX) {
+            return -1;
+        }
+        try (Arena arena = Arena.ofConfined();
+                Descriptor file = Descriptor.open(posix, SCHEDULER, posix.constants().O_RDONLY, 0)) {
+            MemorySegment line = arena.allocate(LONGEST_LINE);
+            byte[] text = new byte[(int) file.read(line, 0)];
+            MemorySegment.copy(line, ValueLayout.JAVA_BYTE, 0, text, 0, text.length);
+            String[] numbers = new String(text, StandardCharsets.US_ASCII).trim().split(" ");
+            return Long.parseLong(numbers[0]) + Long.parseLong(numbers[1]);
+        } catch (IOException | NumberFormatException | ArrayIndexOutOfBoundsException untold) {
+            // Only a figure for the report; a kernel without scheduler statistics does not tell it.
+            return -1;
+        }
+    }
+}

@@ -1,0 +1,339 @@
+package io.microsnap.memory.image;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.microsnap.core.CancelledException;
+import io.microsnap.core.GuestLayout;
+import io.microsnap.core.PageReader;
+import io.microsnap.core.Region;
+import io.microsnap.core.file.Extents;
+import io.microsnap.core.posix.Constants;
+import io.microsnap.core.posix.Descriptor;
+import io.microsnap.core.posix.Posix;
+import io.microsnap.core.store.PageIndex;
+import io.microsnap.core.store.PageMap;
+import io.microsnap.dirty.DirtyBitmap;
+import io.microsnap.memory.SparseReader;
+import io.microsnap.memory.reader.FileMemoryReader;
+import io.microsnap.memory.reader.InMemoryPageReader;
+import io.microsnap.testsupport.FileSystemKind;
+import io.microsnap.testsupport.RealFileSystems;
+import io.microsnap.testsupport.Seed;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.BitSet;
+import java.util.List;
+import java.util.SplittableRandom;
+import java.util.zip.CRC32C;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+final class ImageWriterTest {
+    private static final Posix POSIX = Posix.host();
+    private static final Constants C = POSIX.constants();
+    private static final int PAGE = 4096;
+
+    @TempDir
+    private Path directory;
+
+    @RealFileSystems
+    void everyWayOfWritingGivesTheGuestsBytesAndTheirChecksums(Path on, Seed seed) throws IOException {
+        SplittableRandom random = seed.random();
+        for (int round = 0; round < 24; round++) {
+            int pageBytes = PAGE << 2 * random.nextInt(3);
+            GuestLayout layout = layout(random, pageBytes);
+            BitSet populated = new BitSet();
+            InMemoryPageReader guest = randomGuest(random, layout, populated);
+            PageReader reader = new SparseReader(guest, populated, random.nextBoolean());
+            Zeros zeros = List.of(Zeros.DENSE, Zeros.SPARSE, Zeros.SPARSEST).get(random.nextInt(3));
+            try (Descriptor image = file(on, "image" + round); Descriptor indexFile = file(on, "index" + round);
+                    PageIndex index = PageIndex.create(indexFile, layout)) {
+                image.truncate(layout.lengthBytes());
+
+                MemoryWritten written = ImageWriter.into(image, layout).index(index).zeros(zeros)
+                        .lanes(random.nextInt(1, 4)).empty().everything(reader);
+
+                assertThat(content(image)).as("round %d, %s, %s", round, layout, zeros).isEqualTo(bytes(guest));
+                assertIndexed(index, guest);
+                if (zeros.equals(Zeros.DENSE)) {
+                    assertThat(written.bytesWritten()).isEqualTo(layout.lengthBytes());
+                }
+            }
+        }
+    }
+
+    @RealFileSystems
+    void whatIsCapturedOntoACloneOrAsADiffIsTheGuest(Path on, Seed seed) throws IOException {
+        SplittableRandom random = seed.random();
+        for (int round = 0; round < 24; round++) {
+            GuestLayout layout = layout(random, PAGE << 2 * random.nextInt(3));
+            BitSet populated = new BitSet();
+            InMemoryPageReader guest = randomGuest(random, layout, populated);
+            try (Descriptor base = file(on, "base" + round); Descriptor baseIndexFile = file(on, "bidx" + round);
+                    PageIndex baseIndex = PageIndex.create(baseIndexFile, layout)) {
+                base.truncate(layout.lengthBytes());
+                ImageWriter.into(base, layout).index(baseIndex).empty().everything(guest);
+                baseIndex.finish();
+                byte[] before = bytes(guest);
+                DirtyBitmap dirty = change(random, guest, populated, 1L << random.nextInt(12, 18));
+
+                PageReader reader = new SparseReader(guest, populated, random.nextBoolean());
+                boolean clone = random.nextBoolean();
+                int way = random.nextInt(3);
+                try (Descriptor image = file(on, "next" + round); Descriptor indexFile = file(on, "nidx" + round);
+                        Descriptor mapFile = file(on, "nmap" + round);
+                        PageIndex index = PageIndex.createFrom(baseIndex, indexFile);
+                        PageMap map = PageMap.create(mapFile, layout)) {
+                    image.truncate(layout.lengthBytes());
+                    if (clone) {
+                        fill(image, before);
+                    }
+                    ImageWriter.Builder builder = ImageWriter.into(image, layout).index(index)
+                            .lanes(random.nextInt(1, 3));
+                    ImageWriter writer = clone ? builder.clone(map) : builder.map(map).empty();
+                    PageReader baseReader = FileMemoryReader.of(base, layout);
+                    DirtyBitmap changed = DirtyBitmap.of(layout);
+
+                    MemoryWritten written = switch (way) {
+                        case 0 -> writer.dirty(reader, dirty);
+                        case 1 -> writer.changes(reader, baseReader, dirty, changed);
+                        default -> writer.changes(reader, baseReader, null, changed);
+                    };
+
+                    List<ComposedImage.Layer> layers = new ArrayList<>();
+                    layers.add(new ComposedImage.Layer("next", image, map));
+                    layers.add(new ComposedImage.Layer("base", base, null));
+                    ComposedImage composed = ComposedImage.of(layout, layers);
+                    String what = "round " + round + (clone ? " clone" : " diff") + " way " + way + " of " + layout;
+                    assertThat(content(composed)).as(what).isEqualTo(bytes(guest));
+                    if (clone) {
+                        writer.holesToPunch((offset, length) -> Extents.punch(image, offset, length));
+                        assertThat(content(image)).as(what).isEqualTo(bytes(guest));
+                    }
+                    assertIndexed(index, guest);
+                    BitSet really = differing(before, bytes(guest), layout.pageBytes());
+                    assertThat(written.pagesRecorded()).isEqualTo(map.count());
+                    if (way > 0) {
+                        assertThat(map.count()).as(what).isEqualTo(really.cardinality());
+                        assertThat(changed.count()).as(what).isEqualTo(really.cardinality());
+                    } else {
+                        dirty.runs(0, (offset, length) -> {
+                            for (long at = offset; at < offset + length; at += layout.pageBytes()) {
+                                assertThat(map.test(at / layout.pageBytes())).as(what).isTrue();
+                            }
+                        });
+                    }
+                }
+            }
+        }
+    }
+
+    @Test
+    void aDirtyPageOfZerosIsRecordedAsPresent() throws IOException {
+        GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, 4 * PAGE);
+        InMemoryPageReader guest = InMemoryPageReader.of(layout);
+        DirtyBitmap dirty = DirtyBitmap.of(layout);
+        dirty.set(2 * PAGE);
+        try (Descriptor image = file(directory, "image"); Descriptor mapFile = file(directory, "map");
+                PageMap map = PageMap.create(mapFile, layout)) {
+            image.truncate(layout.lengthBytes());
+
+            MemoryWritten written = ImageWriter.into(image, layout).map(map).empty().dirty(guest, dirty);
+
+            assertThat(written.pagesZero()).isEqualTo(1);
+            assertThat(map.test(2)).isTrue();
+            assertThat(map.count()).isEqualTo(1);
+        }
+    }
+
+    @Test
+    void aDirtyPageThatWasDiscardedIsZeroAndNotRead() throws IOException {
+        GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, 64 * PAGE);
+        DirtyBitmap dirty = DirtyBitmap.of(layout);
+        dirty.mark(10 * PAGE, 20 * PAGE);
+        PageReader discarded = new SparseReader(InMemoryPageReader.of(layout), new BitSet(), false);
+        try (Descriptor image = file(directory, "image"); Descriptor mapFile = file(directory, "map");
+                PageMap map = PageMap.create(mapFile, layout)) {
+            byte[] before = new byte[64 * PAGE];
+            java.util.Arrays.fill(before, (byte) 7);
+            fill(image, before);
+
+            ImageWriter writer = ImageWriter.into(image, layout).clone(map);
+            writer.dirty(discarded, dirty);
+
+            java.util.Arrays.fill(before, 10 * PAGE, 30 * PAGE, (byte) 0);
+            assertThat(content(image)).isEqualTo(before);
+            List<Long> holes = new ArrayList<>();
+            writer.holesToPunch((offset, length) -> holes.addAll(List.of(offset, length)));
+            assertThat(holes).containsExactly(10L * PAGE, 20L * PAGE);
+        }
+    }
+
+    @Test
+    void runsOfZerosBecomeHolesAndSinglePagesDoNot() throws IOException {
+        GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, 1 << 20);
+        InMemoryPageReader guest = InMemoryPageReader.of(layout);
+        guest.bytes().fill((byte) 1);
+        guest.bytes().asSlice(5 * PAGE, PAGE).fill((byte) 0);
+        guest.bytes().asSlice(64 * PAGE, 64 * PAGE).fill((byte) 0);
+        try (Descriptor image = file(directory, "image")) {
+            image.truncate(layout.lengthBytes());
+
+            ImageWriter.into(image, layout).empty().everything(guest);
+
+            List<Long> data = new ArrayList<>();
+            Extents.data(image, (offset, length) -> data.addAll(List.of(offset, length)));
+            assertThat(data).containsExactly(0L, 64L * PAGE, 128L * PAGE, 128L * PAGE);
+            assertThat(content(image)).isEqualTo(bytes(guest));
+        }
+    }
+
+    @Test
+    void aBitmapOfAnotherSizeOrFinerThanThePagesIsRefusedWithBothNumbers() throws IOException {
+        GuestLayout layout = GuestLayout.ofSingleRegion(16 << 10, 1 << 20);
+        InMemoryPageReader guest = InMemoryPageReader.of(layout);
+        try (Descriptor image = file(directory, "image")) {
+            ImageWriter writer = ImageWriter.into(image, layout).empty();
+            assertThatThrownBy(() -> writer.dirty(guest,
+                    DirtyBitmap.of(GuestLayout.ofSingleRegion(16 << 10, 2 << 20))))
+                    .hasMessageContaining("2097152").hasMessageContaining("1048576");
+            assertThatThrownBy(() -> writer.dirty(guest,
+                    DirtyBitmap.of(GuestLayout.ofSingleRegion(4 << 10, 1 << 20))))
+                    .hasMessageContaining("4096").hasMessageContaining("16384");
+            assertThatThrownBy(() -> writer.everything(
+                    InMemoryPageReader.of(GuestLayout.ofSingleRegion(16 << 10, 2 << 20))))
+                    .isInstanceOf(IllegalArgumentException.class);
+        }
+    }
+
+    @Test
+    void oneLaneThatFailsStopsTheOthersAndIsWhatTheCallerGets() throws IOException {
+        GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, 4 * Lanes.CHUNK_BYTES);
+        InMemoryPageReader guest = InMemoryPageReader.of(layout);
+        try (Descriptor image = file(directory, "image")) {
+            assertThatThrownBy(() -> ImageWriter.into(image, layout).lanes(3).progress((done, total) -> {
+                throw new CancelledException("enough");
+            }).empty().everything(guest)).isInstanceOf(CancelledException.class).hasMessage("enough");
+        }
+    }
+
+    private static GuestLayout layout(SplittableRandom random, int pageBytes) {
+        List<Region> regions = new ArrayList<>();
+        long address = 0;
+        for (int region = random.nextInt(1, 5); region > 0; region--) {
+            address += (long) pageBytes * random.nextInt(0, 1000);
+            long length = (long) pageBytes * random.nextInt(1, 100);
+            boolean midPage = region == 1 && random.nextBoolean();
+            regions.add(new Region(address, midPage ? length - random.nextInt(pageBytes) : length));
+            address += length;
+        }
+        return GuestLayout.ofImportedImage(pageBytes, regions);
+    }
+
+    /** Pages of noise, of zeros, of one byte at their end, and such as were never populated. */
+    private static InMemoryPageReader randomGuest(SplittableRandom random, GuestLayout layout, BitSet populated) {
+        InMemoryPageReader guest = InMemoryPageReader.of(layout);
+        int page = 0;
+        while (page < layout.pageCount()) {
+            int end = (int) Math.min(layout.pageCount(), page + random.nextInt(1, 40));
+            int kind = random.nextInt(4);
+            for (; page < end; page++) {
+                populated.set(page, kind > 0);
+                scribble(random, guest, page, kind);
+            }
+        }
+        return guest;
+    }
+
+    private static void scribble(SplittableRandom random, InMemoryPageReader guest, int page, int kind) {
+        MemorySegment bytes = pageOf(guest, page);
+        switch (kind) {
+            case 0, 1 -> bytes.fill((byte) 0);
+            case 2 -> {
+                byte[] noise = new byte[(int) bytes.byteSize()];
+                random.nextBytes(noise);
+                bytes.copyFrom(MemorySegment.ofArray(noise));
+            }
+            default -> {
+                bytes.fill((byte) 0);
+                bytes.set(ValueLayout.JAVA_BYTE, bytes.byteSize() - 1, (byte) 1);
+            }
+        }
+    }
+
+    private static MemorySegment pageOf(InMemoryPageReader guest, int page) {
+        long pageBytes = guest.layout().pageBytes();
+        return guest.bytes().asSlice(page * pageBytes,
+                Math.min(pageBytes, guest.layout().lengthBytes() - page * pageBytes));
+    }
+
+    /** Writes, zeroes and discards pages, marks those and some more, in blocks of the size asked or of a page. */
+    private static DirtyBitmap change(SplittableRandom random, InMemoryPageReader guest, BitSet populated, long block) {
+        GuestLayout layout = guest.layout();
+        DirtyBitmap dirty = DirtyBitmap.of(layout, Math.max(block, layout.pageBytes()));
+        for (int change = random.nextInt(1, 60); change > 0; change--) {
+            int page = random.nextInt((int) layout.pageCount());
+            int kind = random.nextInt(5);
+            if (kind < 4) {
+                populated.set(page, kind > 0);
+                scribble(random, guest, page, kind);
+            }
+            dirty.set((long) page * layout.pageBytes());
+        }
+        return dirty;
+    }
+
+    private static BitSet differing(byte[] before, byte[] after, int pageBytes) {
+        BitSet pages = new BitSet();
+        for (int at = 0; at < before.length; at += pageBytes) {
+            int end = Math.min(before.length, at + pageBytes);
+            pages.set(at / pageBytes, java.util.Arrays.mismatch(before, at, end, after, at, end) >= 0);
+        }
+        return pages;
+    }
+
+    private static void assertIndexed(PageIndex index, InMemoryPageReader guest) throws IOException {
+        for (int page = 0; page < guest.layout().pageCount(); page++) {
+            CRC32C crc = new CRC32C();
+            crc.update(pageOf(guest, page).asByteBuffer());
+            assertThat(index.crc(page)).as("page %d", page).isEqualTo((int) crc.getValue());
+        }
+    }
+
+    private static byte[] bytes(InMemoryPageReader guest) {
+        return guest.bytes().toArray(ValueLayout.JAVA_BYTE);
+    }
+
+    private static byte[] content(PageReader reader) throws IOException {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment all = arena.allocate(reader.layout().lengthBytes());
+            reader.read(0, all);
+            return all.toArray(ValueLayout.JAVA_BYTE);
+        }
+    }
+
+    private static byte[] content(Descriptor file) throws IOException {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment all = arena.allocate(file.sizeBytes());
+            file.readFully(all, 0);
+            return all.toArray(ValueLayout.JAVA_BYTE);
+        }
+    }
+
+    private static void fill(Descriptor file, byte[] content) throws IOException {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment all = arena.allocate(content.length);
+            all.copyFrom(MemorySegment.ofArray(content));
+            file.writeFully(all, 0);
+        }
+    }
+
+    private static Descriptor file(Path directory, String name) throws IOException {
+        return Descriptor.open(POSIX, directory.resolve(name), C.O_RDWR | C.O_CREAT | C.O_TRUNC, 0600);
+    }
+}
