@@ -50,7 +50,7 @@ final class ThreadStall {
             MemorySegment line = arena.allocate(LONGEST_LINE);
             byte[] text = new byte[(int) file.read(line, 0)];
             MemorySegment.copy(line, ValueLayout.JAVA_BYTE, 0, text, 0, text.length);
-            String[] numbers = new String(text, StandardCharsets.US_ASCII).trim().split(" ");
+            String[] numbers = new String(text, StandardCharsets.US_ASCII).trim().split(" ", -1);
             return Long.parseLong(numbers[0]) + Long.parseLong(numbers[1]);
         } catch (IOException | NumberFormatException | ArrayIndexOutOfBoundsException untold) {
             // Only a figure for the report; a kernel without scheduler statistics does not tell it.

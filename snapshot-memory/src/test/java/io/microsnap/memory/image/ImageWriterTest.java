@@ -45,7 +45,7 @@ final class ImageWriterTest {
     void everyWayOfWritingGivesTheGuestsBytesAndTheirChecksums(Path on, Seed seed) throws IOException {
         SplittableRandom random = seed.random();
         for (int round = 0; round < 24; round++) {
-            int pageBytes = PAGE << 2 * random.nextInt(3);
+            int pageBytes = PAGE << (2 * random.nextInt(3));
             GuestLayout layout = layout(random, pageBytes);
             BitSet populated = new BitSet();
             InMemoryPageReader guest = randomGuest(random, layout, populated);
@@ -71,7 +71,7 @@ final class ImageWriterTest {
     void whatIsCapturedOntoACloneOrAsADiffIsTheGuest(Path on, Seed seed) throws IOException {
         SplittableRandom random = seed.random();
         for (int round = 0; round < 24; round++) {
-            GuestLayout layout = layout(random, PAGE << 2 * random.nextInt(3));
+            GuestLayout layout = layout(random, PAGE << (2 * random.nextInt(3)));
             BitSet populated = new BitSet();
             InMemoryPageReader guest = randomGuest(random, layout, populated);
             try (Descriptor base = file(on, "base" + round); Descriptor baseIndexFile = file(on, "bidx" + round);
