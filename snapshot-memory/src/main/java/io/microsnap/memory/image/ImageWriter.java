@@ -261,8 +261,9 @@ public final class ImageWriter {
 
     private void check(DirtyBitmap dirty) {
         if (!dirty.layout().regions().equals(layout.regions())) {
-            throw new IllegalArgumentException("a dirty bitmap of " + dirty.layout() + " (" + dirty.layout().lengthBytes()
-                    + " bytes) for an image of " + layout + " (" + layout.lengthBytes() + " bytes)");
+            throw new IllegalArgumentException("a dirty bitmap of " + dirty.layout() + " ("
+                    + dirty.layout().lengthBytes() + " bytes) for an image of " + layout + " (" + layout.lengthBytes()
+                    + " bytes)");
         }
         if (dirty.blockBytes() % layout.pageBytes() != 0) {
             throw new IllegalArgumentException("a dirty bitmap of " + dirty.blockBytes()

@@ -13,9 +13,9 @@ import java.nio.file.Path;
  * Writes a guest's memory to a plain file, without a store: what Firecracker, Cloud Hypervisor and QEMU read. The file
  * appears under its name when it is committed, in place of an earlier one, or not at all.
  *
- * <p>A file of dirty pages alone cannot say by itself which pages it holds: a dirty page of zeros looks like a clean one.
- * Keep the bitmap with it, or take a snapshot into a store, which keeps a page map. The bitmap is only read: clear it
- * once the file is committed.
+ * <p>A file of dirty pages alone cannot say by itself which pages it holds: a dirty page of zeros looks like a clean
+ * one. Keep the bitmap with it, or take a snapshot into a store, which keeps a page map. The bitmap is only read: clear
+ * it once the file is committed.
  */
 public final class MemoryWriter implements AutoCloseable {
     private final StagedFile staged;

@@ -61,7 +61,7 @@ public final class MachineStateFile {
         return decode(content.asByteBuffer(), file.name());
     }
 
-    /** The same bytes as {@link #write} makes of the sections, in hexadecimal, each field with its meaning beside it. */
+    /** The bytes that {@link #write} makes of the sections, in hexadecimal, each field with its meaning beside it. */
     public static String hexDump(List<MachineStateSection> sections) {
         check(sections);
         HexDumpBytes dump = new HexDumpBytes();

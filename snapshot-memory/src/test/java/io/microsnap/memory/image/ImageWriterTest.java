@@ -17,7 +17,6 @@ import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.memory.SparseReader;
 import io.microsnap.memory.reader.FileMemoryReader;
 import io.microsnap.memory.reader.InMemoryPageReader;
-import io.microsnap.testsupport.FileSystemKind;
 import io.microsnap.testsupport.RealFileSystems;
 import io.microsnap.testsupport.Seed;
 import java.io.IOException;

@@ -14,7 +14,6 @@ import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.SplittableRandom;
 import java.util.stream.IntStream;
@@ -31,8 +30,8 @@ final class MachineStateFileTest {
     @Test
     void readsTheSectionsThatWereWrittenInTheirOrder() throws IOException {
         List<MachineStateSection> sections = List.of(
-                section("vcpu0.registers", bytes(560)), section("clock", bytes(8)), section("vcpu1.registers", bytes(560)),
-                section("empty", new byte[0]));
+                section("vcpu0.registers", bytes(560)), section("clock", bytes(8)),
+                section("vcpu1.registers", bytes(560)), section("empty", new byte[0]));
 
         Path file = written(sections);
 
@@ -67,7 +66,8 @@ final class MachineStateFileTest {
         dump.lines().forEach(line -> digits.append(line.split("#", -1)[0].replace(" ", "")));
         assertThat(digits.toString().toUpperCase(java.util.Locale.ROOT))
                 .isEqualTo(java.util.HexFormat.of().withUpperCase().formatHex(Files.readAllBytes(written(sections))));
-        assertThat(dump).contains("# magic", "# name clock", "# length of payload: 4", "# checksum of header", "# clock");
+        assertThat(dump)
+                .contains("# magic", "# name clock", "# length of payload: 4", "# checksum of header", "# clock");
     }
 
     @Test
