@@ -20,6 +20,7 @@ import java.util.Set;
  */
 public final class Extents {
     private static final int EXTENTS_AT_A_TIME = 512;
+    private static final long CANNOT_SAY = -1;
     private static final Set<Errno> CANNOT_TELL = EnumSet.of(Errno.EINVAL, Errno.EOPNOTSUPP, Errno.ENOTSUP,
             Errno.ENOSYS, Errno.ENOTTY, Errno.ESPIPE, Errno.ENODEV);
 
@@ -38,36 +39,36 @@ public final class Extents {
     /** As {@link #data(Descriptor, RangeConsumer)}, for a part of the file that ends no later than the file. */
     public static boolean data(Descriptor file, long offset, long lengthBytes, RangeConsumer ranges)
             throws IOException {
+        boolean[] told = {true};
+        walk(file, offset, lengthBytes, ranges, (rest, restBytes) -> {
+            told[0] = false;
+            ranges.accept(rest, restBytes);
+        });
+        return told[0];
+    }
+
+    /** As {@link #data}, but what cannot be told goes to a consumer of its own: one range, up to the end, or none. */
+    static void walk(Descriptor file, long offset, long lengthBytes, RangeConsumer data, RangeConsumer unknown)
+            throws IOException {
         requireRange(file, offset, lengthBytes);
-        Posix posix = file.posix();
-        Constants constants = posix.constants();
+        Constants constants = file.posix().constants();
+        boolean trusted = constants.operatingSystem() != OperatingSystem.MACOS;
         long end = offset + lengthBytes;
-        boolean told = constants.operatingSystem() != OperatingSystem.MACOS;
         long at = offset;
-        while (told && at < end) {
-            long start = seek(file, at, constants.SEEK_DATA);
-            if (constants.failedWith(start, Errno.ENXIO)) {
-                return true;
+        while (at < end) {
+            long start = trusted ? seek(file, at, constants.SEEK_DATA) : CANNOT_SAY;
+            if (start >= end) {
+                return;
             }
-            if (start < 0) {
-                told = false;
-            } else if (start >= end) {
-                return true;
-            } else {
-                long stop = seek(file, start, constants.SEEK_HOLE);
-                if (start < at || stop <= start) {
-                    told = false;
-                } else {
-                    stop = Math.min(stop, end);
-                    ranges.accept(start, stop - start);
-                    at = stop;
-                }
+            long stop = start < at ? CANNOT_SAY : seek(file, start, constants.SEEK_HOLE);
+            if (stop <= start) {
+                unknown.accept(at, end - at);
+                return;
             }
+            stop = Math.min(stop, end);
+            data.accept(start, stop - start);
+            at = stop;
         }
-        if (at < end) {
-            ranges.accept(at, end - at);
-        }
-        return told;
     }
 
     /**
@@ -145,6 +146,7 @@ public final class Extents {
         }
     }
 
+    /** The next data or hole; past every file if there is none; {@link #CANNOT_SAY}. */
     private static long seek(Descriptor file, long offset, int whence) throws IOException {
         Posix posix = file.posix();
         while (true) {
@@ -153,8 +155,11 @@ public final class Extents {
                 return result;
             }
             Errno errno = posix.constants().errno(result);
-            if (errno == Errno.ENXIO || CANNOT_TELL.contains(errno)) {
-                return result;
+            if (errno == Errno.ENXIO) {
+                return Long.MAX_VALUE;
+            }
+            if (CANNOT_TELL.contains(errno)) {
+                return CANNOT_SAY;
             }
             if (errno != Errno.EINTR) {
                 throw SystemCallException.of(posix, result,

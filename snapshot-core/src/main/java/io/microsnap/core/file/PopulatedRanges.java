@@ -1,8 +1,6 @@
 package io.microsnap.core.file;
 
 import io.microsnap.core.RangeConsumer;
-import io.microsnap.core.SnapshotException;
-import io.microsnap.core.posix.Constants;
 import io.microsnap.core.posix.Descriptor;
 import io.microsnap.core.posix.Errno;
 import io.microsnap.core.posix.OperatingSystem;
@@ -37,33 +35,7 @@ public final class PopulatedRanges {
     /** The data ranges of a file or memfd, ascending, clipped to the range asked. Reads and allocates nothing. */
     public static void ofFile(Descriptor file, long offset, long lengthBytes, RangeConsumer ranges)
             throws IOException {
-        checkRange(offset, lengthBytes);
-        Posix posix = file.posix();
-        Constants constants = posix.constants();
-        long end = offset + lengthBytes;
-        long at = offset;
-        while (at < end) {
-            long data = seek(file, at, constants.SEEK_DATA);
-            if (constants.failedWith(data, Errno.ENXIO)) {
-                return;
-            }
-            if (constants.failedWith(data, Errno.EINVAL) || constants.failedWith(data, Errno.EOPNOTSUPP)
-                    || constants.failedWith(data, Errno.ENOTSUP)) {
-                ranges.accept(at, end - at);
-                return;
-            }
-            file.check("lseek SEEK_DATA", data, "from " + at);
-            if (data >= end) {
-                return;
-            }
-            long hole = file.check("lseek SEEK_HOLE", seek(file, data, constants.SEEK_HOLE), "from " + data);
-            if (data < at || hole <= data) {
-                throw new SnapshotException(file.name() + ": the filesystem names data at " + data + " and a hole at "
-                        + hole + " when asked from " + at + "; was the file changed meanwhile?");
-            }
-            ranges.accept(data, Math.min(hole, end) - data);
-            at = hole;
-        }
+        Extents.data(file, offset, lengthBytes, ranges);
     }
 
     /**
@@ -130,16 +102,6 @@ public final class PopulatedRanges {
             }
             if (runStart >= 0) {
                 runs.accept(runStart, end - runStart);
-            }
-        }
-    }
-
-    private static long seek(Descriptor file, long from, int whence) {
-        Posix posix = file.posix();
-        while (true) {
-            long result = posix.lseek(file.number(), from, whence);
-            if (!posix.constants().failedWith(result, Errno.EINTR)) {
-                return result;
             }
         }
     }

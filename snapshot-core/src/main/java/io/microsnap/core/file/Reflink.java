@@ -63,39 +63,6 @@ public final class Reflink {
     }
 
     /**
-     * Makes a new file under a name that is not there yet, with the content of the source and mode 0600. Only for
-     * directories that nobody else looks into: the file may be seen, and be left behind by a crash, before it is
-     * complete. Anywhere else, clone into a {@link StagedFile}.
-     */
-    public ReflinkOutcome cloneTo(Descriptor source, Descriptor directory, String name) throws IOException {
-        Destination destination = new Destination(directory, name);
-        if (clonesIntoNewNamesOnly(source)) {
-            Errno known = cannot.get(devices(source, directory));
-            if (known != null) {
-                return unsupported(known);
-            }
-            try {
-                clonedName(source, directory, name, destination.toString()).close();
-                return new ReflinkOutcome.Cloned();
-            } catch (SystemCallException failure) {
-                return outcome(failure, source, directory);
-            }
-        }
-        try (Descriptor made = StagedFile.makeEmpty(directory, name, destination.toString())) {
-            boolean cloned = false;
-            try {
-                ReflinkOutcome outcome = cloneOver(source, made);
-                cloned = outcome.isCloned();
-                return outcome;
-            } finally {
-                if (!cloned) {
-                    directory.removeAt(name);
-                }
-            }
-        }
-    }
-
-    /**
      * Makes the destination a clone of the source; a file that is there already stays as it is, and is a
      * {@link java.nio.file.FileAlreadyExistsException}.
      */
