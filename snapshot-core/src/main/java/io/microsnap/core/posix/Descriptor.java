@@ -49,6 +49,21 @@ public final class Descriptor implements AutoCloseable {
         return new Descriptor(posix, number, name);
     }
 
+    /**
+     * A duplicate of a descriptor that another process has open, such as a memfd or userfaultfd it handed over by
+     * number. Linux; needs the right to trace that process.
+     */
+    public static Descriptor ofProcess(Posix posix, long process, int number, String name) throws IOException {
+        int pidfd = posix.pidfd_open(Math.toIntExact(process), 0);
+        if (pidfd < 0) {
+            throw SystemCallException.of(posix, pidfd, "pidfd_open", "process " + process, "");
+        }
+        try (Descriptor opened = adopt(posix, pidfd, "process " + process)) {
+            return adopt(posix, (int) opened.check("pidfd_getfd", posix.pidfd_getfd(pidfd, number, 0),
+                    "of its descriptor " + number), name);
+        }
+    }
+
     /** Opens a name in this directory; a symbolic link in its place is not followed. */
     public Descriptor openAt(String child, int flags, int mode) throws IOException {
         return openAt(child, name + "/" + child, flags, mode);

@@ -22,6 +22,9 @@ final class LinuxPosix implements Posix {
     private static final int DIRECTORY_BUFFER_BYTES = 32 << 10;
     private static final long USERFAULTFD_X86_64 = 323;
     private static final long USERFAULTFD_AARCH64 = 282;
+    // Calls this young have one number on every architecture.
+    private static final long PIDFD_OPEN = 434;
+    private static final long PIDFD_GETFD = 438;
 
     private static final MethodHandle OPENAT =
             variadic("openat", 3, function(INT, INT, POINTER, INT, INT));
@@ -93,6 +96,8 @@ final class LinuxPosix implements Posix {
             capturing("madvise", function(INT, LONG, LONG, INT));
     private static final MethodHandle SYSCALL =
             variadic("syscall", 1, function(LONG, LONG, LONG));
+    private static final MethodHandle SYSCALL_3 =
+            variadic("syscall", 1, function(LONG, LONG, LONG, LONG, LONG));
     private static final MethodHandle GETPAGESIZE = plain("getpagesize", function(INT));
     private static final MethodHandle GETTID = plain("gettid", function(INT));
     private static final MethodHandle MEMCMP =
@@ -506,6 +511,28 @@ final class LinuxPosix implements Posix {
         try {
             MemorySegment capture = errnoCapture();
             return (int) result((long) SYSCALL.invokeExact(capture, userfaultfdNumber, (long) flags), capture);
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
+    }
+
+    @Override
+    public int pidfd_open(int process, int flags) {
+        try {
+            MemorySegment capture = errnoCapture();
+            return (int) result((long) SYSCALL_3.invokeExact(capture, PIDFD_OPEN, (long) process, (long) flags, 0L),
+                    capture);
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
+    }
+
+    @Override
+    public int pidfd_getfd(int pidfd, int descriptor, int flags) {
+        try {
+            MemorySegment capture = errnoCapture();
+            return (int) result((long) SYSCALL_3.invokeExact(
+                    capture, PIDFD_GETFD, (long) pidfd, (long) descriptor, (long) flags), capture);
         } catch (Throwable thrown) {
             throw unexpected(thrown);
         }

@@ -103,8 +103,9 @@ public final class PageMapScan {
         set(CATEGORY_INVERTED, matching.inverted());
         set(CATEGORY_MASK, matching.required());
         set(CATEGORY_ANY_OF, matching.anyOf());
-        // All runs look alike, so that the kernel joins neighbours that differ in what was not asked.
-        set(RETURN_MASK, 0);
+        // What every match has: all runs look alike, so that the kernel joins neighbours, and it has a shorter way when
+        // what is required and what is returned is the same.
+        set(RETURN_MASK, matching.required());
         long runStart = start;
         long runEnd = start;
         long at = start;

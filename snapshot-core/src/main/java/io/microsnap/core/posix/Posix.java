@@ -104,6 +104,12 @@ public interface Posix {
     /** Linux. */
     int userfaultfd(int flags);
 
+    /** Linux. */
+    int pidfd_open(int process, int flags);
+
+    /** Linux: a duplicate of another process's descriptor, close-on-exec; needs the right to trace that process. */
+    int pidfd_getfd(int pidfd, int descriptor, int flags);
+
     int gettid();
 
     /** Linux. */

@@ -334,7 +334,7 @@ public final class FaultyPosix {
 
     private synchronized void remember(String name, Object[] arguments, long result) {
         switch (name) {
-            case "openat", "memfd_create", "userfaultfd" -> descriptors.add((int) result);
+            case "openat", "memfd_create", "userfaultfd", "pidfd_open", "pidfd_getfd" -> descriptors.add((int) result);
             case "fcntl" -> {
                 if (arguments[1].equals(real.constants().F_DUPFD_CLOEXEC)) {
                     descriptors.add((int) result);
