@@ -76,40 +76,118 @@ public final class Extents {
      * still only in memory is given its place on disk first, so this may take as long as a sync.
      */
     public static Optional<ExtentSummary> summary(Descriptor file) throws IOException {
-        Posix posix = file.posix();
         long extents = 0;
         long mapped = 0;
         long shared = 0;
-        try (FileMap map = new FileMap(EXTENTS_AT_A_TIME)) {
-            long at = 0;
-            while (true) {
-                int found = map.fetch(posix, file.number(), at);
-                if (found == 0) {
-                    break;
+        try (Walk walk = new Walk(file)) {
+            while (walk.next()) {
+                extents++;
+                mapped += walk.lengthBytes();
+                shared += walk.isShared() ? walk.lengthBytes() : 0;
+            }
+            return walk.told() ? Optional.of(new ExtentSummary(extents, mapped, shared)) : Optional.empty();
+        }
+    }
+
+    /**
+     * Names the ranges in which two files of one filesystem have the same blocks at the same offsets: what a clone
+     * still has in common with its source. Where the filesystem does not tell, none. As {@link #summary}, this may
+     * take as long as a sync.
+     */
+    public static void inCommon(Descriptor left, Descriptor right, RangeConsumer ranges) throws IOException {
+        if (left.status().device() != right.status().device()) {
+            return;
+        }
+        try (Walk one = new Walk(left); Walk other = new Walk(right)) {
+            boolean more = one.next() && other.next();
+            while (more) {
+                long from = Math.max(one.offset(), other.offset());
+                long to = Math.min(one.end(), other.end());
+                if (from < to && one.place() >= 0 && other.place() >= 0 && one.isShared() && other.isShared()
+                        && one.place() + (from - one.offset()) == other.place() + (from - other.offset())) {
+                    ranges.accept(from, to - from);
                 }
-                if (found < 0) {
-                    Errno errno = posix.constants().errno(found);
-                    if (errno == Errno.EINTR) {
-                        continue;
-                    }
-                    if (CANNOT_TELL.contains(errno)) {
-                        return Optional.empty();
-                    }
-                    throw SystemCallException.of(posix, found, "ioctl(FS_IOC_FIEMAP)", file.name(), "from " + at);
-                }
-                for (int index = 0; index < found; index++) {
-                    mapped += map.lengthBytes(index);
-                    shared += map.isShared(index) ? map.lengthBytes(index) : 0;
-                }
-                extents += found;
-                long next = map.offset(found - 1) + map.lengthBytes(found - 1);
-                if (map.isLast(found - 1) || next <= at) {
-                    break;
-                }
-                at = next;
+                more = one.end() <= other.end() ? one.next() : other.next();
             }
         }
-        return Optional.of(new ExtentSummary(extents, mapped, shared));
+    }
+
+    /** A file's extents, one after another. */
+    private static final class Walk implements AutoCloseable {
+        private final Descriptor file;
+        private final FileMap map = new FileMap(EXTENTS_AT_A_TIME);
+        private int index = -1;
+        private int found;
+        private boolean told = true;
+
+        Walk(Descriptor file) {
+            this.file = file;
+        }
+
+        /** Goes to the next extent; false past the last, and where the filesystem does not tell. */
+        boolean next() throws IOException {
+            if (index + 1 < found) {
+                index++;
+                return true;
+            }
+            long from = 0;
+            if (index >= 0) {
+                if (map.isLast(index) || end() <= offset()) {
+                    return false;
+                }
+                from = end();
+            }
+            found = fetch(from);
+            index = 0;
+            return found > 0;
+        }
+
+        private int fetch(long from) throws IOException {
+            Posix posix = file.posix();
+            while (true) {
+                int result = map.fetch(posix, file.number(), from);
+                if (result >= 0) {
+                    return result;
+                }
+                Errno errno = posix.constants().errno(result);
+                if (CANNOT_TELL.contains(errno)) {
+                    told = false;
+                    return 0;
+                }
+                if (errno != Errno.EINTR) {
+                    throw SystemCallException.of(posix, result, "ioctl(FS_IOC_FIEMAP)", file.name(), "from " + from);
+                }
+            }
+        }
+
+        boolean told() {
+            return told;
+        }
+
+        long offset() {
+            return map.offset(index);
+        }
+
+        long lengthBytes() {
+            return map.lengthBytes(index);
+        }
+
+        long end() {
+            return offset() + lengthBytes();
+        }
+
+        long place() {
+            return map.place(index);
+        }
+
+        boolean isShared() {
+            return map.isShared(index);
+        }
+
+        @Override
+        public void close() {
+            map.close();
+        }
     }
 
     /**

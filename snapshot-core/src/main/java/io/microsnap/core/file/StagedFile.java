@@ -120,6 +120,24 @@ public final class StagedFile implements AutoCloseable {
         committed = true;
     }
 
+    /**
+     * Makes the file durable as asked and puts it in the place of one particular file, if that is still there and
+     * nobody has written it since. The two change places first; what was written up to that moment is noticed, and
+     * then they change back.
+     *
+     * @param expected the file to be replaced, as it was when it was last known
+     * @return false if it is another file, or was written: nothing is replaced then
+     */
+    public boolean commitInPlaceOf(Stat expected, Durability durability) throws IOException {
+        if (committed) {
+            throw new IllegalStateException(destination + " is already committed");
+        }
+        durability.sync(descriptor());
+        Optional<Stat> existing = destination.directory().statusAt(destination.name());
+        committed = existing.isPresent() && existing.get().isUnchangedSince(expected) && exchange(expected, durability);
+        return committed;
+    }
+
     /** Closes the file; one that was not committed is removed. A second call does nothing. */
     @Override
     public void close() throws IOException {
@@ -244,32 +262,73 @@ public final class StagedFile implements AutoCloseable {
 
     private void exchange(Stat existing) throws IOException {
         destination.requirePlainFile(existing);
-        Constants constants = destination.directory().posix().constants();
         Descriptor old;
         try {
-            old = destination.directory().openAt(destination.name(), constants.O_RDONLY | constants.O_NONBLOCK, 0);
+            old = openOld();
         } catch (AccessDeniedException unreadable) {
             // A file that cannot be opened cannot be locked, and so not be kept.
             replaceForGood();
             return;
         }
         try (old) {
-            // For a moment the old file has the staged name: locked, nobody takes it for a leftover.
-            lockShared(old);
-            rename(stagedName, destination.name(), constants.RENAME_EXCHANGE);
-            stagedNameInUse = true;
-            try {
-                Optional<Stat> replaced = destination.directory().statusAt(stagedName);
-                if (replaced.isPresent()) {
-                    destination.requirePlainFile(replaced.get());
-                }
-                destination.directory().sync();
-            } catch (IOException failure) {
-                undoAfter(failure, constants.RENAME_EXCHANGE);
-                throw failure;
-            }
-            removeReplaced();
+            exchange(old, Optional.empty(), Durability.FULL);
         }
+    }
+
+    private boolean exchange(Stat expected, Durability durability) throws IOException {
+        try (Descriptor old = openOld()) {
+            return exchange(old, Optional.of(expected), durability);
+        }
+    }
+
+    private Descriptor openOld() throws IOException {
+        Constants constants = destination.directory().posix().constants();
+        return destination.directory().openAt(destination.name(), constants.O_RDONLY | constants.O_NONBLOCK, 0);
+    }
+
+    /** Returns false, with everything as it was, if another file was there than the one expected. */
+    private boolean exchange(Descriptor old, Optional<Stat> expected, Durability durability) throws IOException {
+        // For a moment the old file has the staged name: locked, nobody takes it for a leftover.
+        lockShared(old);
+        int flags = destination.directory().posix().constants().RENAME_EXCHANGE;
+        rename(stagedName, destination.name(), flags);
+        stagedNameInUse = true;
+        boolean stays = false;
+        try {
+            Optional<Stat> replaced = destination.directory().statusAt(stagedName);
+            if (replaced.isPresent()) {
+                destination.requirePlainFile(replaced.get());
+            }
+            stays = expected.isEmpty() || (replaced.isPresent() && replaced.get().isUnchangedSince(expected.get()));
+            if (stays && durability == Durability.FULL) {
+                destination.directory().sync();
+            }
+        } catch (IOException failure) {
+            undoAfter(failure, flags);
+            throw failure;
+        }
+        if (stays) {
+            removeReplaced();
+        } else {
+            putBack(flags);
+        }
+        return stays;
+    }
+
+    /** Gives the destination back to a file that is not the one expected, and whose content nobody else may have. */
+    private void putBack(int flags) throws IOException {
+        if (!isNamed(destination.directory(), destination.name(), file.status())) {
+            // Somebody has replaced the destination since: then that counts.
+            return;
+        }
+        stagedNameInUse = false;
+        try {
+            rename(destination.name(), stagedName, flags);
+        } catch (IOException failure) {
+            throw new SnapshotException(destination + " was written while it was being replaced, and could not be put"
+                    + " back: what was written is in " + stagedName + " beside it; rename it", failure);
+        }
+        stagedNameInUse = true;
     }
 
     private static void lockShared(Descriptor old) throws IOException {

@@ -18,12 +18,15 @@ public final class FileMap implements AutoCloseable {
 
     private static final long EXTENT_BYTES = 56;
     private static final long EXTENT_LOGICAL = 0;
+    private static final long EXTENT_PHYSICAL = 8;
     private static final long EXTENT_LENGTH = 16;
     private static final long EXTENT_FLAGS = 40;
 
     private static final int FLAG_SYNC = 1;
     private static final int LAST = 1;
     private static final int SHARED = 0x2000;
+    // Unknown, delayed, encoded, encrypted, not aligned, inline, tail, unwritten.
+    private static final int NO_BLOCKS_OF_ITS_OWN = 0x2 | 0x4 | 0x8 | 0x80 | 0x100 | 0x200 | 0x400 | 0x800;
 
     private final Arena arena = Arena.ofConfined();
     private final int capacity;
@@ -60,6 +63,15 @@ public final class FileMap implements AutoCloseable {
 
     public long lengthBytes(int index) {
         return buffer.get(ValueLayout.JAVA_LONG, extent(index) + EXTENT_LENGTH);
+    }
+
+    /**
+     * Where on its filesystem an extent lies: two files that have one place in common have its content in common.
+     * Negative where the bytes are not found there as they are: compressed, inline, not yet written.
+     */
+    public long place(int index) {
+        return (flags(index) & NO_BLOCKS_OF_ITS_OWN) != 0
+                ? -1 : buffer.get(ValueLayout.JAVA_LONG, extent(index) + EXTENT_PHYSICAL);
     }
 
     /** Whether other files, or other places in this one, use the same blocks. */

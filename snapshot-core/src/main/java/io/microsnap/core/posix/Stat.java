@@ -104,6 +104,12 @@ public final class Stat {
         return (mode & TYPE_MASK) == BLOCK_DEVICE;
     }
 
+    /** Whether it is the same file and, as far as length and time of modification tell, was not written in between. */
+    public boolean isUnchangedSince(Stat earlier) {
+        return sameFile(earlier) && sizeBytes == earlier.sizeBytes && modifiedSeconds == earlier.modifiedSeconds
+                && modifiedNanos == earlier.modifiedNanos;
+    }
+
     /** Whether both tell of the same file, by whatever names it was reached. */
     public boolean sameFile(Stat other) {
         return device == other.device && inode == other.inode;

@@ -6,9 +6,13 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.posix.Constants;
 import io.microsnap.core.posix.Descriptor;
+import io.microsnap.core.posix.Errno;
 import io.microsnap.core.posix.Posix;
+import io.microsnap.core.posix.Stat;
+import io.microsnap.core.testing.FaultyPosix;
 import io.microsnap.testsupport.RealFileSystems;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.FileSystemException;
@@ -170,6 +174,78 @@ class StagedFileTest {
         }
         assertThat(precious).hasContent("precious");
         assertThat(namesIn(directory)).containsExactly("precious");
+    }
+
+    @RealFileSystems
+    void oneParticularFileIsReplacedOnlyIfNobodyWroteItMeanwhile(Path directory) throws IOException {
+        Path file = Files.writeString(directory.resolve("file"), "first");
+        for (Durability durability : Durability.values()) {
+            Files.writeString(file, "first");
+            try (StagedFile staged = StagedFile.create(posix, file)) {
+                Stat expected = statusOf(file);
+                write(staged, "second");
+                Files.writeString(file, "changed");
+                assertThat(staged.commitInPlaceOf(expected, durability)).isFalse();
+                assertThat(file).hasContent("changed");
+                Stat now = statusOf(file);
+                assertThat(staged.commitInPlaceOf(now, durability)).isTrue();
+                assertThatThrownBy(() -> staged.commitInPlaceOf(now, durability))
+                        .isInstanceOf(IllegalStateException.class);
+            }
+            assertThat(file).hasContent("second");
+            assertThat(namesIn(directory)).containsExactly("file");
+        }
+    }
+
+    @RealFileSystems
+    void aWriteBetweenTheLastLookAndTheExchangeIsNotLost(Path directory) throws IOException {
+        Path file = Files.writeString(directory.resolve("file"), "first");
+        Stat expected = statusOf(file);
+        FaultyPosix racing = FaultyPosix.host();
+        racing.before(call -> {
+            if (call.name().equals("renameat2") && racing.calls("renameat2") == 1) {
+                writeUnchecked(file, "changed");
+            }
+        });
+        try (StagedFile staged = StagedFile.create(racing.posix(), file)) {
+            write(staged, "second");
+            assertThat(staged.commitInPlaceOf(expected, Durability.FULL)).isFalse();
+        }
+        assertThat(file).hasContent("changed");
+        assertThat(namesIn(directory)).containsExactly("file");
+    }
+
+    @Test
+    void aFileThatWasWrittenAndCannotBePutBackIsKept() throws IOException {
+        Path file = Files.writeString(temporary.resolve("file"), "first");
+        Stat expected = statusOf(file);
+        FaultyPosix racing = FaultyPosix.host();
+        racing.at("renameat2", 2).fails(Errno.EIO).before(call -> {
+            if (call.name().equals("renameat2") && racing.calls("renameat2") == 1) {
+                writeUnchecked(file, "changed");
+            }
+        });
+        try (StagedFile staged = StagedFile.create(racing.posix(), file)) {
+            write(staged, "second");
+            assertThatThrownBy(() -> staged.commitInPlaceOf(expected, Durability.FULL))
+                    .isInstanceOf(SnapshotException.class).hasMessageContaining("what was written is in .microsnap-");
+        }
+        String kept = namesIn(temporary).stream().filter(this::isStaged).findFirst().orElseThrow();
+        assertThat(temporary.resolve(kept)).hasContent("changed");
+    }
+
+    private Stat statusOf(Path file) throws IOException {
+        try (Descriptor open = Descriptor.open(posix, file, constants.O_RDONLY, 0)) {
+            return open.status();
+        }
+    }
+
+    private static void writeUnchecked(Path file, String text) {
+        try {
+            Files.writeString(file, text);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 
     @Test
