@@ -53,7 +53,7 @@ public final class CCompiler {
 
     /**
      * A program from {@code source}, a resource beside {@code owner}. Headers it includes, and further C files, are
-     * named after it.
+     * named after it; a name that starts with a slash is looked up from the top.
      */
     public Path program(Class<?> owner, String source, String... alongside) {
         return compile(List.of(), owner, "", source, alongside);
@@ -67,15 +67,16 @@ public final class CCompiler {
     }
 
     private Path compile(List<String> kind, Class<?> owner, String suffix, String source, String... alongside) {
-        List<String> names = new ArrayList<>(List.of(source));
-        names.addAll(List.of(alongside));
+        List<String> resources = new ArrayList<>(List.of(source));
+        resources.addAll(List.of(alongside));
+        List<String> names = resources.stream().map(name -> name.substring(name.lastIndexOf('/') + 1)).toList();
         try {
             List<byte[]> texts = new ArrayList<>();
-            for (String name : names) {
-                texts.add(read(owner, name));
+            for (String resource : resources) {
+                texts.add(read(owner, resource));
             }
             Path directory = output.resolve(fingerprint(kind, names, texts));
-            Path result = directory.resolve(source.replaceFirst("\\.c$", "") + suffix);
+            Path result = directory.resolve(names.getFirst().replaceFirst("\\.c$", "") + suffix);
             if (!Files.exists(result)) {
                 Files.createDirectories(output);
                 Path fresh = Files.createTempDirectory(output, "compiling-");

@@ -1,0 +1,133 @@
+package io.microsnap.benchmarks;
+
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.Callable;
+import java.util.regex.Pattern;
+import org.openjdk.jmh.profile.GCProfiler;
+import org.openjdk.jmh.runner.Runner;
+import org.openjdk.jmh.runner.options.CommandLineOptions;
+import org.openjdk.jmh.runner.options.Options;
+import org.openjdk.jmh.runner.options.OptionsBuilder;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/**
+ * {@code ./microsnap bench}: whole-path scenarios, JMH for the parts, jcstress for what threads may do to each other.
+ */
+@Command(
+        name = "microsnap bench",
+        mixinStandardHelpOptions = true,
+        description = "Measures microsnap beside native peers, in the same run on this machine.",
+        subcommands = {Main.ScenarioCommand.class, Main.JmhCommand.class, Main.StressCommand.class},
+        synopsisSubcommandLabel = "COMMAND")
+public final class Main {
+
+    private Main() {
+    }
+
+    /** Runs, and ends the JVM with the command's status. */
+    public static void main(String[] arguments) {
+        System.exit(new CommandLine(new Main()).execute(arguments));
+    }
+
+    /** Whole paths beside C peers. */
+    @Command(
+            name = "scenarios",
+            mixinStandardHelpOptions = true,
+            description = "Whole paths beside a peer in C. Both take turns; the ratio is the median of the pairs.",
+            exitCodeListHeading = "Exit status:%n",
+            exitCodeList = {"0:every target met", "1:a scenario failed", "2:wrong usage", "4:a target was missed"})
+    static final class ScenarioCommand implements Callable<Integer> {
+
+        @Option(names = "--list", description = "Say what there is; measure nothing.")
+        private boolean list;
+
+        @Option(names = "--pairs", paramLabel = "N", defaultValue = "7",
+                description = "How often both sides run (default: ${DEFAULT-VALUE}).")
+        private int pairs;
+
+        @Parameters(paramLabel = "PATTERN", defaultValue = ".*", arity = "0..*",
+                description = "Regular expressions, found anywhere in a name (default: all).")
+        private List<Pattern> patterns;
+
+        @Override
+        public Integer call() {
+            PrintStream out = new PrintStream(System.out, true, StandardCharsets.UTF_8);
+            List<Scenario> chosen = Scenarios.all().stream()
+                    .filter(scenario -> patterns.stream().anyMatch(p -> p.matcher(scenario.name()).find()))
+                    .toList();
+            Report report = new Report(out);
+            if (list) {
+                chosen.forEach(report::announce);
+                return 0;
+            }
+            ScenarioRunner runner = new ScenarioRunner(2, pairs);
+            List<Outcome> outcomes = new ArrayList<>();
+            for (Scenario scenario : chosen) {
+                report.announce(scenario);
+                Outcome outcome = runner.run(scenario);
+                report.add(outcome);
+                outcomes.add(outcome);
+            }
+            return status(outcomes);
+        }
+
+        private static int status(List<Outcome> outcomes) {
+            if (outcomes.stream().anyMatch(Outcome.Failed.class::isInstance)) {
+                return 1;
+            }
+            boolean missed = outcomes.stream().anyMatch(outcome ->
+                    outcome instanceof Outcome.Measured measured && measured.verdict() == Target.Verdict.MISSED);
+            return missed ? 4 : 0;
+        }
+    }
+
+    /** The parts. */
+    @Command(
+            name = "jmh",
+            description = "JMH for the parts, allocation profiled; takes JMH's own options (-h lists them).")
+    static final class JmhCommand implements Callable<Integer> {
+
+        @CommandLine.Unmatched
+        private final List<String> options = new ArrayList<>();
+
+        @Override
+        public Integer call() throws Exception {
+            String[] arguments = options.toArray(String[]::new);
+            CommandLineOptions asked = new CommandLineOptions(arguments);
+            if (asked.shouldHelp()) {
+                asked.showHelp();
+                return 0;
+            }
+            // Forks take over the flags of this JVM.
+            Options profiled = new OptionsBuilder()
+                    .parent(asked)
+                    .addProfiler(GCProfiler.class)
+                    .shouldFailOnError(true)
+                    .build();
+            new Runner(profiled).run();
+            return 0;
+        }
+    }
+
+    /** Concurrency. */
+    @Command(
+            name = "stress",
+            description = "jcstress for what threads may see; takes jcstress's own options (-h lists them).")
+    static final class StressCommand implements Callable<Integer> {
+
+        @CommandLine.Unmatched
+        private final List<String> options = new ArrayList<>();
+
+        @Override
+        public Integer call() throws Exception {
+            org.openjdk.jcstress.Main.main(options.toArray(String[]::new));
+            return 0;
+        }
+    }
+}

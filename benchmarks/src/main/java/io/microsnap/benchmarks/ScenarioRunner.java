@@ -1,0 +1,44 @@
+package io.microsnap.benchmarks;
+
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * Measures a scenario so that its ratio means something: memory warmed, both sides in turn (A B A B) so that what
+ * drifts hits both, nothing left to write back from the run before, and the outputs compared after every pair.
+ */
+final class ScenarioRunner {
+
+    private final int warmUps;
+    private final int pairs;
+
+    ScenarioRunner(int warmUps, int pairs) {
+        this.warmUps = warmUps;
+        this.pairs = pairs;
+    }
+
+    Outcome run(Scenario scenario) {
+        List<Outcome.Pair> measured = new ArrayList<>();
+        try (Workbench workbench = new Workbench()) {
+            Duel duel = scenario.prepare(workbench);
+            workbench.warm(scenario.workingSetBytes());
+            for (int pair = -warmUps; pair < pairs; pair++) {
+                Outcome.Pair times = new Outcome.Pair(settledRun(duel.ours()), settledRun(duel.peer()));
+                duel.check().run();
+                if (pair >= 0) {
+                    measured.add(times);
+                }
+            }
+        } catch (Workbench.UnavailableException e) {
+            return new Outcome.Skipped(scenario, e.getMessage());
+        } catch (Exception e) {
+            return new Outcome.Failed(scenario, e);
+        }
+        return new Outcome.Measured(scenario, measured);
+    }
+
+    private static long settledRun(Contestant contestant) throws Exception {
+        new ProcessBuilder("sync").start().waitFor();
+        return contestant.run();
+    }
+}

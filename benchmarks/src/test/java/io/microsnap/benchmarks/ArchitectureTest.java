@@ -1,0 +1,124 @@
+package io.microsnap.benchmarks;
+
+import static com.tngtech.archunit.core.domain.JavaClass.Predicates.resideInAnyPackage;
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.fields;
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
+import static com.tngtech.archunit.library.dependencies.SlicesRuleDefinition.slices;
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.tngtech.archunit.core.domain.JavaClasses;
+import com.tngtech.archunit.core.domain.JavaModifier;
+import com.tngtech.archunit.core.importer.ClassFileImporter;
+import io.microsnap.testsupport.Checkout;
+import java.lang.foreign.Linker;
+import java.lang.foreign.SymbolLookup;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.EnumSet;
+import java.util.List;
+import java.util.Set;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/** The floors of the house (ARCHITECTURE.md), over the production classes of every module. */
+final class ArchitectureTest {
+
+    /** A module of the build, and the floors below it. */
+    private enum Module {
+        TEST_SUPPORT("test-support", "testsupport"),
+        CORE("snapshot-core", "core"),
+        DIRTY("snapshot-dirty", "dirty"),
+        MEMORY("snapshot-memory", "memory"),
+        DEDUP("snapshot-dedup", "dedup"),
+        HVF("hypervisor-hvf", "hvf"),
+        KVM("hypervisor-kvm", "kvm"),
+        CLI("snapshot-cli", "cli"),
+        BENCHMARKS("benchmarks", "benchmarks");
+
+        private final String directory;
+        private final String packages;
+
+        Module(String directory, String packageName) {
+            this.directory = directory;
+            this.packages = "io.microsnap." + packageName + "..";
+        }
+
+        Set<Module> mayUse() {
+            return switch (this) {
+                case TEST_SUPPORT, CORE -> Set.of();
+                case DIRTY, DEDUP -> Set.of(CORE);
+                case MEMORY, HVF, KVM -> Set.of(CORE, DIRTY);
+                case CLI -> Set.of(CORE, DIRTY, MEMORY, DEDUP, HVF, KVM);
+                case BENCHMARKS -> Set.of(TEST_SUPPORT, CORE, DIRTY, MEMORY, DEDUP, HVF, KVM);
+            };
+        }
+
+        String packages() {
+            return packages;
+        }
+
+        Path classes() {
+            return Checkout.root().resolve(directory).resolve("target/classes");
+        }
+
+        String[] packagesItMayNotUse() {
+            EnumSet<Module> others = EnumSet.allOf(Module.class);
+            others.remove(this);
+            others.removeAll(mayUse());
+            return others.stream().map(Module::packages).toArray(String[]::new);
+        }
+    }
+
+    /** Where native functions are linked: nowhere else may {@link Linker} be touched. */
+    private static final String[] BINDING_PACKAGES = {"io.microsnap.core.posix..", "io.microsnap.hvf.binding.."};
+
+    private static final JavaClasses PRODUCTION = new ClassFileImporter()
+            .importPaths(Stream.of(Module.values()).map(Module::classes).toList());
+
+    @ParameterizedTest
+    @EnumSource
+    void everyModuleIsLookedAt(Module module) {
+        assertThat(PRODUCTION.that(resideInAnyPackage(module.packages()))).isNotEmpty();
+    }
+
+    @Test
+    void everyModuleOfTheBuildHasItsFloor() throws Exception {
+        List<String> directories = Stream.of(Module.values()).map(module -> module.directory).toList();
+        assertThat(Files.readAllLines(Checkout.root().resolve("pom.xml")).stream()
+                .map(String::strip)
+                .filter(line -> line.startsWith("<module>"))
+                .map(line -> line.replaceAll("</?module>", "")))
+                .containsExactlyInAnyOrderElementsOf(directories);
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void aModuleUsesOnlyTheFloorsBelowIt(Module module) {
+        noClasses().that().resideInAPackage(module.packages())
+                .should().dependOnClassesThat().resideInAnyPackage(module.packagesItMayNotUse())
+                .check(PRODUCTION);
+    }
+
+    @Test
+    void packagesFormNoCycle() {
+        slices().matching("io.microsnap.(**)").should().beFreeOfCycles().check(PRODUCTION);
+    }
+
+    @Test
+    void nativeFunctionsAreLinkedInBindingPackagesOnly() {
+        noClasses().that().resideOutsideOfPackages(BINDING_PACKAGES)
+                .should().dependOnClassesThat().areAssignableTo(Linker.class)
+                .orShould().dependOnClassesThat().areAssignableTo(SymbolLookup.class)
+                .check(PRODUCTION);
+    }
+
+    @Test
+    void thereIsNoStaticMutableState() {
+        fields().that().areStatic().and().doNotHaveModifier(JavaModifier.SYNTHETIC)
+                .and().areDeclaredInClassesThat().resideOutsideOfPackage("..jmh_generated..")
+                .should().beFinal()
+                .check(PRODUCTION);
+    }
+}
