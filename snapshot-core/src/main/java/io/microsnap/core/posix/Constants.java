@@ -121,8 +121,9 @@ public final class Constants {
         LOCK_UN = pick(8, 8, 8);
         RENAME_NOREPLACE = pick(1, 1, 4);
         RENAME_EXCHANGE = pick(2, 2, 2);
-        FALLOC_FL_KEEP_SIZE = pick(1, 1, 0);
-        FALLOC_FL_PUNCH_HOLE = pick(2, 2, 0);
+        // macOS has no fallocate: there these are our own, and fcntl is called.
+        FALLOC_FL_KEEP_SIZE = pick(1, 1, 1);
+        FALLOC_FL_PUNCH_HOLE = pick(2, 2, 2);
         FALLOC_FL_ZERO_RANGE = pick(0x10, 0x10, 0);
         PROT_NONE = pick(0, 0, 0);
         PROT_READ = pick(1, 1, 1);

@@ -15,11 +15,21 @@ final class DirectoryEntries {
     static void read(MemorySegment entries, List<String> names) {
         long at = 0;
         while (at < entries.byteSize()) {
-            String name = entries.getString(at + NAME);
-            if (!name.equals(".") && !name.equals("..")) {
-                names.add(name);
+            int length = Short.toUnsignedInt(entries.get(ValueLayout.JAVA_SHORT, at + LENGTH));
+            MemorySegment entry = entries.asSlice(at, Math.max(length, NAME + 1));
+            long end = NAME;
+            while (entry.get(ValueLayout.JAVA_BYTE, end) != 0) {
+                end++;
             }
-            at += Short.toUnsignedInt(entries.get(ValueLayout.JAVA_SHORT, at + LENGTH));
+            add(NativeText.text(entry, NAME, end - NAME), names);
+            at += entry.byteSize();
+        }
+    }
+
+    /** Adds a name, unless it is one that every directory has. */
+    static void add(String name, List<String> names) {
+        if (!name.equals(".") && !name.equals("..")) {
+            names.add(name);
         }
     }
 }

@@ -8,6 +8,19 @@ public final class FileSystemStat {
     long freeBytes;
     long availableBytes;
 
+    /** From counts of blocks. A filesystem without limits may count more blocks than a long counts bytes. */
+    void set(long blockBytes, long blocks, long freeBlocks, long availableBlocks) {
+        blockSizeBytes = blockBytes;
+        totalBytes = bytes(blockBytes, blocks);
+        freeBytes = bytes(blockBytes, freeBlocks);
+        availableBytes = bytes(blockBytes, availableBlocks);
+    }
+
+    private static long bytes(long blockBytes, long blocks) {
+        boolean fits = blocks >= 0 && Math.multiplyHigh(blockBytes, blocks) == 0 && blockBytes * blocks >= 0;
+        return fits ? blockBytes * blocks : Long.MAX_VALUE;
+    }
+
     /** The filesystem's magic number (Linux) or type number (macOS). */
     public long type() {
         return type;

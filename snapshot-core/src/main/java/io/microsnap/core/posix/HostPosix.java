@@ -14,8 +14,12 @@ final class HostPosix {
         if (system.equals("Linux") && (arm || architecture.equals("amd64"))) {
             return new LinuxPosix(arm ? Constants.LINUX_AARCH64 : Constants.LINUX_X86_64);
         }
+        if (system.equals("Mac OS X") && arm) {
+            return new MacPosix(Downcall.LIBC);
+        }
         throw new UnsupportedOperationException(String.format(Locale.ROOT,
-                "microsnap does not know the system calls of %s on %s; Linux on amd64 and aarch64 are supported",
+                "microsnap does not know the system calls of %s on %s; Linux on amd64 and aarch64 and"
+                        + " macOS on aarch64 are supported",
                 system, architecture));
     }
 }

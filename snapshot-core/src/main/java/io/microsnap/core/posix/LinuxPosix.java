@@ -1,200 +1,63 @@
 package io.microsnap.core.posix;
 
-import static io.microsnap.core.posix.Downcalls.INT;
-import static io.microsnap.core.posix.Downcalls.LONG;
-import static io.microsnap.core.posix.Downcalls.POINTER;
-import static io.microsnap.core.posix.Downcalls.capturing;
-import static io.microsnap.core.posix.Downcalls.errnoCapture;
-import static io.microsnap.core.posix.Downcalls.function;
-import static io.microsnap.core.posix.Downcalls.plain;
-import static io.microsnap.core.posix.Downcalls.result;
-import static io.microsnap.core.posix.Downcalls.string;
-import static io.microsnap.core.posix.Downcalls.unexpected;
-import static io.microsnap.core.posix.Downcalls.variadic;
+import static io.microsnap.core.posix.Downcall.INT;
+import static io.microsnap.core.posix.Downcall.LIBC;
+import static io.microsnap.core.posix.Downcall.LONG;
+import static io.microsnap.core.posix.Downcall.POINTER;
+import static io.microsnap.core.posix.Downcall.unexpected;
+import static io.microsnap.core.posix.NativeText.string;
+import static io.microsnap.core.posix.ThreadMemory.errno;
+import static io.microsnap.core.posix.ThreadMemory.result;
+import static io.microsnap.core.posix.ThreadMemory.scratch;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.lang.invoke.MethodHandle;
 import java.util.List;
 
 /** Linux's glibc, called directly. */
-final class LinuxPosix implements Posix {
+final class LinuxPosix extends Libc {
     private static final int DIRECTORY_BUFFER_BYTES = 32 << 10;
+    private static final MemorySegment EMPTY = Arena.global().allocate(1);
     private static final long USERFAULTFD_X86_64 = 323;
     private static final long USERFAULTFD_AARCH64 = 282;
     // Calls this young have one number on every architecture.
     private static final long PIDFD_OPEN = 434;
     private static final long PIDFD_GETFD = 438;
 
-    private static final MethodHandle OPENAT =
-            variadic("openat", 3, function(INT, INT, POINTER, INT, INT));
-    private static final MethodHandle CLOSE =
-            capturing("close", function(INT, INT));
-    private static final MethodHandle PREAD =
-            capturing("pread", function(LONG, INT, POINTER, LONG, LONG));
-    private static final MethodHandle PWRITE =
-            capturing("pwrite", function(LONG, INT, POINTER, LONG, LONG));
-    private static final MethodHandle LSEEK =
-            capturing("lseek", function(LONG, INT, LONG, INT));
-    private static final MethodHandle FTRUNCATE =
-            capturing("ftruncate", function(INT, INT, LONG));
-    private static final MethodHandle FALLOCATE =
-            capturing("fallocate", function(INT, INT, INT, LONG, LONG));
-    private static final MethodHandle FSYNC =
-            capturing("fsync", function(INT, INT));
-    private static final MethodHandle FDATASYNC =
-            capturing("fdatasync", function(INT, INT));
-    private static final MethodHandle SYNCFS =
-            capturing("syncfs", function(INT, INT));
-    private static final MethodHandle POSIX_FADVISE =
-            plain("posix_fadvise", function(INT, INT, LONG, LONG, INT));
-    private static final MethodHandle COPY_FILE_RANGE = capturing("copy_file_range",
-            function(LONG, INT, POINTER, INT, POINTER, LONG, INT));
-    private static final MethodHandle STATX =
-            capturing("statx", function(INT, INT, POINTER, INT, INT, POINTER));
-    private static final MethodHandle FSTATFS =
-            capturing("fstatfs", function(INT, INT, POINTER));
-    private static final MethodHandle GETDENTS64 =
-            capturing("getdents64", function(LONG, INT, POINTER, LONG));
-    private static final MethodHandle MKDIRAT =
-            capturing("mkdirat", function(INT, INT, POINTER, INT));
-    private static final MethodHandle UNLINKAT =
-            capturing("unlinkat", function(INT, INT, POINTER, INT));
-    private static final MethodHandle RENAMEAT2 =
-            capturing("renameat2", function(INT, INT, POINTER, INT, POINTER, INT));
-    private static final MethodHandle FCHMOD =
-            capturing("fchmod", function(INT, INT, INT));
-    private static final MethodHandle FCHOWN =
-            capturing("fchown", function(INT, INT, INT, INT));
-    private static final MethodHandle FUTIMENS =
-            capturing("futimens", function(INT, INT, POINTER));
-    private static final MethodHandle FLOCK =
-            capturing("flock", function(INT, INT, INT));
-    private static final MethodHandle FCNTL =
-            variadic("fcntl", 2, function(INT, INT, INT, LONG));
-    private static final MethodHandle FCNTL_POINTER =
-            variadic("fcntl", 2, function(INT, INT, INT, POINTER));
-    private static final MethodHandle IOCTL =
-            variadic("ioctl", 2, function(INT, INT, LONG, LONG));
-    private static final MethodHandle IOCTL_POINTER =
-            variadic("ioctl", 2, function(INT, INT, LONG, POINTER));
-    private static final MethodHandle FLISTXATTR =
-            capturing("flistxattr", function(LONG, INT, POINTER, LONG));
-    private static final MethodHandle FGETXATTR =
-            capturing("fgetxattr", function(LONG, INT, POINTER, POINTER, LONG));
-    private static final MethodHandle FSETXATTR =
-            capturing("fsetxattr", function(INT, INT, POINTER, POINTER, LONG, INT));
-    private static final MethodHandle MEMFD_CREATE =
-            capturing("memfd_create", function(INT, POINTER, INT));
-    private static final MethodHandle MMAP =
-            capturing("mmap", function(LONG, LONG, LONG, INT, INT, INT, LONG));
-    private static final MethodHandle MUNMAP =
-            capturing("munmap", function(INT, LONG, LONG));
-    private static final MethodHandle MPROTECT =
-            capturing("mprotect", function(INT, LONG, LONG, INT));
-    private static final MethodHandle MADVISE =
-            capturing("madvise", function(INT, LONG, LONG, INT));
-    private static final MethodHandle SYSCALL =
-            variadic("syscall", 1, function(LONG, LONG, LONG));
-    private static final MethodHandle SYSCALL_3 =
-            variadic("syscall", 1, function(LONG, LONG, LONG, LONG, LONG));
-    private static final MethodHandle GETPAGESIZE = plain("getpagesize", function(INT));
-    private static final MethodHandle GETTID = plain("gettid", function(INT));
-    private static final MethodHandle MEMCMP =
-            plain("memcmp", function(INT, POINTER, POINTER, LONG));
-    private static final MethodHandle TGKILL =
-            capturing("tgkill", function(INT, INT, INT, INT));
-    private static final MethodHandle SIGACTION =
-            capturing("sigaction", function(INT, INT, POINTER, POINTER));
+    private static final Downcall FALLOCATE = Downcall.of(LIBC, "fallocate", INT, INT, INT, LONG, LONG);
+    private static final Downcall FDATASYNC = Downcall.of(LIBC, "fdatasync", INT, INT);
+    private static final Downcall SYNCFS = Downcall.of(LIBC, "syncfs", INT, INT);
+    private static final Downcall POSIX_FADVISE =
+            Downcall.withoutErrno(LIBC, "posix_fadvise", INT, INT, LONG, LONG, INT);
+    private static final Downcall COPY_FILE_RANGE =
+            Downcall.of(LIBC, "copy_file_range", LONG, INT, POINTER, INT, POINTER, LONG, INT);
+    private static final Downcall STATX = Downcall.of(LIBC, "statx", INT, INT, POINTER, INT, INT, POINTER);
+    private static final Downcall FSTATFS = Downcall.of(LIBC, "fstatfs", INT, INT, POINTER);
+    private static final Downcall GETDENTS64 = Downcall.of(LIBC, "getdents64", LONG, INT, POINTER, LONG);
+    private static final Downcall MKDIRAT = Downcall.of(LIBC, "mkdirat", INT, INT, POINTER, INT);
+    private static final Downcall RENAMEAT2 = Downcall.of(LIBC, "renameat2", INT, INT, POINTER, INT, POINTER, INT);
+    private static final Downcall FCHMOD = Downcall.of(LIBC, "fchmod", INT, INT, INT);
+    private static final Downcall FLISTXATTR = Downcall.of(LIBC, "flistxattr", LONG, INT, POINTER, LONG);
+    private static final Downcall FGETXATTR = Downcall.of(LIBC, "fgetxattr", LONG, INT, POINTER, POINTER, LONG);
+    private static final Downcall FSETXATTR = Downcall.of(LIBC, "fsetxattr", INT, INT, POINTER, POINTER, LONG, INT);
+    private static final Downcall MEMFD_CREATE = Downcall.of(LIBC, "memfd_create", INT, POINTER, INT);
+    private static final Downcall SYSCALL = Downcall.variadic(LIBC, "syscall", 1, LONG, LONG, LONG, LONG, LONG);
+    private static final Downcall GETTID = Downcall.withoutErrno(LIBC, "gettid", INT);
+    private static final Downcall TGKILL = Downcall.of(LIBC, "tgkill", INT, INT, INT, INT);
+    private static final Downcall SIGACTION = Downcall.of(LIBC, "sigaction", INT, INT, POINTER, POINTER);
 
-    private final Constants constants;
     private final long userfaultfdNumber;
 
     LinuxPosix(Constants constants) {
-        this.constants = constants;
+        super(constants);
         userfaultfdNumber = constants == Constants.LINUX_X86_64 ? USERFAULTFD_X86_64 : USERFAULTFD_AARCH64;
-    }
-
-    @Override
-    public Constants constants() {
-        return constants;
-    }
-
-    @Override
-    public int openat(int directory, String path, int flags, int mode) {
-        try (Arena arena = Arena.ofConfined()) {
-            MemorySegment capture = errnoCapture();
-            return result((int) OPENAT.invokeExact(capture, directory, string(arena, path), flags, mode), capture);
-        } catch (Throwable thrown) {
-            throw unexpected(thrown);
-        }
-    }
-
-    @Override
-    public int close(int descriptor) {
-        try {
-            MemorySegment capture = errnoCapture();
-            return result((int) CLOSE.invokeExact(capture, descriptor), capture);
-        } catch (Throwable thrown) {
-            throw unexpected(thrown);
-        }
-    }
-
-    @Override
-    public long pread(int descriptor, MemorySegment buffer, long offset) {
-        try {
-            MemorySegment capture = errnoCapture();
-            return result((long) PREAD.invokeExact(capture, descriptor, buffer, buffer.byteSize(), offset), capture);
-        } catch (Throwable thrown) {
-            throw unexpected(thrown);
-        }
-    }
-
-    @Override
-    public long pwrite(int descriptor, MemorySegment buffer, long offset) {
-        try {
-            MemorySegment capture = errnoCapture();
-            return result((long) PWRITE.invokeExact(capture, descriptor, buffer, buffer.byteSize(), offset), capture);
-        } catch (Throwable thrown) {
-            throw unexpected(thrown);
-        }
-    }
-
-    @Override
-    public long lseek(int descriptor, long offset, int whence) {
-        try {
-            MemorySegment capture = errnoCapture();
-            return result((long) LSEEK.invokeExact(capture, descriptor, offset, whence), capture);
-        } catch (Throwable thrown) {
-            throw unexpected(thrown);
-        }
-    }
-
-    @Override
-    public int ftruncate(int descriptor, long length) {
-        try {
-            MemorySegment capture = errnoCapture();
-            return result((int) FTRUNCATE.invokeExact(capture, descriptor, length), capture);
-        } catch (Throwable thrown) {
-            throw unexpected(thrown);
-        }
     }
 
     @Override
     public int fallocate(int descriptor, int mode, long offset, long length) {
         try {
-            MemorySegment capture = errnoCapture();
-            return result((int) FALLOCATE.invokeExact(capture, descriptor, mode, offset, length), capture);
-        } catch (Throwable thrown) {
-            throw unexpected(thrown);
-        }
-    }
-
-    @Override
-    public int fsync(int descriptor) {
-        try {
-            MemorySegment capture = errnoCapture();
-            return result((int) FSYNC.invokeExact(capture, descriptor), capture);
+            MemorySegment errno = errno();
+            return result((int) FALLOCATE.handle().invokeExact(errno, descriptor, mode, offset, length), errno);
         } catch (Throwable thrown) {
             throw unexpected(thrown);
         }
@@ -203,8 +66,8 @@ final class LinuxPosix implements Posix {
     @Override
     public int fdatasync(int descriptor) {
         try {
-            MemorySegment capture = errnoCapture();
-            return result((int) FDATASYNC.invokeExact(capture, descriptor), capture);
+            MemorySegment errno = errno();
+            return result((int) FDATASYNC.handle().invokeExact(errno, descriptor), errno);
         } catch (Throwable thrown) {
             throw unexpected(thrown);
         }
@@ -213,8 +76,8 @@ final class LinuxPosix implements Posix {
     @Override
     public int syncfs(int descriptor) {
         try {
-            MemorySegment capture = errnoCapture();
-            return result((int) SYNCFS.invokeExact(capture, descriptor), capture);
+            MemorySegment errno = errno();
+            return result((int) SYNCFS.handle().invokeExact(errno, descriptor), errno);
         } catch (Throwable thrown) {
             throw unexpected(thrown);
         }
@@ -224,7 +87,7 @@ final class LinuxPosix implements Posix {
     public int posix_fadvise(int descriptor, long offset, long length, int advice) {
         try {
             // Returns the error itself and leaves errno alone.
-            return -(int) POSIX_FADVISE.invokeExact(descriptor, offset, length, advice);
+            return -(int) POSIX_FADVISE.handle().invokeExact(descriptor, offset, length, advice);
         } catch (Throwable thrown) {
             throw unexpected(thrown);
         }
@@ -232,12 +95,15 @@ final class LinuxPosix implements Posix {
 
     @Override
     public long copy_file_range(int source, long sourceOffset, int destination, long destinationOffset, long length) {
-        try (Arena arena = Arena.ofConfined()) {
-            MemorySegment from = arena.allocateFrom(LONG, sourceOffset);
-            MemorySegment to = arena.allocateFrom(LONG, destinationOffset);
-            MemorySegment capture = errnoCapture();
-            return result((long) COPY_FILE_RANGE.invokeExact(capture, source, from, destination, to, length, 0),
-                    capture);
+        try {
+            MemorySegment offsets = scratch();
+            MemorySegment from = offsets.asSlice(0, Long.BYTES);
+            MemorySegment to = offsets.asSlice(Long.BYTES, Long.BYTES);
+            from.set(LONG, 0, sourceOffset);
+            to.set(LONG, 0, destinationOffset);
+            MemorySegment errno = errno();
+            return result((long) COPY_FILE_RANGE.handle().invokeExact(errno, source, from, destination, to, length, 0),
+                    errno);
         } catch (Throwable thrown) {
             throw unexpected(thrown);
         }
@@ -245,20 +111,22 @@ final class LinuxPosix implements Posix {
 
     @Override
     public int fstat(int descriptor, Stat result) {
-        return statx(descriptor, "", Statx.AT_EMPTY_PATH, result);
+        return statx(descriptor, EMPTY, Statx.AT_EMPTY_PATH, result);
     }
 
     @Override
     public int fstatat(int directory, String path, Stat result, int flags) {
-        return statx(directory, path, flags, result);
+        try (Arena arena = Arena.ofConfined()) {
+            return statx(directory, string(arena, path), flags, result);
+        }
     }
 
-    private int statx(int directory, String path, int flags, Stat result) {
-        try (Arena arena = Arena.ofConfined()) {
-            MemorySegment buffer = arena.allocate(Statx.LAYOUT);
-            MemorySegment capture = errnoCapture();
-            int answer = result((int) STATX.invokeExact(capture, directory, string(arena, path), flags, Statx.BASIC,
-                    buffer), capture);
+    private int statx(int directory, MemorySegment path, int flags, Stat result) {
+        try {
+            MemorySegment buffer = scratch();
+            MemorySegment errno = errno();
+            int answer = result(
+                    (int) STATX.handle().invokeExact(errno, directory, path, flags, Statx.BASIC, buffer), errno);
             if (answer == 0) {
                 Statx.read(buffer, result);
             }
@@ -270,10 +138,10 @@ final class LinuxPosix implements Posix {
 
     @Override
     public int fstatfs(int descriptor, FileSystemStat result) {
-        try (Arena arena = Arena.ofConfined()) {
-            MemorySegment buffer = arena.allocate(StatFs.LAYOUT);
-            MemorySegment capture = errnoCapture();
-            int answer = result((int) FSTATFS.invokeExact(capture, descriptor, buffer), capture);
+        try {
+            MemorySegment buffer = scratch();
+            MemorySegment errno = errno();
+            int answer = result((int) FSTATFS.handle().invokeExact(errno, descriptor, buffer), errno);
             if (answer == 0) {
                 StatFs.read(buffer, result);
             }
@@ -286,15 +154,16 @@ final class LinuxPosix implements Posix {
     @Override
     public int readdir(int directory, List<String> names) {
         // A description of its own starts at the first entry, however far another reader of the descriptor has come.
-        int own = openat(directory, ".", constants.O_RDONLY | constants.O_DIRECTORY | constants.O_CLOEXEC, 0);
+        int own = openat(directory, ".", constants().O_RDONLY | constants().O_DIRECTORY | constants().O_CLOEXEC, 0);
         if (own < 0) {
             return own;
         }
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment buffer = arena.allocate(DIRECTORY_BUFFER_BYTES, Long.BYTES);
             while (true) {
-                MemorySegment capture = errnoCapture();
-                long filled = result((long) GETDENTS64.invokeExact(capture, own, buffer, buffer.byteSize()), capture);
+                MemorySegment errno = errno();
+                long filled = result(
+                        (long) GETDENTS64.handle().invokeExact(errno, own, buffer, buffer.byteSize()), errno);
                 if (filled <= 0) {
                     return (int) filled;
                 }
@@ -310,18 +179,8 @@ final class LinuxPosix implements Posix {
     @Override
     public int mkdirat(int directory, String path, int mode) {
         try (Arena arena = Arena.ofConfined()) {
-            MemorySegment capture = errnoCapture();
-            return result((int) MKDIRAT.invokeExact(capture, directory, string(arena, path), mode), capture);
-        } catch (Throwable thrown) {
-            throw unexpected(thrown);
-        }
-    }
-
-    @Override
-    public int unlinkat(int directory, String path, int flags) {
-        try (Arena arena = Arena.ofConfined()) {
-            MemorySegment capture = errnoCapture();
-            return result((int) UNLINKAT.invokeExact(capture, directory, string(arena, path), flags), capture);
+            MemorySegment errno = errno();
+            return result((int) MKDIRAT.handle().invokeExact(errno, directory, string(arena, path), mode), errno);
         } catch (Throwable thrown) {
             throw unexpected(thrown);
         }
@@ -330,9 +189,9 @@ final class LinuxPosix implements Posix {
     @Override
     public int renameat2(int oldDirectory, String oldPath, int newDirectory, String newPath, int flags) {
         try (Arena arena = Arena.ofConfined()) {
-            MemorySegment capture = errnoCapture();
-            return result((int) RENAMEAT2.invokeExact(capture, oldDirectory, string(arena, oldPath), newDirectory,
-                    string(arena, newPath), flags), capture);
+            MemorySegment errno = errno();
+            return result((int) RENAMEAT2.handle().invokeExact(errno, oldDirectory, string(arena, oldPath),
+                    newDirectory, string(arena, newPath), flags), errno);
         } catch (Throwable thrown) {
             throw unexpected(thrown);
         }
@@ -341,78 +200,8 @@ final class LinuxPosix implements Posix {
     @Override
     public int fchmod(int descriptor, int mode) {
         try {
-            MemorySegment capture = errnoCapture();
-            return result((int) FCHMOD.invokeExact(capture, descriptor, mode), capture);
-        } catch (Throwable thrown) {
-            throw unexpected(thrown);
-        }
-    }
-
-    @Override
-    public int fchown(int descriptor, int owner, int group) {
-        try {
-            MemorySegment capture = errnoCapture();
-            return result((int) FCHOWN.invokeExact(capture, descriptor, owner, group), capture);
-        } catch (Throwable thrown) {
-            throw unexpected(thrown);
-        }
-    }
-
-    @Override
-    public int futimens(int descriptor, MemorySegment times) {
-        try {
-            MemorySegment capture = errnoCapture();
-            return result((int) FUTIMENS.invokeExact(capture, descriptor, times), capture);
-        } catch (Throwable thrown) {
-            throw unexpected(thrown);
-        }
-    }
-
-    @Override
-    public int flock(int descriptor, int operation) {
-        try {
-            MemorySegment capture = errnoCapture();
-            return result((int) FLOCK.invokeExact(capture, descriptor, operation), capture);
-        } catch (Throwable thrown) {
-            throw unexpected(thrown);
-        }
-    }
-
-    @Override
-    public int fcntl(int descriptor, int command, long argument) {
-        try {
-            MemorySegment capture = errnoCapture();
-            return result((int) FCNTL.invokeExact(capture, descriptor, command, argument), capture);
-        } catch (Throwable thrown) {
-            throw unexpected(thrown);
-        }
-    }
-
-    @Override
-    public int fcntl(int descriptor, int command, MemorySegment argument) {
-        try {
-            MemorySegment capture = errnoCapture();
-            return result((int) FCNTL_POINTER.invokeExact(capture, descriptor, command, argument), capture);
-        } catch (Throwable thrown) {
-            throw unexpected(thrown);
-        }
-    }
-
-    @Override
-    public int ioctl(int descriptor, long request, long argument) {
-        try {
-            MemorySegment capture = errnoCapture();
-            return result((int) IOCTL.invokeExact(capture, descriptor, request, argument), capture);
-        } catch (Throwable thrown) {
-            throw unexpected(thrown);
-        }
-    }
-
-    @Override
-    public int ioctl(int descriptor, long request, MemorySegment argument) {
-        try {
-            MemorySegment capture = errnoCapture();
-            return result((int) IOCTL_POINTER.invokeExact(capture, descriptor, request, argument), capture);
+            MemorySegment errno = errno();
+            return result((int) FCHMOD.handle().invokeExact(errno, descriptor, mode), errno);
         } catch (Throwable thrown) {
             throw unexpected(thrown);
         }
@@ -426,8 +215,8 @@ final class LinuxPosix implements Posix {
     @Override
     public long flistxattr(int descriptor, MemorySegment names) {
         try {
-            MemorySegment capture = errnoCapture();
-            return result((long) FLISTXATTR.invokeExact(capture, descriptor, names, names.byteSize()), capture);
+            MemorySegment errno = errno();
+            return result((long) FLISTXATTR.handle().invokeExact(errno, descriptor, names, names.byteSize()), errno);
         } catch (Throwable thrown) {
             throw unexpected(thrown);
         }
@@ -436,9 +225,9 @@ final class LinuxPosix implements Posix {
     @Override
     public long fgetxattr(int descriptor, String name, MemorySegment value) {
         try (Arena arena = Arena.ofConfined()) {
-            MemorySegment capture = errnoCapture();
-            return result((long) FGETXATTR.invokeExact(capture, descriptor, string(arena, name), value,
-                    value.byteSize()), capture);
+            MemorySegment errno = errno();
+            return result((long) FGETXATTR.handle().invokeExact(errno, descriptor, string(arena, name), value,
+                    value.byteSize()), errno);
         } catch (Throwable thrown) {
             throw unexpected(thrown);
         }
@@ -447,9 +236,9 @@ final class LinuxPosix implements Posix {
     @Override
     public int fsetxattr(int descriptor, String name, MemorySegment value) {
         try (Arena arena = Arena.ofConfined()) {
-            MemorySegment capture = errnoCapture();
-            return result((int) FSETXATTR.invokeExact(capture, descriptor, string(arena, name), value,
-                    value.byteSize(), 0), capture);
+            MemorySegment errno = errno();
+            return result((int) FSETXATTR.handle().invokeExact(errno, descriptor, string(arena, name), value,
+                    value.byteSize(), 0), errno);
         } catch (Throwable thrown) {
             throw unexpected(thrown);
         }
@@ -458,49 +247,8 @@ final class LinuxPosix implements Posix {
     @Override
     public int memfd_create(String name, int flags) {
         try (Arena arena = Arena.ofConfined()) {
-            MemorySegment capture = errnoCapture();
-            return result((int) MEMFD_CREATE.invokeExact(capture, string(arena, name), flags), capture);
-        } catch (Throwable thrown) {
-            throw unexpected(thrown);
-        }
-    }
-
-    @Override
-    public long mmap(long address, long length, int protection, int flags, int descriptor, long offset) {
-        try {
-            MemorySegment capture = errnoCapture();
-            return result((long) MMAP.invokeExact(capture, address, length, protection, flags, descriptor, offset),
-                    capture);
-        } catch (Throwable thrown) {
-            throw unexpected(thrown);
-        }
-    }
-
-    @Override
-    public int munmap(long address, long length) {
-        try {
-            MemorySegment capture = errnoCapture();
-            return result((int) MUNMAP.invokeExact(capture, address, length), capture);
-        } catch (Throwable thrown) {
-            throw unexpected(thrown);
-        }
-    }
-
-    @Override
-    public int mprotect(long address, long length, int protection) {
-        try {
-            MemorySegment capture = errnoCapture();
-            return result((int) MPROTECT.invokeExact(capture, address, length, protection), capture);
-        } catch (Throwable thrown) {
-            throw unexpected(thrown);
-        }
-    }
-
-    @Override
-    public int madvise(long address, long length, int advice) {
-        try {
-            MemorySegment capture = errnoCapture();
-            return result((int) MADVISE.invokeExact(capture, address, length, advice), capture);
+            MemorySegment errno = errno();
+            return result((int) MEMFD_CREATE.handle().invokeExact(errno, string(arena, name), flags), errno);
         } catch (Throwable thrown) {
             throw unexpected(thrown);
         }
@@ -508,31 +256,24 @@ final class LinuxPosix implements Posix {
 
     @Override
     public int userfaultfd(int flags) {
-        try {
-            MemorySegment capture = errnoCapture();
-            return (int) result((long) SYSCALL.invokeExact(capture, userfaultfdNumber, (long) flags), capture);
-        } catch (Throwable thrown) {
-            throw unexpected(thrown);
-        }
+        return syscall(userfaultfdNumber, flags, 0, 0);
     }
 
     @Override
     public int pidfd_open(int process, int flags) {
-        try {
-            MemorySegment capture = errnoCapture();
-            return (int) result((long) SYSCALL_3.invokeExact(capture, PIDFD_OPEN, (long) process, (long) flags, 0L),
-                    capture);
-        } catch (Throwable thrown) {
-            throw unexpected(thrown);
-        }
+        return syscall(PIDFD_OPEN, process, flags, 0);
     }
 
     @Override
     public int pidfd_getfd(int pidfd, int descriptor, int flags) {
+        return syscall(PIDFD_GETFD, pidfd, descriptor, flags);
+    }
+
+    /** A call that libc has no function for. */
+    private static int syscall(long number, long first, long second, long third) {
         try {
-            MemorySegment capture = errnoCapture();
-            return (int) result((long) SYSCALL_3.invokeExact(
-                    capture, PIDFD_GETFD, (long) pidfd, (long) descriptor, (long) flags), capture);
+            MemorySegment errno = errno();
+            return (int) result((long) SYSCALL.handle().invokeExact(errno, number, first, second, third), errno);
         } catch (Throwable thrown) {
             throw unexpected(thrown);
         }
@@ -541,16 +282,7 @@ final class LinuxPosix implements Posix {
     @Override
     public int gettid() {
         try {
-            return (int) GETTID.invokeExact();
-        } catch (Throwable thrown) {
-            throw unexpected(thrown);
-        }
-    }
-
-    @Override
-    public int getpagesize() {
-        try {
-            return (int) GETPAGESIZE.invokeExact();
+            return (int) GETTID.handle().invokeExact();
         } catch (Throwable thrown) {
             throw unexpected(thrown);
         }
@@ -559,8 +291,8 @@ final class LinuxPosix implements Posix {
     @Override
     public int tgkill(int process, int thread, int signal) {
         try {
-            MemorySegment capture = errnoCapture();
-            return result((int) TGKILL.invokeExact(capture, process, thread, signal), capture);
+            MemorySegment errno = errno();
+            return result((int) TGKILL.handle().invokeExact(errno, process, thread, signal), errno);
         } catch (Throwable thrown) {
             throw unexpected(thrown);
         }
@@ -569,32 +301,10 @@ final class LinuxPosix implements Posix {
     @Override
     public int sigaction(int signal, MemorySegment action, MemorySegment previous) {
         try {
-            MemorySegment capture = errnoCapture();
-            return result((int) SIGACTION.invokeExact(capture, signal, action, previous), capture);
+            MemorySegment errno = errno();
+            return result((int) SIGACTION.handle().invokeExact(errno, signal, action, previous), errno);
         } catch (Throwable thrown) {
             throw unexpected(thrown);
         }
-    }
-
-    @Override
-    public long dlsym(String name) {
-        return Downcalls.address(name);
-    }
-
-    @Override
-    public int memcmp(MemorySegment left, MemorySegment right) {
-        if (left.byteSize() != right.byteSize()) {
-            throw new IllegalArgumentException(
-                    "cannot compare " + left.byteSize() + " bytes with " + right.byteSize());
-        }
-        try {
-            return (int) MEMCMP.invokeExact(left, right, left.byteSize());
-        } catch (Throwable thrown) {
-            throw unexpected(thrown);
-        }
-    }
-
-    private int absent() {
-        return -Errno.ENOSYS.number(constants);
     }
 }

@@ -9,7 +9,8 @@ import java.util.List;
  * <p>Nothing here retries, loops over short counts, or decides anything; {@link Descriptor} and the file layer do. All
  * code reaches the operating system through this interface, so that a test can put a failing, counting or recording
  * one in its place. Implementations are safe for use by any number of threads. A buffer must be a native segment; its
- * whole size is the length of the request. Paths are encoded as UTF-8 and must not contain NUL.
+ * whole size is the length of the request. Names are UTF-8 and must not contain NUL; a byte that is not UTF-8 is a lone
+ * surrogate, U+DC80 to U+DCFF, in what {@link #readdir} gives and in what is taken.
  *
  * <p>A call that the platform lacks answers {@link Errno#ENOSYS}.
  */
@@ -31,6 +32,7 @@ public interface Posix {
 
     int ftruncate(int descriptor, long length);
 
+    /** On macOS only to punch holes. */
     int fallocate(int descriptor, int mode, long offset, long length);
 
     int fsync(int descriptor);
@@ -115,7 +117,7 @@ public interface Posix {
     /** Linux. */
     int tgkill(int process, int thread, int signal);
 
-    /** {@link SignalAction} lays out both structs; either may be {@link MemorySegment#NULL}. */
+    /** Linux. {@link SignalAction} lays out both structs; either may be {@link MemorySegment#NULL}. */
     int sigaction(int signal, MemorySegment action, MemorySegment previous);
 
     /** The address of a function of libc, to hand to the kernel; zero where there is none of that name. */

@@ -1,6 +1,5 @@
 package io.microsnap.core.posix;
 
-import java.lang.foreign.MemoryLayout;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
@@ -8,7 +7,6 @@ import java.lang.foreign.ValueLayout;
 final class Statx {
     static final int AT_EMPTY_PATH = 0x1000;
     static final int BASIC = 0x7ff;
-    static final MemoryLayout LAYOUT = MemoryLayout.sequenceLayout(256 / Long.BYTES, ValueLayout.JAVA_LONG);
 
     private static final long BLOCK_SIZE = 4;
     private static final long LINKS = 16;

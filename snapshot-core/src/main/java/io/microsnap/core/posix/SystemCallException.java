@@ -38,8 +38,8 @@ public final class SystemCallException extends SnapshotException {
             case ENOENT -> new NoSuchFileException(file, null, what);
             case EACCES, EPERM -> new AccessDeniedException(file, null, what);
             case EEXIST -> new FileAlreadyExistsException(file, null, what);
-            case ENOTDIR -> new NotDirectoryException(file);
-            case ENOTEMPTY -> new DirectoryNotEmptyException(file);
+            case ENOTDIR -> new NotADirectory(file, what);
+            case ENOTEMPTY -> new NotEmpty(file, what);
             default -> new SystemCallException(file + ": " + what, call, errno);
         };
     }
@@ -71,5 +71,36 @@ public final class SystemCallException extends SnapshotException {
             case EFBIG -> ": larger than the filesystem or the process limit allows (ulimit -f)";
             default -> "";
         };
+    }
+
+    /** The standard exception has no room for a reason. */
+    private static final class NotADirectory extends NotDirectoryException {
+        private static final long serialVersionUID = 1L;
+        private final String reason;
+
+        NotADirectory(String file, String reason) {
+            super(file);
+            this.reason = reason;
+        }
+
+        @Override
+        public String getReason() {
+            return reason;
+        }
+    }
+
+    private static final class NotEmpty extends DirectoryNotEmptyException {
+        private static final long serialVersionUID = 1L;
+        private final String reason;
+
+        NotEmpty(String file, String reason) {
+            super(file);
+            this.reason = reason;
+        }
+
+        @Override
+        public String getReason() {
+            return reason;
+        }
     }
 }

@@ -8,6 +8,7 @@ import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.nio.file.FileStore;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
@@ -120,6 +121,57 @@ class LinuxPosixTest {
     void aPathWithNulIsRefused() {
         assertThatThrownBy(() -> posix.openat(constants.AT_FDCWD, "a\0b", 0, 0))
                 .isInstanceOf(IllegalArgumentException.class).hasMessageContaining("NUL");
+    }
+
+    @Test
+    void halfACharacterIsRefusedAndNotReplaced() {
+        assertThatThrownBy(() -> posix.openat(constants.AT_FDCWD, "a\ud800b", 0, 0))
+                .isInstanceOf(IllegalArgumentException.class).hasMessageContaining("half a character at 1");
+    }
+
+    @Test
+    void namesThatAreNotUtf8AreListedAndRemovedExactly() throws IOException, InterruptedException {
+        String replacement = "a\ufffdb";
+        Process child = new ProcessBuilder("sh", "-c",
+                "touch \"$(printf 'a\\377b')\" \"$(printf 'a\\303b')\" \"$(printf '\\303\\251\\200')\"")
+                .directory(directory.toFile()).inheritIO().start();
+        assertThat(child.waitFor()).isZero();
+        try (Descriptor open = Descriptor.open(posix, directory, constants.O_RDONLY | constants.O_DIRECTORY, 0)) {
+            open.openAt(replacement, constants.O_RDWR | constants.O_CREAT, 0600).close();
+            assertThat(open.names())
+                    .containsExactlyInAnyOrder("a\udcffb", "a\udcc3b", "\u00e9\udc80", replacement);
+            for (String name : open.names()) {
+                assertThat(name.equals(replacement) || open.removeAt(name)).as(name).isTrue();
+            }
+            assertThat(open.names()).as("never taken for another").containsExactly(replacement);
+        }
+    }
+
+    @Test
+    void theLongestNameComesBackWhole() throws IOException {
+        String name = "\u20ac".repeat(85);
+        try (Descriptor open = Descriptor.open(posix, directory, constants.O_RDONLY | constants.O_DIRECTORY, 0)) {
+            open.openAt(name, constants.O_RDWR | constants.O_CREAT, 0600).close();
+            assertThat(open.names()).containsExactly(name);
+            assertThatThrownBy(() -> open.openAt(name + "x", constants.O_RDONLY, 0))
+                    .hasMessageContainingAll("ENAMETOOLONG", "too long");
+        }
+    }
+
+    @Test
+    void aFilesystemTellsItsSizeInBytes() throws IOException {
+        FileStore expected = Files.getFileStore(directory);
+        FileSystemStat stat = new FileSystemStat();
+        try (Descriptor open = Descriptor.open(posix, directory, constants.O_RDONLY | constants.O_DIRECTORY, 0)) {
+            assertThat(posix.fstatfs(open.number(), stat)).isZero();
+        }
+        assertThat(stat.totalBytes()).isEqualTo(expected.getTotalSpace());
+        assertThat(stat.blockSizeBytes()).isEqualTo(expected.getBlockSize());
+        assertThat(stat.availableBytes()).isBetween(1L, stat.freeBytes());
+        stat.set(4096, Long.MAX_VALUE, -1, 2);
+        assertThat(stat.totalBytes()).isEqualTo(Long.MAX_VALUE);
+        assertThat(stat.freeBytes()).isEqualTo(Long.MAX_VALUE);
+        assertThat(stat.availableBytes()).isEqualTo(8192);
     }
 
     @Test

@@ -1,0 +1,274 @@
+package io.microsnap.core.posix;
+
+import static io.microsnap.core.posix.Downcall.INT;
+import static io.microsnap.core.posix.Downcall.LIBC;
+import static io.microsnap.core.posix.Downcall.LONG;
+import static io.microsnap.core.posix.Downcall.POINTER;
+import static io.microsnap.core.posix.Downcall.unexpected;
+import static io.microsnap.core.posix.NativeText.string;
+import static io.microsnap.core.posix.ThreadMemory.errno;
+import static io.microsnap.core.posix.ThreadMemory.result;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+
+/** The calls that have one name, one form and one meaning on every platform. */
+abstract class Libc implements Posix {
+    private static final Downcall OPENAT = Downcall.variadic(LIBC, "openat", 3, INT, INT, POINTER, INT, INT);
+    private static final Downcall CLOSE = Downcall.of(LIBC, "close", INT, INT);
+    private static final Downcall PREAD = Downcall.of(LIBC, "pread", LONG, INT, POINTER, LONG, LONG);
+    private static final Downcall PWRITE = Downcall.of(LIBC, "pwrite", LONG, INT, POINTER, LONG, LONG);
+    private static final Downcall LSEEK = Downcall.of(LIBC, "lseek", LONG, INT, LONG, INT);
+    private static final Downcall FTRUNCATE = Downcall.of(LIBC, "ftruncate", INT, INT, LONG);
+    private static final Downcall FSYNC = Downcall.of(LIBC, "fsync", INT, INT);
+    private static final Downcall UNLINKAT = Downcall.of(LIBC, "unlinkat", INT, INT, POINTER, INT);
+    private static final Downcall FCHOWN = Downcall.of(LIBC, "fchown", INT, INT, INT, INT);
+    private static final Downcall FUTIMENS = Downcall.of(LIBC, "futimens", INT, INT, POINTER);
+    private static final Downcall FLOCK = Downcall.of(LIBC, "flock", INT, INT, INT);
+    private static final Downcall FCNTL = Downcall.variadic(LIBC, "fcntl", 2, INT, INT, INT, LONG);
+    private static final Downcall FCNTL_POINTER = Downcall.variadic(LIBC, "fcntl", 2, INT, INT, INT, POINTER);
+    private static final Downcall IOCTL = Downcall.variadic(LIBC, "ioctl", 2, INT, INT, LONG, LONG);
+    private static final Downcall IOCTL_POINTER = Downcall.variadic(LIBC, "ioctl", 2, INT, INT, LONG, POINTER);
+    private static final Downcall MMAP = Downcall.of(LIBC, "mmap", LONG, LONG, LONG, INT, INT, INT, LONG);
+    private static final Downcall MUNMAP = Downcall.of(LIBC, "munmap", INT, LONG, LONG);
+    private static final Downcall MPROTECT = Downcall.of(LIBC, "mprotect", INT, LONG, LONG, INT);
+    private static final Downcall MADVISE = Downcall.of(LIBC, "madvise", INT, LONG, LONG, INT);
+    private static final Downcall GETPAGESIZE = Downcall.withoutErrno(LIBC, "getpagesize", INT);
+    private static final Downcall MEMCMP = Downcall.withoutErrno(LIBC, "memcmp", INT, POINTER, POINTER, LONG);
+
+    private final Constants constants;
+
+    Libc(Constants constants) {
+        this.constants = constants;
+    }
+
+    @Override
+    public final Constants constants() {
+        return constants;
+    }
+
+    @Override
+    public int openat(int directory, String path, int flags, int mode) {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment errno = errno();
+            return result((int) OPENAT.handle().invokeExact(errno, directory, string(arena, path), flags, mode), errno);
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
+    }
+
+    @Override
+    public int close(int descriptor) {
+        try {
+            MemorySegment errno = errno();
+            return result((int) CLOSE.handle().invokeExact(errno, descriptor), errno);
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
+    }
+
+    @Override
+    public long pread(int descriptor, MemorySegment buffer, long offset) {
+        try {
+            MemorySegment errno = errno();
+            return result(
+                    (long) PREAD.handle().invokeExact(errno, descriptor, buffer, buffer.byteSize(), offset), errno);
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
+    }
+
+    @Override
+    public long pwrite(int descriptor, MemorySegment buffer, long offset) {
+        try {
+            MemorySegment errno = errno();
+            return result(
+                    (long) PWRITE.handle().invokeExact(errno, descriptor, buffer, buffer.byteSize(), offset), errno);
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
+    }
+
+    @Override
+    public long lseek(int descriptor, long offset, int whence) {
+        try {
+            MemorySegment errno = errno();
+            return result((long) LSEEK.handle().invokeExact(errno, descriptor, offset, whence), errno);
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
+    }
+
+    @Override
+    public int ftruncate(int descriptor, long length) {
+        try {
+            MemorySegment errno = errno();
+            return result((int) FTRUNCATE.handle().invokeExact(errno, descriptor, length), errno);
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
+    }
+
+    @Override
+    public int fsync(int descriptor) {
+        try {
+            MemorySegment errno = errno();
+            return result((int) FSYNC.handle().invokeExact(errno, descriptor), errno);
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
+    }
+
+    @Override
+    public int unlinkat(int directory, String path, int flags) {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment errno = errno();
+            return result((int) UNLINKAT.handle().invokeExact(errno, directory, string(arena, path), flags), errno);
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
+    }
+
+    @Override
+    public int fchown(int descriptor, int owner, int group) {
+        try {
+            MemorySegment errno = errno();
+            return result((int) FCHOWN.handle().invokeExact(errno, descriptor, owner, group), errno);
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
+    }
+
+    @Override
+    public int futimens(int descriptor, MemorySegment times) {
+        try {
+            MemorySegment errno = errno();
+            return result((int) FUTIMENS.handle().invokeExact(errno, descriptor, times), errno);
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
+    }
+
+    @Override
+    public int flock(int descriptor, int operation) {
+        try {
+            MemorySegment errno = errno();
+            return result((int) FLOCK.handle().invokeExact(errno, descriptor, operation), errno);
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
+    }
+
+    @Override
+    public int fcntl(int descriptor, int command, long argument) {
+        try {
+            MemorySegment errno = errno();
+            return result((int) FCNTL.handle().invokeExact(errno, descriptor, command, argument), errno);
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
+    }
+
+    @Override
+    public int fcntl(int descriptor, int command, MemorySegment argument) {
+        try {
+            MemorySegment errno = errno();
+            return result((int) FCNTL_POINTER.handle().invokeExact(errno, descriptor, command, argument), errno);
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
+    }
+
+    @Override
+    public int ioctl(int descriptor, long request, long argument) {
+        try {
+            MemorySegment errno = errno();
+            return result((int) IOCTL.handle().invokeExact(errno, descriptor, request, argument), errno);
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
+    }
+
+    @Override
+    public int ioctl(int descriptor, long request, MemorySegment argument) {
+        try {
+            MemorySegment errno = errno();
+            return result((int) IOCTL_POINTER.handle().invokeExact(errno, descriptor, request, argument), errno);
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
+    }
+
+    @Override
+    public long mmap(long address, long length, int protection, int flags, int descriptor, long offset) {
+        try {
+            MemorySegment errno = errno();
+            return result((long) MMAP.handle()
+                    .invokeExact(errno, address, length, protection, flags, descriptor, offset), errno);
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
+    }
+
+    @Override
+    public int munmap(long address, long length) {
+        try {
+            MemorySegment errno = errno();
+            return result((int) MUNMAP.handle().invokeExact(errno, address, length), errno);
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
+    }
+
+    @Override
+    public int mprotect(long address, long length, int protection) {
+        try {
+            MemorySegment errno = errno();
+            return result((int) MPROTECT.handle().invokeExact(errno, address, length, protection), errno);
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
+    }
+
+    @Override
+    public int madvise(long address, long length, int advice) {
+        try {
+            MemorySegment errno = errno();
+            return result((int) MADVISE.handle().invokeExact(errno, address, length, advice), errno);
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
+    }
+
+    @Override
+    public int getpagesize() {
+        try {
+            return (int) GETPAGESIZE.handle().invokeExact();
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
+    }
+
+    @Override
+    public long dlsym(String name) {
+        return LIBC.find(name).map(MemorySegment::address).orElse(0L);
+    }
+
+    @Override
+    public int memcmp(MemorySegment left, MemorySegment right) {
+        if (left.byteSize() != right.byteSize()) {
+            throw new IllegalArgumentException(
+                    "cannot compare " + left.byteSize() + " bytes with " + right.byteSize());
+        }
+        try {
+            return (int) MEMCMP.handle().invokeExact(left, right, left.byteSize());
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
+    }
+
+    /** The answer of a call that the platform lacks. */
+    final int absent() {
+        return -Errno.ENOSYS.number(constants);
+    }
+}
