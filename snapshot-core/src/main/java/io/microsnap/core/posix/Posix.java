@@ -112,6 +112,7 @@ public interface Posix {
     /** Linux: a duplicate of another process's descriptor, close-on-exec; needs the right to trace that process. */
     int pidfd_getfd(int pidfd, int descriptor, int flags);
 
+    /** Linux. */
     int gettid();
 
     /** Linux. */
