@@ -1,5 +1,6 @@
 package io.microsnap.core.file;
 
+import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.posix.Descriptor;
 import io.microsnap.core.posix.Posix;
@@ -65,6 +66,19 @@ public final class FileCopy {
             staged.descriptor().permissions(options.modeFor(status.permissions()));
             staged.commit(options.durability(), options.ifExists());
             return new CopyResult(method, sizeBytes, dataBytes, Duration.ofNanos(System.nanoTime() - start));
+        }
+    }
+
+    /**
+     * Gives an empty file, which nobody else looks at yet, the content of another. Holes stay holes; the system may
+     * share blocks where it can. When this throws, the file holds part of it.
+     */
+    public static CopyMethod fill(Descriptor source, Descriptor empty, Progress progress) throws IOException {
+        Stat status = source.status();
+        Source.requirePlainFile(source, status);
+        try (DataCopy copy = new DataCopy(source, empty, true, progress)) {
+            copy.run(status);
+            return copy.method();
         }
     }
 

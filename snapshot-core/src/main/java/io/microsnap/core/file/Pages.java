@@ -80,7 +80,8 @@ public final class Pages {
         return (int) crc.getValue();
     }
 
-    static void update(CRC32C crc, MemorySegment memory, long offset, long lengthBytes) {
+    /** Adds the range to a checksum that covers more than one. Only for memory as in {@link #crc32c}. */
+    public static void update(CRC32C crc, MemorySegment memory, long offset, long lengthBytes) {
         Objects.checkFromIndexSize(offset, lengthBytes, memory.byteSize());
         long end = offset + lengthBytes;
         for (long at = offset; at < end;) {

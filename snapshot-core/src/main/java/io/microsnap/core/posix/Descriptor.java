@@ -210,6 +210,11 @@ public final class Descriptor implements AutoCloseable {
         check("fchmod", uninterrupted(() -> posix.fchmod(number(), mode)), "to " + Integer.toOctalString(mode));
     }
 
+    /** Gives the file to a group. */
+    public void group(int group) throws IOException {
+        check("fchown", uninterrupted(() -> posix.fchown(number(), -1, group)), "to group " + group);
+    }
+
     /**
      * Takes a lock on the whole file ({@code flock}) without waiting; it goes when this descriptor is closed, or its
      * process dies. Returns false when somebody else's lock is in the way.
@@ -223,6 +228,11 @@ public final class Descriptor implements AutoCloseable {
         }
         check("flock", result, "");
         return true;
+    }
+
+    /** As {@link #tryLock}, exclusive, but waits for as long as somebody else's lock is in the way. */
+    public void lock() throws IOException {
+        check("flock", uninterrupted(() -> posix.flock(number(), posix.constants().LOCK_EX)), "");
     }
 
     /** What a name in this directory is, if it is there; of a symbolic link, what the link itself is. */
@@ -259,11 +269,33 @@ public final class Descriptor implements AutoCloseable {
         return true;
     }
 
+    /** Makes a directory; a name that is taken is a {@link java.nio.file.FileAlreadyExistsException}. */
+    public void makeDirectoryAt(String child, int mode) throws IOException {
+        checkChild("mkdirat", uninterrupted(() -> posix.mkdirat(number(), child, mode)), child);
+    }
+
+    /** Removes an empty directory; false if it was not there. */
+    public boolean removeDirectoryAt(String child) throws IOException {
+        int result = uninterrupted(() -> posix.unlinkat(number(), child, posix.constants().AT_REMOVEDIR));
+        if (posix.constants().failedWith(result, Errno.ENOENT)) {
+            return false;
+        }
+        checkChild("unlinkat", result, child);
+        return true;
+    }
+
     /** Renames within this directory; the flags are those of {@code renameat2}. */
     public void renameAt(String child, String newName, int flags) throws IOException {
-        int result = uninterrupted(() -> posix.renameat2(number(), child, number(), newName, flags));
+        renameAt(child, this, newName, flags);
+    }
+
+    /** Renames into another directory of the same filesystem; the flags are those of {@code renameat2}. */
+    public void renameAt(String child, Descriptor newDirectory, String newName, int flags) throws IOException {
+        int result = uninterrupted(
+                () -> posix.renameat2(number(), child, newDirectory.number(), newName, flags));
         if (result < 0) {
-            throw SystemCallException.of(posix, result, "renameat2", name + "/" + newName, "from " + child);
+            throw SystemCallException.of(posix, result, "renameat2", newDirectory + "/" + newName,
+                    "from " + (newDirectory == this ? child : name + "/" + child));
         }
     }
 

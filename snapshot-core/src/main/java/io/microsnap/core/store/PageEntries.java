@@ -2,9 +2,11 @@ package io.microsnap.core.store;
 
 import io.microsnap.core.DamagedException;
 import io.microsnap.core.GuestLayout;
+import io.microsnap.core.file.HugePages;
+import io.microsnap.core.file.Mapping;
+import io.microsnap.core.file.Pages;
 import io.microsnap.core.posix.Descriptor;
 import java.io.IOException;
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.VarHandle;
@@ -67,30 +69,36 @@ final class PageEntries implements AutoCloseable {
         }
     }
 
-    private final Arena arena = Arena.ofShared();
+    private final Mapping memory;
     private final Descriptor file;
     private final Descriptor source;
     private final boolean writable;
     private final Form form;
     private final GuestLayout layout;
     private final long chunkCount;
-    private final int zeroChunkChecksum = Checksums.ofZeros(CHUNK_BYTES);
+    private final int zeroChunkChecksum = ofZeros(CHUNK_BYTES);
     private final MemorySegment header;
     private final MemorySegment table;
     private final MemorySegment entries;
     private final MemorySegment states;
 
-    private PageEntries(Form form, GuestLayout layout, Descriptor file, Descriptor source, boolean writable) {
+    private PageEntries(Form form, GuestLayout layout, Descriptor file, Descriptor source, boolean writable)
+            throws IOException {
         this.form = form;
         this.layout = layout;
         this.file = file;
         this.source = source;
         this.writable = writable;
         chunkCount = form.chunks(layout.pageCount());
-        header = arena.allocate(HEADER_BYTES, Long.BYTES);
-        table = arena.allocate(tableBytes(chunkCount), Long.BYTES);
-        entries = arena.allocate(chunkCount * CHUNK_BYTES, Long.BYTES);
-        states = arena.allocate(chunkCount);
+        long tableBytes = Math.ceilDiv(chunkCount * Integer.BYTES, (long) CHUNK_BYTES) * CHUNK_BYTES;
+        long entryBytes = chunkCount * CHUNK_BYTES;
+        // Laid out as the file is, and the chunks' states behind it. Nothing is allocated that is not touched.
+        memory = Mapping.anonymous(file.posix(), HEADER_BYTES + tableBytes + entryBytes + chunkCount, HugePages.NONE);
+        MemorySegment all = memory.segment();
+        header = all.asSlice(0, HEADER_BYTES);
+        table = all.asSlice(HEADER_BYTES, tableBytes);
+        entries = all.asSlice(HEADER_BYTES + tableBytes, entryBytes);
+        states = all.asSlice(HEADER_BYTES + tableBytes + entryBytes, chunkCount);
     }
 
     /** An empty file becomes one whose entries are all zero. */
@@ -116,6 +124,23 @@ final class PageEntries implements AutoCloseable {
     static PageEntries open(Form form, GuestLayout layout, Descriptor file) throws IOException {
         PageEntries opened = new PageEntries(form, layout, file, file, false);
         return opened.orClosed(opened::readHeaderAndTable);
+    }
+
+    /** The root of a file whose header and table are intact; entries are not read. */
+    static int rootOf(Form form, GuestLayout layout, Descriptor file) throws IOException {
+        PageEntries opened = open(form, layout, file);
+        try {
+            return opened.root();
+        } finally {
+            opened.close();
+        }
+    }
+
+    /** The CRC32C of that many zeros. */
+    static int ofZeros(int lengthBytes) {
+        CRC32C crc = new CRC32C();
+        crc.update(new byte[lengthBytes], 0, lengthBytes);
+        return (int) crc.getValue();
     }
 
     GuestLayout layout() {
@@ -176,7 +201,6 @@ final class PageEntries implements AutoCloseable {
         if (!writable) {
             throw new IllegalStateException(file + " was opened for reading");
         }
-        CRC32C crc = new CRC32C();
         long tableFrom = Long.MAX_VALUE;
         long tableTo = 0;
         long chunk = 0;
@@ -187,7 +211,7 @@ final class PageEntries implements AutoCloseable {
             }
             long first = chunk;
             while (chunk < chunkCount && states.get(ValueLayout.JAVA_BYTE, chunk) == CHANGED) {
-                table.set(INT, chunk * Integer.BYTES, checksum(crc, chunk));
+                table.set(INT, chunk * Integer.BYTES, checksum(chunk));
                 chunk++;
             }
             file.writeFully(chunks(first, chunk), entriesAt() + first * CHUNK_BYTES);
@@ -204,12 +228,11 @@ final class PageEntries implements AutoCloseable {
     }
 
     @Override
-    public void close() {
-        arena.close();
+    public void close() throws IOException {
+        memory.close();
     }
 
     private synchronized void load(long firstChunk, long endChunk) throws IOException {
-        CRC32C crc = new CRC32C();
         long chunk = firstChunk;
         while (chunk < endChunk) {
             if ((byte) STATE.getAcquire(states, chunk) != ABSENT) {
@@ -222,7 +245,7 @@ final class PageEntries implements AutoCloseable {
             }
             source.readFully(chunks(first, chunk), entriesAt() + first * CHUNK_BYTES);
             for (long loaded = first; loaded < chunk; loaded++) {
-                if (table.get(INT, loaded * Integer.BYTES) != checksum(crc, loaded)) {
+                if (table.get(INT, loaded * Integer.BYTES) != checksum(loaded)) {
                     throw damaged(source, "the checksum of the entries at " + (entriesAt() + loaded * CHUNK_BYTES)
                             + " (pages from " + loaded * CHUNK_BYTES * Byte.SIZE / form.entryBits + ") is wrong");
                 }
@@ -260,26 +283,27 @@ final class PageEntries implements AutoCloseable {
         header.set(LONG, AT_PAGES, layout.pageCount());
         header.set(INT, AT_CHUNK_BYTES, CHUNK_BYTES);
         header.set(INT, AT_ROOT, computedRoot());
-        header.set(INT, AT_HEADER_CHECKSUM, Checksums.of(header.asSlice(0, AT_HEADER_CHECKSUM)));
+        header.set(INT, AT_HEADER_CHECKSUM, Pages.crc32c(header, 0, AT_HEADER_CHECKSUM));
     }
 
     private int computedRoot() {
         CRC32C crc = new CRC32C();
-        Checksums.update(crc, header.asSlice(AT_VERSION, AT_ROOT - AT_VERSION));
-        Checksums.update(crc, table.asSlice(0, chunkCount * Integer.BYTES));
+        Pages.update(crc, header, AT_VERSION, AT_ROOT - AT_VERSION);
+        Pages.update(crc, table, 0, chunkCount * Integer.BYTES);
         return (int) crc.getValue();
     }
 
     private void readHeaderAndTable() throws IOException {
-        if (file.sizeBytes() < HEADER_BYTES) {
-            throw damaged(file, "it has " + file.sizeBytes() + " bytes and is shorter than its header");
+        long size = file.sizeBytes();
+        if (size < HEADER_BYTES) {
+            throw damaged(file, "it has " + size + " bytes and is shorter than its header");
         }
         file.readFully(header, 0);
         if (header.asSlice(0, MAGIC_BYTES).mismatch(form.magic()) >= 0) {
             throw damaged(file, "it does not start as a " + form.title + " does");
         }
         require("header checksum at " + AT_HEADER_CHECKSUM, header.get(INT, AT_HEADER_CHECKSUM),
-                Checksums.of(header.asSlice(0, AT_HEADER_CHECKSUM)));
+                Pages.crc32c(header, 0, AT_HEADER_CHECKSUM));
         require("version", header.get(INT, AT_VERSION), VERSION);
         require("bits in an entry", header.get(INT, AT_ENTRY_BITS), form.entryBits);
         require("algorithm", header.get(INT, AT_ALGORITHM), form.algorithm);
@@ -290,7 +314,7 @@ final class PageEntries implements AutoCloseable {
         for (long at = AT_RESERVED; at < AT_HEADER_CHECKSUM; at += Integer.BYTES) {
             require("reserved bytes at " + at, header.get(INT, at), 0);
         }
-        require("length", file.sizeBytes(), fileBytes());
+        require("length", size, fileBytes());
         file.readFully(table, HEADER_BYTES);
         for (long at = chunkCount * Integer.BYTES; at < table.byteSize(); at += Integer.BYTES) {
             require("padding at " + (HEADER_BYTES + at), table.get(INT, at), 0);
@@ -308,10 +332,8 @@ final class PageEntries implements AutoCloseable {
         return new DamagedException(where + " is no intact " + form.title + ": " + what);
     }
 
-    private int checksum(CRC32C crc, long chunk) {
-        crc.reset();
-        Checksums.update(crc, chunks(chunk, chunk + 1));
-        return (int) crc.getValue() ^ zeroChunkChecksum;
+    private int checksum(long chunk) {
+        return Pages.crc32c(entries, chunk * CHUNK_BYTES, CHUNK_BYTES) ^ zeroChunkChecksum;
     }
 
     private MemorySegment chunks(long first, long end) {
@@ -322,24 +344,15 @@ final class PageEntries implements AutoCloseable {
         return HEADER_BYTES + table.byteSize();
     }
 
-    private static long tableBytes(long chunks) {
-        return Math.ceilDiv(chunks * Integer.BYTES, (long) CHUNK_BYTES) * CHUNK_BYTES;
-    }
-
-    private PageEntries orClosed(Step step) throws IOException {
-        boolean done = false;
+    private PageEntries orClosed(Closing.Step step) throws IOException {
         try {
             step.run();
-            done = true;
             return this;
-        } finally {
-            if (!done) {
-                close();
-            }
+        } catch (IOException | RuntimeException failure) {
+            Closing closing = new Closing();
+            closing.step(this::close);
+            closing.after(failure);
+            throw failure;
         }
-    }
-
-    private interface Step {
-        void run() throws IOException;
     }
 }

@@ -1,6 +1,8 @@
 package io.microsnap.core.store;
 
 import io.microsnap.core.GuestLayout;
+import io.microsnap.core.Progress;
+import io.microsnap.core.file.FileCopy;
 import io.microsnap.core.posix.Descriptor;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
@@ -29,9 +31,9 @@ public final class PageIndex implements AutoCloseable {
         this.entries = entries;
         GuestLayout layout = entries.layout();
         pageCount = layout.pageCount();
-        zeroPage = Checksums.ofZeros(layout.pageBytes());
+        zeroPage = PageEntries.ofZeros(layout.pageBytes());
         int rest = (int) (layout.lengthBytes() % layout.pageBytes());
-        lastZeroPage = rest == 0 ? zeroPage : Checksums.ofZeros(rest);
+        lastZeroPage = rest == 0 ? zeroPage : PageEntries.ofZeros(rest);
     }
 
     /** In an empty file, the index of a guest whose pages are all zero. */
@@ -44,13 +46,22 @@ public final class PageIndex implements AutoCloseable {
      * can. The base must stay open.
      */
     public static PageIndex createFrom(PageIndex base, Descriptor file) throws IOException {
-        FileBytes.copy(base.entries.file(), file);
-        return new PageIndex(PageEntries.change(base.entries, file));
+        FileCopy.fill(base.entries.file(), file, Progress.NONE);
+        return changing(base, file);
+    }
+
+    /** In a file that is a copy of the base's index already, such as a clone of it. The base must stay open. */
+    public static PageIndex changing(PageIndex base, Descriptor copy) throws IOException {
+        return new PageIndex(PageEntries.change(base.entries, copy));
     }
 
     /** For reading. Refuses a file that is damaged or not of this layout with a {@code DamagedException}. */
     public static PageIndex open(Descriptor file, GuestLayout layout) throws IOException {
         return new PageIndex(PageEntries.open(PageEntries.Form.INDEX, layout, file));
+    }
+
+    static int rootOf(Descriptor file, GuestLayout layout) throws IOException {
+        return PageEntries.rootOf(PageEntries.Form.INDEX, layout, file);
     }
 
     public GuestLayout layout() {
@@ -134,7 +145,7 @@ public final class PageIndex implements AutoCloseable {
 
     /** Frees the entries; what was set after the last {@link #finish} is forgotten. */
     @Override
-    public void close() {
+    public void close() throws IOException {
         entries.close();
     }
 

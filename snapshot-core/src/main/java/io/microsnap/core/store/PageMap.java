@@ -37,6 +37,10 @@ public final class PageMap implements AutoCloseable {
         return new PageMap(PageEntries.open(PageEntries.Form.MAP, layout, file));
     }
 
+    static int rootOf(Descriptor file, GuestLayout layout) throws IOException {
+        return PageEntries.rootOf(PageEntries.Form.MAP, layout, file);
+    }
+
     public GuestLayout layout() {
         return entries.layout();
     }
@@ -117,7 +121,7 @@ public final class PageMap implements AutoCloseable {
 
     /** Frees the map; what was marked after the last {@link #finish} is forgotten. */
     @Override
-    public void close() {
+    public void close() throws IOException {
         entries.close();
     }
 

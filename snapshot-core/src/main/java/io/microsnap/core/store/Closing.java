@@ -1,0 +1,47 @@
+package io.microsnap.core.store;
+
+import io.microsnap.core.posix.Descriptor;
+import java.io.IOException;
+
+/** Closes many things: one that fails does not keep the others open. */
+final class Closing {
+    private IOException failure;
+
+    /** Something whose closing may fail. */
+    interface Step {
+        void run() throws IOException;
+    }
+
+    void step(Step step) {
+        try {
+            step.run();
+        } catch (IOException e) {
+            if (failure == null) {
+                failure = e;
+            } else {
+                failure.addSuppressed(e);
+            }
+        }
+    }
+
+    void close(Descriptor descriptor) {
+        step(descriptor::close);
+    }
+
+    void close(HeldSnapshot held) {
+        step(held::close);
+    }
+
+    /** Closing because something failed: what closing adds to it is told along with it. */
+    void after(Exception reason) {
+        if (failure != null) {
+            reason.addSuppressed(failure);
+        }
+    }
+
+    void finish() throws IOException {
+        if (failure != null) {
+            throw failure;
+        }
+    }
+}

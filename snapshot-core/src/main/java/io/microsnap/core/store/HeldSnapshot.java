@@ -1,0 +1,251 @@
+package io.microsnap.core.store;
+
+import io.microsnap.core.DamagedException;
+import io.microsnap.core.GuestLayout;
+import io.microsnap.core.SnapshotException;
+import io.microsnap.core.SnapshotId;
+import io.microsnap.core.SnapshotReference;
+import io.microsnap.core.posix.Constants;
+import io.microsnap.core.posix.Descriptor;
+import java.io.IOException;
+import java.nio.file.NoSuchFileException;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.locks.LockSupport;
+
+/**
+ * A snapshot in use, with the bases it requires: until this is closed, no process deletes or replaces any of them
+ * unless forced to, and then what is open here stays readable. Nobody waits for anybody.
+ *
+ * <p>Its files are open for reading. Methods may be called from any thread; close it when none is using it.
+ */
+public final class HeldSnapshot implements AutoCloseable {
+    private static final int ATTEMPTS = 20_000;
+    private static final long MOMENT_NANOS = 50_000;
+    private static final int LONGEST_CHAIN = 512;
+
+    private final Descriptor directory;
+    private final Manifest manifest;
+    private final Descriptor image;
+    private final Optional<HeldSnapshot> base;
+    private PageIndex pageIndex;
+    private PageMap pageMap;
+    private final List<Descriptor> files = new ArrayList<>();
+
+    private HeldSnapshot(Descriptor directory, Manifest manifest, Descriptor image, Optional<HeldSnapshot> base) {
+        this.directory = directory;
+        this.manifest = manifest;
+        this.image = image;
+        this.base = base;
+    }
+
+    static HeldSnapshot hold(StoreDirectory store, SnapshotId id) throws IOException {
+        return hold(store, id, new HashSet<>());
+    }
+
+    private static HeldSnapshot hold(StoreDirectory store, SnapshotId id, Set<String> chain) throws IOException {
+        Descriptor directory = lockShared(store, id);
+        Optional<HeldSnapshot> base = Optional.empty();
+        try {
+            Manifest manifest = StoreDirectory.manifest(directory, id.key());
+            if (!chain.add(id.key()) || chain.size() > LONGEST_CHAIN) {
+                throw new DamagedException(
+                        directory + ": its bases require each other in a circle, or are more than " + LONGEST_CHAIN);
+            }
+            if (!manifest.unknownFeatures().isEmpty()) {
+                throw new SnapshotException(id + " requires " + String.join(", ", manifest.unknownFeatures())
+                        + ", which this version does not have; a newer version may restore it");
+            }
+            StoreDirectory.requireFiles(directory, manifest);
+            if (manifest.requiredBase().isPresent()) {
+                base = Optional.of(holdBase(store, manifest, manifest.requiredBase().get(), chain));
+            }
+            Descriptor image = StoreDirectory.openFile(
+                    directory, SnapshotFiles.MEMORY, manifest.layout().lengthBytes());
+            return new HeldSnapshot(directory, manifest, image, base);
+        } catch (IOException | RuntimeException failure) {
+            Closing closing = new Closing();
+            base.ifPresent(closing::close);
+            closing.close(directory);
+            closing.after(failure);
+            throw failure;
+        }
+    }
+
+    private static HeldSnapshot holdBase(
+            StoreDirectory store, Manifest manifest, SnapshotReference base, Set<String> chain) throws IOException {
+        HeldSnapshot held;
+        try {
+            held = hold(store, base.id(), chain);
+        } catch (NoSuchFileException e) {
+            throw new MissingBaseException(manifest.id().name(), base, "which is not there");
+        }
+        if (!held.reference().equals(base)) {
+            held.close();
+            throw new MissingBaseException(manifest.id().name(), base, "but the store has " + held.reference());
+        }
+        return held;
+    }
+
+    /** Its directory under a shared lock, and still the one of that name after it was locked. */
+    private static Descriptor lockShared(StoreDirectory store, SnapshotId id) throws IOException {
+        for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+            Descriptor directory = store.openSnapshot(id);
+            boolean mine = false;
+            try {
+                mine = directory.tryLock(false) && StagingArea.isNamed(store.root(), id.key(), directory);
+                if (mine) {
+                    return directory;
+                }
+            } finally {
+                if (!mine) {
+                    directory.close();
+                }
+            }
+            // Somebody is between locking it and renaming it away: a moment, not the time the removal takes.
+            LockSupport.parkNanos(MOMENT_NANOS);
+        }
+        throw new SnapshotInUseException(id, "is being deleted or replaced by a process that does not get on with it");
+    }
+
+    public Manifest manifest() {
+        return manifest;
+    }
+
+    /** Names this publication. */
+    public SnapshotReference reference() {
+        return manifest.reference();
+    }
+
+    public SnapshotId id() {
+        return manifest.id();
+    }
+
+    public GuestLayout layout() {
+        return manifest.layout();
+    }
+
+    /** Guest RAM, open for reading; it stays ours. */
+    public Descriptor image() {
+        return image;
+    }
+
+    /** The base, if this one's image needs it. */
+    public Optional<HeldSnapshot> base() {
+        return base;
+    }
+
+    /** The page index of the composed guest, under the root that the manifest promises. */
+    public synchronized PageIndex pageIndex() throws IOException {
+        if (pageIndex == null) {
+            Descriptor file = open(SnapshotFiles.PAGE_INDEX);
+            PageIndex opened = PageIndex.open(file, layout());
+            if (opened.root() != manifest.indexRoot()) {
+                opened.close();
+                throw new DamagedException(file + " is not the page index that the manifest names: its root is "
+                        + String.format("%08x, not %08x", opened.root(), manifest.indexRoot()));
+            }
+            pageIndex = opened;
+        }
+        return pageIndex;
+    }
+
+    /** The page map, where the image was cloned from a base or needs one. */
+    public synchronized Optional<PageMap> pageMap() throws IOException {
+        Optional<SnapshotFile> listed = manifest.file(SnapshotFiles.PAGE_MAP);
+        if (pageMap == null && listed.isPresent()) {
+            Descriptor file = open(SnapshotFiles.PAGE_MAP);
+            PageMap opened = PageMap.open(file, layout());
+            if (opened.root() != listed.get().root()) {
+                opened.close();
+                throw new DamagedException(file + " is not the page map that the manifest names: its root is "
+                        + String.format("%08x, not %08x", opened.root(), listed.get().root()));
+            }
+            pageMap = opened;
+        }
+        return Optional.ofNullable(pageMap);
+    }
+
+    /** Opens a file that the manifest lists, attachments included, for reading; it is closed with this. */
+    public synchronized Descriptor open(String file) throws IOException {
+        SnapshotFile listed = manifest.file(file).orElseThrow(
+                () -> new NoSuchFileException(directory + "/" + Printable.of(file), null, "it has no such file"));
+        Descriptor opened;
+        if (SnapshotFiles.isAttachment(file)) {
+            try (Descriptor attachments = StagingArea.openDirectory(directory, SnapshotFiles.ATTACHMENTS)) {
+                opened = StoreDirectory.openFile(attachments,
+                        file.substring(SnapshotFiles.ATTACHMENT_PREFIX.length()), listed.lengthBytes());
+            }
+        } else {
+            opened = StoreDirectory.openFile(directory, file, listed.lengthBytes());
+        }
+        files.add(opened);
+        return opened;
+    }
+
+    /** Opens a hint for reading, if it is there; it is closed with this. Whoever reads it checks it. */
+    public synchronized Optional<Descriptor> hint(String name) throws IOException {
+        if (!SnapshotFiles.HINTS.contains(name)) {
+            throw new IllegalArgumentException("'" + Printable.of(name) + "' is no hint; there are "
+                    + SnapshotFiles.HINTS);
+        }
+        Constants constants = directory.posix().constants();
+        Descriptor opened;
+        try {
+            opened = directory.openAt(name, constants.O_RDONLY | constants.O_NONBLOCK, 0);
+        } catch (NoSuchFileException e) {
+            return Optional.empty();
+        }
+        files.add(opened);
+        return opened.status().isRegularFile() ? Optional.of(opened) : Optional.empty();
+    }
+
+    /**
+     * Reads and checks everything but guest RAM: page index and map, and the SHA-256 of every other file. The image is
+     * checked against the index by who knows how to compose it.
+     */
+    public void verifyFiles() throws IOException {
+        pageIndex().verify();
+        Optional<PageMap> map = pageMap();
+        if (map.isPresent()) {
+            map.get().verify();
+        }
+        for (SnapshotFile file : manifest.files()) {
+            if (file.hasSha256()) {
+                Digests.require(file, open(file.name()));
+            }
+        }
+    }
+
+    Descriptor directory() {
+        return directory;
+    }
+
+    /** Lets go of the snapshot and its bases, and closes everything opened through this. */
+    @Override
+    public synchronized void close() throws IOException {
+        Closing closing = new Closing();
+        if (pageIndex != null) {
+            closing.step(pageIndex::close);
+            pageIndex = null;
+        }
+        if (pageMap != null) {
+            closing.step(pageMap::close);
+            pageMap = null;
+        }
+        files.forEach(closing::close);
+        files.clear();
+        closing.close(image);
+        closing.close(directory);
+        base.ifPresent(closing::close);
+        closing.finish();
+    }
+
+    @Override
+    public String toString() {
+        return manifest.reference().toString();
+    }
+}

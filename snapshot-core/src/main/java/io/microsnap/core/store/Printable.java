@@ -1,0 +1,28 @@
+package io.microsnap.core.store;
+
+/** Text from a disk or a caller, fit for a message: short, and without characters that a terminal would obey. */
+final class Printable {
+    private static final int LONGEST = 128;
+
+    private Printable() {
+    }
+
+    static String of(String text) {
+        StringBuilder shown = new StringBuilder();
+        text.codePoints().limit(LONGEST).forEach(c -> shown.appendCodePoint(isPlain(c) ? c : '?'));
+        return text.codePointCount(0, text.length()) > LONGEST ? shown + "…" : shown.toString();
+    }
+
+    /** Whether every character may be shown and stored: no controls, no halves of a surrogate pair. */
+    static boolean isPlain(String text) {
+        return text.codePoints().allMatch(Printable::isPlain);
+    }
+
+    private static boolean isPlain(int character) {
+        return switch (Character.getType(character)) {
+            case Character.CONTROL, Character.SURROGATE, Character.LINE_SEPARATOR, Character.PARAGRAPH_SEPARATOR,
+                    Character.FORMAT -> false;
+            default -> true;
+        };
+    }
+}

@@ -1,0 +1,11 @@
+package io.microsnap.core.store;
+
+/**
+ * What recovery found in a store.
+ *
+ * @param removed pieces of unfinished work whose owners died
+ * @param freedBytes what those occupied; blocks that others share are counted and not freed
+ * @param alive pieces of work that somebody still does
+ */
+public record Recovered(int removed, long freedBytes, int alive) {
+}

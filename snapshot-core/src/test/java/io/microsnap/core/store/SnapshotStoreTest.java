@@ -1,0 +1,248 @@
+package io.microsnap.core.store;
+
+import static io.microsnap.core.store.Snapshots.id;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.microsnap.core.Progress;
+import io.microsnap.core.SnapshotReference;
+import io.microsnap.core.posix.Posix;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.util.List;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class SnapshotStoreTest {
+    private final Posix posix = Posix.host();
+    @TempDir
+    Path directory;
+    private Path path;
+    private SnapshotStore store;
+
+    @BeforeEach
+    void open() throws IOException {
+        path = directory.resolve("store");
+        store = SnapshotStore.openOrCreate(posix, path, StoreOptions.PRIVATE);
+    }
+
+    @AfterEach
+    void close() throws IOException {
+        store.close();
+        assertThat(path.resolve(".staging").toFile().list()).as("unfinished work").isEmpty();
+    }
+
+    @Test
+    void whatIsPublishedIsFoundByEveryoneWhoOpensTheStore() throws IOException {
+        Manifest published = Snapshots.publish(store, "Golden", 1);
+        try (SnapshotStore again = SnapshotStore.open(posix, path, StoreOptions.PRIVATE)) {
+            assertThat(again.inspect(id("golden"))).isEqualTo(published);
+            assertThat(again.list()).containsExactly(new SnapshotEntry.Whole(published));
+            assertThat(Snapshots.verify(again, "GOLDEN")).isEqualTo(1);
+        }
+        assertThat(published.id().name()).as("the spelling stays").isEqualTo("Golden");
+        assertThat(path.resolve("golden")).isDirectory();
+    }
+
+    @Test
+    void whatIsStagedIsInvisibleAndGoneWhenAbandoned() throws IOException {
+        try (StagedSnapshot staged = store.stage(id("a"))) {
+            Snapshots.fill(staged, 1);
+            assertThat(store.list()).isEmpty();
+            assertThatThrownBy(() -> store.hold(id("a"))).isInstanceOf(NoSuchFileException.class)
+                    .hasMessageContaining("no snapshot a");
+        }
+        assertThat(store.list()).isEmpty();
+    }
+
+    @Test
+    void anIdIsTakenWhateverItsCaseAndReplacedOnlyWhenAsked() throws IOException {
+        Manifest first = Snapshots.publish(store, "name", 1);
+        assertThatThrownBy(() -> Snapshots.publish(store, "NAME", 2)).isInstanceOf(FileAlreadyExistsException.class);
+        assertThat(Snapshots.verify(store, "name")).isEqualTo(1);
+        Manifest second = Snapshots.publish(store, "NAME", 2, IfTaken.REPLACE);
+        assertThat(Snapshots.verify(store, "name")).isEqualTo(2);
+        assertThat(second.uuid()).isNotEqualTo(first.uuid());
+        assertThat(store.list()).containsExactly(new SnapshotEntry.Whole(second));
+    }
+
+    @Test
+    void aRefusedPublicationMayBeTriedAgain() throws IOException {
+        Snapshots.publish(store, "name", 1);
+        try (StagedSnapshot staged = store.stage(id("name"))) {
+            Snapshots.fill(staged, 2);
+            assertThatThrownBy(() -> staged.publish(Snapshots.full(2))).isInstanceOf(FileAlreadyExistsException.class);
+            staged.publish(Snapshots.full(2), IfTaken.REPLACE);
+        }
+        assertThat(Snapshots.verify(store, "name")).isEqualTo(2);
+    }
+
+    @Test
+    void aHeldSnapshotIsNeitherDeletedNorReplacedUnlessForced() throws IOException {
+        Snapshots.publish(store, "name", 1);
+        try (HeldSnapshot held = store.hold(id("name"))) {
+            assertThatThrownBy(() -> store.delete(id("name"))).isInstanceOf(SnapshotInUseException.class);
+            assertThatThrownBy(() -> Snapshots.publish(store, "name", 2, IfTaken.REPLACE))
+                    .isInstanceOf(SnapshotInUseException.class);
+            try (HeldSnapshot another = store.hold(id("name"))) {
+                assertThat(another.reference()).isEqualTo(held.reference());
+            }
+            Snapshots.publish(store, "name", 2, IfTaken.REPLACE_EVEN_IF_HELD);
+            assertThat(held.image().sizeBytes()).isEqualTo(Snapshots.LAYOUT.lengthBytes());
+            held.pageIndex();
+        } catch (io.microsnap.core.DamagedException forced) {
+            assertThat(forced).as("what was not open yet is gone").hasMessageContaining("missing");
+        }
+        store.delete(id("name"));
+        assertThat(store.list()).isEmpty();
+        assertThatThrownBy(() -> store.delete(id("name"))).isInstanceOf(NoSuchFileException.class);
+    }
+
+    @Test
+    void aPublishedSnapshotIsProtectedUntilItsStagingIsClosed() throws IOException {
+        try (StagedSnapshot staged = store.stage(id("name"))) {
+            Snapshots.fill(staged, 1);
+            staged.publish(Snapshots.full(1));
+            assertThat(Snapshots.verify(store, "name")).as("others may use it at once").isEqualTo(1);
+            assertThatThrownBy(() -> store.delete(id("name"))).isInstanceOf(SnapshotInUseException.class);
+        }
+        store.delete(id("name"));
+    }
+
+    @Test
+    void aBaseThatIsRequiredStaysAndNamesItsDependents() throws IOException {
+        Snapshots.publish(store, "base", 1);
+        Snapshots.publishDiff(store, "diff", "base", 2);
+        assertThat(Snapshots.verify(store, "diff")).isEqualTo(2);
+        for (IfHeld ifHeld : IfHeld.values()) {
+            assertThatThrownBy(() -> store.delete(id("base"), ifHeld)).isInstanceOf(SnapshotRequiredException.class)
+                    .hasMessageContaining("diff");
+        }
+        assertThatThrownBy(() -> Snapshots.publish(store, "base", 3, IfTaken.REPLACE_EVEN_IF_HELD))
+                .isInstanceOf(SnapshotRequiredException.class);
+        store.delete(id("diff"));
+        store.delete(id("base"));
+    }
+
+    @Test
+    void holdingADiffHoldsItsBase() throws IOException {
+        Snapshots.publish(store, "base", 1);
+        Snapshots.publishDiff(store, "diff", "base", 2);
+        try (HeldSnapshot held = store.hold(id("diff"))) {
+            assertThat(held.base()).isPresent();
+            store.delete(id("diff"), IfHeld.DELETE);
+            assertThatThrownBy(() -> store.delete(id("base"))).isInstanceOf(SnapshotInUseException.class);
+        }
+        store.delete(id("base"));
+    }
+
+    @Test
+    void lineageAloneHindersNobody() throws IOException {
+        SnapshotReference parent = Snapshots.publish(store, "parent", 1).reference();
+        try (StagedSnapshot staged = store.stage(id("child"))) {
+            Snapshots.fill(staged, 2);
+            try (PageMap map = PageMap.create(staged.create(SnapshotFiles.PAGE_MAP), Snapshots.LAYOUT)) {
+                map.mark(0, Snapshots.PAGES);
+                map.finish();
+            }
+            staged.publish(SnapshotDescription.fullOnto(Snapshots.LAYOUT, parent).withParent(parent)
+                    .withLabel(Snapshots.GENERATION, "2"));
+        }
+        store.delete(id("parent"));
+        assertThat(Snapshots.verify(store, "child")).isEqualTo(2);
+    }
+
+    @Test
+    void aReplacedNamesakeIsNotTakenForTheBase() throws IOException {
+        SnapshotReference old = Snapshots.publish(store, "base", 1).reference();
+        Snapshots.publish(store, "base", 1, IfTaken.REPLACE);
+        try (StagedSnapshot staged = store.stage(id("diff"))) {
+            Snapshots.fill(staged, 2);
+            try (PageMap map = PageMap.create(staged.create(SnapshotFiles.PAGE_MAP), Snapshots.LAYOUT)) {
+                map.finish();
+            }
+            assertThatThrownBy(() -> staged.publish(SnapshotDescription.diff(Snapshots.LAYOUT, old)))
+                    .isInstanceOf(MissingBaseException.class).hasMessageContaining(old.uuid().toString());
+        }
+    }
+
+    @Test
+    void aHintIsAddedAndReplaced() throws IOException {
+        Snapshots.publish(store, "name", 1);
+        for (String text : List.of("first", "second")) {
+            store.addHint(id("name"), SnapshotFiles.WORKING_SET,
+                    ByteBuffer.wrap(text.getBytes(StandardCharsets.UTF_8)));
+            try (HeldSnapshot held = store.hold(id("name"))) {
+                assertThat(Snapshots.read(held.hint(SnapshotFiles.WORKING_SET).orElseThrow())).isEqualTo(text);
+            }
+        }
+        assertThatThrownBy(() -> store.addHint(id("name"), SnapshotFiles.MANIFEST, ByteBuffer.allocate(1)))
+                .isInstanceOf(IllegalArgumentException.class);
+        assertThat(Snapshots.verify(store, "name")).isEqualTo(1);
+    }
+
+    @Test
+    void anIdenticalImageTakesThePlaceOfTheOldOneWhichItsUsersKeep() throws IOException {
+        Snapshots.publish(store, "name", 1);
+        try (HeldSnapshot held = store.hold(id("name"))) {
+            long before = held.image().status().inode();
+            try (StagedReplacement image = store.stageImage(held, held.image())) {
+                if (image.descriptor().sizeBytes() == 0) {
+                    io.microsnap.core.file.FileCopy.fill(held.image(), image.descriptor(), Progress.NONE);
+                }
+                image.commit();
+            }
+            assertThat(held.image().status().inode()).isEqualTo(before);
+            try (HeldSnapshot again = store.hold(id("name"))) {
+                assertThat(again.image().status().inode()).isNotEqualTo(before);
+            }
+        }
+        assertThat(Snapshots.verify(store, "name")).isEqualTo(1);
+    }
+
+    @Test
+    void transferBringsTheBasesAlongUnderTheirOwnIdentity() throws IOException {
+        Manifest base = Snapshots.publish(store, "base", 1);
+        Manifest diff = Snapshots.publishDiff(store, "diff", "base", 2);
+        try (SnapshotStore other =
+                SnapshotStore.openOrCreate(posix, directory.resolve("other"), StoreOptions.PRIVATE)) {
+            assertThat(store.transfer(id("diff"), other, Progress.NONE))
+                    .containsExactly(base.reference(), diff.reference());
+            assertThat(other.inspect(id("diff"))).isEqualTo(diff);
+            assertThat(Snapshots.verify(other, "diff")).isEqualTo(2);
+            assertThat(store.transfer(id("diff"), other, Progress.NONE)).as("what is there stays").isEmpty();
+            Snapshots.publish(other, "lone", 7);
+            Snapshots.publish(store, "lone", 8);
+            assertThatThrownBy(() -> store.transfer(id("lone"), other, Progress.NONE))
+                    .isInstanceOf(FileAlreadyExistsException.class);
+        }
+    }
+
+    @Test
+    void publishedFilesArePrivateAndCannotBeWritten() throws IOException {
+        Snapshots.publish(store, "name", 1);
+        try (Stream<Path> files = Files.walk(path.resolve("name"))) {
+            for (Path file : files.toList()) {
+                assertThat(PosixFilePermissions.toString(Files.getPosixFilePermissions(file))).as(file.toString())
+                        .isEqualTo(Files.isDirectory(file) ? "rwx------" : "r--------");
+            }
+        }
+    }
+
+    @Test
+    void spaceIsToldAsLogicalAndAllocated() throws IOException {
+        Snapshots.publish(store, "name", 1);
+        SpaceUse use = store.space(id("name"));
+        assertThat(use.logicalBytes()).isGreaterThan(Snapshots.LAYOUT.lengthBytes());
+        assertThat(use.allocatedBytes()).as("half of the pages are holes").isLessThan(use.logicalBytes());
+    }
+}
