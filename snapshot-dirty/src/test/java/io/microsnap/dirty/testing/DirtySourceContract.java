@@ -53,9 +53,14 @@ public abstract class DirtySourceContract {
 
     @AfterEach
     void close() throws IOException {
-        try (TrackedGuest closed = guest; DirtySource before = source) {
-            assertThat(closed).isNotNull();
-            assertThat(before).isNotNull();
+        try {
+            if (source != null) {
+                source.close();
+            }
+        } finally {
+            if (guest != null) {
+                guest.close();
+            }
         }
     }
 

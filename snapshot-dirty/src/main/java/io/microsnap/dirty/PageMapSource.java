@@ -1,0 +1,281 @@
+package io.microsnap.dirty;
+
+import io.microsnap.core.GuestLayout;
+import io.microsnap.core.GuestMemory;
+import io.microsnap.core.posix.Descriptor;
+import io.microsnap.core.posix.Errno;
+import io.microsnap.core.posix.PageMapScan;
+import io.microsnap.core.posix.PageMapScan.Categories;
+import io.microsnap.core.posix.Posix;
+import io.microsnap.core.posix.SystemCallException;
+import io.microsnap.core.posix.UserFaultFd;
+import java.io.IOException;
+import java.nio.file.AccessDeniedException;
+import java.nio.file.Path;
+import java.util.EnumSet;
+import java.util.Set;
+
+/**
+ * Watches a process's mapping of guest memory without its hypervisor's help: Linux (6.7 and later) write-protects the
+ * pages, lets the first write through by itself, and tells afterwards which pages were written. It serves this process
+ * and others, needs no privilege, and no thread waits on it.
+ *
+ * <p>It sees what is written through the mapping it watches, by the processors of a KVM guest, by stores, by system
+ * calls such as {@code read} into it; and nothing else. The mapping must stay in place while it is watched: one that is
+ * replaced makes the harvest fail. Watching costs the guest a fault for the first write to a page in each epoch, and
+ * page tables (2 MiB for each GiB of pages of 4 KiB) also where memory was never touched.
+ */
+public final class PageMapSource implements DirtySource {
+    private static final long FEATURES = UserFaultFd.UFFD_FEATURE_WP_ASYNC | UserFaultFd.UFFD_FEATURE_WP_UNPOPULATED
+            | UserFaultFd.UFFD_FEATURE_WP_HUGETLBFS_SHMEM | UserFaultFd.UFFD_FEATURE_PAGEFAULT_FLAG_WP;
+    private static final Categories WRITTEN = Categories.allOf(PageMapScan.PAGE_IS_WRITTEN);
+    private static final long TAKE = PageMapScan.PM_SCAN_WP_MATCHING | PageMapScan.PM_SCAN_CHECK_WPASYNC;
+
+    private final GuestLayout layout;
+    private final long[] addresses;
+    private final Descriptor userfaultfd;
+    private final Descriptor pagemap;
+    private final long hostPageBytes;
+    private final PageMapScan scan = new PageMapScan();
+    private boolean registered;
+    private boolean armed;
+    private boolean closed;
+
+    private PageMapSource(GuestLayout layout, long[] addresses, Descriptor userfaultfd, Descriptor pagemap) {
+        this.layout = layout;
+        this.addresses = addresses;
+        this.userfaultfd = userfaultfd;
+        this.pagemap = pagemap;
+        hostPageBytes = userfaultfd.posix().getpagesize();
+    }
+
+    /**
+     * Watches memory of this process. Close the source before the memory.
+     *
+     * @throws TrackingUnavailableException where the kernel lacks it or forbids it, with the reason
+     */
+    public static PageMapSource of(Posix posix, GuestMemory memory) throws IOException {
+        long[] addresses = new long[memory.layout().regions().size()];
+        for (int region = 0; region < addresses.length; region++) {
+            addresses[region] = memory.mapping(region).address();
+        }
+        Descriptor userfaultfd = openUserfaultfd(posix);
+        Descriptor pagemap = null;
+        try {
+            pagemap = Descriptor.open(posix, Path.of("/proc/self/pagemap"), posix.constants().O_RDONLY, 0);
+            return of(memory.layout(), addresses, userfaultfd, pagemap);
+        } catch (Throwable failure) {
+            closeAfter(failure, userfaultfd);
+            closeAfter(failure, pagemap);
+            throw failure;
+        }
+    }
+
+    /**
+     * Watches memory of the process that made the userfaultfd and handed it over. The descriptors become the source's,
+     * and are closed with it; not if this throws.
+     *
+     * @param layout the guest
+     * @param addresses where each region starts in that process: a page boundary
+     * @param userfaultfd fresh, or with {@code UFFD_FEATURE_WP_ASYNC} already agreed on
+     * @param pagemap that process's {@code /proc/PID/pagemap}, open for reading
+     * @throws TrackingUnavailableException where the kernel lacks it, with the reason
+     */
+    public static PageMapSource of(
+            GuestLayout layout, long[] addresses, Descriptor userfaultfd, Descriptor pagemap) throws IOException {
+        if (addresses.length != layout.regions().size()) {
+            throw new IllegalArgumentException(addresses.length + " addresses for the " + layout.regions().size()
+                    + " regions of " + layout);
+        }
+        PageMapSource source = new PageMapSource(layout, addresses.clone(), userfaultfd, pagemap);
+        for (long address : addresses) {
+            if (address % source.hostPageBytes != 0) {
+                throw new IllegalArgumentException("address " + Long.toHexString(address)
+                        + " is not on a page of " + source.hostPageBytes + " bytes");
+            }
+        }
+        source.agreeOnFeatures();
+        return source;
+    }
+
+    @Override
+    public String name() {
+        return "page map scan";
+    }
+
+    @Override
+    public GuestLayout layout() {
+        return layout;
+    }
+
+    @Override
+    public long blockBytes() {
+        return Math.max(layout.pageBytes(), hostPageBytes);
+    }
+
+    @Override
+    public Set<WritePath> blindTo() {
+        return EnumSet.of(WritePath.OTHER_MAPPING, WritePath.FILE, WritePath.DISCARD);
+    }
+
+    @Override
+    public void arm() throws IOException {
+        requireOpen();
+        armed = false;
+        registered = true;
+        for (int region = 0; region < addresses.length; region++) {
+            register(region);
+            check("UFFDIO_WRITEPROTECT", UserFaultFd.writeProtect(
+                    userfaultfd.posix(), userfaultfd.number(), addresses[region], mappedBytes(region)), region);
+        }
+        armed = true;
+    }
+
+    @Override
+    public void harvest(DirtyBitmap into) throws IOException {
+        requireOpen();
+        if (!armed) {
+            throw new IllegalStateException("the " + name() + " is not armed");
+        }
+        if (!into.layout().equals(layout)) {
+            throw new IllegalArgumentException("the " + name() + " of " + layout + " cannot be harvested into a bitmap"
+                    + " of " + into.layout());
+        }
+        armed = false;
+        for (int region = 0; region < addresses.length; region++) {
+            long start = addresses[region];
+            long imageOffset = layout.imageOffset(region);
+            long lengthBytes = layout.regions().get(region).lengthBytes();
+            scan.scan(pagemap, start, start + mappedBytes(region), TAKE, WRITTEN, (address, length) ->
+                    into.mark(imageOffset + address - start, Math.min(length, lengthBytes - (address - start))));
+            // To a scan, a process that is gone looks like one that writes nothing. This changes nothing and notices.
+            register(region);
+        }
+        armed = true;
+    }
+
+    @Override
+    public void disarm() throws IOException {
+        armed = false;
+        if (registered) {
+            for (int region = 0; region < addresses.length; region++) {
+                int result = UserFaultFd.unregister(
+                        userfaultfd.posix(), userfaultfd.number(), addresses[region], mappedBytes(region));
+                if (!isGone(result)) {
+                    check("UFFDIO_UNREGISTER", result, region);
+                }
+            }
+            registered = false;
+        }
+    }
+
+    /** Where the process or its mapping has gone already, there is nothing left to take off. */
+    @Override
+    public void close() throws IOException {
+        if (closed) {
+            return;
+        }
+        closed = true;
+        try {
+            disarm();
+        } finally {
+            try {
+                userfaultfd.close();
+            } finally {
+                pagemap.close();
+            }
+        }
+    }
+
+    private static Descriptor openUserfaultfd(Posix posix) throws IOException {
+        int number = posix.userfaultfd(
+                posix.constants().O_CLOEXEC | posix.constants().O_NONBLOCK | UserFaultFd.UFFD_USER_MODE_ONLY);
+        if (number >= 0) {
+            return Descriptor.adopt(posix, number, "userfaultfd");
+        }
+        IOException cause = SystemCallException.of(posix, number, "userfaultfd", "userfaultfd", "");
+        if (posix.constants().failedWith(number, Errno.ENOSYS)) {
+            throw new TrackingUnavailableException("this system has no userfaultfd; Linux 6.7 or later has what is"
+                    + " needed", cause);
+        }
+        if (posix.constants().failedWith(number, Errno.EPERM)) {
+            throw new TrackingUnavailableException("this process may not use userfaultfd; a container's seccomp profile"
+                    + " may forbid it: allow it there", cause);
+        }
+        throw cause;
+    }
+
+    private void agreeOnFeatures() throws IOException {
+        int result = UserFaultFd.api(userfaultfd.posix(), userfaultfd.number(), FEATURES);
+        // EINVAL is said of features the kernel lacks, and of an agreement made before.
+        if (!failedWith(result, Errno.EINVAL)) {
+            userfaultfd.check("ioctl UFFDIO_API", result, "");
+        }
+        requireAsynchronous();
+    }
+
+    /** Where protection is of another kind, whoever writes to a protected page waits for ever: tries it with none. */
+    private void requireAsynchronous() throws IOException {
+        int result = UserFaultFd.register(userfaultfd.posix(), userfaultfd.number(), addresses[0], hostPageBytes);
+        if (failedWith(result, Errno.EINVAL)) {
+            throw unavailable(null);
+        }
+        check("UFFDIO_REGISTER", result, 0);
+        registered = true;
+        try {
+            scan.scan(pagemap, addresses[0], addresses[0] + hostPageBytes, PageMapScan.PM_SCAN_CHECK_WPASYNC, WRITTEN,
+                    (address, length) -> { });
+        } catch (AccessDeniedException notAsynchronous) {
+            throw unavailable(notAsynchronous);
+        } catch (SystemCallException failure) {
+            throw failure.errno() == Errno.ENOTTY ? unavailable(failure) : failure;
+        } finally {
+            disarm();
+        }
+    }
+
+    private TrackingUnavailableException unavailable(IOException cause) {
+        return new TrackingUnavailableException("memory at address " + Long.toHexString(addresses[0]) + " cannot be"
+                + " protected asynchronously: Linux 6.7 or later is needed, and a userfaultfd that was handed over has"
+                + " to be fresh, or agreed on with UFFD_FEATURE_WP_ASYNC", cause);
+    }
+
+    private void register(int region) throws IOException {
+        check("UFFDIO_REGISTER", UserFaultFd.register(
+                userfaultfd.posix(), userfaultfd.number(), addresses[region], mappedBytes(region)), region);
+    }
+
+    private void check(String request, int result, int region) throws IOException {
+        userfaultfd.check("ioctl " + request, result, "of " + mappedBytes(region) + " bytes at address "
+                + Long.toHexString(addresses[region]) + ", " + layout.regions().get(region));
+    }
+
+    private boolean isGone(int result) {
+        return failedWith(result, Errno.EINVAL) || failedWith(result, Errno.ENOMEM) || failedWith(result, Errno.ESRCH);
+    }
+
+    private boolean failedWith(int result, Errno errno) {
+        return userfaultfd.posix().constants().failedWith(result, errno);
+    }
+
+    /** An imported image may end mid-page; its mapping does not. */
+    private long mappedBytes(int region) {
+        return (layout.regions().get(region).lengthBytes() + hostPageBytes - 1) / hostPageBytes * hostPageBytes;
+    }
+
+    private void requireOpen() {
+        if (closed) {
+            throw new IllegalStateException("the " + name() + " is closed");
+        }
+    }
+
+    private static void closeAfter(Throwable failure, Descriptor descriptor) {
+        if (descriptor != null) {
+            try {
+                descriptor.close();
+            } catch (IOException closing) {
+                failure.addSuppressed(closing);
+            }
+        }
+    }
+}

@@ -1,0 +1,12 @@
+package io.microsnap.dirty;
+
+import io.microsnap.core.SnapshotException;
+
+/** This system lacks what a source needs. Captures do without it: they are full, or compare. */
+public final class TrackingUnavailableException extends SnapshotException {
+    private static final long serialVersionUID = 1L;
+
+    TrackingUnavailableException(String message, Throwable cause) {
+        super(message, cause);
+    }
+}
