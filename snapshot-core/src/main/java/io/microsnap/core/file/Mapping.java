@@ -222,6 +222,24 @@ public final class Mapping implements AutoCloseable {
     }
 
     /**
+     * Names the pages of a private file mapping that were written since they were mapped, and so are no longer the
+     * file's, as offsets into this mapping. Where the system cannot tell, everything is named.
+     *
+     * @param offset a multiple of the host's page size
+     */
+    public synchronized void written(long offset, long lengthBytes, RangeConsumer ranges) throws IOException {
+        checkInside(offset, lengthBytes);
+        checkPageBoundary(posix, "offset", offset);
+        if (!(backing instanceof Backing.File file) || file.access() != Access.PRIVATE) {
+            throw new IllegalStateException(name + " is not a private mapping of a file");
+        }
+        if (lengthBytes > 0) {
+            PopulatedRanges.writtenPrivately(posix, segment.asSlice(offset, lengthBytes),
+                    (at, length) -> ranges.accept(offset + at, length));
+        }
+    }
+
+    /**
      * Ends the mapping, and closes its memfd. A second call does nothing.
      *
      * @throws IllegalStateException if a system call is using the memory; the mapping is then still open

@@ -101,13 +101,13 @@ public final class ImageWriter {
         }
 
         /** A writer for an image that reads as zeros as yet. */
-        public ImageWriter empty() {
+        public ImageWriter startingAsZeros() {
             return new ImageWriter(this, true);
         }
 
         /** A writer for an image that reads as its base as yet: a clone of it. */
-        public ImageWriter clone(PageMap recorded) {
-            return new ImageWriter(map(recorded), false);
+        public ImageWriter startingAsBase() {
+            return new ImageWriter(this, false);
         }
     }
 

@@ -71,6 +71,6 @@ public final class MemoryWriter implements AutoCloseable {
     }
 
     private ImageWriter writer() {
-        return ImageWriter.into(staged.descriptor(), layout).zeros(zeros).lanes(lanes).empty();
+        return ImageWriter.into(staged.descriptor(), layout).zeros(zeros).lanes(lanes).startingAsZeros();
     }
 }

@@ -1,5 +1,9 @@
 package io.microsnap.memory.image;
 
+import io.microsnap.core.posix.Descriptor;
+import io.microsnap.core.posix.FileSystemStat;
+import java.io.IOException;
+
 /**
  * What becomes of zero pages.
  *
@@ -14,4 +18,13 @@ public record Zeros(long smallestHoleBytes) {
     public static final Zeros SPARSEST = new Zeros(1);
     /** Everything is written, and nothing looked at for being zero. */
     public static final Zeros DENSE = new Zeros(Long.MAX_VALUE);
+
+    private static final long TMPFS = 0x01021994;
+
+    /** What suits the filesystem of a file: {@link #SPARSEST} in memory, {@link #SPARSE} on a disk. */
+    public static Zeros suiting(Descriptor file) throws IOException {
+        FileSystemStat fileSystem = new FileSystemStat();
+        file.check("fstatfs", file.posix().fstatfs(file.number(), fileSystem), "");
+        return fileSystem.type() == TMPFS ? SPARSEST : SPARSE;
+    }
 }

@@ -55,7 +55,7 @@ final class ImageWriterTest {
                 image.truncate(layout.lengthBytes());
 
                 MemoryWritten written = ImageWriter.into(image, layout).index(index).zeros(zeros)
-                        .lanes(random.nextInt(1, 4)).empty().everything(reader);
+                        .lanes(random.nextInt(1, 4)).startingAsZeros().everything(reader);
 
                 assertThat(content(image)).as("round %d, %s, %s", round, layout, zeros).isEqualTo(bytes(guest));
                 assertIndexed(index, guest);
@@ -76,7 +76,7 @@ final class ImageWriterTest {
             try (Descriptor base = file(on, "base" + round); Descriptor baseIndexFile = file(on, "bidx" + round);
                     PageIndex baseIndex = PageIndex.create(baseIndexFile, layout)) {
                 base.truncate(layout.lengthBytes());
-                ImageWriter.into(base, layout).index(baseIndex).empty().everything(guest);
+                ImageWriter.into(base, layout).index(baseIndex).startingAsZeros().everything(guest);
                 baseIndex.finish();
                 byte[] before = bytes(guest);
                 DirtyBitmap dirty = change(random, guest, populated, 1L << random.nextInt(12, 18));
@@ -94,7 +94,7 @@ final class ImageWriterTest {
                     }
                     ImageWriter.Builder builder = ImageWriter.into(image, layout).index(index)
                             .lanes(random.nextInt(1, 3));
-                    ImageWriter writer = clone ? builder.clone(map) : builder.map(map).empty();
+                    ImageWriter writer = clone ? builder.map(map).startingAsBase() : builder.map(map).startingAsZeros();
                     PageReader baseReader = FileMemoryReader.of(base, layout);
                     DirtyBitmap changed = DirtyBitmap.of(layout);
 
@@ -142,7 +142,7 @@ final class ImageWriterTest {
                 PageMap map = PageMap.create(mapFile, layout)) {
             image.truncate(layout.lengthBytes());
 
-            MemoryWritten written = ImageWriter.into(image, layout).map(map).empty().dirty(guest, dirty);
+            MemoryWritten written = ImageWriter.into(image, layout).map(map).startingAsZeros().dirty(guest, dirty);
 
             assertThat(written.pagesZero()).isEqualTo(1);
             assertThat(map.test(2)).isTrue();
@@ -162,7 +162,7 @@ final class ImageWriterTest {
             java.util.Arrays.fill(before, (byte) 7);
             fill(image, before);
 
-            ImageWriter writer = ImageWriter.into(image, layout).clone(map);
+            ImageWriter writer = ImageWriter.into(image, layout).map(map).startingAsBase();
             writer.dirty(discarded, dirty);
 
             java.util.Arrays.fill(before, 10 * PAGE, 30 * PAGE, (byte) 0);
@@ -183,7 +183,7 @@ final class ImageWriterTest {
         try (Descriptor image = file(directory, "image")) {
             image.truncate(layout.lengthBytes());
 
-            ImageWriter.into(image, layout).empty().everything(guest);
+            ImageWriter.into(image, layout).startingAsZeros().everything(guest);
 
             List<Long> data = new ArrayList<>();
             Extents.data(image, (offset, length) -> data.addAll(List.of(offset, length)));
@@ -197,7 +197,7 @@ final class ImageWriterTest {
         GuestLayout layout = GuestLayout.ofSingleRegion(16 << 10, 1 << 20);
         InMemoryPageReader guest = InMemoryPageReader.of(layout);
         try (Descriptor image = file(directory, "image")) {
-            ImageWriter writer = ImageWriter.into(image, layout).empty();
+            ImageWriter writer = ImageWriter.into(image, layout).startingAsZeros();
             assertThatThrownBy(() -> writer.dirty(guest,
                     DirtyBitmap.of(GuestLayout.ofSingleRegion(16 << 10, 2 << 20))))
                     .hasMessageContaining("2097152").hasMessageContaining("1048576");
@@ -217,7 +217,7 @@ final class ImageWriterTest {
         try (Descriptor image = file(directory, "image")) {
             assertThatThrownBy(() -> ImageWriter.into(image, layout).lanes(3).progress((done, total) -> {
                 throw new CancelledException("enough");
-            }).empty().everything(guest)).isInstanceOf(CancelledException.class).hasMessage("enough");
+            }).startingAsZeros().everything(guest)).isInstanceOf(CancelledException.class).hasMessage("enough");
         }
     }
 

@@ -1,0 +1,128 @@
+package io.microsnap.memory;
+
+import io.microsnap.core.PageReader;
+import io.microsnap.core.Progress;
+import io.microsnap.core.SnapshotId;
+import io.microsnap.core.store.IfTaken;
+import io.microsnap.core.store.SnapshotDescription;
+import io.microsnap.core.store.SnapshotStore;
+import io.microsnap.dirty.DirtyTracker;
+import io.microsnap.memory.image.Zeros;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.function.UnaryOperator;
+
+/**
+ * A capture to be made of a machine: what a VM manager says before it pauses one. Say what to capture, then
+ * {@link #take} it; or {@link #prepare} it, {@link PreparedCapture#capture} it and {@link CapturedSnapshot#publish} it,
+ * where the three are not to follow each other at once.
+ *
+ * <p>While the machine is paused nothing goes further than the page cache. A capture that is not published, for
+ * whatever reason, leaves nothing in the store and gives the tracker back what changed.
+ */
+public final class Capture {
+    final SnapshotStore store;
+    final SnapshotId id;
+    final PageReader reader;
+    Optional<DirtyTracker> tracker = Optional.empty();
+    Optional<SnapshotId> base = Optional.empty();
+    CaptureKind kind = CaptureKind.AUTOMATIC;
+    UnaryOperator<SnapshotDescription> description = UnaryOperator.identity();
+    final Map<String, Path> attachments = new LinkedHashMap<>();
+    IfTaken ifTaken = IfTaken.REFUSE;
+    Optional<Zeros> zeros = Optional.empty();
+    int lanes = 1;
+    Progress progress = Progress.NONE;
+
+    private Capture(SnapshotStore store, SnapshotId id, PageReader reader) {
+        this.store = Objects.requireNonNull(store);
+        this.id = Objects.requireNonNull(id);
+        this.reader = Objects.requireNonNull(reader);
+    }
+
+    /** Into a store, under this id, what the reader reads. */
+    public static Capture of(SnapshotStore store, SnapshotId id, PageReader reader) {
+        return new Capture(store, id, reader);
+    }
+
+    /** Asks this tracker what changed, and tells it when that is safely kept. */
+    public Capture tracker(DirtyTracker knowsWhatChanged) {
+        tracker = Optional.of(knowsWhatChanged);
+        return this;
+    }
+
+    /**
+     * The snapshot to build on. Without it that is the one the tracker's epoch is relative to. Where there is no
+     * tracker, or it does not know what changed, every page is compared with the base.
+     */
+    public Capture base(SnapshotId snapshot) {
+        base = Optional.of(snapshot);
+        return this;
+    }
+
+    /** How to keep it; {@link CaptureKind#AUTOMATIC} unless told. */
+    public Capture kind(CaptureKind wanted) {
+        kind = Objects.requireNonNull(wanted);
+        return this;
+    }
+
+    /** Adds to the description: the guest image, the baker's version, labels. */
+    public Capture described(UnaryOperator<SnapshotDescription> additions) {
+        description = additions;
+        return this;
+    }
+
+    /** Keeps a file of the same moment, such as a disk overlay: cloned during the pause, copied where it cannot be. */
+    public Capture attach(String name, Path file) {
+        if (attachments.putIfAbsent(name, file) != null) {
+            throw new IllegalArgumentException("two attachments are named " + name);
+        }
+        return this;
+    }
+
+    /** What to do where the id is taken; refuse unless told. */
+    public Capture ifTaken(IfTaken decision) {
+        ifTaken = decision;
+        return this;
+    }
+
+    /** What becomes of zeros in a new image; what suits the filesystem unless told. */
+    public Capture zeros(Zeros handling) {
+        zeros = Optional.of(handling);
+        return this;
+    }
+
+    /** The most threads that may read and write guest memory; one unless told. */
+    public Capture lanes(int most) {
+        if (most < 1) {
+            throw new IllegalArgumentException(most + " lanes");
+        }
+        lanes = most;
+        return this;
+    }
+
+    /** Hears how far the copying of memory has come; by throwing it ends the capture, and the machine goes on. */
+    public Capture progress(Progress listener) {
+        progress = listener;
+        return this;
+    }
+
+    /**
+     * Does, while the machine runs, all that can be done before the pause: stages the snapshot, clones its base,
+     * arms the tracker.
+     */
+    public PreparedCapture prepare() throws IOException {
+        return PreparedCapture.prepare(this);
+    }
+
+    /** Prepares, captures and publishes. */
+    public CaptureResult take(PausableMachine machine) throws IOException {
+        try (PreparedCapture prepared = prepare(); CapturedSnapshot captured = prepared.capture(machine)) {
+            return captured.publish();
+        }
+    }
+}

@@ -1,0 +1,42 @@
+package io.microsnap.memory;
+
+import io.microsnap.core.SnapshotReference;
+import io.microsnap.core.store.Manifest;
+import io.microsnap.memory.image.MemoryWritten;
+import java.time.Duration;
+
+/**
+ * A snapshot that was published, and what it cost.
+ *
+ * @param manifest the snapshot
+ * @param kind how it was kept; never {@link CaptureKind#AUTOMATIC}
+ * @param because why it was kept so, and how it was known what changed: for a person
+ * @param memory what the writing of memory came to
+ * @param punchedBytes zeros that became holes after the pause
+ * @param times how long each part took
+ */
+public record CaptureResult(Manifest manifest, CaptureKind kind, String because, MemoryWritten memory,
+        long punchedBytes, Times times) {
+    /**
+     * How long each part took.
+     *
+     * @param prepare while the machine ran: staging, clone, copy of the index, arming
+     * @param pause from the request to pause until the machine went on; the parts that follow lie in it
+     * @param state saving the machine's state
+     * @param harvest asking the dirty tracker
+     * @param memory writing memory to the page cache
+     * @param attachments cloning or copying them
+     * @param publish while the machine ran again: made durable, then visible
+     */
+    public record Times(Duration prepare, Duration pause, Duration state, Duration harvest, Duration memory,
+            Duration attachments, Duration publish) {
+        Times published(Duration duration) {
+            return new Times(prepare, pause, state, harvest, memory, attachments, duration);
+        }
+    }
+
+    /** Names the snapshot. */
+    public SnapshotReference reference() {
+        return manifest.reference();
+    }
+}

@@ -1,0 +1,83 @@
+package io.microsnap.memory;
+
+import io.microsnap.core.Progress;
+import io.microsnap.core.SnapshotId;
+import io.microsnap.core.file.Durability;
+import io.microsnap.core.file.IfExists;
+import io.microsnap.core.file.Reflink;
+import io.microsnap.core.file.StagedFile;
+import io.microsnap.core.posix.Descriptor;
+import io.microsnap.core.posix.Posix;
+import io.microsnap.core.store.HeldSnapshot;
+import io.microsnap.core.store.IfTaken;
+import io.microsnap.core.store.Manifest;
+import io.microsnap.core.store.PageIndex;
+import io.microsnap.core.store.SnapshotDescription;
+import io.microsnap.core.store.SnapshotFile;
+import io.microsnap.core.store.SnapshotFiles;
+import io.microsnap.core.store.SnapshotKind;
+import io.microsnap.core.store.SnapshotStore;
+import io.microsnap.core.store.StagedSnapshot;
+import io.microsnap.memory.image.ComposedImage;
+import io.microsnap.memory.image.Composition;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Optional;
+
+/**
+ * Takes memory out of a store, or out of a chain of diffs: as a plain file that any VMM reads, or as a snapshot that
+ * needs no base. Blocks are shared where the filesystem can, and holes stay holes.
+ */
+public final class Export {
+    private Export() {
+    }
+
+    /** The guest's memory as one file, durable, in place of an earlier one or not at all. Says whether it was cloned. */
+    public static boolean toFile(HeldSnapshot snapshot, Posix posix, Path file, IfExists ifExists, Progress progress)
+            throws IOException {
+        ComposedImage composed = Held.compose(snapshot);
+        Descriptor last = composed.layers().getLast().image();
+        try (StagedFile staged = StagedFile.create(posix, file)) {
+            boolean cloned = new Reflink().cloneInto(last, staged).isCloned();
+            if (cloned) {
+                Composition.intoCloneOfBase(composed, staged.descriptor(), progress);
+            } else {
+                Composition.intoEmpty(composed, staged.descriptor(), 1, progress);
+            }
+            staged.commit(Durability.FULL, ifExists);
+            return cloned;
+        }
+    }
+
+    /**
+     * Publishes a snapshot of the same machine at the same moment that needs no base: with its state, attachments,
+     * labels and parent.
+     */
+    public static Manifest flatten(SnapshotStore store, SnapshotId id, SnapshotId flat, IfTaken ifTaken,
+            Progress progress) throws IOException {
+        try (HeldSnapshot held = store.hold(id); StagedSnapshot staged = store.stage(flat)) {
+            ComposedImage composed = Held.compose(held);
+            Descriptor last = composed.layers().getLast().image();
+            if (staged.clone(SnapshotFiles.MEMORY, last).isCloned()) {
+                Composition.intoCloneOfBase(composed, staged.file(SnapshotFiles.MEMORY), progress);
+            } else {
+                Composition.intoEmpty(composed, staged.create(SnapshotFiles.MEMORY), 1, progress);
+            }
+            // The index is of the composed guest already.
+            try (PageIndex index = PageIndex.createFrom(held.pageIndex(), staged.create(SnapshotFiles.PAGE_INDEX))) {
+                index.finish();
+            }
+            for (SnapshotFile file : held.manifest().files()) {
+                boolean memory = file.name().equals(SnapshotFiles.MEMORY)
+                        || file.name().equals(SnapshotFiles.PAGE_INDEX) || file.name().equals(SnapshotFiles.PAGE_MAP);
+                if (!memory && !staged.clone(file.name(), held.open(file.name())).isCloned()) {
+                    Attachments.copy(held.open(file.name()), staged.create(file.name()));
+                }
+            }
+            SnapshotDescription description = held.manifest().description();
+            return staged.publish(new SnapshotDescription(SnapshotKind.FULL, description.layout(),
+                    description.parent(), Optional.empty(), description.image(), description.bakedByVersion(),
+                    description.labels(), description.requires()), ifTaken);
+        }
+    }
+}

@@ -1,0 +1,44 @@
+package io.microsnap.memory;
+
+import io.microsnap.core.MachineStateSection;
+import java.io.IOException;
+import java.util.List;
+
+/** What a capture asks of the machine it captures. Each is called in the thread that captures. */
+public interface PausableMachine {
+    /**
+     * Stops whatever writes guest memory: every vCPU, every device, DMA and vhost worker. Once this has been called,
+     * {@link #resume} will be, exactly once, whatever fails, this call included.
+     */
+    void pause() throws IOException;
+
+    /**
+     * The machine's state beside its memory. Called while paused and before memory is read, because saving some state
+     * writes guest memory.
+     */
+    List<MachineStateSection> saveState() throws IOException;
+
+    /** Lets the machine go on. */
+    void resume() throws IOException;
+
+    /** A machine that somebody else has paused, and resumes when the capture is done. */
+    static PausableMachine pausedAlready(List<MachineStateSection> state) {
+        List<MachineStateSection> saved = List.copyOf(state);
+        return new PausableMachine() {
+            @Override
+            public void pause() {
+                // Somebody else did.
+            }
+
+            @Override
+            public List<MachineStateSection> saveState() {
+                return saved;
+            }
+
+            @Override
+            public void resume() {
+                // Somebody else will.
+            }
+        };
+    }
+}

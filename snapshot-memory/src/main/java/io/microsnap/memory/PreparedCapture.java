@@ -1,0 +1,320 @@
+package io.microsnap.memory;
+
+import io.microsnap.core.GuestLayout;
+import io.microsnap.core.MachineStateSection;
+import io.microsnap.core.SnapshotException;
+import io.microsnap.core.SnapshotReference;
+import io.microsnap.core.file.ReflinkOutcome;
+import io.microsnap.core.posix.Constants;
+import io.microsnap.core.posix.Descriptor;
+import io.microsnap.core.store.HeldSnapshot;
+import io.microsnap.core.store.PageIndex;
+import io.microsnap.core.store.PageMap;
+import io.microsnap.core.store.SnapshotFiles;
+import io.microsnap.core.store.StagedSnapshot;
+import io.microsnap.dirty.DirtyBitmap;
+import io.microsnap.dirty.DirtyTracker;
+import io.microsnap.dirty.Epoch;
+import io.microsnap.memory.image.ImageWriter;
+import io.microsnap.memory.image.MemoryWritten;
+import io.microsnap.memory.image.Zeros;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+
+/**
+ * A capture for which everything is ready but the pause. Closing it without capturing undoes the preparation; the
+ * machine may run all the while, and minutes may pass.
+ */
+public final class PreparedCapture implements AutoCloseable {
+    /** As much of a base's index as is read before the pause; beyond that, entries are read as they are needed. */
+    private static final long MOST_INDEX_LOADED_BYTES = 64L << 20;
+
+    private final Capture plan;
+    private final GuestLayout layout;
+    private final Closing closing = new Closing();
+    private Optional<HeldSnapshot> base = Optional.empty();
+    private Optional<SnapshotReference> parent = Optional.empty();
+    private CaptureKind kind;
+    private String because;
+    private StagedSnapshot staged;
+    private Descriptor image;
+    private PageIndex index;
+    private PageMap map;
+    private Duration prepareTime;
+    private boolean used;
+
+    private PreparedCapture(Capture plan) {
+        this.plan = plan;
+        layout = plan.reader.layout();
+    }
+
+    static PreparedCapture prepare(Capture plan) throws IOException {
+        long start = System.nanoTime();
+        PreparedCapture prepared = new PreparedCapture(plan);
+        try {
+            prepared.findBase();
+            prepared.stage();
+            if (plan.tracker.isPresent()) {
+                plan.tracker.get().arm();
+            }
+        } catch (IOException | RuntimeException failure) {
+            prepared.closing.closeAfter(failure);
+            throw failure;
+        }
+        prepared.prepareTime = Duration.ofNanos(System.nanoTime() - start);
+        return prepared;
+    }
+
+    /** How it will be kept. */
+    public CaptureKind kind() {
+        return kind;
+    }
+
+    /**
+     * Pauses the machine, reads it, and lets it go on. What fails, the machine is resumed, and closing what is open
+     * leaves the store and the tracker as they were.
+     */
+    public CapturedSnapshot capture(PausableMachine machine) throws IOException {
+        if (used) {
+            throw new IllegalStateException(plan.id + " is captured already, or closed");
+        }
+        used = true;
+        CaptureEvent event = new CaptureEvent();
+        event.begin();
+        Pause pause = new Pause();
+        try {
+            pause.run(machine);
+        } catch (IOException | RuntimeException | Error failure) {
+            closing.closeAfter(failure);
+            throw failure;
+        }
+        CaptureResult.Times times = new CaptureResult.Times(
+                prepareTime, pause.whole, pause.state, pause.harvest, pause.memory, pause.attachments, Duration.ZERO);
+        return new CapturedSnapshot(plan, kind, because, parent, base, staged, index, map, pause.writer, pause.sections,
+                pause.epoch, pause.written, times, event, closing);
+    }
+
+    /** Undoes the preparation unless it was captured. */
+    @Override
+    public void close() throws IOException {
+        if (!used) {
+            used = true;
+            closing.close();
+        }
+    }
+
+    private void findBase() throws IOException {
+        Optional<SnapshotReference> tracked = plan.tracker.flatMap(DirtyTracker::parent);
+        parent = tracked;
+        kind = plan.kind;
+        if (kind == CaptureKind.FULL) {
+            because = "a full capture was asked for";
+            return;
+        }
+        if (plan.base.isEmpty() && tracked.isEmpty()) {
+            if (kind != CaptureKind.AUTOMATIC) {
+                throw new SnapshotException(plan.id + " cannot be captured " + kind
+                        + ": there is no base; name one, or capture in full first");
+            }
+            kind = CaptureKind.FULL;
+            because = "there is no snapshot to build on";
+            return;
+        }
+        if (plan.base.isPresent()) {
+            hold(plan.store.hold(plan.base.get()));
+            requireTracked(tracked);
+        } else {
+            holdTracked(tracked.get());
+        }
+        if (base.isPresent()) {
+            requireLayout(base.get());
+            parent = Optional.of(base.get().reference());
+        }
+    }
+
+    private void hold(HeldSnapshot held) {
+        closing.add(held);
+        base = Optional.of(held);
+    }
+
+    private void requireTracked(Optional<SnapshotReference> tracked) throws SnapshotException {
+        SnapshotReference held = base.orElseThrow().reference();
+        boolean known = plan.tracker.isPresent() && plan.tracker.get().unknownBecause().isEmpty();
+        if (known && !tracked.equals(Optional.of(held))) {
+            throw new SnapshotException(plan.id + " cannot be captured against " + held
+                    + ": the tracker knows what changed since " + tracked.map(Object::toString).orElse("nothing")
+                    + "; capture against that, or invalidate the tracker to have everything compared");
+        }
+    }
+
+    /** The tracker's own base; one that is gone makes the capture full, unless another kind was asked for. */
+    private void holdTracked(SnapshotReference tracked) throws IOException {
+        try {
+            HeldSnapshot held = plan.store.hold(tracked.id());
+            hold(held);
+            if (!held.reference().equals(tracked)) {
+                throw new SnapshotException("the store has " + held.reference() + " in the place of " + tracked);
+            }
+        } catch (IOException gone) {
+            if (kind != CaptureKind.AUTOMATIC) {
+                throw new SnapshotException(plan.id + " cannot be captured " + kind + ": its base " + tracked
+                        + " cannot be used; capture in full", gone);
+            }
+            base = Optional.empty();
+            kind = CaptureKind.FULL;
+            because = "the base " + tracked + " cannot be used: " + gone.getMessage();
+        }
+    }
+
+    private void requireLayout(HeldSnapshot held) throws SnapshotException {
+        if (!held.layout().equals(layout)) {
+            throw new SnapshotException(plan.id + " cannot be captured against " + held.reference()
+                    + ": the guest has " + layout + ", the base " + held.layout() + "; capture in full");
+        }
+    }
+
+    private void stage() throws IOException {
+        staged = closing.add(plan.store.stage(plan.id));
+        if (base.isPresent() && kind != CaptureKind.DIFF) {
+            cloneBase(base.get());
+        }
+        if (image == null) {
+            image = staged.create(SnapshotFiles.MEMORY);
+            image.truncate(layout.lengthBytes());
+        }
+        Descriptor indexFile = staged.create(SnapshotFiles.PAGE_INDEX);
+        if (base.isEmpty()) {
+            index = closing.add(PageIndex.create(indexFile, layout));
+            return;
+        }
+        PageIndex ofBase = base.get().pageIndex();
+        index = closing.add(PageIndex.createFrom(ofBase, indexFile));
+        index.load(0, Math.min(layout.pageCount(), MOST_INDEX_LOADED_BYTES / Integer.BYTES));
+        map = closing.add(PageMap.create(staged.create(SnapshotFiles.PAGE_MAP), layout));
+    }
+
+    private void cloneBase(HeldSnapshot held) throws IOException {
+        if (!Held.isComplete(held)) {
+            notOntoBase("the base " + held.id() + " is a diff, and only a complete image can be cloned");
+            return;
+        }
+        switch (staged.clone(SnapshotFiles.MEMORY, held.image())) {
+            case ReflinkOutcome.Cloned() -> {
+                image = staged.file(SnapshotFiles.MEMORY);
+                kind = CaptureKind.ONTO_BASE;
+                because = "the base " + held.id() + " was cloned";
+            }
+            case ReflinkOutcome.Unsupported unsupported -> notOntoBase(unsupported.reason());
+            case ReflinkOutcome.SourceVanished() -> throw new SnapshotException("the image of " + held.reference()
+                    + " vanished while it was being cloned");
+        }
+    }
+
+    private void notOntoBase(String reason) throws SnapshotException {
+        if (kind == CaptureKind.ONTO_BASE) {
+            throw new SnapshotException(plan.id + " cannot be captured onto its base: " + reason
+                    + "; capture a diff, or in full");
+        }
+        kind = CaptureKind.DIFF;
+        because = reason;
+    }
+
+    /** What happens between pause and resume, and what it brought. */
+    private final class Pause {
+        private ImageWriter writer;
+        private List<MachineStateSection> sections;
+        private Epoch epoch;
+        private MemoryWritten written;
+        private Duration whole;
+        private Duration state;
+        private Duration harvest;
+        private Duration memory;
+        private Duration attachments;
+
+        void run(PausableMachine machine) throws IOException {
+            long start = System.nanoTime();
+            Throwable failure = null;
+            try {
+                machine.pause();
+                read(machine);
+            } catch (IOException | RuntimeException | Error thrown) {
+                failure = thrown;
+                throw thrown;
+            } finally {
+                resume(machine, failure);
+                whole = Duration.ofNanos(System.nanoTime() - start);
+            }
+        }
+
+        private void resume(PausableMachine machine, Throwable failure) throws IOException {
+            try {
+                machine.resume();
+            } catch (IOException | RuntimeException resuming) {
+                if (failure == null) {
+                    throw resuming;
+                }
+                failure.addSuppressed(resuming);
+            }
+        }
+
+        private void read(PausableMachine machine) throws IOException {
+            long start = System.nanoTime();
+            sections = List.copyOf(machine.saveState());
+            long saved = System.nanoTime();
+            if (plan.tracker.isPresent()) {
+                epoch = closing.add(plan.tracker.get().harvest());
+            }
+            long harvested = System.nanoTime();
+            written = writeMemory();
+            long wrote = System.nanoTime();
+            for (Map.Entry<String, Path> attachment : plan.attachments.entrySet()) {
+                attach(attachment.getKey(), attachment.getValue());
+            }
+            long attached = System.nanoTime();
+            state = Duration.ofNanos(saved - start);
+            harvest = Duration.ofNanos(harvested - saved);
+            memory = Duration.ofNanos(wrote - harvested);
+            attachments = Duration.ofNanos(attached - wrote);
+        }
+
+        private MemoryWritten writeMemory() throws IOException {
+            ImageWriter.Builder builder = ImageWriter.into(image, layout).index(index).lanes(plan.lanes)
+                    .progress(plan.progress).zeros(plan.zeros.orElse(Zeros.suiting(image)));
+            if (base.isEmpty()) {
+                writer = builder.startingAsZeros();
+                return writer.everything(plan.reader);
+            }
+            writer = kind == CaptureKind.ONTO_BASE
+                    ? builder.map(map).startingAsBase()
+                    : builder.map(map).startingAsZeros();
+            if (epoch == null || epoch.relativeTo().isEmpty()) {
+                because += "; every page was compared with it, for "
+                        + (epoch == null ? "there is no tracker" : epoch.unknownBecause().orElseThrow());
+                return writer.changes(plan.reader, Held.compose(base.get()), null, null);
+            }
+            epoch.requireRelativeTo(base.get().reference());
+            if (epoch.blockBytes() <= layout.pageBytes()) {
+                return writer.dirty(plan.reader, epoch.bitmap());
+            }
+            DirtyBitmap changed = DirtyBitmap.of(layout);
+            MemoryWritten result = writer.changes(plan.reader, Held.compose(base.get()), epoch.bitmap(), changed);
+            epoch.tellChanged(changed);
+            return result;
+        }
+
+        private void attach(String name, Path source) throws IOException {
+            Constants constants = image.posix().constants();
+            String file = SnapshotFiles.attachment(name);
+            try (Descriptor open = Descriptor.open(image.posix(), source,
+                    constants.O_RDONLY | constants.O_NONBLOCK, 0)) {
+                if (!staged.clone(file, open).isCloned()) {
+                    Attachments.copy(open, staged.create(file));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,179 @@
+package io.microsnap.memory;
+
+import io.microsnap.core.Progress;
+import io.microsnap.core.SnapshotId;
+import io.microsnap.core.file.HugePages;
+import io.microsnap.core.file.Mapping;
+import io.microsnap.core.posix.Posix;
+import io.microsnap.core.store.HeldSnapshot;
+import io.microsnap.core.store.SnapshotStore;
+import io.microsnap.memory.image.ComposedImage;
+import io.microsnap.memory.image.ImageReads;
+import io.microsnap.memory.image.LazyMapping;
+import io.microsnap.memory.image.PageChecks;
+import java.io.IOException;
+import java.util.Objects;
+import java.util.Optional;
+
+/**
+ * A restore to be made: say how, then let one of the engines make it. Whichever does, the caller gets the same: guest
+ * memory of its own, from an image that nothing modifies, with the snapshot and its bases held until it is closed.
+ *
+ * <ul>
+ * <li>{@link #lazily} maps the image privately: a millisecond, whatever its size; pages come in when they are touched.
+ * <li>{@link #eagerly} reads it into anonymous memory, of huge pages if wanted.
+ * <li>{@link #intoMemfd} reads it into memory that other processes can share, such as vhost-user devices.
+ * </ul>
+ *
+ * <p>Two machines restored from one snapshot are the same machine until somebody tells them apart. Before a restored
+ * copy runs its VMM must renew what was unique: the VM generation id (from which the guest reseeds its random numbers),
+ * its clocks, and what names it to the outside. See {@link #renewing}.
+ */
+public final class Restore {
+    private final SnapshotStore store;
+    private final SnapshotId id;
+    private Posix posix = Posix.host();
+    private boolean verified;
+    private int lanes = 1;
+    private HugePages hugePages = HugePages.NONE;
+    private int mostMappings = LazyMapping.DEFAULT_MAPPINGS;
+    private Progress progress = Progress.NONE;
+    private IdentityRenewal renewal = IdentityRenewal.NONE;
+
+    private Restore(SnapshotStore store, SnapshotId id) {
+        this.store = Objects.requireNonNull(store);
+        this.id = Objects.requireNonNull(id);
+    }
+
+    /** Of a snapshot in a store. */
+    public static Restore of(SnapshotStore store, SnapshotId id) {
+        return new Restore(store, id);
+    }
+
+    /** Holds every page against the page index before the memory is handed out; a bad one ends the restore. */
+    public Restore verified() {
+        verified = true;
+        return this;
+    }
+
+    /** The most threads that may read; one unless told. */
+    public Restore lanes(int most) {
+        if (most < 1) {
+            throw new IllegalArgumentException(most + " lanes");
+        }
+        lanes = most;
+        return this;
+    }
+
+    /** What memory that is read into is made of; ordinary pages unless told. Nothing to a lazy restore. */
+    public Restore hugePages(HugePages kind) {
+        hugePages = Objects.requireNonNull(kind);
+        return this;
+    }
+
+    /**
+     * The most mappings that a lazy restore of a chain may take of the process's {@code vm.max_map_count}, which all
+     * its machines share. Runs for which there is no mapping left, the shortest first, are read in.
+     */
+    public Restore mostMappings(int most) {
+        if (most < 0) {
+            throw new IllegalArgumentException(most + " mappings");
+        }
+        mostMappings = most;
+        return this;
+    }
+
+    /** Hears how far reading and verifying have come, and may stop them. */
+    public Restore progress(Progress listener) {
+        progress = listener;
+        return this;
+    }
+
+    /** What is to be done to every copy before it is handed out. */
+    public Restore renewing(IdentityRenewal hook) {
+        renewal = Objects.requireNonNull(hook);
+        return this;
+    }
+
+    /** Makes system calls through this: for tests. */
+    Restore through(Posix other) {
+        posix = other;
+        return this;
+    }
+
+    /** Maps the image, and its bases where it needs them: private to this process, read when touched. */
+    public RestoredSnapshot lazily() throws IOException {
+        return restore("lazy", image -> {
+            if (verified) {
+                verify(image.held, image.composed);
+            }
+            return LazyMapping.map(image.composed, mostMappings);
+        });
+    }
+
+    /** Reads everything into anonymous memory. */
+    public RestoredSnapshot eagerly() throws IOException {
+        return restore("eager", image -> read(image, Mapping.anonymous(posix, image.lengthBytes(), hugePages)));
+    }
+
+    /** Reads everything into a memfd: see {@code memory().memfd()}. */
+    public RestoredSnapshot intoMemfd() throws IOException {
+        return restore("memfd", image ->
+                read(image, Mapping.memfd(posix, "guest-" + id.name(), image.lengthBytes(), hugePages)));
+    }
+
+    private interface Engine {
+        Mapping map(Image image) throws IOException;
+    }
+
+    private record Image(HeldSnapshot held, ComposedImage composed) {
+        long lengthBytes() {
+            return composed.layout().lengthBytes();
+        }
+    }
+
+    private RestoredSnapshot restore(String name, Engine engine) throws IOException {
+        RestoreEvent event = new RestoreEvent();
+        event.begin();
+        Closing closing = new Closing();
+        try {
+            HeldSnapshot held = closing.add(store.hold(id));
+            ComposedImage composed = Held.compose(held);
+            Mapping mapping = closing.add(engine.map(new Image(held, composed)));
+            RestoredSnapshot restored = new RestoredSnapshot(held, mapping, name.equals("lazy"), closing);
+            renewal.renew(restored);
+            event.commit(held.reference(), name, mapping.lengthBytes(), composed.layers().size(), verified);
+            return restored;
+        } catch (IOException | RuntimeException | Error failure) {
+            closing.closeAfter(failure);
+            throw failure;
+        }
+    }
+
+    private Mapping read(Image image, Mapping mapping) throws IOException {
+        try {
+            Optional<PageChecks> checks = Optional.empty();
+            if (verified) {
+                checks = Optional.of(new PageChecks(image.held.pageIndex()));
+            }
+            ImageReads.into(mapping.segment(), image.composed, checks, lanes, progress);
+            if (checks.isPresent()) {
+                Verify.result(image.held, checks.get()).requireWhole();
+            }
+            return mapping;
+        } catch (IOException | RuntimeException | Error failure) {
+            try {
+                mapping.close();
+            } catch (IOException closing) {
+                failure.addSuppressed(closing);
+            }
+            throw failure;
+        }
+    }
+
+    private void verify(HeldSnapshot held, ComposedImage composed) throws IOException {
+        PageChecks checks = new PageChecks(held.pageIndex());
+        ImageReads.check(composed, checks, lanes, progress);
+        Verify.result(held, checks).requireWhole();
+    }
+}

@@ -1,0 +1,108 @@
+package io.microsnap.memory;
+
+import io.microsnap.core.GuestMemory;
+import io.microsnap.core.MachineStateSection;
+import io.microsnap.core.PageReader;
+import io.microsnap.core.SnapshotReference;
+import io.microsnap.core.file.GuestRam;
+import io.microsnap.core.file.Mapping;
+import io.microsnap.core.posix.Descriptor;
+import io.microsnap.core.store.HeldSnapshot;
+import io.microsnap.core.store.Manifest;
+import io.microsnap.core.store.SnapshotFiles;
+import io.microsnap.dirty.DirtySource;
+import io.microsnap.dirty.DirtyTracker;
+import io.microsnap.memory.reader.GuestMemoryReader;
+import io.microsnap.memory.state.MachineStateFile;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * A machine's memory and state, restored. What is written to the memory stays with it. Close this when the machine
+ * is gone: it unmaps the memory and lets go of the snapshot.
+ */
+public final class RestoredSnapshot implements AutoCloseable {
+    private final HeldSnapshot held;
+    private final Mapping mapping;
+    private final boolean lazy;
+    private final GuestRam memory;
+    private final Closing closing;
+
+    RestoredSnapshot(HeldSnapshot held, Mapping mapping, boolean lazy, Closing closing) {
+        this.held = held;
+        this.mapping = mapping;
+        this.lazy = lazy;
+        this.closing = closing;
+        memory = GuestRam.of(held.layout(), mapping);
+    }
+
+    /** Names the snapshot. */
+    public SnapshotReference reference() {
+        return held.reference();
+    }
+
+    public Manifest manifest() {
+        return held.manifest();
+    }
+
+    /** The guest's memory, for a hypervisor to register. It is closed with this. */
+    public GuestMemory memory() {
+        return memory;
+    }
+
+    /** Reads the memory as it is now, for the next capture. */
+    public PageReader reader() {
+        return new GuestMemoryReader(memory);
+    }
+
+    /** The machine's state beside its memory, in the order it was saved; none where none was. */
+    public List<MachineStateSection> machineState() throws IOException {
+        if (held.manifest().file(SnapshotFiles.MACHINE).isEmpty()) {
+            return List.of();
+        }
+        return MachineStateFile.read(held.open(SnapshotFiles.MACHINE));
+    }
+
+    /** An attachment, open for reading; it stays ours and is closed with this. */
+    public Descriptor attachment(String name) throws IOException {
+        return held.open(SnapshotFiles.attachment(name));
+    }
+
+    /**
+     * Knows what changes from here on, beginning with this snapshot: the first epoch is relative to it. Call this
+     * before the machine runs or anything writes its memory. The tracker is the caller's, and is closed before this.
+     *
+     * @param sources what sees the machine's writes. After a lazy restore there need not be any: the pages that were
+     *     written are told apart from the image's at no cost, exactly for the first capture, and too many of them for
+     *     later ones
+     */
+    public DirtyTracker tracker(DirtySource... sources) throws IOException {
+        List<DirtySource> all = new ArrayList<>(List.of(sources));
+        if (all.isEmpty()) {
+            if (!lazy) {
+                throw new IllegalArgumentException("memory that was read in does not tell what the guest writes;"
+                        + " give a source that does, such as the hypervisor's dirty log");
+            }
+            all.add(new WrittenPages(held.layout(), mapping));
+        }
+        DirtyTracker tracker = DirtyTracker.of(held.layout(), all.toArray(DirtySource[]::new));
+        try {
+            tracker.armRelativeTo(held.reference());
+            return tracker;
+        } catch (IOException | RuntimeException failure) {
+            try {
+                tracker.close();
+            } catch (IOException second) {
+                failure.addSuppressed(second);
+            }
+            throw failure;
+        }
+    }
+
+    /** Unmaps the memory and lets go of the snapshot. No vCPU and no capture may be using it. */
+    @Override
+    public void close() throws IOException {
+        closing.close();
+    }
+}

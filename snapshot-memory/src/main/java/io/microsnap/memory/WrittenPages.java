@@ -1,0 +1,70 @@
+package io.microsnap.memory;
+
+import io.microsnap.core.GuestLayout;
+import io.microsnap.core.file.Mapping;
+import io.microsnap.dirty.DirtyBitmap;
+import io.microsnap.dirty.DirtySource;
+import io.microsnap.dirty.WritePath;
+import java.io.IOException;
+import java.util.EnumSet;
+import java.util.Set;
+
+/**
+ * What a guest wrote since it was restored lazily: the pages that are no longer the image's. It costs the guest
+ * nothing and needs no arming. It tells of every page written since the restore each time, so that only the first
+ * epoch is exact; the later ones name too much, never too little.
+ */
+final class WrittenPages implements DirtySource {
+    private final GuestLayout layout;
+    private final Mapping memory;
+    private boolean armed;
+
+    WrittenPages(GuestLayout layout, Mapping memory) {
+        this.layout = layout;
+        this.memory = memory;
+    }
+
+    @Override
+    public String name() {
+        return "pages written since the restore";
+    }
+
+    @Override
+    public GuestLayout layout() {
+        return layout;
+    }
+
+    @Override
+    public long blockBytes() {
+        return layout.pageBytes();
+    }
+
+    /** A page given back reads as the image again, and no longer as written. */
+    @Override
+    public Set<WritePath> blindTo() {
+        return EnumSet.of(WritePath.OTHER_MAPPING, WritePath.FILE, WritePath.DISCARD);
+    }
+
+    @Override
+    public void arm() {
+        armed = true;
+    }
+
+    @Override
+    public void harvest(DirtyBitmap into) throws IOException {
+        if (!armed) {
+            throw new IllegalStateException(name() + " are harvested, but were not armed");
+        }
+        memory.written(0, memory.lengthBytes(), into::mark);
+    }
+
+    @Override
+    public void disarm() {
+        armed = false;
+    }
+
+    @Override
+    public void close() {
+        armed = false;
+    }
+}

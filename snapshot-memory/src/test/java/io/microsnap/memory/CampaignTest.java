@@ -1,0 +1,209 @@
+package io.microsnap.memory;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.microsnap.core.GuestLayout;
+import io.microsnap.core.Progress;
+import io.microsnap.core.SnapshotId;
+import io.microsnap.core.file.IfExists;
+import io.microsnap.core.posix.Posix;
+import io.microsnap.core.store.HeldSnapshot;
+import io.microsnap.core.store.IfTaken;
+import io.microsnap.core.store.SnapshotStore;
+import io.microsnap.core.store.StoreOptions;
+import io.microsnap.testsupport.Effort;
+import io.microsnap.testsupport.FileSystemKind;
+import io.microsnap.testsupport.RealFileSystems;
+import io.microsnap.testsupport.Seed;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.SplittableRandom;
+import org.junit.jupiter.api.Tag;
+
+/** Random guests through generations of random writes and every way to capture and restore them. */
+final class CampaignTest {
+    private static final Posix POSIX = Posix.host();
+    private static final int GENERATIONS = 10;
+    private static final long USUALLY_LARGEST = 32L << 20;
+    private static final long LARGEST = 96L << 20;
+
+    private enum Engine { LAZY, FEW_MAPPINGS, EAGER, MEMFD }
+
+    @Tag("slow")
+    @RealFileSystems
+    void everyGenerationIsRestoredByteForByteByEveryEngine(Path on, FileSystemKind fileSystem, Seed seed)
+            throws IOException {
+        SplittableRandom random = seed.random();
+        int guests = Effort.choose(2, 6, 75);
+        for (int guest = 0; guest < guests; guest++) {
+            long guestSeed = random.nextLong();
+            Path directory = Files.createDirectory(on.resolve("guest-" + guest));
+            try {
+                new Life(new SplittableRandom(guestSeed), directory, fileSystem).live();
+            } catch (IOException | RuntimeException | AssertionError failure) {
+                throw new AssertionError("guest " + guest + " (its own seed " + guestSeed + "): " + failure.getMessage(),
+                        failure);
+            }
+            remove(directory);
+        }
+    }
+
+    /** One guest, from its boot to the end of its last copy. */
+    private static final class Life {
+        private final SplittableRandom random;
+        private final Path directory;
+        private final FileSystemKind fileSystem;
+        private final Map<SnapshotId, byte[]> generations = new LinkedHashMap<>();
+        private SnapshotStore store;
+        private SimulatedGuest guest;
+
+        Life(SplittableRandom random, Path directory, FileSystemKind fileSystem) {
+            this.random = random;
+            this.directory = directory;
+            this.fileSystem = fileSystem;
+        }
+
+        void live() throws IOException {
+            long largest = random.nextInt(100) < 5 ? LARGEST : USUALLY_LARGEST;
+            GuestLayout layout = SimulatedGuest.randomLayout(random, largest);
+            try (SnapshotStore opened =
+                    SnapshotStore.openOrCreate(POSIX, directory.resolve("store"), StoreOptions.PRIVATE)) {
+                store = opened;
+                guest = SimulatedGuest.booted(layout, block());
+                try {
+                    for (int generation = 0; generation < GENERATIONS; generation++) {
+                        guest.run(random);
+                        capture(new SnapshotId("g" + generation));
+                        if (random.nextInt(3) == 0) {
+                            goOnFromACopy();
+                        }
+                    }
+                } finally {
+                    guest.close();
+                }
+                for (SnapshotId id : generations.keySet()) {
+                    for (Engine engine : Engine.values()) {
+                        restoreAndCompare(id, engine);
+                    }
+                    assertWhole(id);
+                }
+                takeOut();
+            }
+        }
+
+        private long block() {
+            return random.nextBoolean() ? 0 : 4096L << random.nextInt(10);
+        }
+
+        private void capture(SnapshotId id) throws IOException {
+            Capture capture = Capture.of(store, id, guest.reader()).lanes(random.nextInt(1, 3));
+            boolean tracked = random.nextInt(4) > 0;
+            if (tracked) {
+                capture.tracker(guest.tracker());
+                if (random.nextInt(8) == 0) {
+                    guest.tracker().invalidate("a test says so");
+                }
+            } else {
+                // What is not told the tracker now is told it by nobody later.
+                guest.tracker().invalidate("a capture was made without it");
+                if (!generations.isEmpty() && random.nextInt(3) > 0) {
+                    capture.base(List.copyOf(generations.keySet()).get(random.nextInt(generations.size())));
+                }
+            }
+            switch (random.nextInt(4)) {
+                case 0 -> capture.kind(CaptureKind.FULL);
+                case 1 -> {
+                    if (tracked && guest.tracker().parent().isPresent()) {
+                        capture.kind(CaptureKind.DIFF);
+                    }
+                }
+                default -> { }
+            }
+            byte[] expected = guest.content();
+            boolean failsOnce = random.nextInt(5) == 0;
+            if (failsOnce) {
+                try (PreparedCapture prepared = capture.prepare(); CapturedSnapshot captured = prepared.capture(guest)) {
+                    assertThat(captured.memory().pagesRecorded()).isGreaterThanOrEqualTo(0);
+                }
+                guest.run(random);
+                expected = guest.content();
+            }
+            CaptureResult result = capture.take(guest);
+            assertThat(guest.resumes).isEqualTo(guest.pauses);
+            assertThat(result.kind()).isNotEqualTo(CaptureKind.AUTOMATIC);
+            if (!fileSystem.reflinks()) {
+                assertThat(result.kind()).isNotEqualTo(CaptureKind.ONTO_BASE);
+            }
+            generations.put(id, expected);
+            restoreAndCompare(id, Engine.values()[random.nextInt(Engine.values().length)]);
+        }
+
+        private void goOnFromACopy() throws IOException {
+            List<SnapshotId> ids = List.copyOf(generations.keySet());
+            SnapshotId id = ids.get(random.nextInt(ids.size()));
+            Engine engine = Engine.values()[random.nextInt(Engine.values().length)];
+            guest.close();
+            boolean lazy = engine == Engine.LAZY || engine == Engine.FEW_MAPPINGS;
+            guest = SimulatedGuest.restored(restore(id, engine), lazy, block());
+            assertThat(guest.content()).isEqualTo(generations.get(id));
+        }
+
+        private RestoredSnapshot restore(SnapshotId id, Engine engine) throws IOException {
+            Restore restore = Restore.of(store, id).lanes(random.nextInt(1, 3));
+            if (random.nextBoolean()) {
+                restore.verified();
+            }
+            return switch (engine) {
+                case LAZY -> restore.lazily();
+                case FEW_MAPPINGS -> restore.mostMappings(random.nextInt(6)).lazily();
+                case EAGER -> restore.eagerly();
+                case MEMFD -> restore.intoMemfd();
+            };
+        }
+
+        private void restoreAndCompare(SnapshotId id, Engine engine) throws IOException {
+            try (RestoredSnapshot restored = restore(id, engine)) {
+                SimulatedGuest copy = SimulatedGuest.restored(restored, false, 0);
+                byte[] content = copy.content();
+                int mismatch = Arrays.mismatch(content, generations.get(id));
+                assertThat(mismatch).as("%s restored %s differs at", id, engine).isEqualTo(-1);
+                assertThat(restored.machineState()).hasSize(1);
+            }
+        }
+
+        private void assertWhole(SnapshotId id) throws IOException {
+            try (HeldSnapshot held = store.hold(id)) {
+                assertThat(Verify.snapshot(held, 2, Progress.NONE).isWhole()).isTrue();
+            }
+        }
+
+        private void takeOut() throws IOException {
+            for (SnapshotId id : generations.keySet()) {
+                Path file = directory.resolve("plain");
+                try (HeldSnapshot held = store.hold(id)) {
+                    Export.toFile(held, POSIX, file, IfExists.REPLACE, Progress.NONE);
+                }
+                assertThat(Arrays.mismatch(Files.readAllBytes(file), generations.get(id))).isEqualTo(-1);
+            }
+            SnapshotId last = List.copyOf(generations.keySet()).getLast();
+            SnapshotId flat = new SnapshotId("flat");
+            Export.flatten(store, last, flat, IfTaken.REFUSE, Progress.NONE);
+            generations.put(flat, generations.get(last));
+            assertWhole(flat);
+            restoreAndCompare(flat, Engine.LAZY);
+        }
+    }
+
+    private static void remove(Path directory) throws IOException {
+        try (var paths = Files.walk(directory)) {
+            for (Path path : paths.sorted(java.util.Comparator.reverseOrder()).toList()) {
+                Files.delete(path);
+            }
+        }
+    }
+}
