@@ -9,8 +9,8 @@ import jdk.jfr.StackTrace;
 import jdk.jfr.Timespan;
 
 /** From the request to pause until the snapshot is published. */
-@Name("io.microsnap.Capture")
-@Label("Capture")
+@Name("io.microsnap.SnapshotCaptured")
+@Label("Snapshot Captured")
 @Category("microsnap")
 @StackTrace(false)
 @SuppressWarnings("unused")

@@ -61,7 +61,7 @@ public final class PreparedCapture implements AutoCloseable {
             if (plan.tracker.isPresent()) {
                 plan.tracker.get().arm();
             }
-        } catch (IOException | RuntimeException failure) {
+        } catch (IOException | RuntimeException | Error failure) {
             prepared.closing.closeAfter(failure);
             throw failure;
         }

@@ -9,8 +9,8 @@ import jdk.jfr.Name;
 import jdk.jfr.StackTrace;
 
 /** From the call until guest memory can be used. */
-@Name("io.microsnap.Restore")
-@Label("Restore")
+@Name("io.microsnap.SnapshotRestored")
+@Label("Snapshot Restored")
 @Category("microsnap")
 @StackTrace(false)
 @SuppressWarnings("unused")

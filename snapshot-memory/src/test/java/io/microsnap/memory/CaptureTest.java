@@ -1,0 +1,426 @@
+package io.microsnap.memory;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.microsnap.core.CancelledException;
+import io.microsnap.core.GuestLayout;
+import io.microsnap.core.MachineStateSection;
+import io.microsnap.core.PageReader;
+import io.microsnap.core.SnapshotException;
+import io.microsnap.core.SnapshotId;
+import io.microsnap.core.posix.Posix;
+import io.microsnap.core.store.HeldSnapshot;
+import io.microsnap.core.store.IfTaken;
+import io.microsnap.core.store.SnapshotStore;
+import io.microsnap.core.store.StoreOptions;
+import io.microsnap.dirty.DirtyTracker;
+import io.microsnap.memory.reader.InMemoryPageReader;
+import io.microsnap.testsupport.FileSystemKind;
+import io.microsnap.testsupport.RealFileSystems;
+import io.microsnap.testsupport.TinyFileSystem;
+import java.io.EOFException;
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteBuffer;
+import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.atomic.AtomicInteger;
+import jdk.jfr.Recording;
+import jdk.jfr.consumer.RecordedEvent;
+import jdk.jfr.consumer.RecordingFile;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+final class CaptureTest {
+    private static final int PAGE = 4096;
+    private static final GuestLayout LAYOUT = GuestLayout.ofSingleRegion(PAGE, 256 * PAGE);
+    private static final SnapshotId BASE = new SnapshotId("base");
+    private static final SnapshotId NEXT = new SnapshotId("next");
+
+    @TempDir
+    private Path directory;
+    private SnapshotStore store;
+    private final InMemoryPageReader guest = InMemoryPageReader.of(LAYOUT);
+    private final DirtyTracker tracker = DirtyTracker.ofMarks(LAYOUT);
+    private final Machine machine = new Machine();
+
+    @BeforeEach
+    void openStore() throws IOException {
+        store = SnapshotStore.openOrCreate(Posix.host(), directory.resolve("store"), StoreOptions.PRIVATE);
+        write(3, 1);
+        write(100, 2);
+    }
+
+    @AfterEach
+    void closeStore() throws IOException {
+        store.close();
+    }
+
+    @Test
+    void theFirstCaptureIsFullAndTheNextOneOnlyWhatChanged() throws IOException {
+        CaptureResult first = capture(BASE).take(machine);
+        write(7, 3);
+        CaptureResult second = capture(NEXT).take(machine);
+
+        assertThat(first.kind()).isEqualTo(CaptureKind.FULL);
+        assertThat(second.kind()).isEqualTo(CaptureKind.DIFF);
+        assertThat(second.memory().pagesRecorded()).isEqualTo(1);
+        assertThat(second.manifest().description().parent()).contains(first.reference());
+        assertThat(second.manifest().requiredBase()).contains(first.reference());
+        assertThat(tracker.parent()).contains(second.reference());
+        assertRestores(NEXT);
+    }
+
+    @RealFileSystems({FileSystemKind.XFS, FileSystemKind.BTRFS})
+    void whereTheFilesystemCanCloneTheNextCaptureIsCompleteAndItsBaseMayGo(Path on) throws IOException {
+        try (SnapshotStore cloning = SnapshotStore.openOrCreate(
+                Posix.host(), on.resolve("store"), StoreOptions.PRIVATE)) {
+            Capture.of(cloning, BASE, guest).tracker(tracker).take(machine);
+            write(7, 3);
+            CaptureResult next = Capture.of(cloning, NEXT, guest).tracker(tracker).take(machine);
+
+            assertThat(next.kind()).isEqualTo(CaptureKind.ONTO_BASE);
+            assertThat(next.memory().pagesRecorded()).isEqualTo(1);
+            cloning.delete(BASE);
+            assertRestores(cloning, NEXT);
+        }
+    }
+
+    @RealFileSystems({FileSystemKind.XFS, FileSystemKind.BTRFS})
+    void zerosAreWrittenUnderThePauseAndPunchedAfterIt(Path on) throws IOException {
+        try (SnapshotStore cloning = SnapshotStore.openOrCreate(
+                Posix.host(), on.resolve("store"), StoreOptions.PRIVATE)) {
+            guest.bytes().fill((byte) 9);
+            Capture.of(cloning, BASE, guest).tracker(tracker).take(machine);
+            zero(64, 64);
+            zero(200, 1);
+            CaptureResult next = Capture.of(cloning, NEXT, guest).tracker(tracker).take(machine);
+
+            assertThat(next.kind()).isEqualTo(CaptureKind.ONTO_BASE);
+            assertThat(next.memory().bytesWritten()).isEqualTo(65 * PAGE);
+            assertThat(next.memory().pagesZero()).isEqualTo(65);
+            assertThat(next.punchedBytes()).isEqualTo(64 * PAGE);
+            assertRestores(cloning, NEXT);
+        }
+    }
+
+    @Test
+    void whatATrackerDoesNotKnowIsComparedWithTheBase() throws IOException {
+        capture(BASE).take(machine);
+        write(7, 3);
+        tracker.invalidate("a slot was moved");
+        CaptureResult next = capture(NEXT).take(machine);
+
+        assertThat(next.kind()).isEqualTo(CaptureKind.DIFF);
+        assertThat(next.because()).contains("compared", "a slot was moved");
+        assertThat(next.memory().pagesRecorded()).isEqualTo(1);
+        assertThat(next.memory().pagesOffered()).isEqualTo(LAYOUT.pageCount());
+        assertRestores(NEXT);
+    }
+
+    @Test
+    void withoutATrackerEveryPageIsComparedWithTheBaseThatIsNamed() throws IOException {
+        Capture.of(store, BASE, guest).take(machine);
+        write(7, 3);
+        CaptureResult next = Capture.of(store, NEXT, guest).base(BASE).take(machine);
+
+        assertThat(next.memory().pagesRecorded()).isEqualTo(1);
+        assertRestores(NEXT);
+    }
+
+    @Test
+    void aCaptureThatIsNotPublishedGivesTheEpochBackAndLeavesNothing() throws IOException {
+        capture(BASE).take(machine);
+        write(7, 3);
+        try (PreparedCapture prepared = capture(NEXT).prepare();
+                CapturedSnapshot captured = prepared.capture(machine)) {
+            assertThat(captured.memory().pagesRecorded()).isEqualTo(1);
+        }
+        assertNothingLeft();
+        write(8, 4);
+
+        CaptureResult next = capture(NEXT).take(machine);
+
+        assertThat(next.memory().pagesRecorded()).isEqualTo(2);
+        assertRestores(NEXT);
+    }
+
+    @Test
+    void anAttachmentIsOfTheSameMoment() throws IOException {
+        Path overlay = directory.resolve("overlay");
+        Files.writeString(overlay, "as it was");
+        machine.whilePaused = () -> Files.writeString(overlay, "as it was in the pause");
+        capture(BASE).attach("overlay.img", overlay).take(machine);
+        Files.writeString(overlay, "as it is");
+
+        try (RestoredSnapshot restored = Restore.of(store, BASE).lazily()) {
+            MemorySegment content = java.lang.foreign.Arena.ofAuto().allocate(22);
+            restored.attachment("overlay.img").readFully(content, 0);
+            assertThat(content.toArray(ValueLayout.JAVA_BYTE))
+                    .asString(java.nio.charset.StandardCharsets.UTF_8).isEqualTo("as it was in the pause");
+        }
+    }
+
+    @Test
+    void stateIsSavedBeforeMemoryIsReadBecauseSavingMayWriteMemory() throws IOException {
+        machine.whilePaused = () -> write(50, 7);
+        capture(BASE).take(machine);
+        assertRestores(BASE);
+    }
+
+    @Test
+    void theMachineIsResumedExactlyOnceWhateverFails() throws IOException {
+        capture(BASE).take(machine);
+        write(7, 3);
+        IOException broken = new IOException("broken");
+        List<Machine> machines = List.of(
+                new Machine().failing("pause", broken), new Machine().failing("state", broken),
+                new Machine().failing("resume", broken));
+        for (Machine failing : machines) {
+            assertThatThrownBy(() -> capture(NEXT).take(failing)).isSameAs(broken);
+            assertThat(failing.calls.stream().filter("resume"::equals)).as("%s", failing.calls).hasSize(1);
+            assertNothingLeft();
+        }
+        Machine twice = new Machine().failing("state", broken).failing("resume", new IOException("also broken"));
+        assertThatThrownBy(() -> capture(NEXT).take(twice)).isSameAs(broken)
+                .satisfies(failure -> assertThat(failure.getSuppressed()).hasSize(1));
+
+        assertThat(capture(NEXT).take(machine).memory().pagesRecorded()).isEqualTo(1);
+    }
+
+    @Test
+    void aReaderThatFailsOrFallsShortEndsTheCaptureAndNothingElse() throws IOException {
+        capture(BASE).take(machine);
+        write(7, 3);
+        write(200, 3);
+        for (IOException broken : List.of(new IOException("no such process"), new EOFException("it ends at 200"))) {
+            PageReader failing = new FailingReader(200 * PAGE, broken);
+            assertThatThrownBy(() -> Capture.of(store, NEXT, failing).tracker(tracker).take(machine)).isSameAs(broken);
+            assertNothingLeft();
+        }
+        assertThat(machine.calls.stream().filter("pause"::equals).count())
+                .isEqualTo(machine.calls.stream().filter("resume"::equals).count());
+        assertThat(capture(NEXT).take(machine).memory().pagesRecorded()).isEqualTo(2);
+        assertRestores(NEXT);
+    }
+
+    @Test
+    void aCallerWhoCancelsGetsItsMachineItsEpochAndItsStoreBack() throws IOException {
+        CancelledException enough = new CancelledException("enough");
+        assertThatThrownBy(() -> capture(BASE).progress((done, total) -> {
+            throw enough;
+        }).take(machine)).isSameAs(enough);
+        assertThat(machine.calls).containsExactly("pause", "state", "resume");
+        assertNothingLeft();
+        assertThat(capture(BASE).take(machine).kind()).isEqualTo(CaptureKind.FULL);
+    }
+
+    @Test
+    void aBaseOfAnotherLayoutOrPageSizeIsRefusedByName() throws IOException {
+        capture(BASE).take(machine);
+        for (GuestLayout other : List.of(GuestLayout.ofSingleRegion(4 * PAGE, 256 * PAGE),
+                GuestLayout.ofSingleRegion(PAGE, 512 * PAGE))) {
+            assertThatThrownBy(() -> Capture.of(store, NEXT, InMemoryPageReader.of(other)).base(BASE).take(machine))
+                    .isInstanceOf(SnapshotException.class)
+                    .hasMessageContaining("next").hasMessageContaining("base").hasMessageContaining(other.toString());
+        }
+        assertThat(machine.calls).containsExactly("pause", "state", "resume");
+    }
+
+    @Test
+    void anEpochRelativeToAnotherSnapshotIsRefusedBeforeThePause() throws IOException {
+        capture(BASE).take(machine);
+        Capture.of(store, new SnapshotId("other"), guest).take(machine);
+        machine.calls.clear();
+
+        assertThatThrownBy(() -> capture(NEXT).base(new SnapshotId("other")).take(machine))
+                .isInstanceOf(SnapshotException.class).hasMessageContaining("other").hasMessageContaining("base");
+        assertThat(machine.calls).isEmpty();
+    }
+
+    @Test
+    void aBaseThatIsGoneOrReplacedMakesTheNextCaptureFullUnlessADiffWasAskedFor() throws IOException {
+        CaptureResult first = capture(BASE).take(machine);
+        Capture.of(store, BASE, guest).ifTaken(IfTaken.REPLACE).take(machine);
+        assertThatThrownBy(() -> capture(NEXT).kind(CaptureKind.DIFF).take(machine))
+                .isInstanceOf(SnapshotException.class).hasMessageContaining(first.reference().toString());
+        store.delete(BASE);
+        assertThatThrownBy(() -> capture(NEXT).base(BASE).take(machine)).isInstanceOf(NoSuchFileException.class);
+
+        CaptureResult next = capture(NEXT).take(machine);
+
+        assertThat(next.kind()).isEqualTo(CaptureKind.FULL);
+        assertThat(next.because()).contains(first.reference().toString());
+        assertRestores(NEXT);
+    }
+
+    @Test
+    void ontoABaseIsRefusedWhereNothingCanBeCloned() throws IOException {
+        capture(BASE).take(machine);
+        capture(NEXT).take(machine);
+        assertThatThrownBy(() -> capture(new SnapshotId("third")).kind(CaptureKind.ONTO_BASE).take(machine))
+                .isInstanceOf(SnapshotException.class).hasMessageContaining("is a diff");
+        assertThatThrownBy(() -> Capture.of(store, new SnapshotId("first"), guest).kind(CaptureKind.DIFF).take(machine))
+                .isInstanceOf(SnapshotException.class).hasMessageContaining("there is no base");
+    }
+
+    @Test
+    void anIdThatIsTakenIsRefusedAndTheEpochGivenBack() throws IOException {
+        capture(BASE).take(machine);
+        write(7, 3);
+        assertThatThrownBy(() -> capture(BASE).take(machine)).isInstanceOf(FileAlreadyExistsException.class);
+        assertThat(capture(NEXT).take(machine).memory().pagesRecorded()).isEqualTo(1);
+    }
+
+    @Test
+    void aFullDiskEndsTheCaptureAndLeavesNothing(@TinyFileSystem Path tiny) throws IOException {
+        GuestLayout large = GuestLayout.ofSingleRegion(PAGE, 32L << 20);
+        InMemoryPageReader full = InMemoryPageReader.of(large);
+        full.bytes().fill((byte) 5);
+        try (SnapshotStore small = SnapshotStore.openOrCreate(
+                Posix.host(), tiny.resolve("store"), StoreOptions.PRIVATE)) {
+            assertThatThrownBy(() -> Capture.of(small, BASE, full).take(machine))
+                    .isInstanceOf(IOException.class).hasMessageContaining("ENOSPC");
+            assertThat(machine.calls).containsExactly("pause", "state", "resume");
+            assertThat(small.list()).isEmpty();
+            assertThat(small.gc().removed()).isZero();
+        }
+    }
+
+    @Test
+    void theEventSaysWhatTheResultSays() throws IOException {
+        try (Recording recording = new Recording()) {
+            recording.enable("io.microsnap.SnapshotCaptured").withThreshold(java.time.Duration.ZERO);
+            recording.start();
+            CaptureResult result = capture(BASE).take(machine);
+            recording.stop();
+            Path file = directory.resolve("recording.jfr");
+            recording.dump(file);
+            List<RecordedEvent> events = RecordingFile.readAllEvents(file).stream()
+                    .filter(event -> event.getEventType().getName().equals("io.microsnap.SnapshotCaptured")).toList();
+            assertThat(events).hasSize(1);
+            assertThat(events.getFirst().getString("snapshot")).isEqualTo(result.reference().toString());
+            assertThat(events.getFirst().getDuration("pause")).isEqualTo(result.times().pause());
+            assertThat(events.getFirst().getLong("bytesWritten")).isEqualTo(result.memory().bytesWritten());
+        }
+    }
+
+    @Test
+    void aPreparedCaptureIsUndoneByClosingItAndTakenOnlyOnce() throws IOException {
+        capture(NEXT).prepare().close();
+        assertNothingLeft();
+        try (PreparedCapture prepared = capture(NEXT).prepare(); CapturedSnapshot once = prepared.capture(machine)) {
+            assertThatThrownBy(() -> prepared.capture(machine)).isInstanceOf(IllegalStateException.class);
+            once.publish();
+            assertThatThrownBy(once::publish).isInstanceOf(IllegalStateException.class);
+        }
+        assertRestores(NEXT);
+    }
+
+    private Capture capture(SnapshotId id) {
+        return Capture.of(store, id, guest).tracker(tracker);
+    }
+
+    private void write(int page, int value) {
+        guest.bytes().asSlice((long) page * PAGE, PAGE).fill((byte) value);
+        tracker.markWritten((long) page * PAGE, PAGE);
+    }
+
+    private void zero(int page, int count) {
+        guest.bytes().asSlice((long) page * PAGE, (long) count * PAGE).fill((byte) 0);
+        tracker.markWritten((long) page * PAGE, (long) count * PAGE);
+    }
+
+    private void assertNothingLeft() throws IOException {
+        assertThatThrownBy(() -> store.hold(NEXT)).isInstanceOf(NoSuchFileException.class);
+        try (var staging = Files.list(directory.resolve("store/.staging"))) {
+            assertThat(staging).isEmpty();
+        }
+    }
+
+    private void assertRestores(SnapshotId id) throws IOException {
+        assertRestores(store, id);
+    }
+
+    private void assertRestores(SnapshotStore from, SnapshotId id) throws IOException {
+        try (RestoredSnapshot restored = Restore.of(from, id).verified().lazily()) {
+            assertThat(restored.memory().mapping(0).mismatch(guest.bytes())).isEqualTo(-1);
+        }
+        try (HeldSnapshot held = from.hold(id)) {
+            assertThat(Verify.snapshot(held, 1, io.microsnap.core.Progress.NONE).isWhole()).isTrue();
+        }
+    }
+
+    private interface Step {
+        void run() throws IOException;
+    }
+
+    /** Counts what is asked of it, and fails where told. */
+    private static final class Machine implements PausableMachine {
+        private final List<String> calls = new ArrayList<>();
+        private final java.util.Map<String, IOException> failures = new java.util.HashMap<>();
+        private Step whilePaused = () -> { };
+
+        Machine failing(String call, IOException failure) {
+            failures.put(call, failure);
+            return this;
+        }
+
+        @Override
+        public void pause() throws IOException {
+            called("pause");
+        }
+
+        @Override
+        public List<MachineStateSection> saveState() throws IOException {
+            called("state");
+            whilePaused.run();
+            return List.of(new MachineStateSection("clock", ByteBuffer.wrap(new byte[] {1, 2, 3})));
+        }
+
+        @Override
+        public void resume() throws IOException {
+            called("resume");
+        }
+
+        private void called(String call) throws IOException {
+            calls.add(call);
+            if (failures.containsKey(call)) {
+                throw failures.get(call);
+            }
+        }
+    }
+
+    private final class FailingReader implements PageReader {
+        private final long from;
+        private final IOException failure;
+        private final AtomicInteger reads = new AtomicInteger();
+
+        FailingReader(long from, IOException failure) {
+            this.from = from;
+            this.failure = failure;
+        }
+
+        @Override
+        public GuestLayout layout() {
+            return LAYOUT;
+        }
+
+        @Override
+        public void read(long imageOffset, MemorySegment destination) throws IOException {
+            reads.incrementAndGet();
+            if (imageOffset + destination.byteSize() > from) {
+                throw failure;
+            }
+            guest.read(imageOffset, destination);
+        }
+    }
+}
