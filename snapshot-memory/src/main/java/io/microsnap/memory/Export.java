@@ -32,7 +32,7 @@ public final class Export {
     private Export() {
     }
 
-    /** The guest's memory as one file, durable, in place of an earlier one or not at all. Says whether it was cloned. */
+    /** The guest's memory as one file, durable, whole or not at all. Says whether it shares the store's blocks. */
     public static boolean toFile(HeldSnapshot snapshot, Posix posix, Path file, IfExists ifExists, Progress progress)
             throws IOException {
         ComposedImage composed = Held.compose(snapshot);

@@ -23,8 +23,8 @@ final class Held {
             layers.add(new ComposedImage.Layer(held.id().name(), held.image(), held.pageMap().orElseThrow()));
             held = held.base().orElseThrow();
             if (!held.layout().equals(layout)) {
-                throw new DamagedException("snapshot " + snapshot + " has " + layout + ", but its base " + held + " has "
-                        + held.layout());
+                throw new DamagedException("snapshot " + snapshot + " has " + layout + ", but its base " + held
+                        + " has " + held.layout());
             }
         }
         layers.add(new ComposedImage.Layer(held.id().name(), held.image(), null));

@@ -34,6 +34,8 @@ final class CampaignTest {
 
     private enum Engine { LAZY, FEW_MAPPINGS, EAGER, MEMFD }
 
+    private static final List<Engine> ENGINES = List.of(Engine.values());
+
     @Tag("slow")
     @RealFileSystems
     void everyGenerationIsRestoredByteForByteByEveryEngine(Path on, FileSystemKind fileSystem, Seed seed)
@@ -46,8 +48,8 @@ final class CampaignTest {
             try {
                 new Life(new SplittableRandom(guestSeed), directory, fileSystem).live();
             } catch (IOException | RuntimeException | AssertionError failure) {
-                throw new AssertionError("guest " + guest + " (its own seed " + guestSeed + "): " + failure.getMessage(),
-                        failure);
+                throw new AssertionError(
+                        "guest " + guest + " (its own seed " + guestSeed + "): " + failure.getMessage(), failure);
             }
             remove(directory);
         }
@@ -127,7 +129,8 @@ final class CampaignTest {
             byte[] expected = guest.content();
             boolean failsOnce = random.nextInt(5) == 0;
             if (failsOnce) {
-                try (PreparedCapture prepared = capture.prepare(); CapturedSnapshot captured = prepared.capture(guest)) {
+                try (PreparedCapture prepared = capture.prepare();
+                        CapturedSnapshot captured = prepared.capture(guest)) {
                     assertThat(captured.memory().pagesRecorded()).isGreaterThanOrEqualTo(0);
                 }
                 guest.run(random);
@@ -140,13 +143,13 @@ final class CampaignTest {
                 assertThat(result.kind()).isNotEqualTo(CaptureKind.ONTO_BASE);
             }
             generations.put(id, expected);
-            restoreAndCompare(id, Engine.values()[random.nextInt(Engine.values().length)]);
+            restoreAndCompare(id, ENGINES.get(random.nextInt(ENGINES.size())));
         }
 
         private void goOnFromACopy() throws IOException {
             List<SnapshotId> ids = List.copyOf(generations.keySet());
             SnapshotId id = ids.get(random.nextInt(ids.size()));
-            Engine engine = Engine.values()[random.nextInt(Engine.values().length)];
+            Engine engine = ENGINES.get(random.nextInt(ENGINES.size()));
             guest.close();
             boolean lazy = engine == Engine.LAZY || engine == Engine.FEW_MAPPINGS;
             guest = SimulatedGuest.restored(restore(id, engine), lazy, block());

@@ -56,7 +56,7 @@ final class SimulatedGuest implements PausableMachine, AutoCloseable {
                 false);
     }
 
-    /** Goes on from a snapshot; without blocks a lazy restore's own tracking is used, of others the writes are marked. */
+    /** Goes on from a snapshot: with blocks, or a lazy restore's own tracking, or marks. */
     static SimulatedGuest restored(RestoredSnapshot snapshot, boolean lazy, long blockBytes) throws IOException {
         GuestLayout layout = snapshot.memory().layout();
         Optional<Blocks> blocks = Blocks.of(layout, blockBytes);
