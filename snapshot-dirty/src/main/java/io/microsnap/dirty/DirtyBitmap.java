@@ -81,6 +81,13 @@ public final class DirtyBitmap {
         return layout;
     }
 
+    /** Refuses, as a programming mistake, to be used for another guest than its own. */
+    public void requireLayout(GuestLayout other) {
+        if (!layout.equals(other)) {
+            throw new IllegalArgumentException("a bitmap of " + layout + " cannot be used for " + other);
+        }
+    }
+
     /** How much of the image a bit stands for. */
     public long blockBytes() {
         return 1L << blockShift;
@@ -220,7 +227,7 @@ public final class DirtyBitmap {
      * a fine bit the coarser one around it.
      */
     public void or(DirtyBitmap other) {
-        checkSameLayout(other);
+        requireLayout(other.layout);
         for (long word = other.nextWordWithBits(0); word < other.wordCount; word = other.nextWordWithBits(word + 1)) {
             add(other, word, other.volatileWord(word));
         }
@@ -231,7 +238,7 @@ public final class DirtyBitmap {
      * or stays here. One thread at a time drains.
      */
     public void drainInto(DirtyBitmap target) {
-        target.checkSameLayout(this);
+        target.requireLayout(layout);
         if (target == this) {
             throw new IllegalArgumentException("a bitmap cannot be drained into itself");
         }
@@ -436,12 +443,5 @@ public final class DirtyBitmap {
     private IndexOutOfBoundsException outside(long imageOffset, long lengthBytes) {
         return new IndexOutOfBoundsException(lengthBytes + " bytes from image offset " + imageOffset
                 + " are not all inside an image of " + layout.lengthBytes());
-    }
-
-    private void checkSameLayout(DirtyBitmap other) {
-        if (!layout.equals(other.layout)) {
-            throw new IllegalArgumentException("a bitmap of " + other.layout + " cannot be combined with one of "
-                    + layout);
-        }
     }
 }

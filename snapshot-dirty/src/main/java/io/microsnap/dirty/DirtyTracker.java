@@ -224,8 +224,8 @@ public final class DirtyTracker implements AutoCloseable {
     private synchronized void begin(SnapshotReference base, DirtyBitmap changed) throws IOException {
         requireIdle();
         Objects.requireNonNull(base);
-        if (changed != null && !changed.layout().equals(layout)) {
-            throw new IllegalArgumentException("a bitmap of " + changed.layout() + " for a guest of " + layout);
+        if (changed != null) {
+            changed.requireLayout(layout);
         }
         parent = base;
         pending.clear();

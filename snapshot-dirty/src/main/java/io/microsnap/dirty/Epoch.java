@@ -78,9 +78,10 @@ public final class Epoch implements AutoCloseable {
      * Sources that report in blocks learn from it when the epoch is committed.
      */
     public void tellChanged(DirtyBitmap pages) {
-        if (!pages.layout().equals(tracker.layout())) {
-            throw new IllegalArgumentException("pages of " + pages.layout() + " told to an epoch of "
-                    + tracker.layout());
+        pages.requireLayout(tracker.layout());
+        if (pages.blockBytes() != pages.layout().pageBytes()) {
+            throw new IllegalArgumentException("blocks of " + pages.blockBytes() + " bytes do not tell which pages of "
+                    + pages.layout().pageBytes() + " changed");
         }
         changed = pages;
     }

@@ -137,10 +137,7 @@ public final class PageMapSource implements DirtySource {
         if (!armed) {
             throw new IllegalStateException("the " + name() + " is not armed");
         }
-        if (!into.layout().equals(layout)) {
-            throw new IllegalArgumentException("the " + name() + " of " + layout + " cannot be harvested into a bitmap"
-                    + " of " + into.layout());
-        }
+        into.requireLayout(layout);
         armed = false;
         for (int region = 0; region < addresses.length; region++) {
             long start = addresses[region];

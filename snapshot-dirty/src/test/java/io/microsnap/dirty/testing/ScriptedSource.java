@@ -111,6 +111,7 @@ public class ScriptedSource implements DirtySource {
         if (!armed) {
             throw new IllegalStateException("the script is not armed");
         }
+        into.requireLayout(layout);
         duringHarvest.run();
         written.drainInto(into);
         Exception failure = harvestFailure;
