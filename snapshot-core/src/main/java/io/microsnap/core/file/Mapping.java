@@ -367,6 +367,9 @@ public final class Mapping implements AutoCloseable {
             throw new SnapshotException(file.name() + " has " + status.sizeBytes() + " bytes; " + lengthBytes
                     + " bytes at " + fileOffset + " cannot be mapped: the file is shorter than expected");
         }
+        if (constants.F_GET_SEALS == 0) {
+            return false;
+        }
         int seals = posix.fcntl(file.number(), constants.F_GET_SEALS, 0);
         return seals >= 0 && (seals & constants.F_SEAL_SHRINK) != 0;
     }
