@@ -39,6 +39,7 @@ find_jdk() {
     while IFS= read -r candidate; do
         release=$(jdk_release "$candidate")
         [ -n "$release" ] || continue
+        candidate=$(cd "$candidate" && pwd -P)
         if [ "$release" -ge 25 ]; then
             jdk=$candidate
             return
