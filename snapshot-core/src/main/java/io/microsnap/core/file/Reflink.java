@@ -272,12 +272,14 @@ public final class Reflink {
     /** On XFS, lets a clone's changes take the space they need instead of 128 KiB each. */
     private static void keepChangesSmall(Descriptor clone) throws IOException {
         Posix posix = clone.posix();
-        FileSystemStat fileSystem = new FileSystemStat();
-        clone.check("fstatfs", posix.fstatfs(clone.number(), fileSystem), "");
+        FileSystemStat fileSystem = clone.fileSystem();
         if (fileSystem.type() != CopyOnWriteExtent.XFS) {
             return;
         }
-        int result = CopyOnWriteExtent.set(posix, clone.number(), (int) fileSystem.blockSizeBytes());
+        int result;
+        do {
+            result = CopyOnWriteExtent.set(posix, clone.number(), (int) fileSystem.blockSizeBytes());
+        } while (posix.constants().failedWith(result, Errno.EINTR));
         if (!NO_SUCH_ATTRIBUTE.contains(posix.constants().errno(result))) {
             clone.check("ioctl(FS_IOC_FSSETXATTR)", result, "of the copy-on-write extent size");
         }

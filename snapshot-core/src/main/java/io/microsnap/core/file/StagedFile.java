@@ -147,6 +147,12 @@ public final class StagedFile implements AutoCloseable {
         closed = true;
         try {
             dropFile();
+        } catch (IOException failure) {
+            if (!committed) {
+                throw failure;
+            }
+            // The commit has kept its promise; to report this as its failure would be a lie.
+            LOG.log(System.Logger.Level.WARNING, "closing " + destination + " failed after it was committed", failure);
         } finally {
             if (ownsDirectory) {
                 destination.directory().close();

@@ -24,16 +24,20 @@ public final class Descriptor implements AutoCloseable {
     private static final Set<Errno> UNKNOWN_CALL =
             EnumSet.of(Errno.ENOTSUP, Errno.EOPNOTSUPP, Errno.ENOTTY, Errno.EINVAL, Errno.ENODEV, Errno.ENOSYS);
 
+    private static final int ACCESS_MODES = 3;
+
     private final Posix posix;
     private final int number;
     private final String name;
+    private final boolean readOnly;
     private final AtomicBoolean closed = new AtomicBoolean();
     private volatile IOException syncFailure;
 
-    private Descriptor(Posix posix, int number, String name) {
+    private Descriptor(Posix posix, int number, String name, boolean readOnly) {
         this.posix = posix;
         this.number = number;
         this.name = name;
+        this.readOnly = readOnly;
     }
 
     /** Opens a path; the flags are those of {@code open}, close-on-exec is added. */
@@ -46,7 +50,7 @@ public final class Descriptor implements AutoCloseable {
         if (number < 0) {
             throw new IllegalArgumentException("descriptor " + number + " for " + name);
         }
-        return new Descriptor(posix, number, name);
+        return new Descriptor(posix, number, name, false);
     }
 
     /**
@@ -79,7 +83,7 @@ public final class Descriptor implements AutoCloseable {
         while (true) {
             int result = posix.openat(directory, path, flags | posix.constants().O_CLOEXEC, mode);
             if (result >= 0) {
-                return new Descriptor(posix, result, name);
+                return new Descriptor(posix, result, name, (flags & ACCESS_MODES) == posix.constants().O_RDONLY);
             }
             if (!posix.constants().failedWith(result, Errno.EINTR)) {
                 throw SystemCallException.of(posix, result, "open", name, "");
@@ -152,6 +156,13 @@ public final class Descriptor implements AutoCloseable {
         Stat stat = new Stat();
         check("fstat", uninterrupted(() -> posix.fstat(number(), stat)), "");
         return stat;
+    }
+
+    /** What holds this file. */
+    public FileSystemStat fileSystem() throws IOException {
+        FileSystemStat result = new FileSystemStat();
+        check("fstatfs", uninterrupted(() -> posix.fstatfs(number(), result)), "");
+        return result;
     }
 
     public long sizeBytes() throws IOException {
@@ -322,12 +333,17 @@ public final class Descriptor implements AutoCloseable {
         return result;
     }
 
-    /** Closes the file; a second call does nothing. An interrupted close has closed it. */
+    /**
+     * Closes the file; a second call does nothing. A failure tells that something written may be lost, so there is
+     * none for a file that was open for reading only. Failed or interrupted, it is closed.
+     */
     @Override
     public void close() throws IOException {
         if (closed.compareAndSet(false, true)) {
             int result = posix.close(number);
-            if (result < 0 && !posix.constants().failedWith(result, Errno.EINTR)) {
+            boolean harmless = posix.constants().failedWith(result, Errno.EINTR)
+                    || (readOnly && !posix.constants().failedWith(result, Errno.EBADF));
+            if (result < 0 && !harmless) {
                 throw SystemCallException.of(posix, result, "close", name, "");
             }
         }
