@@ -7,8 +7,8 @@ import io.microsnap.core.posix.Errno;
 import io.microsnap.core.posix.FileMap;
 import io.microsnap.core.posix.OperatingSystem;
 import io.microsnap.core.posix.Posix;
-import io.microsnap.core.posix.SystemCallException;
 import java.io.IOException;
+import java.lang.foreign.Arena;
 import java.util.EnumSet;
 import java.util.Objects;
 import java.util.Optional;
@@ -144,20 +144,12 @@ public final class Extents {
 
         private int fetch(long from) throws IOException {
             Posix posix = file.posix();
-            while (true) {
-                int result = map.fetch(posix, file.number(), from);
-                if (result >= 0) {
-                    return result;
-                }
-                Errno errno = posix.constants().errno(result);
-                if (CANNOT_TELL.contains(errno)) {
-                    told = false;
-                    return 0;
-                }
-                if (errno != Errno.EINTR) {
-                    throw SystemCallException.of(posix, result, "ioctl(FS_IOC_FIEMAP)", file.name(), "from " + from);
-                }
+            long result = file.uninterrupted(() -> map.fetch(posix, file.number(), from));
+            if (CANNOT_TELL.contains(posix.constants().errno(result))) {
+                told = false;
+                return 0;
             }
+            return (int) file.check("ioctl(FS_IOC_FIEMAP)", result, "from " + from);
         }
 
         boolean told() {
@@ -200,14 +192,45 @@ public final class Extents {
         if (lengthBytes == 0) {
             return true;
         }
+        Constants constants = file.posix().constants();
+        if (constants.operatingSystem() == OperatingSystem.MACOS) {
+            return punchWholeBlocks(file, offset, lengthBytes);
+        }
+        return punchHole(file, offset, lengthBytes);
+    }
+
+    /** macOS frees whole blocks only, so what the range has of others is overwritten. */
+    private static boolean punchWholeBlocks(Descriptor file, long offset, long lengthBytes) throws IOException {
+        long end = Math.min(offset + lengthBytes, file.sizeBytes());
+        long block = file.fileSystem().blockSizeBytes();
+        long firstBlock = Math.ceilDiv(offset, block) * block;
+        long lastBlock = end / block * block;
+        if (firstBlock >= lastBlock) {
+            zero(file, offset, end);
+            return true;
+        }
+        if (!punchHole(file, firstBlock, lastBlock - firstBlock)) {
+            return false;
+        }
+        zero(file, offset, firstBlock);
+        zero(file, lastBlock, end);
+        return true;
+    }
+
+    private static void zero(Descriptor file, long from, long to) throws IOException {
+        if (from < to) {
+            try (Arena arena = Arena.ofConfined()) {
+                file.writeFully(arena.allocate(to - from), from);
+            }
+        }
+    }
+
+    private static boolean punchHole(Descriptor file, long offset, long lengthBytes) throws IOException {
         Posix posix = file.posix();
         Constants constants = posix.constants();
         int mode = constants.FALLOC_FL_PUNCH_HOLE | constants.FALLOC_FL_KEEP_SIZE;
-        int result;
-        do {
-            result = posix.fallocate(file.number(), mode, offset, lengthBytes);
-        } while (constants.failedWith(result, Errno.EINTR));
-        if (result < 0 && constants.errno(result) != Errno.EINVAL && CANNOT_TELL.contains(constants.errno(result))) {
+        long result = file.uninterrupted(() -> posix.fallocate(file.number(), mode, offset, lengthBytes));
+        if (!constants.failedWith(result, Errno.EINVAL) && CANNOT_TELL.contains(constants.errno(result))) {
             return false;
         }
         file.check("fallocate(PUNCH_HOLE)", result, "of " + lengthBytes + " bytes at " + offset);
@@ -226,24 +249,15 @@ public final class Extents {
 
     /** The next data or hole; past every file if there is none; {@link #CANNOT_SAY}. */
     private static long seek(Descriptor file, long offset, int whence) throws IOException {
-        Posix posix = file.posix();
-        while (true) {
-            long result = posix.lseek(file.number(), offset, whence);
-            if (result >= 0) {
-                return result;
-            }
-            Errno errno = posix.constants().errno(result);
-            if (errno == Errno.ENXIO) {
-                return Long.MAX_VALUE;
-            }
-            if (CANNOT_TELL.contains(errno)) {
-                return CANNOT_SAY;
-            }
-            if (errno != Errno.EINTR) {
-                throw SystemCallException.of(posix, result,
-                        whence == posix.constants().SEEK_DATA ? "lseek(SEEK_DATA)" : "lseek(SEEK_HOLE)",
-                        file.name(), "from " + offset);
-            }
+        Constants constants = file.posix().constants();
+        long result = file.uninterrupted(() -> file.posix().lseek(file.number(), offset, whence));
+        if (constants.failedWith(result, Errno.ENXIO)) {
+            return Long.MAX_VALUE;
         }
+        if (result < 0 && CANNOT_TELL.contains(constants.errno(result))) {
+            return CANNOT_SAY;
+        }
+        return file.check(whence == constants.SEEK_DATA ? "lseek(SEEK_DATA)" : "lseek(SEEK_HOLE)", result,
+                "from " + offset);
     }
 }

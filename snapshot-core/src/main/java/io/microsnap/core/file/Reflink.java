@@ -19,7 +19,7 @@ import java.util.EnumSet;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
-import java.util.function.IntSupplier;
+import java.util.function.LongSupplier;
 
 /**
  * Makes files share their blocks, where the filesystem can: a clone costs no space until one side is written, and
@@ -110,16 +110,15 @@ public final class Reflink {
         Posix posix = source.posix();
         long done = 0;
         while (done < lengthBytes) {
-            long result = BlockSharing.dedupeRange(posix, destination.number(), offset + done, source.number(),
-                    sourceOffset + done, Math.min(lengthBytes - done, MOST_TO_DEDUPE_AT_ONCE));
+            long from = done;
+            long wanted = Math.min(lengthBytes - done, MOST_TO_DEDUPE_AT_ONCE);
+            long result = destination.uninterrupted(() -> BlockSharing.dedupeRange(
+                    posix, destination.number(), offset + from, source.number(), sourceOffset + from, wanted));
             if (result == Long.MAX_VALUE) {
                 return new DedupeOutcome.Different(done);
             }
             if (result < 0) {
                 Errno errno = posix.constants().errno(result);
-                if (errno == Errno.EINTR) {
-                    continue;
-                }
                 if (errno == Errno.EINVAL || PAIR_CANNOT.contains(errno)) {
                     return new DedupeOutcome.Unsupported(done, errno, reason(errno));
                 }
@@ -179,7 +178,7 @@ public final class Reflink {
         return outcome;
     }
 
-    private ReflinkOutcome attempt(String call, Descriptor source, Descriptor destination, IntSupplier raw)
+    private ReflinkOutcome attempt(String call, Descriptor source, Descriptor destination, LongSupplier raw)
             throws IOException {
         Posix posix = destination.posix();
         DevicePair devices = devices(source, destination);
@@ -187,10 +186,7 @@ public final class Reflink {
         if (known != null) {
             return unsupported(known);
         }
-        int result;
-        do {
-            result = raw.getAsInt();
-        } while (posix.constants().failedWith(result, Errno.EINTR));
+        long result = destination.uninterrupted(raw);
         if (result >= 0) {
             return new ReflinkOutcome.Cloned();
         }
@@ -246,10 +242,8 @@ public final class Reflink {
         Posix posix = directory.posix();
         Constants constants = posix.constants();
         int flags = constants.CLONE_NOFOLLOW | constants.CLONE_NOOWNERCOPY;
-        int result;
-        do {
-            result = posix.fclonefileat(source.number(), directory.number(), name, flags);
-        } while (constants.failedWith(result, Errno.EINTR));
+        long result = directory.uninterrupted(
+                () -> posix.fclonefileat(source.number(), directory.number(), name, flags));
         if (result < 0) {
             throw SystemCallException.of(posix, result, "fclonefileat", knownAs, "from " + source.name());
         }
@@ -276,10 +270,8 @@ public final class Reflink {
         if (fileSystem.type() != CopyOnWriteExtent.XFS) {
             return;
         }
-        int result;
-        do {
-            result = CopyOnWriteExtent.set(posix, clone.number(), (int) fileSystem.blockSizeBytes());
-        } while (posix.constants().failedWith(result, Errno.EINTR));
+        long result = clone.uninterrupted(
+                () -> CopyOnWriteExtent.set(posix, clone.number(), (int) fileSystem.blockSizeBytes()));
         if (!NO_SUCH_ATTRIBUTE.contains(posix.constants().errno(result))) {
             clone.check("ioctl(FS_IOC_FSSETXATTR)", result, "of the copy-on-write extent size");
         }

@@ -11,7 +11,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicBoolean;
-import java.util.function.IntSupplier;
+import java.util.function.LongSupplier;
 
 /**
  * An open file that this object owns: closed exactly once, never inherited by a child process. Interrupted calls are
@@ -200,12 +200,12 @@ public final class Descriptor implements AutoCloseable {
     }
 
     /** Returns false only where the filesystem does not know the call, and the caller has another. */
-    private boolean synced(String call, IntSupplier raw, boolean mayBeUnknown) throws IOException {
+    private boolean synced(String call, LongSupplier raw, boolean mayBeUnknown) throws IOException {
         if (syncFailure != null) {
             throw new SnapshotException(name + ": an earlier sync failed, and what it covered may be lost",
                     syncFailure);
         }
-        int result = uninterrupted(raw);
+        long result = uninterrupted(raw);
         if (result >= 0) {
             return true;
         }
@@ -233,7 +233,7 @@ public final class Descriptor implements AutoCloseable {
     public boolean tryLock(boolean exclusive) throws IOException {
         Constants constants = posix.constants();
         int operation = (exclusive ? constants.LOCK_EX : constants.LOCK_SH) | constants.LOCK_NB;
-        int result = uninterrupted(() -> posix.flock(number(), operation));
+        long result = uninterrupted(() -> posix.flock(number(), operation));
         if (constants.failedWith(result, Errno.EAGAIN)) {
             return false;
         }
@@ -250,7 +250,7 @@ public final class Descriptor implements AutoCloseable {
     public Optional<Stat> statusAt(String child) throws IOException {
         Constants constants = posix.constants();
         Stat stat = new Stat();
-        int result = uninterrupted(() ->
+        long result = uninterrupted(() ->
                 posix.fstatat(number(), child, stat, constants.AT_SYMLINK_NOFOLLOW));
         if (constants.failedWith(result, Errno.ENOENT)) {
             return Optional.empty();
@@ -262,7 +262,7 @@ public final class Descriptor implements AutoCloseable {
     /** The names in this directory, in no order. */
     public List<String> names() throws IOException {
         List<String> names = new ArrayList<>();
-        int result = uninterrupted(() -> {
+        long result = uninterrupted(() -> {
             names.clear();
             return posix.readdir(number(), names);
         });
@@ -272,7 +272,7 @@ public final class Descriptor implements AutoCloseable {
 
     /** Removes a file's name from this directory; false if it was not there. */
     public boolean removeAt(String child) throws IOException {
-        int result = uninterrupted(() -> posix.unlinkat(number(), child, 0));
+        long result = uninterrupted(() -> posix.unlinkat(number(), child, 0));
         if (posix.constants().failedWith(result, Errno.ENOENT)) {
             return false;
         }
@@ -287,7 +287,7 @@ public final class Descriptor implements AutoCloseable {
 
     /** Removes an empty directory; false if it was not there. */
     public boolean removeDirectoryAt(String child) throws IOException {
-        int result = uninterrupted(() -> posix.unlinkat(number(), child, posix.constants().AT_REMOVEDIR));
+        long result = uninterrupted(() -> posix.unlinkat(number(), child, posix.constants().AT_REMOVEDIR));
         if (posix.constants().failedWith(result, Errno.ENOENT)) {
             return false;
         }
@@ -302,7 +302,7 @@ public final class Descriptor implements AutoCloseable {
 
     /** Renames into another directory of the same filesystem; the flags are those of {@code renameat2}. */
     public void renameAt(String child, Descriptor newDirectory, String newName, int flags) throws IOException {
-        int result = uninterrupted(
+        long result = uninterrupted(
                 () -> posix.renameat2(number(), child, newDirectory.number(), newName, flags));
         if (result < 0) {
             throw SystemCallException.of(posix, result, "renameat2", newDirectory + "/" + newName,
@@ -310,16 +310,17 @@ public final class Descriptor implements AutoCloseable {
         }
     }
 
-    private int uninterrupted(IntSupplier call) {
+    /** Makes a raw call on this file again for as long as a signal interrupts it. */
+    public long uninterrupted(LongSupplier call) {
         while (true) {
-            int result = call.getAsInt();
+            long result = call.getAsLong();
             if (!posix.constants().failedWith(result, Errno.EINTR)) {
                 return result;
             }
         }
     }
 
-    private void checkChild(String call, int result, String child) throws IOException {
+    private void checkChild(String call, long result, String child) throws IOException {
         if (result < 0) {
             throw SystemCallException.of(posix, result, call, name + "/" + child, "");
         }

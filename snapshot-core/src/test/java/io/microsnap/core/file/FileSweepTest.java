@@ -6,6 +6,7 @@ import io.microsnap.core.posix.Errno;
 import io.microsnap.core.posix.Posix;
 import io.microsnap.core.testing.FaultyPosix;
 import io.microsnap.core.testing.FaultyPosix.Dead;
+import io.microsnap.core.testing.StandInMac;
 import io.microsnap.testsupport.ChildProcess;
 import io.microsnap.testsupport.ChildProcesses;
 import io.microsnap.testsupport.FileSystemKind;
@@ -25,8 +26,8 @@ class FileSweepTest {
     private enum FaultKind {
         EIO, ENOSPC, EINTR, SHORT, ZERO;
 
-        FaultyPosix at(int position) {
-            FaultyPosix.Fault fault = FaultyPosix.host().at(position);
+        FaultyPosix over(Posix real, int position) {
+            FaultyPosix.Fault fault = FaultyPosix.over(real).at(position);
             return switch (this) {
                 case EIO -> fault.fails(Errno.EIO);
                 case ENOSPC -> fault.fails(Errno.ENOSPC);
@@ -40,40 +41,22 @@ class FileSweepTest {
     @RealFileSystems
     void afterAFaultAtAnyCallTheFileIsCompleteOrAsBeforeAndNothingLeaks(Path directory) throws IOException {
         for (FileOperation operation : FileOperation.values()) {
-            int calls = count(operation, directory);
-            for (int position = 1; position <= calls; position++) {
-                for (FaultKind kind : FaultKind.values()) {
-                    operation.prepare(directory);
-                    FaultyPosix faulty = kind.at(position);
-                    List<String> names = new ArrayList<>();
-                    faulty.before(call -> names.add(call.name()));
-                    IOException failure = failureOf(operation, faulty.posix(), directory);
-                    String where = operation + ", " + kind + " at call " + position + " ("
-                            + names.get(position - 1) + ")";
-                    assertThat(operation.isAsBefore(directory)).as("%s: unchanged, given %s", where, failure)
-                            .isEqualTo(failure != null);
-                    assertThat(FileOperation.leftovers(directory)).as("%s: left behind", where).isEmpty();
-                    assertThat(faulty.openDescriptors()).as("%s: left open", where).isEmpty();
-                    assertThat(faulty.mappedBytes()).as("%s: left mapped", where).isZero();
-                    if (kind == FaultKind.EINTR || kind == FaultKind.SHORT) {
-                        assertThat(failure).as("%s: is no reason to fail", where).isNull();
-                    }
-                }
-            }
+            failEverywhere(operation, Posix.host(), directory);
         }
     }
 
     @RealFileSystems
     void deadFromAnyCallOnTheFileIsOldOrNewAndTheNextOwnerClearsUp(Path directory) throws IOException {
         for (FileOperation operation : FileOperation.values()) {
-            int calls = count(operation, directory);
-            for (int position = 1; position <= calls; position++) {
-                operation.prepare(directory);
-                FaultyPosix dying = FaultyPosix.host().deadFrom(position);
-                assertThat(diesIn(operation, dying.posix(), directory)).isTrue();
-                dying.bury();
-                requireRecovery(operation, directory, operation + ", dead from call " + position);
-            }
+            dieEverywhere(operation, Posix.host(), directory);
+        }
+    }
+
+    @RealFileSystems(FileSystemKind.XFS)
+    void onMacosAFaultOrADeathAtAnyCallDoesNoMoreHarm(Path directory) throws IOException {
+        for (FileOperation operation : List.of(FileOperation.STAGED_REPLACING, FileOperation.CLONE_OR_COPY)) {
+            failEverywhere(operation, StandInMac.host(), directory);
+            dieEverywhere(operation, StandInMac.host(), directory);
         }
     }
 
@@ -103,7 +86,7 @@ class FileSweepTest {
     private static List<Kill> everyKill(Path directory) throws IOException {
         List<Kill> kills = new ArrayList<>();
         for (FileOperation operation : FileOperation.values()) {
-            List<String> names = namesOfCalls(operation, directory);
+            List<String> names = namesOfCalls(operation, Posix.host(), directory);
             for (int position = 1; position <= names.size(); position++) {
                 kills.add(new Kill(operation, position, names.get(position - 1)));
             }
@@ -134,6 +117,44 @@ class FileSweepTest {
         }
     }
 
+    private static void failEverywhere(FileOperation operation, Posix real, Path directory) throws IOException {
+        int calls = namesOfCalls(operation, real, directory).size();
+        for (int position = 1; position <= calls; position++) {
+            for (FaultKind kind : FaultKind.values()) {
+                failOnce(operation, kind, kind.over(real, position), position, directory);
+            }
+        }
+    }
+
+    private static void failOnce(
+            FileOperation operation, FaultKind kind, FaultyPosix faulty, int position, Path directory)
+            throws IOException {
+        operation.prepare(directory);
+        List<String> names = new ArrayList<>();
+        faulty.before(call -> names.add(call.name()));
+        IOException failure = failureOf(operation, faulty.posix(), directory);
+        String where = operation + ", " + kind + " at call " + position + " (" + names.get(position - 1) + ")";
+        assertThat(operation.isAsBefore(directory)).as("%s: unchanged, given %s", where, failure)
+                .isEqualTo(failure != null);
+        assertThat(FileOperation.leftovers(directory)).as("%s: left behind", where).isEmpty();
+        assertThat(faulty.openDescriptors()).as("%s: left open", where).isEmpty();
+        assertThat(faulty.mappedBytes()).as("%s: left mapped", where).isZero();
+        if (kind == FaultKind.EINTR || kind == FaultKind.SHORT) {
+            assertThat(failure).as("%s: is no reason to fail", where).isNull();
+        }
+    }
+
+    private static void dieEverywhere(FileOperation operation, Posix real, Path directory) throws IOException {
+        int calls = namesOfCalls(operation, real, directory).size();
+        for (int position = 1; position <= calls; position++) {
+            operation.prepare(directory);
+            FaultyPosix dying = FaultyPosix.over(real).deadFrom(position);
+            assertThat(diesIn(operation, dying.posix(), directory)).isTrue();
+            dying.bury();
+            requireRecovery(operation, directory, operation + ", dead from call " + position);
+        }
+    }
+
     private static void requireRecovery(FileOperation operation, Path directory, String where) throws IOException {
         boolean asBefore = operation.isAsBefore(directory);
         StagedFile.create(Posix.host(), directory.resolve("another")).close();
@@ -144,14 +165,11 @@ class FileSweepTest {
         assertThat(operation.isAsBefore(directory)).as("%s: the next attempt", where).isFalse();
     }
 
-    private static int count(FileOperation operation, Path directory) throws IOException {
-        return namesOfCalls(operation, directory).size();
-    }
-
-    private static List<String> namesOfCalls(FileOperation operation, Path directory) throws IOException {
+    private static List<String> namesOfCalls(FileOperation operation, Posix real, Path directory)
+            throws IOException {
         operation.prepare(directory);
         List<String> names = new ArrayList<>();
-        FaultyPosix counting = FaultyPosix.host().before(call -> names.add(call.name()));
+        FaultyPosix counting = FaultyPosix.over(real).before(call -> names.add(call.name()));
         operation.run(counting.posix(), directory);
         assertThat(operation.isAsBefore(directory)).as(operation + " without faults").isFalse();
         assertThat(counting.openDescriptors()).isEmpty();
