@@ -1,0 +1,100 @@
+package io.microsnap.kvm;
+
+import io.microsnap.core.SnapshotException;
+import io.microsnap.core.posix.Descriptor;
+import io.microsnap.core.posix.Errno;
+import io.microsnap.core.posix.Posix;
+import io.microsnap.kvm.abi.Capability;
+import io.microsnap.kvm.abi.Request;
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+
+/** One of KVM's descriptors (the system, a VM, a vCPU) and the ioctls on it, their failures in words. */
+final class KvmDescriptor implements AutoCloseable {
+    private final Descriptor descriptor;
+
+    KvmDescriptor(Descriptor descriptor) {
+        this.descriptor = descriptor;
+    }
+
+    /** A descriptor of our own for what somebody else's descriptor stands for: theirs stays theirs. */
+    static KvmDescriptor duplicate(Posix posix, int theirs, String name) throws IOException {
+        int ours = posix.fcntl(theirs, posix.constants().F_DUPFD_CLOEXEC, 0);
+        if (ours < 0) {
+            throw new SnapshotException(name + ": descriptor " + theirs + " cannot be used: "
+                    + posix.constants().errno(ours) + "; hand over one that is open in this process");
+        }
+        return new KvmDescriptor(Descriptor.adopt(posix, ours, name));
+    }
+
+    Posix posix() {
+        return descriptor.posix();
+    }
+
+    String name() {
+        return descriptor.name();
+    }
+
+    int number() {
+        return descriptor.number();
+    }
+
+    /** The raw result, for a caller that expects failures; an interrupted call is not repeated. */
+    int raw(Request request, long argument) {
+        return posix().ioctl(descriptor.number(), request.number(), argument);
+    }
+
+    int raw(Request request, MemorySegment argument) {
+        return posix().ioctl(descriptor.number(), request.number(), argument);
+    }
+
+    int call(Request request, long argument) throws IOException {
+        while (true) {
+            int result = raw(request, argument);
+            if (!failed(result, Errno.EINTR)) {
+                return check(request, result, "");
+            }
+        }
+    }
+
+    int call(Request request, MemorySegment argument) throws IOException {
+        return call(request, argument, "");
+    }
+
+    /** As above; the detail tells in a message what was attempted. */
+    int call(Request request, MemorySegment argument, String detail) throws IOException {
+        while (true) {
+            int result = raw(request, argument);
+            if (!failed(result, Errno.EINTR)) {
+                return check(request, result, detail);
+            }
+        }
+    }
+
+    boolean failed(long result, Errno errno) {
+        return posix().constants().failedWith(result, errno);
+    }
+
+    /** What the KVM behind this descriptor says to a capability: zero where it lacks it. */
+    int capability(Capability capability) throws IOException {
+        return call(Request.KVM_CHECK_EXTENSION, capability.number());
+    }
+
+    private int check(Request request, int result, String detail) throws IOException {
+        if (failed(result, Errno.EIO)) {
+            throw new SnapshotException(name() + ": " + request + " failed with EIO: this VM belongs to another process,"
+                    + " and KVM answers only the process that made it. Track its memory with the page-map scan, or"
+                    + " capture by comparing");
+        }
+        if (failed(result, Errno.ENOTTY)) {
+            throw new SnapshotException(name() + ": " + request + " failed with ENOTTY: the descriptor is not of that"
+                    + " kind, or this kernel's KVM lacks the call");
+        }
+        return (int) descriptor.check("ioctl " + request, result, detail);
+    }
+
+    @Override
+    public void close() throws IOException {
+        descriptor.close();
+    }
+}

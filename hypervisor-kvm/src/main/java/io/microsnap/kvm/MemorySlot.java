@@ -1,0 +1,28 @@
+package io.microsnap.kvm;
+
+import io.microsnap.core.Region;
+
+/**
+ * A memory slot of a VM: a range of guest-physical memory and the memory of this process behind it.
+ *
+ * @param number what KVM knows it by
+ * @param guest where the guest sees it
+ * @param hostAddress where this process sees it
+ * @param flags the {@code KVM_MEM_…} flags it is registered with
+ */
+public record MemorySlot(int number, Region guest, long hostAddress, int flags) {
+    /** Without flags. */
+    public MemorySlot(int number, Region guest, long hostAddress) {
+        this(number, guest, hostAddress, 0);
+    }
+
+    long hostEnd() {
+        return hostAddress + guest.lengthBytes();
+    }
+
+    @Override
+    public String toString() {
+        return "slot " + number + " (guest 0x" + Long.toHexString(guest.guestAddress()) + " to 0x"
+                + Long.toHexString(guest.end()) + ", host 0x" + Long.toHexString(hostAddress) + ")";
+    }
+}

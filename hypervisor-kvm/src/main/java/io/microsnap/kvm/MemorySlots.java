@@ -1,0 +1,200 @@
+package io.microsnap.kvm;
+
+import io.microsnap.core.GuestLayout;
+import io.microsnap.core.GuestMemory;
+import io.microsnap.core.Region;
+import io.microsnap.core.SnapshotException;
+import io.microsnap.kvm.abi.Capability;
+import io.microsnap.kvm.abi.Numbers;
+import io.microsnap.kvm.abi.Request;
+import io.microsnap.kvm.abi.Structs;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.invoke.VarHandle;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+
+/**
+ * The memory slots of one VM and where in the image each of them lies. Several slots may show the guest the same
+ * memory (aliases): the image holds it once.
+ */
+final class MemorySlots {
+    private static final VarHandle SLOT = Structs.member(Structs.KVM_USERSPACE_MEMORY_REGION, "slot");
+    private static final VarHandle FLAGS = Structs.member(Structs.KVM_USERSPACE_MEMORY_REGION, "flags");
+    private static final VarHandle GUEST = Structs.member(Structs.KVM_USERSPACE_MEMORY_REGION, "guest_phys_addr");
+    private static final VarHandle LENGTH = Structs.member(Structs.KVM_USERSPACE_MEMORY_REGION, "memory_size");
+    private static final VarHandle HOST = Structs.member(Structs.KVM_USERSPACE_MEMORY_REGION, "userspace_addr");
+
+    private final KvmDescriptor vm;
+    private final GuestMemory memory;
+    private List<Placed> placed = List.of();
+    private long changes;
+
+    /** A slot, and where in the image its memory lies. */
+    record Placed(MemorySlot slot, long imageOffset) {
+        long pages(int pageBytes) {
+            return slot.guest().lengthBytes() / pageBytes;
+        }
+    }
+
+    private MemorySlots(KvmDescriptor vm, GuestMemory memory) {
+        this.vm = vm;
+        this.memory = memory;
+    }
+
+    /** Registers a slot for each region, numbered like the regions; all of them or none. */
+    static MemorySlots register(KvmDescriptor vm, GuestMemory memory) throws IOException {
+        MemorySlots slots = new MemorySlots(vm, memory);
+        GuestLayout layout = memory.layout();
+        try {
+            for (int region = 0; region < layout.regions().size(); region++) {
+                slots.add(layout.regions().get(region), layout.imageOffset(region));
+            }
+        } catch (IOException | RuntimeException failure) {
+            slots.removeAll(failure);
+            throw failure;
+        }
+        return slots;
+    }
+
+    /** The slots that the VMM which owns the VM has registered: nothing is changed. */
+    static MemorySlots attached(KvmDescriptor vm, List<MemorySlot> slots) throws IOException {
+        AttachedMemory memory = AttachedMemory.behind(slots, vm.posix().getpagesize());
+        MemorySlots attached = new MemorySlots(vm, memory);
+        attached.replace(slots);
+        return attached;
+    }
+
+    GuestMemory memory() {
+        return memory;
+    }
+
+    /** In ascending order of slot numbers. */
+    synchronized List<Placed> all() {
+        return placed;
+    }
+
+    /** Grows whenever a slot was added, moved or removed: what watches all slots then watches something else. */
+    synchronized long changes() {
+        return changes;
+    }
+
+    /** Shows the guest a range of the image at another address too, or for the first time. */
+    synchronized MemorySlot add(Region guest, long imageOffset) throws IOException {
+        GuestLayout layout = memory.layout();
+        int region = layout.regionAt(imageOffset);
+        long inRegion = imageOffset - layout.imageOffset(region);
+        checkAligned(guest, imageOffset);
+        if (inRegion + guest.lengthBytes() > layout.regions().get(region).lengthBytes()) {
+            throw new IllegalArgumentException("a slot of " + guest.lengthBytes() + " bytes from image offset "
+                    + imageOffset + " reaches past the end of its region " + layout.regions().get(region));
+        }
+        int limit = vm.capability(Capability.KVM_CAP_NR_MEMSLOTS);
+        if (placed.size() >= limit) {
+            throw new SnapshotException(vm.name() + " has " + limit + " memory slots, which is all that this KVM"
+                    + " allows; use fewer and larger regions");
+        }
+        for (Placed other : placed) {
+            checkApart(guest, other.slot());
+        }
+        MemorySlot slot = new MemorySlot(freeNumber(), guest,
+                memory.mapping(region).address() + inRegion);
+        set(slot, slot.flags(), slot.guest().lengthBytes());
+        List<Placed> more = new ArrayList<>(placed);
+        more.add(new Placed(slot, imageOffset));
+        more.sort(Comparator.comparing(each -> each.slot().number()));
+        placed = List.copyOf(more);
+        changes++;
+        return slot;
+    }
+
+    synchronized void remove(MemorySlot slot) throws IOException {
+        List<Placed> fewer = new ArrayList<>(placed);
+        if (!fewer.removeIf(each -> each.slot().equals(slot))) {
+            throw new IllegalArgumentException(slot + " is not a slot of " + vm.name());
+        }
+        // KVM's way of removing one.
+        set(slot, 0, 0);
+        placed = List.copyOf(fewer);
+        changes++;
+    }
+
+    /** Tells what the VMM has registered from now on; the memory behind the slots stays the same. */
+    synchronized void replace(List<MemorySlot> slots) {
+        if (!(memory instanceof AttachedMemory attached)) {
+            throw new IllegalStateException(vm.name() + " is not attached to; its slots are changed through it");
+        }
+        List<Placed> now = new ArrayList<>();
+        for (MemorySlot slot : slots) {
+            for (Placed other : now) {
+                checkApart(slot.guest(), other.slot());
+                if (other.slot().number() == slot.number()) {
+                    throw new IllegalArgumentException(slot + " and " + other.slot() + " have the same number");
+                }
+            }
+            now.add(new Placed(slot, attached.imageOffset(slot)));
+        }
+        now.sort(Comparator.comparing(each -> each.slot().number()));
+        placed = List.copyOf(now);
+        changes++;
+    }
+
+    /** Has KVM log what is written through a slot. */
+    void log(MemorySlot slot) throws IOException {
+        set(slot, slot.flags() | Numbers.KVM_MEM_LOG_DIRTY_PAGES, slot.guest().lengthBytes());
+    }
+
+    /** Registers a slot as it was before {@link #log}. */
+    void stopLogging(MemorySlot slot) throws IOException {
+        set(slot, slot.flags(), slot.guest().lengthBytes());
+    }
+
+    private void set(MemorySlot slot, int flags, long lengthBytes) throws IOException {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment region = arena.allocate(Structs.KVM_USERSPACE_MEMORY_REGION);
+            SLOT.set(region, slot.number());
+            FLAGS.set(region, flags);
+            GUEST.set(region, slot.guest().guestAddress());
+            LENGTH.set(region, lengthBytes);
+            HOST.set(region, slot.hostAddress());
+            vm.call(Request.KVM_SET_USER_MEMORY_REGION, region, "of " + slot);
+        }
+    }
+
+    private void removeAll(Exception because) {
+        for (Placed each : placed) {
+            try {
+                set(each.slot(), 0, 0);
+            } catch (IOException alsoFailed) {
+                because.addSuppressed(alsoFailed);
+            }
+        }
+    }
+
+    private int freeNumber() {
+        int number = 0;
+        for (Placed each : placed) {
+            if (each.slot().number() != number) {
+                break;
+            }
+            number++;
+        }
+        return number;
+    }
+
+    private void checkAligned(Region guest, long imageOffset) {
+        int page = vm.posix().getpagesize();
+        if (guest.guestAddress() % page != 0 || guest.lengthBytes() % page != 0 || imageOffset % page != 0) {
+            throw new IllegalArgumentException(guest + " at image offset " + imageOffset
+                    + " does not start and end on pages of " + page + " bytes, which KVM asks of a slot");
+        }
+    }
+
+    private static void checkApart(Region guest, MemorySlot other) {
+        if (guest.guestAddress() < other.guest().end() && other.guest().guestAddress() < guest.end()) {
+            throw new IllegalArgumentException(guest + " overlaps " + other + " in the guest's address space");
+        }
+    }
+}

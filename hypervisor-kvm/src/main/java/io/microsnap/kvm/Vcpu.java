@@ -1,0 +1,210 @@
+package io.microsnap.kvm;
+
+import io.microsnap.core.posix.Errno;
+import io.microsnap.core.posix.Posix;
+import io.microsnap.core.posix.SystemCallException;
+import io.microsnap.kvm.abi.Numbers;
+import io.microsnap.kvm.abi.Request;
+import io.microsnap.kvm.abi.Structs;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.invoke.VarHandle;
+
+/**
+ * A vCPU. {@link #run} belongs on one platform thread, always the same: KVM binds a vCPU to the thread that runs it,
+ * and a virtual thread would pin its carrier. {@link #interrupt} and {@link #close} may be called on any thread at
+ * any time; everything else on any thread while the vCPU does not run.
+ */
+public final class Vcpu implements AutoCloseable {
+    private static final VarHandle IMMEDIATE_EXIT = Structs.member(Structs.KVM_RUN, "immediate_exit");
+    private static final VarHandle EXIT_REASON = Structs.member(Structs.KVM_RUN, "exit_reason");
+    private static final VarHandle IO_DIRECTION = Structs.member(Structs.KVM_RUN, "exit", "io", "direction");
+    private static final VarHandle IO_SIZE = Structs.member(Structs.KVM_RUN, "exit", "io", "size");
+    private static final VarHandle IO_PORT = Structs.member(Structs.KVM_RUN, "exit", "io", "port");
+    private static final VarHandle IO_COUNT = Structs.member(Structs.KVM_RUN, "exit", "io", "count");
+    private static final VarHandle IO_DATA = Structs.member(Structs.KVM_RUN, "exit", "io", "data_offset");
+    private static final VarHandle MMIO_ADDRESS = Structs.member(Structs.KVM_RUN, "exit", "mmio", "phys_addr");
+    private static final VarHandle MMIO_LENGTH = Structs.member(Structs.KVM_RUN, "exit", "mmio", "len");
+    private static final VarHandle MMIO_WRITE = Structs.member(Structs.KVM_RUN, "exit", "mmio", "is_write");
+    private static final VarHandle SUBERROR = Structs.member(Structs.KVM_RUN, "exit", "internal", "suberror");
+    private static final VarHandle ENTRY_FAILURE =
+            Structs.member(Structs.KVM_RUN, "exit", "fail_entry", "hardware_entry_failure_reason");
+
+    private final KvmDescriptor descriptor;
+    private final int index;
+    private final InterruptSignal signal;
+    private final Arena arena;
+    private final MemorySegment runPage;
+
+    /** The thread inside {@link #run}, by its kernel id; zero where there is none. */
+    private volatile int runner;
+    private boolean closed;
+
+    private Vcpu(KvmDescriptor descriptor, int index, InterruptSignal signal, Arena arena, MemorySegment runPage) {
+        this.descriptor = descriptor;
+        this.index = index;
+        this.signal = signal;
+        this.arena = arena;
+        this.runPage = runPage;
+    }
+
+    /** Takes over the descriptor, whatever comes of it. */
+    static Vcpu created(KvmDescriptor descriptor, int index, int runPageBytes) throws IOException {
+        Arena arena = Arena.ofShared();
+        try {
+            MemorySegment runPage = SharedWithKernel.map(descriptor, 0, runPageBytes, arena);
+            return new Vcpu(descriptor, index, InterruptSignal.claim(descriptor.posix()), arena, runPage);
+        } catch (IOException | RuntimeException failure) {
+            arena.close();
+            descriptor.close();
+            throw failure;
+        }
+    }
+
+    /** A vCPU that somebody else in this process runs: it can be asked, not run. */
+    static Vcpu attached(KvmDescriptor descriptor, int index) {
+        return new Vcpu(descriptor, index, null, null, MemorySegment.NULL);
+    }
+
+    /** Its number in its VM, from zero. */
+    public int index() {
+        return index;
+    }
+
+    /**
+     * Enters the guest until something needs attention. Once {@link #interrupt} was called it returns
+     * {@link VcpuExit.Plain#INTERRUPTED}, having completed a pending port access, until {@link #allowToRun}.
+     */
+    public VcpuExit run() throws IOException {
+        if (runPage.byteSize() == 0) {
+            throw new IllegalStateException(descriptor.name() + " is run by the VMM that owns it");
+        }
+        enter();
+        try {
+            Posix posix = descriptor.posix();
+            int result = descriptor.raw(Request.KVM_RUN, 0);
+            if (descriptor.failed(result, Errno.EINTR) || descriptor.failed(result, Errno.EAGAIN)) {
+                return VcpuExit.Plain.INTERRUPTED;
+            }
+            if (result < 0) {
+                throw SystemCallException.of(posix, result, "ioctl KVM_RUN", descriptor.name(),
+                        descriptor.failed(result, Errno.EFAULT)
+                                ? "(the guest reached memory that is mapped no more)" : "");
+            }
+            return exit();
+        } finally {
+            leave();
+        }
+    }
+
+    private synchronized void enter() {
+        checkIdle();
+        runner = descriptor.posix().gettid();
+    }
+
+    private synchronized void leave() {
+        runner = 0;
+        notifyAll();
+    }
+
+    private VcpuExit exit() {
+        int reason = (int) EXIT_REASON.get(runPage);
+        return switch (reason) {
+            case Numbers.KVM_EXIT_IO -> {
+                int size = (byte) IO_SIZE.get(runPage);
+                long bytes = (long) size * (int) IO_COUNT.get(runPage);
+                yield new VcpuExit.PortAccess((byte) IO_DIRECTION.get(runPage) == Numbers.KVM_EXIT_IO_OUT,
+                        Short.toUnsignedInt((short) IO_PORT.get(runPage)), size,
+                        runPage.asSlice((long) IO_DATA.get(runPage), bytes));
+            }
+            case Numbers.KVM_EXIT_MMIO -> new VcpuExit.DeviceAccess((long) MMIO_ADDRESS.get(runPage),
+                    (byte) MMIO_WRITE.get(runPage) != 0, (int) MMIO_LENGTH.get(runPage));
+            case Numbers.KVM_EXIT_HLT -> VcpuExit.Plain.HALTED;
+            case Numbers.KVM_EXIT_SHUTDOWN -> VcpuExit.Plain.SHUT_DOWN;
+            case Numbers.KVM_EXIT_DIRTY_RING_FULL -> VcpuExit.Plain.DIRTY_RING_FULL;
+            case Numbers.KVM_EXIT_INTERNAL_ERROR ->
+                    new VcpuExit.Failed("KVM_EXIT_INTERNAL_ERROR, suberror " + SUBERROR.get(runPage)
+                            + ((int) SUBERROR.get(runPage) == 1 ? ": KVM cannot emulate an instruction" : ""));
+            case Numbers.KVM_EXIT_FAIL_ENTRY -> new VcpuExit.Failed("KVM_EXIT_FAIL_ENTRY, hardware reason 0x"
+                    + Long.toHexString((long) ENTRY_FAILURE.get(runPage)));
+            default -> new VcpuExit.Failed("KVM exit reason " + reason);
+        };
+    }
+
+    /**
+     * Makes {@link #run} return, now and at every call, until {@link #allowToRun}. Does not wait for it. Does nothing
+     * on a vCPU that is closed.
+     */
+    public synchronized void interrupt() {
+        if (!closed && runPage.byteSize() > 0) {
+            // In this order: whoever enters from here on sees the byte, whoever is inside gets the signal.
+            IMMEDIATE_EXIT.setVolatile(runPage, (byte) 1);
+            if (runner != 0) {
+                signal.send(runner);
+            }
+        }
+    }
+
+    /** Takes {@link #interrupt} back. */
+    public synchronized void allowToRun() {
+        checkOpen();
+        IMMEDIATE_EXIT.setVolatile(runPage, (byte) 0);
+    }
+
+    /** Makes one of the vCPU's own ioctls that take a struct. */
+    public int call(Request request, MemorySegment struct) throws IOException {
+        checkIdle();
+        return descriptor.call(request, struct);
+    }
+
+    /** Makes one of the vCPU's own ioctls that take a number. */
+    public int call(Request request, long argument) throws IOException {
+        checkIdle();
+        return descriptor.call(request, argument);
+    }
+
+    KvmDescriptor descriptor() {
+        return descriptor;
+    }
+
+    private synchronized void checkIdle() {
+        checkOpen();
+        if (runner != 0) {
+            throw new IllegalStateException(descriptor.name() + " is running; interrupt it first");
+        }
+    }
+
+    private void checkOpen() {
+        if (closed) {
+            throw new IllegalStateException(descriptor.name() + " is closed");
+        }
+    }
+
+    /** Interrupts the vCPU if it runs, waits until it does not, and frees it. A second call does nothing. */
+    @Override
+    public void close() throws IOException {
+        synchronized (this) {
+            if (closed) {
+                return;
+            }
+            boolean wasInterrupted = false;
+            interrupt();
+            while (runner != 0) {
+                try {
+                    wait();
+                } catch (InterruptedException later) {
+                    wasInterrupted = true;
+                }
+            }
+            closed = true;
+            if (wasInterrupted) {
+                Thread.currentThread().interrupt();
+            }
+        }
+        if (arena != null) {
+            arena.close();
+        }
+        descriptor.close();
+    }
+}
