@@ -29,15 +29,14 @@ final class AttachedMemory implements GuestMemory {
 
     /**
      * Each slot is a region, save those whose memory another slot shows whole: they are aliases of a part of it. Of
-     * two that show the same the one at the lower guest address is the region.
+     * two that show the same the one that is named first is the region.
      */
     static AttachedMemory behind(List<MemorySlot> slots, int pageBytes) {
         if (slots.isEmpty()) {
             throw new IllegalArgumentException("name at least one memory slot of the VM");
         }
         List<MemorySlot> largestFirst = new ArrayList<>(slots);
-        largestFirst.sort(Comparator.comparing((MemorySlot slot) -> -slot.guest().lengthBytes())
-                .thenComparing(slot -> slot.guest().guestAddress()));
+        largestFirst.sort(Comparator.comparing(slot -> -slot.guest().lengthBytes()));
         List<MemorySlot> regions = new ArrayList<>();
         for (MemorySlot slot : largestFirst) {
             checkAligned(slot, pageBytes);

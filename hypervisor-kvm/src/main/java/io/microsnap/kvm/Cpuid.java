@@ -144,7 +144,7 @@ final class Cpuid {
     static List<String> lacking(List<Entry> saved, List<Entry> supported, List<Entry> present) {
         List<String> differences = new ArrayList<>();
         String savedVendor = vendor(saved);
-        if (!savedVendor.equals(vendor(supported))) {
+        if (!saved.isEmpty() && !savedVendor.equals(vendor(supported))) {
             differences.add("the processor is " + vendor(supported) + ", the state is of " + savedVendor);
         }
         for (FeatureWord word : FeatureWord.values()) {

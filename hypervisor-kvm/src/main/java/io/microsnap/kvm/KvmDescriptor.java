@@ -82,9 +82,9 @@ final class KvmDescriptor implements AutoCloseable {
 
     private int check(Request request, int result, String detail) throws IOException {
         if (failed(result, Errno.EIO)) {
-            throw new SnapshotException(name() + ": " + request + " failed with EIO: this VM belongs to another process,"
-                    + " and KVM answers only the process that made it. Track its memory with the page-map scan, or"
-                    + " capture by comparing");
+            throw new SnapshotException(name() + ": " + request + " failed with EIO: this VM belongs to another"
+                    + " process, and KVM answers only the process that made it. Track its memory with the page-map"
+                    + " scan, or capture by comparing");
         }
         if (failed(result, Errno.ENOTTY)) {
             throw new SnapshotException(name() + ": " + request + " failed with ENOTTY: the descriptor is not of that"

@@ -5,7 +5,6 @@ import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.posix.Errno;
 import io.microsnap.core.posix.SystemCallException;
 import io.microsnap.kvm.abi.Capability;
-import io.microsnap.kvm.abi.Numbers;
 import io.microsnap.kvm.abi.Request;
 import io.microsnap.kvm.abi.Structs;
 import java.io.IOException;
@@ -99,8 +98,8 @@ public final class MachineState {
             int vcpus = from.getInt();
             int flags = from.getInt();
             if (vcpus <= 0 || vcpus > MOST_VCPUS || (flags & ~(INTERRUPT_CHIP | TIMER)) != 0) {
-                throw new DamagedException("machine state section " + SUMMARY + " names " + vcpus + " vCPUs and flags 0x"
-                        + Integer.toHexString(flags));
+                throw new DamagedException("machine state section " + SUMMARY + " names " + vcpus
+                        + " vCPUs and flags 0x" + Integer.toHexString(flags));
             }
             int tscKilohertz = from.getInt();
             String names = StandardCharsets.US_ASCII.decode(from).toString();

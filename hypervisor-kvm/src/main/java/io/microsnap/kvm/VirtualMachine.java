@@ -85,7 +85,8 @@ public final class VirtualMachine implements AutoCloseable {
      * @param posix this process's system calls
      * @param vm the VMM's descriptor of the VM, which stays the VMM's
      * @param vcpus its descriptors of the vCPUs, in order; none where machine state is saved by the VMM itself
-     * @param slots the slots to capture; a slot logged already is left so, and what it logs is taken
+     * @param slots the slots to capture; a slot logged already is left so, and what it logs is taken. Of two that show
+     *     the same memory name first the one by whose address a restored VM will have it
      * @param tracking {@link DirtyTracking#MANUAL_CLEAR} if, and only if, the VMM has enabled that; otherwise
      *     {@link DirtyTracking#LOG}
      */

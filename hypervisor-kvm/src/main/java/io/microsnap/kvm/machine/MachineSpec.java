@@ -29,8 +29,8 @@ public record MachineSpec(
         }
         if (layout.regions().getFirst().guestAddress() != 0
                 || layout.regions().getFirst().lengthBytes() <= SmallMachine.PROGRAM_AREA_BYTES) {
-            throw new IllegalArgumentException("the memory of a small machine begins at address 0 and has more than the "
-                    + (SmallMachine.PROGRAM_AREA_BYTES >> 20) + " MiB in which its programs live; " + layout);
+            throw new IllegalArgumentException("the memory of a small machine begins at address 0 and has more than"
+                    + " the " + (SmallMachine.PROGRAM_AREA_BYTES >> 20) + " MiB in which its programs live; " + layout);
         }
     }
 

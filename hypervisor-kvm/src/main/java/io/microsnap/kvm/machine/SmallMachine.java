@@ -161,7 +161,7 @@ public final class SmallMachine implements AutoCloseable {
         }
     }
 
-    /** What programs can touch of a guest: low memory where it is, high memory through as many aliases as there is room. */
+    /** What programs can touch: low memory where it is, high memory through as many aliases as there is room for. */
     private static List<Reach> aliases(GuestLayout layout) {
         List<Reach> parts = new ArrayList<>();
         long free = 0;
@@ -243,7 +243,8 @@ public final class SmallMachine implements AutoCloseable {
     }
 
     private static List<VarHandle> segments(String member) {
-        return List.of(Structs.member(Structs.KVM_SREGS, "ds", member), Structs.member(Structs.KVM_SREGS, "es", member));
+        return List.of(Structs.member(Structs.KVM_SREGS, "ds", member),
+                Structs.member(Structs.KVM_SREGS, "es", member));
     }
 
     /** Lets every vCPU run whose program has not finished. */

@@ -3,7 +3,6 @@ package io.microsnap.kvm.machine;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import io.microsnap.core.GuestLayout;
 import io.microsnap.core.GuestMemory;
 import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.Region;
@@ -29,7 +28,8 @@ class SmallMachineTest {
 
     @Test
     void aGuestCountsWhileItRunsAndStandsStillWhilePaused() throws Exception {
-        try (Kvm kvm = Kvm.open(Posix.host()); SmallMachine machine = SmallMachine.create(kvm, MachineSpec.ofRam(4 * MIB))) {
+        try (Kvm kvm = Kvm.open(Posix.host());
+                SmallMachine machine = SmallMachine.create(kvm, MachineSpec.ofRam(4 * MIB))) {
             machine.load(0, GuestProgram.count());
             long last = 0;
             for (int round = 0; round < 100; round++) {
@@ -50,7 +50,8 @@ class SmallMachineTest {
     void aTouchingGuestWritesExactlyThePagesThatTheModelNames(Pattern pattern) throws Exception {
         Region range = new Region(2 * MIB, 3 * MIB + 0x5000);
         Touch touch = new Touch(range, pattern, 0x1234_5678, 300, 3);
-        try (Kvm kvm = Kvm.open(Posix.host()); SmallMachine machine = SmallMachine.create(kvm, MachineSpec.ofRam(8 * MIB))) {
+        try (Kvm kvm = Kvm.open(Posix.host());
+                SmallMachine machine = SmallMachine.create(kvm, MachineSpec.ofRam(8 * MIB))) {
             machine.load(0, GuestProgram.touch(touch));
             machine.resume();
             machine.awaitFinish();
@@ -80,7 +81,8 @@ class SmallMachineTest {
     @Test
     void aGuestFindsItsMemoryAsItLeftItAndNoticesOneForeignWord() throws Exception {
         Touch touch = Touch.fraction(new Region(MIB, 2 * MIB), Pattern.RANDOM, 99, 0.1);
-        try (Kvm kvm = Kvm.open(Posix.host()); SmallMachine machine = SmallMachine.create(kvm, MachineSpec.ofRam(4 * MIB))) {
+        try (Kvm kvm = Kvm.open(Posix.host());
+                SmallMachine machine = SmallMachine.create(kvm, MachineSpec.ofRam(4 * MIB))) {
             machine.load(0, GuestProgram.touch(touch));
             assertThatThrownBy(() -> machine.selfCheck(0)).isInstanceOf(IllegalStateException.class)
                     .hasMessageContaining("resume");
@@ -101,7 +103,8 @@ class SmallMachineTest {
 
     @Test
     void aGuestAddsUpItsMemoryAsJavaDoes() throws Exception {
-        try (Kvm kvm = Kvm.open(Posix.host()); SmallMachine machine = SmallMachine.create(kvm, MachineSpec.ofRam(4 * MIB))) {
+        try (Kvm kvm = Kvm.open(Posix.host());
+                SmallMachine machine = SmallMachine.create(kvm, MachineSpec.ofRam(4 * MIB))) {
             Region range = new Region(MIB, 64 << 10);
             MemorySegment memory = machine.memory().mapping(0).asSlice(MIB, 64 << 10);
             int expected = 0;
@@ -183,7 +186,8 @@ class SmallMachineTest {
 
     @Test
     void aProgramThatLeavesItsMemoryFailsItsMachineAndNotTheProcess() throws Exception {
-        try (Kvm kvm = Kvm.open(Posix.host()); SmallMachine machine = SmallMachine.create(kvm, MachineSpec.ofRam(4 * MIB))) {
+        try (Kvm kvm = Kvm.open(Posix.host());
+                SmallMachine machine = SmallMachine.create(kvm, MachineSpec.ofRam(4 * MIB))) {
             machine.load(0, GuestProgram.touch(new Touch(new Region(64 * MIB, MIB), Pattern.RANDOM, 0, 1, 1)));
             machine.resume();
             assertThatThrownBy(machine::awaitFinish).isInstanceOf(IOException.class)
