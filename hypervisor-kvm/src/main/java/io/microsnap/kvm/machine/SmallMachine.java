@@ -256,7 +256,7 @@ public final class SmallMachine implements AutoCloseable {
     }
 
     /** Stops every vCPU; when this returns none is in the guest and nothing is pending: state may be saved. */
-    public void pause() throws IOException, InterruptedException {
+    public void pause() throws IOException {
         checkOpen();
         threads.forEach(VcpuThread::requestPause);
         for (VcpuThread thread : threads) {
@@ -318,20 +318,7 @@ public final class SmallMachine implements AutoCloseable {
             return;
         }
         closed = true;
-        boolean interrupted = false;
-        for (VcpuThread thread : threads) {
-            while (true) {
-                try {
-                    thread.close();
-                    break;
-                } catch (InterruptedException later) {
-                    interrupted = true;
-                }
-            }
-        }
-        if (interrupted) {
-            Thread.currentThread().interrupt();
-        }
+        threads.forEach(VcpuThread::close);
         try (memory) {
             vm.close();
         }

@@ -48,10 +48,18 @@ final class VcpuThread {
         }
     }
 
-    /** Returns once it is out of the guest, with nothing pending. */
-    synchronized void awaitPause() throws InterruptedException {
+    /** Returns once it is out of the guest, with nothing pending: at once, so that it cannot be interrupted. */
+    synchronized void awaitPause() {
+        boolean interrupted = false;
         while (state == State.RUNNING) {
-            wait();
+            try {
+                wait();
+            } catch (InterruptedException later) {
+                interrupted = true;
+            }
+        }
+        if (interrupted) {
+            Thread.currentThread().interrupt();
         }
     }
 
@@ -107,14 +115,24 @@ final class VcpuThread {
     }
 
     /** Ends the thread; the vCPU is closed by its VM. */
-    void close() throws InterruptedException {
+    void close() {
         synchronized (this) {
             closing = true;
             wanted = false;
             vcpu.interrupt();
             notifyAll();
         }
-        thread.join();
+        boolean interrupted = false;
+        while (thread.isAlive()) {
+            try {
+                thread.join();
+            } catch (InterruptedException later) {
+                interrupted = true;
+            }
+        }
+        if (interrupted) {
+            Thread.currentThread().interrupt();
+        }
     }
 
     private void live() {
