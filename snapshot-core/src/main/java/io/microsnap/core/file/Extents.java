@@ -89,6 +89,15 @@ public final class Extents {
         }
     }
 
+    /** Names a file's extents as the filesystem keeps them; none where it does not tell. */
+    public static void each(Descriptor file, RangeConsumer extents) throws IOException {
+        try (Walk walk = new Walk(file)) {
+            while (walk.next()) {
+                extents.accept(walk.offset(), walk.lengthBytes());
+            }
+        }
+    }
+
     /**
      * Names the ranges in which two files of one filesystem have the same blocks at the same offsets: what a clone
      * still has in common with its source. Where the filesystem does not tell, none. As {@link #summary}, this may

@@ -1,0 +1,82 @@
+package io.microsnap.dedup;
+
+import io.microsnap.core.file.Durability;
+import io.microsnap.core.file.Reflink;
+import io.microsnap.core.file.StagedFile;
+import io.microsnap.core.posix.Constants;
+import io.microsnap.core.posix.Descriptor;
+import io.microsnap.core.posix.Posix;
+import io.microsnap.core.posix.Stat;
+import io.microsnap.dedup.DedupOutcome.Reason;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Optional;
+
+/**
+ * Lets one image share blocks with another: two plain files, in no store. Keep one for as long as the filesystems stay
+ * mounted: it remembers which of them cannot. Any number of threads may use it.
+ */
+public final class Deduplicator {
+    private final Posix posix;
+    private final Reflink reflink = new Reflink();
+
+    public Deduplicator(Posix posix) {
+        this.posix = posix;
+    }
+
+    /**
+     * Has the target share what it has in common with the canonical image. The target's bytes, mode, times and
+     * attributes stay what they are, whatever happens; whether anything was shared is in the outcome. While this runs
+     * nobody should write either file: in place that is safe, and a swap is given up if it is noticed.
+     *
+     * @throws IOException if a file is missing or a system call fails; the target is then as it was, and nothing is
+     *     left behind
+     */
+    public DedupOutcome deduplicate(Path canonical, Path target, DedupOptions options) throws IOException {
+        Constants constants = posix.constants();
+        int flags = constants.O_RDONLY | constants.O_NONBLOCK;
+        try (Descriptor canonicalFile = Descriptor.open(posix, canonical, flags, 0);
+                Descriptor targetFile = Descriptor.open(posix, target, flags | constants.O_NOFOLLOW, 0)) {
+            if (!targetFile.tryLock(true)) {
+                return new DedupOutcome.LeftAlone(Reason.BUSY,
+                        target + " is locked: somebody else is deduplicating or copying it", Optional.empty());
+            }
+            return PairDedup.run(canonicalFile, targetFile, posix.getpagesize(), Optional.empty(), Optional.empty(),
+                    new Beside(posix, target), options, reflink);
+        }
+    }
+
+    /** New files are made beside the old one. */
+    private record Beside(Posix posix, Path target) implements Workplace {
+        private static final int PRIVATE = 0600;
+
+        @Override
+        public Descriptor namelessFile() throws IOException {
+            Constants constants = posix.constants();
+            Path directory = target.toAbsolutePath().getParent();
+            return Descriptor.open(posix, directory, constants.O_TMPFILE | constants.O_RDWR, PRIVATE);
+        }
+
+        @Override
+        public boolean mayReplaceTarget() {
+            return true;
+        }
+
+        @Override
+        public Staged stage() throws IOException {
+            return new Successor(StagedFile.create(posix, target));
+        }
+    }
+
+    private record Successor(StagedFile file) implements Workplace.Staged {
+        @Override
+        public boolean commit(Stat expected) throws IOException {
+            return file.commitInPlaceOf(expected, Durability.FULL);
+        }
+
+        @Override
+        public void close() throws IOException {
+            file.close();
+        }
+    }
+}

@@ -1,0 +1,73 @@
+package io.microsnap.dedup;
+
+import io.microsnap.core.posix.Constants;
+import io.microsnap.core.posix.Descriptor;
+import io.microsnap.core.posix.Errno;
+import io.microsnap.core.posix.Posix;
+import io.microsnap.core.posix.Stat;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.EnumSet;
+import java.util.List;
+import java.util.Set;
+
+/** What a file is besides its content: owner, permissions, extended attributes, times. */
+final class FileAttributes {
+    /** Linux allows a value and a list of names no more than this. */
+    private static final long LARGEST = 64 << 10;
+    private static final Set<Errno> NONE_HERE = EnumSet.of(Errno.EOPNOTSUPP, Errno.ENOTSUP, Errno.ENOSYS);
+
+    private FileAttributes() {
+    }
+
+    /** Gives a file all that another one has; the times are those of the status. */
+    static void copy(Descriptor from, Stat status, Descriptor to) throws IOException {
+        Posix posix = to.posix();
+        Stat fresh = to.status();
+        if (fresh.owner() != status.owner() || fresh.group() != status.group()) {
+            to.check("fchown", posix.fchown(to.number(), status.owner(), status.group()),
+                    "to " + status.owner() + ":" + status.group());
+        }
+        to.permissions(status.permissions());
+        copyExtended(from, to);
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment times = arena.allocate(ValueLayout.JAVA_LONG, 4);
+            times.setAtIndex(ValueLayout.JAVA_LONG, 0, status.accessedSeconds());
+            times.setAtIndex(ValueLayout.JAVA_LONG, 1, status.accessedNanos());
+            times.setAtIndex(ValueLayout.JAVA_LONG, 2, status.modifiedSeconds());
+            times.setAtIndex(ValueLayout.JAVA_LONG, 3, status.modifiedNanos());
+            to.check("futimens", posix.futimens(to.number(), times), "");
+        }
+    }
+
+    private static void copyExtended(Descriptor from, Descriptor to) throws IOException {
+        Posix posix = from.posix();
+        Constants constants = posix.constants();
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment buffer = arena.allocate(LARGEST);
+            long length = posix.flistxattr(from.number(), buffer);
+            if (length < 0 && NONE_HERE.contains(constants.errno(length))) {
+                return;
+            }
+            from.check("flistxattr", length, "");
+            for (String name : names(buffer.asSlice(0, length))) {
+                long valueLength = from.check("fgetxattr", posix.fgetxattr(from.number(), name, buffer), name);
+                to.check("fsetxattr", posix.fsetxattr(to.number(), name, buffer.asSlice(0, valueLength)), name);
+            }
+        }
+    }
+
+    private static List<String> names(MemorySegment list) {
+        List<String> names = new ArrayList<>();
+        for (long at = 0; at < list.byteSize();) {
+            String name = list.getString(at, StandardCharsets.UTF_8);
+            names.add(name);
+            at += name.getBytes(StandardCharsets.UTF_8).length + 1;
+        }
+        return names;
+    }
+}

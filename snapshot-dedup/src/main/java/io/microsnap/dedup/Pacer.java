@@ -1,0 +1,46 @@
+package io.microsnap.dedup;
+
+import java.util.concurrent.locks.LockSupport;
+import java.util.function.LongConsumer;
+import java.util.function.LongSupplier;
+
+/** Keeps several threads together below a number of bytes a second. */
+final class Pacer {
+    // What was not used in the last tenth of a second is gone: no burst after a pause.
+    private static final long MEMORY_NANOS = 100_000_000;
+    private static final double NANOS_IN_SECOND = 1e9;
+
+    private final long bytesPerSecond;
+    private final LongSupplier clock;
+    private final LongConsumer pause;
+    private long freeFrom;
+
+    Pacer(long bytesPerSecond) {
+        this(bytesPerSecond, System::nanoTime, LockSupport::parkNanos);
+    }
+
+    Pacer(long bytesPerSecond, LongSupplier clock, LongConsumer pause) {
+        this.bytesPerSecond = bytesPerSecond;
+        this.clock = clock;
+        this.pause = pause;
+        freeFrom = clock.getAsLong();
+    }
+
+    /** Returns when that many bytes may be read, or when the thread is interrupted. */
+    void await(long bytes) {
+        if (bytesPerSecond == Long.MAX_VALUE) {
+            return;
+        }
+        long until = reserve(bytes);
+        for (long left = until - clock.getAsLong(); left > 0 && !Thread.currentThread().isInterrupted();
+                left = until - clock.getAsLong()) {
+            pause.accept(left);
+        }
+    }
+
+    private synchronized long reserve(long bytes) {
+        long start = Math.max(freeFrom, clock.getAsLong() - MEMORY_NANOS);
+        freeFrom = start + (long) (bytes * NANOS_IN_SECOND / bytesPerSecond);
+        return start;
+    }
+}

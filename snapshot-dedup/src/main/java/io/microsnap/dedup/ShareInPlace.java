@@ -1,0 +1,185 @@
+package io.microsnap.dedup;
+
+import io.microsnap.core.RangeConsumer;
+import io.microsnap.core.file.DedupeOutcome;
+import io.microsnap.core.file.Extents;
+import io.microsnap.core.file.Reflink;
+import io.microsnap.core.posix.Descriptor;
+import io.microsnap.dedup.DedupOutcome.Reason;
+import java.io.IOException;
+
+/**
+ * Has the kernel share what is equal, range by range. It compares once more itself, so what is written meanwhile is
+ * safe, and what indexes promise need not be read here at all.
+ */
+final class ShareInPlace {
+    /** Both files are locked while the kernel works on a piece: short enough that a restored guest does not notice. */
+    private static final long PIECE_BYTES = 4L << 20;
+
+    private final ImagePair pair;
+    private final Comparison comparison;
+    private final Reflink reflink;
+    private final Pacer pacer;
+    private final long blockBytes;
+    private final boolean freesWholeExtentsOnly;
+    private long sharedBytes;
+    private long toldUntil;
+
+    ShareInPlace(ImagePair pair, Comparison comparison, Reflink reflink, Pacer pacer) throws IOException {
+        this.pair = pair;
+        this.comparison = comparison;
+        this.reflink = reflink;
+        this.pacer = pacer;
+        Allocation allocation = Allocation.of(pair.target());
+        blockBytes = allocation.blockBytes();
+        freesWholeExtentsOnly = allocation.freesWholeExtentsOnly();
+    }
+
+    /** Finds out, on one block, whether these two files can share at all: before anybody reads them. */
+    void probe() throws IOException {
+        PageVerdicts verdicts = comparison.verdicts();
+        for (long page = 0; page < verdicts.pageCount(); page = verdicts.runEnd(page, verdicts.pageCount())) {
+            if (verdicts.at(page).mayBeShared()) {
+                long from = alignedUp(verdicts.offset(page));
+                share(from, Math.min(from + blockBytes, pair.lengthBytes()));
+                return;
+            }
+        }
+    }
+
+    /** Shares all that the verdicts do not rule out; returns how many bytes came to be shared. */
+    long share(Workplace workplace, Steps steps) throws IOException {
+        if (freesWholeExtentsOnly) {
+            try (Descriptor nameless = workplace.namelessFile()) {
+                moveOutOfTheWay(nameless, steps);
+            }
+        }
+        long before = sharedBytes;
+        shareRuns(steps);
+        return sharedBytes - before;
+    }
+
+    /**
+     * Gives pages that will not be shared new extents, where their old ones hold pages that will be: otherwise a few of
+     * them would keep all the others' blocks. The kernel compares these, too.
+     */
+    private void moveOutOfTheWay(Descriptor nameless, Steps steps) throws IOException {
+        nameless.truncate(pair.lengthBytes());
+        try (RangeCopy copy = new RangeCopy(pair.target(), nameless, pacer)) {
+            Extents.each(pair.target(), (offset, lengthBytes) -> {
+                long end = Math.min(offset + lengthBytes, pair.lengthBytes());
+                if (offset < end && isPartlyShared(offset, end)) {
+                    eachDifferent(offset, end, (from, length) -> copy.copy(from, length, steps.silent()));
+                }
+            });
+        }
+        Extents.data(nameless, (offset, lengthBytes) ->
+                reflink.dedupeRange(nameless, offset, pair.target(), offset, lengthBytes));
+    }
+
+    private boolean isPartlyShared(long offset, long end) {
+        PageVerdicts verdicts = comparison.verdicts();
+        boolean shared = false;
+        boolean different = false;
+        for (long page = offset / verdicts.pageBytes(); verdicts.offset(page) < end;) {
+            shared |= verdicts.at(page).mayBeShared();
+            different |= verdicts.at(page) == Verdict.DIFFERENT;
+            page = verdicts.runEnd(page, verdicts.pageCount());
+        }
+        return shared && different;
+    }
+
+    private void eachDifferent(long offset, long end, RangeConsumer ranges) throws IOException {
+        PageVerdicts verdicts = comparison.verdicts();
+        for (long page = offset / verdicts.pageBytes(); verdicts.offset(page) < end;) {
+            long stop = verdicts.runEnd(page, verdicts.pageCount());
+            if (verdicts.at(page) == Verdict.DIFFERENT) {
+                long from = Math.max(offset, verdicts.offset(page));
+                ranges.accept(from, Math.min(end, verdicts.offset(stop)) - from);
+            }
+            page = stop;
+        }
+    }
+
+    private void shareRuns(Steps steps) throws IOException {
+        PageVerdicts verdicts = comparison.verdicts();
+        long pieceStart = -1;
+        for (long page = 0; page < verdicts.pageCount();) {
+            long end = verdicts.runEnd(page, verdicts.pageCount());
+            if (verdicts.at(page).mayBeShared()) {
+                pieceStart = pieceStart < 0 ? page : pieceStart;
+            } else if (pieceStart >= 0) {
+                shareRun(pieceStart, page, steps);
+                pieceStart = -1;
+            }
+            page = end;
+        }
+        if (pieceStart >= 0) {
+            shareRun(pieceStart, verdicts.pageCount(), steps);
+        }
+    }
+
+    private void shareRun(long firstPage, long endPage, Steps steps) throws IOException {
+        PageVerdicts verdicts = comparison.verdicts();
+        long from = alignedUp(verdicts.offset(firstPage));
+        long end = alignedDown(verdicts.offset(endPage));
+        for (long at = from; at < end;) {
+            long stop = Math.min(at + PIECE_BYTES, end);
+            if (stop < end) {
+                Comparison.willNeed(pair.canonical(), stop, Math.min(PIECE_BYTES, end - stop));
+                Comparison.willNeed(pair.target(), stop, Math.min(PIECE_BYTES, end - stop));
+            }
+            pacer.await(2 * (stop - at));
+            if (!share(at, stop)) {
+                shareAfterReading(at, stop, steps);
+            }
+            steps.did(stop - Math.max(at, toldUntil));
+            toldUntil = stop;
+            at = stop;
+        }
+    }
+
+    /** The indexes were wrong, or somebody wrote: look for what is equal now. */
+    private void shareAfterReading(long from, long end, Steps steps) throws IOException {
+        PageVerdicts verdicts = comparison.verdicts();
+        int pageBytes = verdicts.pageBytes();
+        long first = from / pageBytes;
+        long last = Math.ceilDiv(end, (long) pageBytes);
+        verdicts.replace(first, last - first, Verdict.EQUAL, Verdict.UNREAD);
+        verdicts.replace(first, last - first, Verdict.UNREAD_AGAINST_HOLE, Verdict.UNREAD);
+        long offset = verdicts.offset(first);
+        comparison.bytes(offset, verdicts.offset(last) - offset, 1, pacer, steps.silent());
+        for (long page = first; page < last;) {
+            long stop = verdicts.runEnd(page, last);
+            if (verdicts.at(page) == Verdict.EQUAL) {
+                long start = Math.max(from, alignedUp(verdicts.offset(page)));
+                long until = Math.min(end, alignedDown(verdicts.offset(stop)));
+                if (start < until && !share(start, until)) {
+                    verdicts.fill(page, stop - page, Verdict.DIFFERENT);
+                }
+            }
+            page = stop;
+        }
+    }
+
+    /** Returns whether the kernel found the whole range equal. */
+    private boolean share(long from, long end) throws IOException {
+        DedupeOutcome outcome = reflink.dedupeRange(pair.canonical(), from, pair.target(), from, end - from);
+        sharedBytes += outcome.sharedBytes();
+        return switch (outcome) {
+            case DedupeOutcome.Shared shared -> true;
+            case DedupeOutcome.Different different -> false;
+            case DedupeOutcome.Unsupported unsupported -> throw new LeaveAlone(Reason.UNSUPPORTED,
+                    pair.target() + " and " + pair.canonical() + " cannot share blocks: " + unsupported.reason());
+        };
+    }
+
+    private long alignedUp(long offset) {
+        return Math.ceilDiv(offset, blockBytes) * blockBytes;
+    }
+
+    /** The end of the file counts as a block's end. */
+    private long alignedDown(long offset) {
+        return offset == pair.lengthBytes() ? offset : offset / blockBytes * blockBytes;
+    }
+}
