@@ -20,4 +20,12 @@ record Allocation(long blockBytes, boolean freesWholeExtentsOnly, long freeBytes
         file.check("fstatfs", file.posix().fstatfs(file.number(), fileSystem), "");
         return new Allocation(fileSystem.blockSizeBytes(), fileSystem.type() == BTRFS, fileSystem.freeBytes());
     }
+
+    /** What is free on the filesystem that holds a file, once everything on it is synced. */
+    static long freeBytesAfterSync(Descriptor file) throws IOException {
+        // XFS frees a removed file's blocks a little later; asking sets it going, and the sync takes longer than that.
+        long ignored = of(file).freeBytes();
+        file.check("syncfs", file.posix().syncfs(file.number()), "");
+        return of(file).freeBytes();
+    }
 }

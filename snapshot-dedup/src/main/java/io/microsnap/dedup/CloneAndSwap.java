@@ -3,7 +3,6 @@ package io.microsnap.dedup;
 import io.microsnap.core.DamagedException;
 import io.microsnap.core.file.Extents;
 import io.microsnap.core.file.Reflink;
-import io.microsnap.core.file.ReflinkOutcome;
 import io.microsnap.core.posix.Descriptor;
 import io.microsnap.dedup.DedupOutcome.Reason;
 import java.io.IOException;
@@ -15,14 +14,14 @@ import java.io.IOException;
 final class CloneAndSwap implements AutoCloseable {
     private final ImagePair pair;
     private final Reflink reflink;
-    private final Workplace.Staged staged;
+    private final Workplace.Successor clone;
     /** Where a part keeps a whole extent alive, taking over blocks would free nothing. */
     private boolean takesBlocks;
 
-    private CloneAndSwap(ImagePair pair, Reflink reflink, Workplace.Staged staged, boolean takesBlocks) {
+    private CloneAndSwap(ImagePair pair, Reflink reflink, Workplace.Successor clone, boolean takesBlocks) {
         this.pair = pair;
         this.reflink = reflink;
-        this.staged = staged;
+        this.clone = clone;
         this.takesBlocks = takesBlocks;
     }
 
@@ -33,24 +32,7 @@ final class CloneAndSwap implements AutoCloseable {
                     + " names, and only one of them would get the new file; share in place instead");
         }
         boolean takesBlocks = !Allocation.of(pair.target()).freesWholeExtentsOnly();
-        CloneAndSwap begun = new CloneAndSwap(pair, reflink, workplace.stage(), takesBlocks);
-        try {
-            switch (reflink.cloneInto(pair.canonical(), begun.staged.file())) {
-                case ReflinkOutcome.Cloned cloned -> { }
-                case ReflinkOutcome.Unsupported unsupported ->
-                        throw new LeaveAlone(Reason.UNSUPPORTED, pair.canonical() + ": " + unsupported.reason());
-                case ReflinkOutcome.SourceVanished vanished ->
-                        throw new LeaveAlone(Reason.SIBLING_GONE, pair.canonical() + " is gone");
-            }
-            return begun;
-        } catch (IOException | RuntimeException failure) {
-            try {
-                begun.close();
-            } catch (IOException second) {
-                failure.addSuppressed(second);
-            }
-            throw failure;
-        }
+        return new CloneAndSwap(pair, reflink, workplace.clone(pair.canonical()), takesBlocks);
     }
 
     /** Makes the clone equal to the target. */
@@ -68,7 +50,7 @@ final class CloneAndSwap implements AutoCloseable {
 
     /** Reads clone and target once more, whole. */
     void requireEqual(int pageBytes, int threads, Pacer pacer, Steps steps) throws IOException {
-        Comparison again = new Comparison(ImagePair.of(descriptor(), pair.target()), pageBytes);
+        Comparison again = new Comparison(ImagePair.ofOurOwn(descriptor(), pair.target()), pageBytes);
         again.verdicts().fill(0, again.verdicts().pageCount(), Verdict.UNREAD);
         again.bytes(threads, pacer, steps.silent());
         if (again.verdicts().count(Verdict.DIFFERENT) > 0) {
@@ -82,7 +64,7 @@ final class CloneAndSwap implements AutoCloseable {
     void publish() throws IOException {
         FileAttributes.copy(pair.target(), pair.targetBefore(), descriptor());
         pair.requireUnchanged();
-        if (!staged.commit(pair.targetBefore())) {
+        if (!clone.takePlaceOf(pair.targetBefore())) {
             throw new LeaveAlone(
                     Reason.TARGET_CHANGED, pair.target() + " was written or replaced while it was compared");
         }
@@ -101,12 +83,12 @@ final class CloneAndSwap implements AutoCloseable {
 
     /** The clone; after publishing, the target. */
     Descriptor descriptor() {
-        return staged.file().descriptor();
+        return clone.descriptor();
     }
 
     /** Removes the clone, unless it has taken the target's place. */
     @Override
     public void close() throws IOException {
-        staged.close();
+        clone.close();
     }
 }

@@ -2,6 +2,7 @@ package io.microsnap.dedup;
 
 import io.microsnap.core.file.Durability;
 import io.microsnap.core.file.Reflink;
+import io.microsnap.core.file.ReflinkOutcome;
 import io.microsnap.core.file.StagedFile;
 import io.microsnap.core.posix.Constants;
 import io.microsnap.core.posix.Descriptor;
@@ -37,24 +38,23 @@ public final class Deduplicator {
         int flags = constants.O_RDONLY | constants.O_NONBLOCK;
         try (Descriptor canonicalFile = Descriptor.open(posix, canonical, flags, 0);
                 Descriptor targetFile = Descriptor.open(posix, target, flags | constants.O_NOFOLLOW, 0)) {
-            if (!targetFile.tryLock(true)) {
-                return new DedupOutcome.LeftAlone(Reason.BUSY,
-                        target + " is locked: somebody else is deduplicating or copying it", Optional.empty());
-            }
             return PairDedup.run(canonicalFile, targetFile, posix.getpagesize(), Optional.empty(), Optional.empty(),
-                    new Beside(posix, target), options, reflink);
+                    new Beside(posix, target, reflink), options, reflink);
         }
     }
 
     /** New files are made beside the old one. */
-    private record Beside(Posix posix, Path target) implements Workplace {
+    private record Beside(Posix posix, Path target, Reflink reflink) implements Workplace {
         private static final int PRIVATE = 0600;
 
         @Override
-        public Descriptor namelessFile() throws IOException {
+        public void withScratchFile(Use use) throws IOException {
             Constants constants = posix.constants();
             Path directory = target.toAbsolutePath().getParent();
-            return Descriptor.open(posix, directory, constants.O_TMPFILE | constants.O_RDWR, PRIVATE);
+            try (Descriptor nameless =
+                    Descriptor.open(posix, directory, constants.O_TMPFILE | constants.O_RDWR, PRIVATE)) {
+                use.accept(nameless);
+            }
         }
 
         @Override
@@ -63,14 +63,35 @@ public final class Deduplicator {
         }
 
         @Override
-        public Staged stage() throws IOException {
-            return new Successor(StagedFile.create(posix, target));
+        public Successor clone(Descriptor canonical) throws IOException {
+            StagedFile staged = StagedFile.create(posix, target);
+            try {
+                return switch (reflink.cloneInto(canonical, staged)) {
+                    case ReflinkOutcome.Cloned cloned -> new Staged(staged);
+                    case ReflinkOutcome.Unsupported unsupported ->
+                            throw new LeaveAlone(Reason.UNSUPPORTED, canonical + ": " + unsupported.reason());
+                    case ReflinkOutcome.SourceVanished vanished ->
+                            throw new LeaveAlone(Reason.SIBLING_GONE, canonical + " is gone");
+                };
+            } catch (IOException | RuntimeException failure) {
+                try {
+                    staged.close();
+                } catch (IOException second) {
+                    failure.addSuppressed(second);
+                }
+                throw failure;
+            }
         }
     }
 
-    private record Successor(StagedFile file) implements Workplace.Staged {
+    private record Staged(StagedFile file) implements Workplace.Successor {
         @Override
-        public boolean commit(Stat expected) throws IOException {
+        public Descriptor descriptor() {
+            return file.descriptor();
+        }
+
+        @Override
+        public boolean takePlaceOf(Stat expected) throws IOException {
             return file.commitInPlaceOf(expected, Durability.FULL);
         }
 

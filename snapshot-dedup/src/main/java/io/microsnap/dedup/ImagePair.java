@@ -28,7 +28,29 @@ final class ImagePair {
         target.syncData();
         ImagePair pair = new ImagePair(canonical, target, canonical.status(), target.status());
         pair.requireFit();
+        pair.lock();
         return pair;
+    }
+
+    /** Two files that nobody else knows of, of the same length. */
+    static ImagePair ofOurOwn(Descriptor canonical, Descriptor target) throws IOException {
+        return new ImagePair(canonical, target, canonical.status(), target.status());
+    }
+
+    /** Until the descriptors are closed, nobody else deduplicates the target, or puts another file in a place of either. */
+    private void lock() throws IOException {
+        if (!canonical.tryLock(false)) {
+            throw new LeaveAlone(Reason.BUSY, canonical + " is locked: somebody is about to replace it");
+        }
+        if (!target.tryLock(true)) {
+            throw new LeaveAlone(Reason.BUSY, target + " is locked: somebody else is deduplicating it");
+        }
+        if (canonical.status().links() == 0) {
+            throw new LeaveAlone(Reason.SIBLING_GONE, canonical + " was deleted or replaced");
+        }
+        if (target.status().links() == 0) {
+            throw new LeaveAlone(Reason.TARGET_GONE, target + " was deleted or replaced");
+        }
     }
 
     Descriptor canonical() {

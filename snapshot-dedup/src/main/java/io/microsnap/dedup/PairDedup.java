@@ -39,6 +39,7 @@ final class PairDedup {
     private long sharingNanos;
     private long publishingNanos;
     private long sharedBytes;
+    private long alreadyShared;
 
     private PairDedup(ImagePair pair, int pageBytes, Workplace workplace, DedupOptions options, Reflink reflink)
             throws IOException {
@@ -65,13 +66,13 @@ final class PairDedup {
     static DedupOutcome run(Descriptor canonical, Descriptor target, int pageBytes,
             Optional<IndexEvidence> canonicalEvidence, Optional<IndexEvidence> targetEvidence, Workplace workplace,
             DedupOptions options, Reflink reflink) throws IOException {
-        ImagePair pair;
+        PairDedup dedup;
         try {
-            pair = ImagePair.of(canonical, target);
+            ImagePair pair = ImagePair.of(canonical, target);
+            dedup = new PairDedup(pair, pageBytes, workplace, options, reflink);
         } catch (LeaveAlone reason) {
             return new DedupOutcome.LeftAlone(reason.reason(), reason.getMessage(), Optional.empty());
         }
-        PairDedup dedup = new PairDedup(pair, pageBytes, workplace, options, reflink);
         boolean evidence = canonicalEvidence.isPresent() && targetEvidence.isPresent();
         try {
             dedup.lookWithoutReading();
@@ -88,6 +89,7 @@ final class PairDedup {
     private void lookWithoutReading() throws IOException {
         comparison.holes();
         comparison.sharedBlocks();
+        alreadyShared = verdicts.count(Verdict.SHARED);
         comparingNanos = System.nanoTime() - startNanos;
     }
 
@@ -104,10 +106,7 @@ final class PairDedup {
         if (inPlace) {
             shareInPlace(evidence, options.engine().isEmpty() && workplace.mayReplaceTarget());
         } else {
-            try (CloneAndSwap clone = CloneAndSwap.begin(pair, reflink, workplace)) {
-                decide(false);
-                swap(clone);
-            }
+            swap();
         }
     }
 
@@ -116,10 +115,7 @@ final class PairDedup {
         sharing.probe();
         decide(evidence);
         if (mayReplace && pair.targetBefore().links() == 1 && runsAreShort()) {
-            try (CloneAndSwap clone = CloneAndSwap.begin(pair, reflink, workplace)) {
-                decide(false);
-                swap(clone);
-            }
+            swap();
             return;
         }
         engine = Optional.of(Engine.SHARE_IN_PLACE);
@@ -135,6 +131,15 @@ final class PairDedup {
         measure(pair.target());
     }
 
+    private void swap() throws IOException {
+        try (CloneAndSwap clone = CloneAndSwap.begin(pair, reflink, workplace)) {
+            // A clone's bytes rest on this comparison alone: what is only said to be in the same blocks is read, too.
+            verdicts.replace(0, verdicts.pageCount(), Verdict.SHARED, Verdict.UNREAD);
+            decide(false);
+            swap(clone);
+        }
+    }
+
     private void swap(CloneAndSwap clone) throws IOException {
         engine = Optional.of(Engine.CLONE_AND_SWAP);
         long started = System.nanoTime();
@@ -146,7 +151,7 @@ final class PairDedup {
         long built = System.nanoTime();
         sharingNanos += built - started;
         clone.publish();
-        sharedBytes = verdicts.count(Verdict.EQUAL) * verdicts.pageBytes();
+        sharedBytes = pages.equal() * verdicts.pageBytes();
         steps.atLeast(2 * pair.lengthBytes());
         // The old file has no name any more: with this its blocks go.
         pair.target().close();
@@ -205,8 +210,9 @@ final class PairDedup {
     private DedupReport.Pages countPages(long written) {
         long equal = verdicts.count(Verdict.EQUAL) + verdicts.count(Verdict.UNREAD)
                 + verdicts.count(Verdict.UNREAD_AGAINST_HOLE);
-        return new DedupReport.Pages(verdicts.pageCount(), comparison.readPages(), verdicts.count(Verdict.SHARED),
-                equal, verdicts.count(Verdict.DIFFERENT), written);
+        long all = equal + verdicts.count(Verdict.SHARED);
+        return new DedupReport.Pages(verdicts.pageCount(), comparison.readPages(), Math.min(all, alreadyShared),
+                all - Math.min(all, alreadyShared), verdicts.count(Verdict.DIFFERENT), written);
     }
 
     private void measure(Descriptor file) throws IOException {
@@ -235,9 +241,6 @@ final class PairDedup {
         if (options.accounting() != Accounting.FREE_SPACE) {
             return OptionalLong.empty();
         }
-        // XFS frees a removed file's blocks a little later; asking sets it going, and the sync takes longer than that.
-        Allocation.of(file);
-        file.check("syncfs", file.posix().syncfs(file.number()), "");
-        return OptionalLong.of(Allocation.of(file).freeBytes());
+        return OptionalLong.of(Allocation.freeBytesAfterSync(file));
     }
 }

@@ -50,9 +50,7 @@ final class ShareInPlace {
     /** Shares all that the verdicts do not rule out; returns how many bytes came to be shared. */
     long share(Workplace workplace, Steps steps) throws IOException {
         if (freesWholeExtentsOnly) {
-            try (Descriptor nameless = workplace.namelessFile()) {
-                moveOutOfTheWay(nameless, steps);
-            }
+            workplace.withScratchFile(scratch -> moveOutOfTheWay(scratch, steps));
         }
         long before = sharedBytes;
         shareRuns(steps);
@@ -63,9 +61,9 @@ final class ShareInPlace {
      * Gives pages that will not be shared new extents, where their old ones hold pages that will be: otherwise a few of
      * them would keep all the others' blocks. The kernel compares these, too.
      */
-    private void moveOutOfTheWay(Descriptor nameless, Steps steps) throws IOException {
-        nameless.truncate(pair.lengthBytes());
-        try (RangeCopy copy = new RangeCopy(pair.target(), nameless, pacer)) {
+    private void moveOutOfTheWay(Descriptor scratch, Steps steps) throws IOException {
+        scratch.truncate(pair.lengthBytes());
+        try (RangeCopy copy = new RangeCopy(pair.target(), scratch, pacer)) {
             Extents.each(pair.target(), (offset, lengthBytes) -> {
                 long end = Math.min(offset + lengthBytes, pair.lengthBytes());
                 if (offset < end && isPartlyShared(offset, end)) {
@@ -73,8 +71,8 @@ final class ShareInPlace {
                 }
             });
         }
-        Extents.data(nameless, (offset, lengthBytes) ->
-                reflink.dedupeRange(nameless, offset, pair.target(), offset, lengthBytes));
+        Extents.data(scratch, (offset, lengthBytes) ->
+                reflink.dedupeRange(scratch, offset, pair.target(), offset, lengthBytes));
     }
 
     private boolean isPartlyShared(long offset, long end) {

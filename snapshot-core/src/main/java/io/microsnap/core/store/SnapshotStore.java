@@ -80,6 +80,13 @@ public final class SnapshotStore implements AutoCloseable {
         }
     }
 
+    /** Whether anybody holds a snapshot at this moment; a moment later it may be otherwise. */
+    public boolean isHeld(SnapshotId id) throws IOException {
+        try (Descriptor snapshot = store.openSnapshot(id)) {
+            return !snapshot.tryLock(true);
+        }
+    }
+
     /** Deletes a snapshot that nobody uses; when this returns, durably. */
     public void delete(SnapshotId id) throws IOException {
         delete(id, IfHeld.REFUSE);

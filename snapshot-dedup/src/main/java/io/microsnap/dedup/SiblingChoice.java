@@ -1,0 +1,118 @@
+package io.microsnap.dedup;
+
+import io.microsnap.core.SnapshotReference;
+import io.microsnap.core.store.HeldSnapshot;
+import io.microsnap.core.store.Manifest;
+import io.microsnap.core.store.SnapshotKind;
+import io.microsnap.core.store.SnapshotStore;
+import io.microsnap.dedup.IndexLikeness.Likeness;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.atomic.AtomicInteger;
+
+/** Finds, among the snapshots of the same image, size and layout, the one a target has most in common with. */
+final class SiblingChoice {
+    private static final System.Logger LOG = System.getLogger(SiblingChoice.class.getName());
+    /** As many as a sample may have put in the wrong order are compared page by page. */
+    private static final int FINALISTS = 4;
+    /** Beyond this, a sample of thousands of pages says enough. */
+    private static final long MOST_PAGES_TO_COMPARE_EXACTLY = 16L << 20;
+    private static final int PERCENT = 100;
+
+    private final SnapshotStore store;
+    private final int threads;
+
+    SiblingChoice(SnapshotStore store, int threads) {
+        this.store = store;
+        this.threads = threads;
+    }
+
+    private record Candidate(Manifest manifest, Likeness likeness) {
+    }
+
+    /** What a snapshot holds, as far as the store knows without reading its image. */
+    static IndexEvidence evidence(HeldSnapshot held) throws IOException {
+        boolean holdsAll = held.manifest().kind() == SnapshotKind.FULL;
+        return new IndexEvidence(held.pageIndex(), holdsAll ? Optional.empty() : held.pageMap());
+    }
+
+    /** Whether one of two snapshots could be the other's canonical image. */
+    static boolean areSiblings(Manifest one, Manifest other) {
+        return !one.id().equals(other.id())
+                && one.description().image().equals(other.description().image())
+                && one.description().bakedByVersion().equals(other.description().bakedByVersion())
+                && one.memoryMib() == other.memoryMib()
+                && one.layout().equals(other.layout());
+    }
+
+    /** The best few of those that are its siblings, best first; damaged ones, and vanished ones, are passed over. */
+    List<Sibling> rank(HeldSnapshot target, List<Manifest> whole, SiblingPolicy policy) throws IOException {
+        List<Manifest> candidates =
+                whole.stream().filter(manifest -> areSiblings(manifest, target.manifest())).toList();
+        if (policy == SiblingPolicy.NEWEST) {
+            return candidates.stream().sorted(newestFirst()).limit(FINALISTS)
+                    .map(manifest -> new Sibling(manifest.reference(), Double.NaN, "the newest of "
+                            + candidates.size() + " siblings")).toList();
+        }
+        IndexLikeness likeness = new IndexLikeness(evidence(target));
+        Comparator<Candidate> best = Comparator
+                .comparingLong((Candidate candidate) -> candidate.likeness().equalPages()).reversed()
+                .thenComparing(candidate -> !isLineage(target.manifest(), candidate.manifest()))
+                .thenComparing(Candidate::manifest, newestFirst());
+        List<Candidate> sampled = compare(candidates, likeness::sampled);
+        sampled.sort(best);
+        List<Candidate> finalists = new ArrayList<>(sampled.subList(0, Math.min(FINALISTS, sampled.size())));
+        boolean exact = likeness.isExact();
+        if (!exact && finalists.size() > 1 && target.layout().pageCount() <= MOST_PAGES_TO_COMPARE_EXACTLY) {
+            finalists = compare(finalists.stream().map(Candidate::manifest).toList(), likeness::exact);
+            finalists.sort(best);
+            exact = true;
+        }
+        String manner = exact ? "" : ", judged by a sample of " + likeness.sampledPages() + " pages";
+        return finalists.stream().map(candidate -> new Sibling(candidate.manifest().reference(),
+                candidate.likeness().share(), String.format(Locale.ROOT,
+                        "%.1f %% of the pages in common, the most among %d siblings%s",
+                        candidate.likeness().share() * PERCENT, candidates.size(), manner))).toList();
+    }
+
+    @FunctionalInterface
+    private interface Comparing {
+        Likeness with(IndexEvidence evidence) throws IOException;
+    }
+
+    private List<Candidate> compare(List<Manifest> manifests, Comparing comparing) throws IOException {
+        ConcurrentLinkedQueue<Candidate> compared = new ConcurrentLinkedQueue<>();
+        AtomicInteger next = new AtomicInteger();
+        Crew crew = new Crew(Math.max(1, Math.min(threads, manifests.size())));
+        crew.run(() -> {
+            for (int at = next.getAndIncrement(); at < manifests.size() && crew.mayGoOn();
+                    at = next.getAndIncrement()) {
+                compare(manifests.get(at), comparing).ifPresent(compared::add);
+            }
+        });
+        return new ArrayList<>(compared);
+    }
+
+    private Optional<Candidate> compare(Manifest manifest, Comparing comparing) {
+        try (HeldSnapshot held = store.hold(manifest.id())) {
+            return Optional.of(new Candidate(held.manifest(), comparing.with(evidence(held))));
+        } catch (IOException e) {
+            LOG.log(System.Logger.Level.DEBUG, manifest.id() + " is passed over as a sibling", e);
+            return Optional.empty();
+        }
+    }
+
+    private static boolean isLineage(Manifest target, Manifest candidate) {
+        Optional<SnapshotReference> reference = Optional.of(candidate.reference());
+        return target.description().base().equals(reference) || target.description().parent().equals(reference);
+    }
+
+    private static Comparator<Manifest> newestFirst() {
+        return Comparator.comparing(Manifest::created).reversed().thenComparing(manifest -> manifest.id().key());
+    }
+}

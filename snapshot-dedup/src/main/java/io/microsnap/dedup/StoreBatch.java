@@ -1,0 +1,178 @@
+package io.microsnap.dedup;
+
+import io.microsnap.core.CancelledException;
+import io.microsnap.core.Progress;
+import io.microsnap.core.store.HeldSnapshot;
+import io.microsnap.core.store.Manifest;
+import io.microsnap.core.store.SnapshotStore;
+import io.microsnap.dedup.DedupOutcome.Reason;
+import java.io.IOException;
+import java.nio.file.NoSuchFileException;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Optional;
+import java.util.OptionalLong;
+import java.util.function.Predicate;
+
+/**
+ * Deduplicates a whole store: each snapshot with the most alike of those that are older, the oldest first. So the oldest
+ * of a family keeps its image, and all others come to share with it.
+ *
+ * <p>What is done is seen in the files themselves: a run that was cancelled or killed is resumed by running again, and
+ * several processes share the work. A snapshot that fails is reported, and the others are gone on with.
+ */
+public final class StoreBatch {
+    private static final Comparator<Manifest> OLDEST_FIRST =
+            Comparator.comparing(Manifest::created).thenComparing(manifest -> manifest.id().key());
+
+    private final StoreDeduplicator deduplicator;
+
+    public StoreBatch(SnapshotStore store) {
+        deduplicator = new StoreDeduplicator(store);
+    }
+
+    /** Deduplicates every snapshot that has an older sibling. */
+    public BatchReport run(BatchOptions options) throws IOException {
+        return new Run(options).run();
+    }
+
+    /** Tells what {@link #run} could gain, from page indexes alone; no image is read and nothing changes. */
+    public List<Estimate> estimate(SiblingPolicy policy) throws IOException {
+        List<Manifest> whole = whole();
+        List<Estimate> estimates = new ArrayList<>();
+        for (Manifest manifest : whole) {
+            if (whole.stream().anyMatch(olderSiblingsOf(manifest))) {
+                estimate(manifest, whole, policy).ifPresent(estimates::add);
+            }
+        }
+        return estimates;
+    }
+
+    private Optional<Estimate> estimate(Manifest manifest, List<Manifest> whole, SiblingPolicy policy)
+            throws IOException {
+        SnapshotStore store = deduplicator.store();
+        List<Manifest> older = whole.stream().filter(olderSiblingsOf(manifest)).toList();
+        try (HeldSnapshot held = store.hold(manifest.id())) {
+            List<Sibling> ranked = new SiblingChoice(store, DedupOptions.DEFAULTS.threads()).rank(held, older, policy);
+            if (ranked.isEmpty()) {
+                return Optional.of(new Estimate(held.reference(), Optional.empty(), 0));
+            }
+            Sibling sibling = ranked.getFirst();
+            try (HeldSnapshot canonical = store.hold(sibling.reference().id())) {
+                long pages = new IndexLikeness(SiblingChoice.evidence(held))
+                        .exact(SiblingChoice.evidence(canonical)).equalPages();
+                return Optional.of(new Estimate(
+                        held.reference(), Optional.of(sibling), pages * held.layout().pageBytes()));
+            }
+        } catch (NoSuchFileException gone) {
+            return Optional.empty();
+        }
+    }
+
+    private List<Manifest> whole() throws IOException {
+        List<Manifest> whole = deduplicator.whole();
+        whole.sort(OLDEST_FIRST);
+        return whole;
+    }
+
+    private static Predicate<Manifest> olderSiblingsOf(Manifest manifest) {
+        return other -> SiblingChoice.areSiblings(manifest, other) && OLDEST_FIRST.compare(other, manifest) < 0;
+    }
+
+    /** One pass over the store. */
+    private final class Run {
+        private final BatchOptions options;
+        private final long startNanos = System.nanoTime();
+        private final List<Manifest> whole = whole();
+        private final List<BatchReport.Entry> entries = new ArrayList<>();
+        private final List<Manifest> targets;
+        private final long totalBytes;
+        private long doneBytes;
+        private boolean cancelled;
+
+        Run(BatchOptions options) throws IOException {
+            this.options = options;
+            targets = whole.stream().filter(manifest -> whole.stream().anyMatch(olderSiblingsOf(manifest))).toList();
+            totalBytes = targets.stream().mapToLong(manifest -> manifest.layout().lengthBytes()).sum();
+        }
+
+        BatchReport run() throws IOException {
+            OptionalLong freeBefore = freeBytes();
+            List<Manifest> busy = new ArrayList<>();
+            try {
+                for (Manifest target : targets) {
+                    DedupOutcome outcome = deduplicate(target);
+                    if (isLeftFor(outcome, Reason.BUSY)) {
+                        busy.add(target);
+                    } else {
+                        report(target, outcome);
+                    }
+                    doneBytes += target.layout().lengthBytes();
+                    if (isLeftFor(outcome, Reason.UNSUPPORTED)) {
+                        // One filesystem holds them all: what it cannot do for one it can do for none.
+                        break;
+                    }
+                }
+                // Whoever was at them is through, or dead.
+                for (Manifest target : busy) {
+                    report(target, deduplicate(target));
+                }
+            } catch (CancelledException stopped) {
+                cancelled = true;
+            }
+            return new BatchReport(List.copyOf(entries), cancelled, freeBefore, freeBytes(),
+                    Duration.ofNanos(System.nanoTime() - startNanos));
+        }
+
+        private DedupOutcome deduplicate(Manifest target) throws CancelledException {
+            long before = doneBytes;
+            long length = target.layout().lengthBytes();
+            Progress part = (done, total) -> options.progress().advanced(
+                    Math.min(totalBytes, before + (long) ((double) done / total * length)), totalBytes);
+            try {
+                return deduplicator.deduplicate(
+                        target.id(), options.policy(), whole, olderSiblingsOf(target), eachWith(part));
+            } catch (CancelledException stopped) {
+                throw stopped;
+            } catch (NoSuchFileException gone) {
+                return new DedupOutcome.LeftAlone(
+                        Reason.TARGET_GONE, target.id() + " was deleted meanwhile", Optional.empty());
+            } catch (IOException | RuntimeException failure) {
+                return new DedupOutcome.Failed(failure);
+            }
+        }
+
+        /** Free space is measured once, for all of them. */
+        private DedupOptions eachWith(Progress progress) {
+            DedupOptions each = options.each().with(progress);
+            return each.accounting() == Accounting.FREE_SPACE ? each.with(Accounting.EXTENTS) : each;
+        }
+
+        private void report(Manifest target, DedupOutcome outcome) {
+            BatchReport.Entry entry = new BatchReport.Entry(target.reference(), outcome);
+            entries.add(entry);
+            options.listener().accept(entry);
+        }
+
+        private OptionalLong freeBytes() throws IOException {
+            if (options.each().accounting() != Accounting.FREE_SPACE || targets.isEmpty()) {
+                return OptionalLong.empty();
+            }
+            for (Manifest manifest : whole) {
+                try (HeldSnapshot any = deduplicator.store().hold(manifest.id())) {
+                    return OptionalLong.of(Allocation.freeBytesAfterSync(any.image()));
+                } catch (NoSuchFileException gone) {
+                    // Any other will do.
+                    continue;
+                }
+            }
+            return OptionalLong.empty();
+        }
+    }
+
+    private static boolean isLeftFor(DedupOutcome outcome, Reason reason) {
+        return outcome instanceof DedupOutcome.LeftAlone alone && alone.reason() == reason;
+    }
+}

@@ -1,0 +1,157 @@
+package io.microsnap.dedup;
+
+import io.microsnap.core.SnapshotId;
+import io.microsnap.core.file.Reflink;
+import io.microsnap.core.store.HeldSnapshot;
+import io.microsnap.core.store.Manifest;
+import io.microsnap.core.store.SnapshotEntry;
+import io.microsnap.core.store.SnapshotStore;
+import io.microsnap.dedup.DedupOutcome.Reason;
+import java.io.IOException;
+import java.nio.file.NoSuchFileException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.function.Predicate;
+
+/**
+ * Lets snapshots of one store share blocks: a snapshot with the sibling most like it, or with one that is named. What a
+ * snapshot holds does not change, and it can be restored, used as a base and restored from all the while; for as long as
+ * this takes neither of the two can be deleted.
+ *
+ * <p>Images that are in use, or that others need, stay the same files: blocks are shared in place. Any number of threads
+ * and processes may work on one store; two never work on the same snapshot.
+ */
+public final class StoreDeduplicator {
+    private final SnapshotStore store;
+    private final Reflink reflink = new Reflink();
+
+    public StoreDeduplicator(SnapshotStore store) {
+        this.store = store;
+    }
+
+    /**
+     * Shares blocks with the sibling that the policy chooses.
+     *
+     * @throws NoSuchFileException if there is no such snapshot
+     * @throws IOException if it is damaged or a system call fails; the snapshot is then as it was
+     */
+    public DedupOutcome deduplicate(SnapshotId target, SiblingPolicy policy, DedupOptions options)
+            throws IOException {
+        return deduplicate(target, policy, whole(), candidate -> true, options);
+    }
+
+    /** As {@link #deduplicate(SnapshotId, SiblingPolicy, DedupOptions)}, with those that come into question only. */
+    DedupOutcome deduplicate(SnapshotId target, SiblingPolicy policy, List<Manifest> whole,
+            Predicate<Manifest> siblings, DedupOptions options) throws IOException {
+        return reported(target, () -> {
+            boolean pinned = isPinned(target, whole);
+            try (HeldSnapshot held = store.hold(target)) {
+                SiblingChoice choice = new SiblingChoice(store, options.threads());
+                for (Sibling sibling : choice.rank(held, whole.stream().filter(siblings).toList(), policy)) {
+                    try (HeldSnapshot canonical = store.hold(sibling.reference().id())) {
+                        if (canonical.reference().equals(sibling.reference())) {
+                            return run(canonical, held, pinned, options, sibling);
+                        }
+                    } catch (NoSuchFileException gone) {
+                        // Deleted since it was compared: the next best will do.
+                        continue;
+                    }
+                }
+                return new DedupOutcome.LeftAlone(Reason.NO_SIBLING, "no other snapshot in " + store
+                        + " has the image, size, layout and version of " + held.id(), Optional.empty());
+            }
+        });
+    }
+
+    /**
+     * Shares blocks with one particular snapshot, whatever image it is of.
+     *
+     * @throws NoSuchFileException if there is no such target
+     * @throws IOException if either is damaged or a system call fails; the snapshot is then as it was
+     */
+    public DedupOutcome deduplicate(SnapshotId target, SnapshotId canonical, DedupOptions options)
+            throws IOException {
+        return reported(target, () -> {
+            if (target.equals(canonical)) {
+                return new DedupOutcome.LeftAlone(Reason.SAME_FILE, target + " is itself", Optional.empty());
+            }
+            boolean pinned = isPinned(target, whole());
+            try (HeldSnapshot held = store.hold(target); HeldSnapshot other = holdCanonical(canonical)) {
+                return run(other, held, pinned, options, new Sibling(other.reference(), Double.NaN, "asked for"));
+            } catch (LeaveAlone reason) {
+                return new DedupOutcome.LeftAlone(reason.reason(), reason.getMessage(), Optional.empty());
+            }
+        });
+    }
+
+    /** The siblings of a snapshot that come into question, best first; it takes no lock and changes nothing. */
+    public List<Sibling> siblings(SnapshotId target, SiblingPolicy policy) throws IOException {
+        try (HeldSnapshot held = store.hold(target)) {
+            return new SiblingChoice(store, DedupOptions.DEFAULTS.threads()).rank(held, whole(), policy);
+        }
+    }
+
+    /** Every snapshot that is whole, as far as can be told without reading it. */
+    List<Manifest> whole() throws IOException {
+        List<Manifest> whole = new ArrayList<>();
+        for (SnapshotEntry entry : store.list()) {
+            if (entry instanceof SnapshotEntry.Whole(Manifest manifest)) {
+                whole.add(manifest);
+            }
+        }
+        return whole;
+    }
+
+    SnapshotStore store() {
+        return store;
+    }
+
+    private DedupOutcome run(HeldSnapshot canonical, HeldSnapshot target, boolean pinned, DedupOptions options,
+            Sibling sibling) throws IOException {
+        boolean comparable = canonical.layout().equals(target.layout());
+        DedupOutcome outcome = PairDedup.run(canonical.image(), target.image(), target.layout().pageBytes(),
+                comparable ? Optional.of(SiblingChoice.evidence(canonical)) : Optional.empty(),
+                comparable ? Optional.of(SiblingChoice.evidence(target)) : Optional.empty(),
+                new StoreWorkplace(store, target, !pinned), options, reflink);
+        return switch (outcome) {
+            case DedupOutcome.Deduplicated(DedupReport report) ->
+                    new DedupOutcome.Deduplicated(report.withSibling(sibling));
+            case DedupOutcome.LeftAlone(Reason reason, String explanation, Optional<DedupReport> report) ->
+                    new DedupOutcome.LeftAlone(reason, explanation, report.map(found -> found.withSibling(sibling)));
+            case DedupOutcome.Failed failed -> failed;
+        };
+    }
+
+    private HeldSnapshot holdCanonical(SnapshotId id) throws IOException {
+        try {
+            return store.hold(id);
+        } catch (NoSuchFileException gone) {
+            throw new LeaveAlone(Reason.SIBLING_GONE, id + " is not in " + store);
+        }
+    }
+
+    /** Whether its image must stay the same file: somebody has it open, or will through another snapshot. */
+    private boolean isPinned(SnapshotId id, List<Manifest> whole) throws IOException {
+        return store.isHeld(id) || whole.stream().anyMatch(
+                manifest -> manifest.requiredBase().filter(base -> base.id().equals(id)).isPresent());
+    }
+
+    @FunctionalInterface
+    private interface Work {
+        DedupOutcome run() throws IOException;
+    }
+
+    private DedupOutcome reported(SnapshotId target, Work work) throws IOException {
+        DedupEvent event = new DedupEvent();
+        event.begin();
+        try {
+            DedupOutcome outcome = work.run();
+            event.end(store, target, outcome);
+            return outcome;
+        } catch (IOException | RuntimeException failure) {
+            event.end(store, target, new DedupOutcome.Failed(failure));
+            throw failure;
+        }
+    }
+}

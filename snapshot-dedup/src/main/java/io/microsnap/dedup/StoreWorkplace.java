@@ -1,0 +1,61 @@
+package io.microsnap.dedup;
+
+import io.microsnap.core.posix.Descriptor;
+import io.microsnap.core.posix.Stat;
+import io.microsnap.core.store.HeldSnapshot;
+import io.microsnap.core.store.SnapshotStore;
+import io.microsnap.core.store.StagedReplacement;
+import io.microsnap.dedup.DedupOutcome.Reason;
+import java.io.IOException;
+
+/** New files are made where the store stages its own. */
+record StoreWorkplace(SnapshotStore store, HeldSnapshot target, boolean mayReplaceTarget) implements Workplace {
+    @Override
+    public void withScratchFile(Use use) throws IOException {
+        // Staged, never committed, and gone with the process that stages it.
+        try (StagedReplacement scratch = store.stageImage(target, target.image())) {
+            scratch.descriptor().truncate(0);
+            use.accept(scratch.descriptor());
+        }
+    }
+
+    @Override
+    public Successor clone(Descriptor canonical) throws IOException {
+        StagedReplacement staged = store.stageImage(target, canonical);
+        try {
+            if (staged.descriptor().sizeBytes() == 0) {
+                throw new LeaveAlone(Reason.UNSUPPORTED, canonical + " cannot be cloned on its filesystem");
+            }
+            return new Staged(staged, target.image().status());
+        } catch (IOException | RuntimeException failure) {
+            try {
+                staged.close();
+            } catch (IOException second) {
+                failure.addSuppressed(second);
+            }
+            throw failure;
+        }
+    }
+
+    private record Staged(StagedReplacement image, Stat before) implements Successor {
+        @Override
+        public Descriptor descriptor() {
+            return image.descriptor();
+        }
+
+        /** What is published is written by nobody: that the target did not change was checked just before. */
+        @Override
+        public boolean takePlaceOf(Stat expected) throws IOException {
+            image.commit();
+            if (descriptor().status().permissions() != before.permissions()) {
+                descriptor().permissions(before.permissions());
+            }
+            return true;
+        }
+
+        @Override
+        public void close() throws IOException {
+            image.close();
+        }
+    }
+}
