@@ -37,7 +37,7 @@ final class ImagePair {
         return new ImagePair(canonical, target, canonical.status(), target.status());
     }
 
-    /** Until the descriptors are closed, nobody else deduplicates the target, or puts another file in a place of either. */
+    /** Until the descriptors are closed, nobody else deduplicates the target, or replaces either by a clone. */
     private void lock() throws IOException {
         if (!canonical.tryLock(false)) {
             throw new LeaveAlone(Reason.BUSY, canonical + " is locked: somebody is about to replace it");

@@ -17,13 +17,14 @@ import java.util.OptionalLong;
 import java.util.function.Predicate;
 
 /**
- * Deduplicates a whole store: each snapshot with the most alike of those that are older, the oldest first. So the oldest
- * of a family keeps its image, and all others come to share with it.
+ * Deduplicates a whole store: each snapshot with the most alike of those that are older, the oldest first. So the
+ * oldest of a family keeps its image, and all others come to share with it.
  *
  * <p>What is done is seen in the files themselves: a run that was cancelled or killed is resumed by running again, and
  * several processes share the work. A snapshot that fails is reported, and the others are gone on with.
  */
 public final class StoreBatch {
+    private static final System.Logger LOG = System.getLogger(StoreBatch.class.getName());
     private static final Comparator<Manifest> OLDEST_FIRST =
             Comparator.comparing(Manifest::created).thenComparing(manifest -> manifest.id().key());
 
@@ -164,8 +165,7 @@ public final class StoreBatch {
                 try (HeldSnapshot any = deduplicator.store().hold(manifest.id())) {
                     return OptionalLong.of(Allocation.freeBytesAfterSync(any.image()));
                 } catch (NoSuchFileException gone) {
-                    // Any other will do.
-                    continue;
+                    LOG.log(System.Logger.Level.DEBUG, "{0} was deleted; any other will do", manifest.id());
                 }
             }
             return OptionalLong.empty();

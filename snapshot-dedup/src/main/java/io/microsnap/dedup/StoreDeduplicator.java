@@ -15,14 +15,16 @@ import java.util.Optional;
 import java.util.function.Predicate;
 
 /**
- * Lets snapshots of one store share blocks: a snapshot with the sibling most like it, or with one that is named. What a
- * snapshot holds does not change, and it can be restored, used as a base and restored from all the while; for as long as
- * this takes neither of the two can be deleted.
+ * Lets snapshots of one store share blocks: a snapshot with the sibling most like it, or with one that is named. What
+ * a snapshot holds does not change, and it can be restored and be a base all the while; for as long as this takes
+ * neither of the two can be deleted.
  *
- * <p>Images that are in use, or that others need, stay the same files: blocks are shared in place. Any number of threads
- * and processes may work on one store; two never work on the same snapshot.
+ * <p>Images that are in use, or that others need, stay the same files: blocks are shared in place. Any number of
+ * threads and processes may work on one store; two never work on the same snapshot.
  */
 public final class StoreDeduplicator {
+    private static final System.Logger LOG = System.getLogger(StoreDeduplicator.class.getName());
+
     private final SnapshotStore store;
     private final Reflink reflink = new Reflink();
 
@@ -54,8 +56,7 @@ public final class StoreDeduplicator {
                             return run(canonical, held, pinned, options, sibling);
                         }
                     } catch (NoSuchFileException gone) {
-                        // Deleted since it was compared: the next best will do.
-                        continue;
+                        LOG.log(System.Logger.Level.DEBUG, "{0} was deleted since it was compared", sibling);
                     }
                 }
                 return new DedupOutcome.LeftAlone(Reason.NO_SIBLING, "no other snapshot in " + store

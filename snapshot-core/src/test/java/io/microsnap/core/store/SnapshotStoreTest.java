@@ -89,7 +89,9 @@ class SnapshotStoreTest {
     @Test
     void aHeldSnapshotIsNeitherDeletedNorReplacedUnlessForced() throws IOException {
         Snapshots.publish(store, "name", 1);
+        assertThat(store.isHeld(id("name"))).isFalse();
         try (HeldSnapshot held = store.hold(id("name"))) {
+            assertThat(store.isHeld(id("name"))).isTrue();
             assertThatThrownBy(() -> store.delete(id("name"))).isInstanceOf(SnapshotInUseException.class);
             assertThatThrownBy(() -> Snapshots.publish(store, "name", 2, IfTaken.REPLACE))
                     .isInstanceOf(SnapshotInUseException.class);
