@@ -1,11 +1,15 @@
 package io.microsnap.cli;
 
+import io.microsnap.core.SnapshotId;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Help.Ansi;
+import picocli.CommandLine.HelpCommand;
 import picocli.CommandLine.IVersionProvider;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
+import picocli.CommandLine.TypeConversionException;
 
 /** The {@code microsnap} command. */
 @Command(
@@ -14,8 +18,20 @@ import picocli.CommandLine.Spec;
         versionProvider = Main.Version.class,
         description = "Snapshots of microVM memory: correct after any crash, small, fast.",
         synopsisSubcommandLabel = "COMMAND",
+        subcommands = {
+            Bake.class, RestoreTo.class, VerifyAll.class, ListSnapshots.class, Inspect.class, Diff.class,
+            Delete.class, CollectGarbage.class, TransferTo.class, Copy.class, HelpCommand.class
+        },
+        exitCodeListHeading = "%nExit status:%n",
+        exitCodeList = {
+            "0:done", "1:failed; an unknown store or snapshot, too", "2:the command line makes no sense",
+            "3:something stored is damaged", "130:interrupted"
+        },
         footerHeading = "%n",
-        footer = "In a checkout, ./microsnap bench runs the benchmarks.")
+        footer = {
+            "Example: microsnap list --store /var/lib/snapshots",
+            "In a checkout, ./microsnap bench runs the benchmarks."
+        })
 public final class Main implements Runnable {
 
     @Spec
@@ -35,7 +51,30 @@ public final class Main implements Runnable {
     }
 
     static CommandLine commandLine() {
-        return new CommandLine(new Main());
+        CommandLine commandLine = new CommandLine(new Main());
+        commandLine.registerConverter(SnapshotId.class, Main::snapshotId);
+        commandLine.setCaseInsensitiveEnumValuesAllowed(true);
+        commandLine.setParameterExceptionHandler(Main::explainUsage);
+        if (System.getenv("NO_COLOR") != null) {
+            commandLine.setColorScheme(CommandLine.Help.defaultColorScheme(Ansi.OFF));
+        }
+        return commandLine;
+    }
+
+    private static SnapshotId snapshotId(String name) {
+        try {
+            return new SnapshotId(name);
+        } catch (IllegalArgumentException notAName) {
+            throw new TypeConversionException(notAName.getMessage());
+        }
+    }
+
+    /** One line that says what is wrong, and where to read more: not the whole help. */
+    private static int explainUsage(ParameterException failure, String[] arguments) {
+        CommandLine command = failure.getCommandLine();
+        command.getErr().println("microsnap: " + failure.getMessage().replaceAll("\\s*\\R\\s*", "; "));
+        command.getErr().println("Try: " + command.getCommandSpec().qualifiedName() + " --help");
+        return ExitStatus.USAGE;
     }
 
     /** The version that the jar was built with. */

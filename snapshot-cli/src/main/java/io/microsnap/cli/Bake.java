@@ -1,0 +1,177 @@
+package io.microsnap.cli;
+
+import io.microsnap.core.GuestLayout;
+import io.microsnap.core.MachineStateSection;
+import io.microsnap.core.Region;
+import io.microsnap.core.SnapshotException;
+import io.microsnap.core.SnapshotId;
+import io.microsnap.core.posix.Constants;
+import io.microsnap.core.posix.Descriptor;
+import io.microsnap.core.store.IfTaken;
+import io.microsnap.core.store.SnapshotDescription;
+import io.microsnap.core.store.SnapshotStore;
+import io.microsnap.core.store.SpaceUse;
+import io.microsnap.memory.Capture;
+import io.microsnap.memory.CaptureResult;
+import io.microsnap.memory.PausableMachine;
+import io.microsnap.memory.reader.FileMemoryReader;
+import io.microsnap.memory.state.MachineStateFile;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+@Command(
+        name = "bake",
+        mixinStandardHelpOptions = true,
+        description = "Makes a snapshot of a paused VMM whose RAM is a file: QEMU's memory-backend-file, a memory file"
+                + " of Firecracker or Cloud Hypervisor. With a parent, only what differs from it is stored.",
+        footerHeading = "%n",
+        footer = "Example: microsnap bake --store /snapshots --id base-2 --parent base-1 --ram /dev/shm/guest.ram")
+final class Bake extends CliCommand {
+    private static final String STATE_SECTION = "vmm";
+
+    @Mixin
+    private StoreLocation store;
+
+    @Mixin
+    private SnapshotArgument snapshot;
+
+    @Option(names = "--ram", paramLabel = "FILE", required = true, description = "The file that is the guest's RAM.")
+    private Path ram;
+
+    @Option(names = "--parent", paramLabel = "ID", description = "The snapshot to build on.")
+    private SnapshotId parent;
+
+    @Option(names = "--image", paramLabel = "NAME", description = "The guest image it was baked from.")
+    private String image;
+
+    @Option(names = "--baked-by", paramLabel = "VERSION", description = "The version of the software that bakes.")
+    private String bakedBy;
+
+    @Option(names = "--region", paramLabel = "ADDR:SIZE",
+            description = "A region of guest memory, in the order of the file; one from address 0 unless given.")
+    private List<String> regions = List.of();
+
+    @Option(names = "--state", paramLabel = "FILE", description = "The machine's state, as the VMM saved it.")
+    private Path state;
+
+    @Option(names = "--attach", paramLabel = "FILE", description = "A file of the same moment, such as a disk overlay.")
+    private List<Path> attachments = List.of();
+
+    @Option(names = "--label", paramLabel = "KEY=VALUE", description = "What to find it by.")
+    private Map<String, String> labels = new LinkedHashMap<>();
+
+    @Option(names = "--replace", description = "Replace a snapshot of the same name.")
+    private boolean replace;
+
+    @Override
+    int run(Console console) throws IOException {
+        Constants constants = console.posix().constants();
+        CaptureResult result;
+        SpaceUse space;
+        try (Descriptor file = Descriptor.open(console.posix(), ram, constants.O_RDONLY, 0)) {
+            FileMemoryReader reader = FileMemoryReader.of(file, layout(file, console.posix().getpagesize()));
+            try (SnapshotStore open = store.openOrCreate(console.posix());
+                    ProgressLine progress = console.progress("bake")) {
+                Capture capture = Capture.of(open, snapshot.id(), reader).described(this::describe)
+                        .ifTaken(replace ? IfTaken.REPLACE : IfTaken.REFUSE).progress(progress)
+                        .lanes(Runtime.getRuntime().availableProcessors());
+                if (parent != null) {
+                    capture.base(parent);
+                }
+                for (Path attachment : attachments) {
+                    capture.attach(attachment.getFileName().toString(), attachment);
+                }
+                result = capture.take(PausableMachine.pausedAlready(readState(console)));
+                space = open.space(snapshot.id());
+            }
+        }
+        report(console, result, space);
+        return ExitStatus.OK;
+    }
+
+    private GuestLayout layout(Descriptor file, int pageBytes) throws IOException {
+        if (!file.status().isRegularFile()) {
+            throw new SnapshotException(file + " is no regular file");
+        }
+        long sizeBytes = file.sizeBytes();
+        if (sizeBytes == 0 || sizeBytes % pageBytes != 0) {
+            throw new SnapshotException(file + " has " + sizeBytes + " bytes, which is no whole number of pages of "
+                    + pageBytes + ": is it the guest's RAM?");
+        }
+        List<Region> parsed = new ArrayList<>();
+        for (String region : regions) {
+            parsed.add(region(region));
+        }
+        try {
+            return parsed.isEmpty() ? GuestLayout.ofSingleRegion(pageBytes, sizeBytes)
+                    : GuestLayout.of(pageBytes, parsed);
+        } catch (IllegalArgumentException noLayout) {
+            throw usage("--region: " + noLayout.getMessage());
+        }
+    }
+
+    private Region region(String text) {
+        int colon = text.indexOf(':');
+        if (colon < 0) {
+            throw usage("--region: '" + text + "' has no ':' between address and size, as in 0x100000000:1G");
+        }
+        try {
+            return new Region(Long.decode(text.substring(0, colon)), Sizes.parseBytes(text.substring(colon + 1)));
+        } catch (IllegalArgumentException notARegion) {
+            throw usage("--region: '" + text + "': " + notARegion.getMessage());
+        }
+    }
+
+    private SnapshotDescription describe(SnapshotDescription described) {
+        SnapshotDescription description = described;
+        if (image != null) {
+            description = description.withImage(image);
+        }
+        if (bakedBy != null) {
+            description = description.withBakedByVersion(bakedBy);
+        }
+        for (Map.Entry<String, String> label : labels.entrySet()) {
+            description = description.withLabel(label.getKey(), label.getValue());
+        }
+        return description;
+    }
+
+    private List<MachineStateSection> readState(Console console) throws IOException {
+        if (state == null) {
+            return List.of();
+        }
+        Constants constants = console.posix().constants();
+        try (Descriptor file = Descriptor.open(console.posix(), state, constants.O_RDONLY, 0)) {
+            long sizeBytes = file.sizeBytes();
+            if (sizeBytes > MachineStateFile.LARGEST_FILE_BYTES) {
+                throw new SnapshotException(file + " has " + sizeBytes + " bytes; a machine's state has at most "
+                        + MachineStateFile.LARGEST_FILE_BYTES + "; attach larger files with --attach");
+            }
+            MemorySegment content = Arena.ofAuto().allocate(sizeBytes);
+            file.readFully(content, 0);
+            return List.of(new MachineStateSection(STATE_SECTION, content.asByteBuffer()));
+        }
+    }
+
+    private void report(Console console, CaptureResult result, SpaceUse space) {
+        String kind = result.kind().name().toLowerCase(Locale.ROOT);
+        console.report(Manifests.document(result.manifest()).put("capture", kind).put("because", result.because())
+                .put("pages", result.memory().pagesRecorded()).put("bytes_written", result.memory().bytesWritten())
+                .put("space", Manifests.document(space)).put("pause_ms", result.times().pause())
+                .put("durable_ms", result.times().publish()));
+        console.say(snapshot.id() + ": " + Sizes.bytes(result.manifest().layout().lengthBytes()) + ", "
+                + kind.replace('_', ' ') + ", " + Sizes.bytes(result.memory().bytesWritten()) + " written in "
+                + Sizes.time(result.times().pause()) + ", durable after " + Sizes.time(result.times().publish())
+                + " more");
+    }
+}

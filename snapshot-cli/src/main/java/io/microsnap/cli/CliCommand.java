@@ -1,0 +1,45 @@
+package io.microsnap.cli;
+
+import io.microsnap.core.posix.Posix;
+import java.io.IOException;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
+/** What all commands share: options, a console, and how failures end. */
+abstract class CliCommand implements Callable<Integer> {
+    @Mixin
+    private CommonOptions common;
+
+    @Spec
+    private CommandSpec spec;
+
+    /** Does the work and returns the exit status. */
+    abstract int run(Console console) throws IOException;
+
+    @Override
+    public final Integer call() {
+        Interruption interruption = Interruption.listen();
+        Console console = new Console(Posix.host(), common, interruption);
+        try {
+            int status = run(console);
+            console.finish();
+            return status;
+        } catch (ParameterException usage) {
+            throw usage;
+        } catch (IOException | RuntimeException cause) {
+            Failure failure = Failure.of(cause);
+            console.fail(failure);
+            return failure.status();
+        } finally {
+            interruption.finished();
+        }
+    }
+
+    /** The command line makes no sense in a way that only the command can tell. */
+    final ParameterException usage(String message) {
+        return new ParameterException(spec.commandLine(), message);
+    }
+}

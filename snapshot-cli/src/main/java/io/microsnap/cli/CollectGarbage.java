@@ -1,0 +1,31 @@
+package io.microsnap.cli;
+
+import io.microsnap.core.store.Recovered;
+import io.microsnap.core.store.SnapshotStore;
+import java.io.IOException;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+
+@Command(
+        name = "gc",
+        mixinStandardHelpOptions = true,
+        description = "Removes what dead processes left unfinished. Deletes no snapshot.",
+        footerHeading = "%n",
+        footer = "Example: microsnap gc --store /var/lib/snapshots")
+final class CollectGarbage extends CliCommand {
+    @Mixin
+    private StoreLocation store;
+
+    @Override
+    int run(Console console) throws IOException {
+        Recovered recovered;
+        try (SnapshotStore open = store.open(console.posix())) {
+            recovered = open.gc();
+        }
+        console.report(new Document().put("removed", recovered.removed()).put("freed_bytes", recovered.freedBytes())
+                .put("alive", recovered.alive()));
+        console.say("removed " + recovered.removed() + " unfinished, " + Sizes.bytes(recovered.freedBytes())
+                + "; " + recovered.alive() + " still being made");
+        return ExitStatus.OK;
+    }
+}

@@ -1,0 +1,15 @@
+package io.microsnap.cli;
+
+import picocli.CommandLine.Option;
+
+/** What every command understands. */
+final class CommonOptions {
+    @Option(names = "--json", description = "Print one JSON document on standard output, and nothing else there.")
+    boolean json;
+
+    @Option(names = "--verbose", description = "Print a stack trace with an error.")
+    boolean verbose;
+
+    @Option(names = "--quiet", description = "Print errors only.")
+    boolean quiet;
+}

@@ -1,0 +1,92 @@
+package io.microsnap.cli;
+
+import io.microsnap.core.SnapshotException;
+import io.microsnap.core.posix.Posix;
+import java.io.FileOutputStream;
+import java.io.FileDescriptor;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.util.List;
+
+/** Where a command speaks: results on standard output, all else on standard error. */
+final class Console {
+    private final Posix posix;
+    private final CommonOptions options;
+    private final Interruption interruption;
+    private final PrintStream results;
+    private final PrintStream remarks;
+
+    Console(Posix posix, CommonOptions options, Interruption interruption) {
+        this.posix = posix;
+        this.options = options;
+        this.interruption = interruption;
+        // Encoded alike everywhere: what is written for a program must not depend on the locale.
+        results = new PrintStream(new FileOutputStream(FileDescriptor.out), false, StandardCharsets.UTF_8);
+        remarks = new PrintStream(new FileOutputStream(FileDescriptor.err), true, StandardCharsets.UTF_8);
+    }
+
+    Posix posix() {
+        return posix;
+    }
+
+    Interruption interruption() {
+        return interruption;
+    }
+
+    boolean wantsJson() {
+        return options.json;
+    }
+
+    /** Prints a result for a person; nothing if a program, or nobody, listens. */
+    void say(String line) {
+        if (!options.json && !options.quiet) {
+            results.println(line);
+        }
+    }
+
+    void say(Table table) {
+        List<String> lines = table.lines(Terminal.columns(posix, Terminal.STANDARD_OUTPUT));
+        lines.forEach(this::say);
+    }
+
+    /** Prints the one document that a program listens for. */
+    void report(Document document) {
+        if (options.json) {
+            results.println(document.json());
+        }
+    }
+
+    /** Prints something a person should know beside the result. */
+    void remark(String line) {
+        if (!options.quiet) {
+            remarks.println(line);
+        }
+    }
+
+    /** A line that tells of progress, to be closed when the work is done. */
+    ProgressLine progress(String what) {
+        boolean watched = !options.quiet && !options.json && Terminal.is(posix, Terminal.STANDARD_ERROR);
+        return new ProgressLine(what, watched ? remarks : null, interruption, System::nanoTime);
+    }
+
+    /** Throws if what was printed did not arrive. */
+    void finish() throws SnapshotException {
+        if (results.checkError()) {
+            throw new SnapshotException("standard output cannot be written (closed by its reader?);"
+                    + " the command itself was carried out");
+        }
+    }
+
+    /** Says why a command failed, on one line. */
+    void fail(Failure failure) {
+        if (options.json) {
+            results.println(new Document().put("ok", false).put("status", failure.status())
+                    .put("error", failure.message()).json());
+            results.flush();
+        }
+        remarks.println("microsnap: " + failure.message());
+        if (options.verbose) {
+            failure.cause().printStackTrace(remarks);
+        }
+    }
+}

@@ -1,0 +1,49 @@
+package io.microsnap.cli;
+
+import io.microsnap.core.CancelledException;
+import io.microsnap.core.DamagedException;
+import java.nio.file.AccessDeniedException;
+import java.nio.file.DirectoryNotEmptyException;
+import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.FileSystemException;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.NotDirectoryException;
+
+/**
+ * Why a command failed, for the person who gave it.
+ *
+ * @param status the exit status
+ * @param message one line: what, where, why, what to do
+ * @param cause for those who want the trace
+ */
+record Failure(int status, String message, Throwable cause) {
+    static Failure of(Throwable cause) {
+        int status = switch (cause) {
+            case CancelledException cancelled -> ExitStatus.INTERRUPTED;
+            case DamagedException damaged -> ExitStatus.DAMAGED;
+            case IllegalArgumentException mistaken -> ExitStatus.USAGE;
+            default -> ExitStatus.FAILED;
+        };
+        return new Failure(status, oneLine(describe(cause)), cause);
+    }
+
+    private static String describe(Throwable cause) {
+        if (cause instanceof FileSystemException failure && failure.getReason() == null) {
+            String what = switch (failure) {
+                case NoSuchFileException missing -> "it does not exist";
+                case AccessDeniedException denied -> "permission denied; check its owner and modes";
+                case FileAlreadyExistsException taken -> "it exists already";
+                case NotDirectoryException file -> "it is no directory";
+                case DirectoryNotEmptyException full -> "the directory is not empty";
+                default -> failure.getClass().getSimpleName();
+            };
+            return failure.getFile() + ": " + what;
+        }
+        String message = cause.getMessage();
+        return message == null || message.isBlank() ? cause.toString() : message;
+    }
+
+    private static String oneLine(String message) {
+        return message.strip().replaceAll("\\s*\\R\\s*", "; ");
+    }
+}

@@ -1,0 +1,92 @@
+package io.microsnap.cli;
+
+import io.microsnap.core.Region;
+import io.microsnap.core.SnapshotReference;
+import io.microsnap.core.store.HeldSnapshot;
+import io.microsnap.core.store.Manifest;
+import io.microsnap.core.store.SnapshotDescription;
+import io.microsnap.core.store.SnapshotFile;
+import io.microsnap.core.store.SnapshotFiles;
+import io.microsnap.core.store.SnapshotStore;
+import io.microsnap.core.store.SpaceUse;
+import io.microsnap.memory.state.MachineStateFile;
+import java.io.IOException;
+import java.util.Optional;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+@Command(
+        name = "inspect",
+        mixinStandardHelpOptions = true,
+        description = "Shows what is known of a snapshot, and what it takes.",
+        footerHeading = "%n",
+        footer = "Example: microsnap inspect --store /var/lib/snapshots --id base-1 --hex")
+final class Inspect extends CliCommand {
+    @Mixin
+    private StoreLocation store;
+
+    @Mixin
+    private SnapshotArgument snapshot;
+
+    @Option(names = "--hex", description = "Show the machine's state, byte for byte.")
+    private boolean hex;
+
+    @Override
+    int run(Console console) throws IOException {
+        try (SnapshotStore open = store.open(console.posix())) {
+            Manifest manifest = open.inspect(snapshot.id());
+            SpaceUse space = open.space(snapshot.id());
+            Optional<String> dump = hex ? dump(open, manifest) : Optional.empty();
+            Document document = Manifests.document(manifest).put("space", Manifests.document(space));
+            if (hex) {
+                document.put("machine_state_hex", dump);
+            }
+            console.report(document);
+            show(console, manifest, space);
+            dump.ifPresent(console::say);
+        }
+        return ExitStatus.OK;
+    }
+
+    private static Optional<String> dump(SnapshotStore open, Manifest manifest) throws IOException {
+        if (manifest.file(SnapshotFiles.MACHINE).isEmpty()) {
+            return Optional.empty();
+        }
+        try (HeldSnapshot held = open.hold(manifest.id())) {
+            return Optional.of(MachineStateFile.hexDump(MachineStateFile.read(held.open(SnapshotFiles.MACHINE))));
+        }
+    }
+
+    private static void show(Console console, Manifest manifest, SpaceUse space) {
+        SnapshotDescription description = manifest.description();
+        console.say("id        " + manifest.id());
+        console.say("uuid      " + manifest.uuid());
+        console.say("kind      " + manifest.kind());
+        console.say("created   " + manifest.created());
+        description.image().ifPresent(image -> console.say("image     " + image));
+        description.bakedByVersion().ifPresent(version -> console.say("baked by  " + version));
+        description.parent().ifPresent(parent -> console.say("parent    " + parent));
+        description.base().ifPresent(base -> console.say("base      " + base + needed(description, base)));
+        description.labels().forEach((key, value) -> console.say("label     " + key + "=" + value));
+        description.requires().forEach(feature -> console.say("requires  " + feature));
+        console.say("memory    " + Sizes.bytes(manifest.layout().lengthBytes()) + " in pages of "
+                + Sizes.bytes(manifest.layout().pageBytes()));
+        for (Region region : manifest.layout().regions()) {
+            console.say(String.format("region    0x%x: %s", region.guestAddress(), Sizes.bytes(region.lengthBytes())));
+        }
+        console.say("space     " + Sizes.bytes(space.logicalBytes()) + " logical, "
+                + Sizes.bytes(space.allocatedBytes()) + " allocated, "
+                + (space.exclusiveBytes().isPresent() ? Sizes.bytes(space.exclusiveBytes().getAsLong()) : "unknown")
+                + " exclusive");
+        Table files = new Table("FILE", ">LENGTH", "DIGEST");
+        for (SnapshotFile file : manifest.files()) {
+            files.row(file.name(), Sizes.bytes(file.lengthBytes()), file.digest());
+        }
+        console.say(files);
+    }
+
+    private static String needed(SnapshotDescription description, SnapshotReference base) {
+        return description.requiredBase().filter(base::equals).isPresent() ? ", required" : ", may be gone";
+    }
+}

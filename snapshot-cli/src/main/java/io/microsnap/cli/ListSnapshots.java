@@ -1,0 +1,57 @@
+package io.microsnap.cli;
+
+import io.microsnap.core.SnapshotReference;
+import io.microsnap.core.store.Manifest;
+import io.microsnap.core.store.SnapshotEntry;
+import io.microsnap.core.store.SnapshotStore;
+import java.io.IOException;
+import java.time.temporal.ChronoUnit;
+import java.util.ArrayList;
+import java.util.List;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+
+@Command(
+        name = "list",
+        mixinStandardHelpOptions = true,
+        description = "Lists the snapshots of a store; damaged ones, too, with what is wrong with them.",
+        footerHeading = "%n",
+        footer = "Example: microsnap list --store /var/lib/snapshots")
+final class ListSnapshots extends CliCommand {
+    @Mixin
+    private StoreLocation store;
+
+    @Override
+    int run(Console console) throws IOException {
+        List<Document> snapshots = new ArrayList<>();
+        List<Document> damaged = new ArrayList<>();
+        Table table = new Table("ID", "KIND", ">RAM", "CREATED", "BASE");
+        try (SnapshotStore open = store.open(console.posix())) {
+            for (SnapshotEntry entry : open.list()) {
+                switch (entry) {
+                    case SnapshotEntry.Whole whole -> {
+                        Manifest manifest = whole.manifest();
+                        snapshots.add(Manifests.document(manifest));
+                        table.row(entry.name(), manifest.kind().toString(),
+                                Sizes.bytes(manifest.layout().lengthBytes()),
+                                manifest.created().truncatedTo(ChronoUnit.SECONDS).toString(),
+                                manifest.description().base().map(SnapshotReference::id).map(Object::toString)
+                                        .orElse("-"));
+                    }
+                    case SnapshotEntry.Damaged broken -> {
+                        damaged.add(new Document().put("name", broken.name()).put("reason", broken.reason()));
+                        table.row(broken.name(), "damaged", "-", "-", broken.reason());
+                    }
+                }
+            }
+        }
+        console.report(new Document().put("store", store.directory()).put("snapshots", snapshots)
+                .put("damaged", damaged));
+        if (snapshots.isEmpty() && damaged.isEmpty()) {
+            console.say(store.directory() + " holds no snapshots");
+        } else {
+            console.say(table);
+        }
+        return ExitStatus.OK;
+    }
+}

@@ -1,0 +1,45 @@
+package io.microsnap.cli;
+
+import io.microsnap.core.SnapshotReference;
+import io.microsnap.core.store.SnapshotStore;
+import io.microsnap.core.store.StoreOptions;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.List;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+@Command(
+        name = "transfer",
+        mixinStandardHelpOptions = true,
+        description = "Copies a snapshot, and the bases it needs, into another store; shares blocks where possible.",
+        footerHeading = "%n",
+        footer = "Example: microsnap transfer --store /var/lib/snapshots --id base-1 --to-store /mnt/backup")
+final class TransferTo extends CliCommand {
+    @Mixin
+    private StoreLocation store;
+
+    @Mixin
+    private SnapshotArgument snapshot;
+
+    @Option(names = "--to-store", paramLabel = "DIR", required = true,
+            description = "The store to copy to; made if it is not there.")
+    private Path destination;
+
+    @Override
+    int run(Console console) throws IOException {
+        List<SnapshotReference> made;
+        try (SnapshotStore from = store.open(console.posix());
+                SnapshotStore to = SnapshotStore.openOrCreate(console.posix(), destination, StoreOptions.PRIVATE);
+                ProgressLine progress = console.progress("transfer")) {
+            made = from.transfer(snapshot.id(), to, progress);
+        }
+        console.report(new Document().put("to_store", destination)
+                .put("transferred", made.stream().map(Manifests::document).toList()));
+        console.say("transferred to " + destination + ": "
+                + (made.isEmpty() ? "nothing; it is all there" : String.join(", ",
+                        made.stream().map(reference -> reference.id().name()).toList())));
+        return ExitStatus.OK;
+    }
+}

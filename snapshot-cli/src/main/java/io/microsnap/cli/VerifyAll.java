@@ -1,0 +1,88 @@
+package io.microsnap.cli;
+
+import io.microsnap.core.DamagedException;
+import io.microsnap.core.SnapshotId;
+import io.microsnap.core.store.HeldSnapshot;
+import io.microsnap.core.store.SnapshotEntry;
+import io.microsnap.core.store.SnapshotStore;
+import io.microsnap.memory.Verification;
+import io.microsnap.memory.Verify;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+@Command(
+        name = "verify",
+        mixinStandardHelpOptions = true,
+        description = "Reads every page and file of a snapshot, or of all, and holds them against their checksums.",
+        footerHeading = "%n",
+        footer = "Example: microsnap verify --store /var/lib/snapshots --id base-1")
+final class VerifyAll extends CliCommand {
+    @Mixin
+    private StoreLocation store;
+
+    @Option(names = "--id", paramLabel = "ID", description = "The snapshot's name; all of the store's without it.")
+    private SnapshotId id;
+
+    @Override
+    int run(Console console) throws IOException {
+        List<Document> documents = new ArrayList<>();
+        int status = ExitStatus.OK;
+        try (SnapshotStore open = store.open(console.posix())) {
+            if (id != null) {
+                status = verify(console, open, id, documents);
+            } else {
+                for (SnapshotEntry entry : open.list()) {
+                    int one = switch (entry) {
+                        case SnapshotEntry.Whole whole -> verify(console, open, whole.manifest().id(), documents);
+                        case SnapshotEntry.Damaged damaged ->
+                                damaged(console, damaged.name(), damaged.reason(), documents);
+                    };
+                    status = Math.max(status, one);
+                }
+            }
+        }
+        console.report(new Document().put("ok", status == ExitStatus.OK).put("snapshots", documents));
+        return status;
+    }
+
+    private static int verify(Console console, SnapshotStore open, SnapshotId snapshot, List<Document> documents)
+            throws IOException {
+        Verification verification;
+        try (HeldSnapshot held = open.hold(snapshot);
+                ProgressLine progress = console.progress("verify " + snapshot)) {
+            int lanes = Runtime.getRuntime().availableProcessors();
+            verification = Verify.snapshot(held, lanes, progress);
+        } catch (DamagedException failure) {
+            return damaged(console, snapshot.name(), failure.getMessage(), documents);
+        }
+        List<Document> bad = new ArrayList<>();
+        for (Verification.BadPage page : verification.firstBad()) {
+            bad.add(new Document().put("image_offset", page.imageOffset()).put("guest_address", page.guestAddress())
+                    .put("held_by", page.heldBy()));
+        }
+        documents.add(new Document().put("id", snapshot).put("ok", verification.isWhole())
+                .put("pages", verification.pages()).put("bad_pages", verification.badCount())
+                .put("first_bad", bad).put("reason", null));
+        if (verification.isWhole()) {
+            console.say(snapshot + ": whole, " + verification.pages() + " pages");
+            return ExitStatus.OK;
+        }
+        console.say(snapshot + ": DAMAGED, " + verification.badCount() + " of " + verification.pages() + " pages");
+        for (Verification.BadPage page : verification.firstBad()) {
+            console.say(String.format("  at image offset %d, guest address 0x%x, held by %s",
+                    page.imageOffset(), page.guestAddress(), page.heldBy()));
+        }
+        return ExitStatus.DAMAGED;
+    }
+
+    private static int damaged(Console console, String name, String reason, List<Document> documents) {
+        documents.add(new Document().put("id", name).put("ok", false).put("pages", null).put("bad_pages", null)
+                .put("first_bad", List.of()).put("reason", reason));
+        console.say(name + ": DAMAGED, " + reason);
+        return ExitStatus.DAMAGED;
+    }
+}
