@@ -28,8 +28,8 @@ record Failure(int status, String message, Throwable cause) {
     }
 
     private static String describe(Throwable cause) {
-        if (cause instanceof FileSystemException failure && failure.getReason() == null) {
-            String what = switch (failure) {
+        if (cause instanceof FileSystemException failure && failure.getFile() != null) {
+            String plain = switch (failure) {
                 case NoSuchFileException missing -> "it does not exist";
                 case AccessDeniedException denied -> "permission denied; check its owner and modes";
                 case FileAlreadyExistsException taken -> "it exists already";
@@ -37,7 +37,13 @@ record Failure(int status, String message, Throwable cause) {
                 case DirectoryNotEmptyException full -> "the directory is not empty";
                 default -> failure.getClass().getSimpleName();
             };
-            return failure.getFile() + ": " + what;
+            String reason = failure.getReason();
+            if (reason == null) {
+                return failure.getFile() + ": " + plain;
+            }
+            // A bare system call says little to a person; what our own rooms say stands by itself.
+            boolean bare = reason.contains(" failed with E");
+            return failure.getFile() + ": " + (bare ? plain + " (" + reason + ")" : reason);
         }
         String message = cause.getMessage();
         return message == null || message.isBlank() ? cause.toString() : message;
