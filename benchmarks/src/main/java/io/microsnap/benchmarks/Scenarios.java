@@ -1,5 +1,6 @@
 package io.microsnap.benchmarks;
 
+import java.util.ArrayList;
 import java.util.List;
 
 /** Every scenario there is. */
@@ -9,7 +10,9 @@ final class Scenarios {
     }
 
     static List<Scenario> all() {
-        return List.of(
-                new SmallWriteScenario(64L << 20));
+        List<Scenario> all = new ArrayList<>();
+        all.add(new SmallWriteScenario(64L << 20));
+        all.addAll(PageScenario.all());
+        return List.copyOf(all);
     }
 }

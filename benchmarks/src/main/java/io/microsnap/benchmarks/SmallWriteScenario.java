@@ -14,6 +14,8 @@ import java.nio.file.Path;
 final class SmallWriteScenario implements Scenario {
 
     private static final int PAGE = 4096;
+    // One pass is over before the machine has settled.
+    private static final int PASSES = 16;
 
     private final long fileBytes;
 
@@ -28,7 +30,8 @@ final class SmallWriteScenario implements Scenario {
 
     @Override
     public String question() {
-        return "pwrite of 4 KiB at a time over a warm file of " + (fileBytes >> 20) + " MiB, errno captured";
+        return "pwrite of 4 KiB at a time over a warm file of " + (fileBytes >> 20) + " MiB, " + PASSES
+                + " times, errno captured";
     }
 
     @Override
@@ -56,12 +59,18 @@ final class SmallWriteScenario implements Scenario {
 
         return new Duel(
                 Contestant.java(() -> { }, () -> {
-                    for (long offset = 0; offset < fileBytes; offset += PAGE) {
-                        file.writeFully(page, offset);
+                    for (int pass = 0; pass < PASSES; pass++) {
+                        write(file, page);
                     }
                 }),
-                workbench.peer(SmallWriteScenario.class, "small_write.c", peers, fileBytes),
+                workbench.peer(SmallWriteScenario.class, "small_write.c", peers, fileBytes, PASSES),
                 () -> requireSame(ours, peers));
+    }
+
+    private void write(Descriptor file, MemorySegment page) throws IOException {
+        for (long offset = 0; offset < fileBytes; offset += PAGE) {
+            file.writeFully(page, offset);
+        }
     }
 
     private static void requireSame(Path ours, Path peers) throws IOException {

@@ -1,4 +1,4 @@
-// small_write FILE BYTES: writes the file a 4 KiB page at a time.
+// small_write FILE BYTES PASSES: writes the file a 4 KiB page at a time, over and over.
 #include "peer.h"
 
 #include <fcntl.h>
@@ -10,17 +10,20 @@ enum { PAGE = 4096 };
 static char page[PAGE] __attribute__((aligned(PAGE)));
 static int file;
 static long long bytes;
+static int passes;
 
 static void job(void) {
-    for (long long offset = 0; offset < bytes; offset += PAGE) {
-        if (pwrite(file, page, PAGE, offset) != PAGE) {
-            peer_fail("pwrite");
+    for (int pass = 0; pass < passes; pass++) {
+        for (long long offset = 0; offset < bytes; offset += PAGE) {
+            if (pwrite(file, page, PAGE, offset) != PAGE) {
+                peer_fail("pwrite");
+            }
         }
     }
 }
 
 int main(int argc, char **argv) {
-    if (argc != 3) {
+    if (argc != 4) {
         return 2;
     }
     file = open(argv[1], O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
@@ -28,6 +31,7 @@ int main(int argc, char **argv) {
         peer_fail(argv[1]);
     }
     bytes = atoll(argv[2]);
+    passes = atoi(argv[3]);
     memset(page, 0x5a, PAGE);
     return peer_serve(NULL, job);
 }

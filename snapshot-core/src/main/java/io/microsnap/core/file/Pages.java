@@ -14,7 +14,7 @@ import java.util.zip.CRC32C;
  */
 public final class Pages {
     // Long enough that the compiler's vector loop pays, short enough that a difference at the front ends a long run.
-    private static final int STEP = 1024;
+    private static final int STEP = 2048;
     private static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG_UNALIGNED;
     private static final ValueLayout.OfByte BYTE = ValueLayout.JAVA_BYTE;
 
