@@ -19,6 +19,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledOnOs;
@@ -31,6 +32,9 @@ import org.junit.jupiter.params.provider.ValueSource;
 @EnabledOnOs(OS.LINUX)
 class MappingTest {
     private static final long MIB = 1 << 20;
+    private static final int F_OFD_SETLKW = 38;
+    private static final short F_WRLCK = 1;
+    private static final short F_UNLCK = 2;
 
     private final FaultyPosix faulty = FaultyPosix.host();
     private final Posix posix = faulty.posix();
@@ -249,6 +253,43 @@ class MappingTest {
             assertThatThrownBy(() -> mapping.advise(page, 4 * page, Advice.DISCARD))
                     .isInstanceOf(IndexOutOfBoundsException.class);
         }
+    }
+
+    @Test
+    void closingWhileASystemCallUsesTheMemoryFailsAndLeavesItOpen() throws Exception {
+        Posix direct = Posix.host();
+        Mapping mapping = Mapping.anonymous(posix, page, HugePages.NONE);
+        try (Descriptor held = create("lock"); Descriptor waiting = create("lock"); Arena arena = Arena.ofConfined()) {
+            MemorySegment lock = mapping.segment();
+            fileLock(lock, F_WRLCK);
+            assertThat(direct.fcntl(held.number(), F_OFD_SETLKW, lock)).isZero();
+            CompletableFuture<Integer> thread = new CompletableFuture<>();
+            CompletableFuture<Integer> result = new CompletableFuture<>();
+            Thread waiter = Thread.ofPlatform().start(() -> {
+                thread.complete(direct.gettid());
+                result.complete(direct.fcntl(waiting.number(), F_OFD_SETLKW, lock));
+            });
+            // The kernel says which call a thread is in; its third argument is the memory.
+            Path call = Path.of("/proc/self/task/" + thread.get() + "/syscall");
+            String address = "0x" + Long.toHexString(lock.address());
+            while (!result.isDone() && !Files.readString(call).contains(address)) {
+                Thread.onSpinWait();
+            }
+            assertThatThrownBy(mapping::close).isInstanceOf(IllegalStateException.class);
+            assertThat(lock.get(ValueLayout.JAVA_SHORT, 0)).isEqualTo(F_WRLCK);
+            MemorySegment unlock = arena.allocate(32, Long.BYTES);
+            fileLock(unlock, F_UNLCK);
+            assertThat(direct.fcntl(held.number(), F_OFD_SETLKW, unlock)).isZero();
+            waiter.join();
+            assertThat(result.get()).isZero();
+        }
+        mapping.close();
+    }
+
+    /** A {@code struct flock} of the whole file. */
+    private static void fileLock(MemorySegment lock, short type) {
+        lock.asSlice(0, 32).fill((byte) 0);
+        lock.set(ValueLayout.JAVA_SHORT, 0, type);
     }
 
     @Test
