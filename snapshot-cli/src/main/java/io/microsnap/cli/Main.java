@@ -1,6 +1,8 @@
 package io.microsnap.cli;
 
 import io.microsnap.core.SnapshotId;
+import java.util.logging.Level;
+import java.util.logging.Logger;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Help.Ansi;
@@ -20,7 +22,7 @@ import picocli.CommandLine.TypeConversionException;
         synopsisSubcommandLabel = "COMMAND",
         subcommands = {
             Bake.class, RestoreTo.class, VerifyAll.class, ListSnapshots.class, Inspect.class, Diff.class,
-            Delete.class, CollectGarbage.class, TransferTo.class, Copy.class, HelpCommand.class
+            Delete.class, CollectGarbage.class, TransferTo.class, Copy.class, Demo.class, HelpCommand.class
         },
         exitCodeListHeading = "%nExit status:%n",
         exitCodeList = {
@@ -34,6 +36,9 @@ import picocli.CommandLine.TypeConversionException;
         })
 public final class Main implements Runnable {
 
+    // Held here: a logger nobody holds forgets its level.
+    private static final Logger LOGGER = Logger.getLogger("io.microsnap");
+
     @Spec
     private CommandSpec spec;
 
@@ -42,6 +47,10 @@ public final class Main implements Runnable {
 
     /** Runs the command line and ends the JVM with its exit status. */
     public static void main(String[] arguments) {
+        // What the rooms log of their work is what the commands print, better put.
+        LOGGER.setLevel(Level.WARNING);
+        // Chronicle's logging facade would say on every run that nobody listens to it.
+        System.setProperty("slf4j.internal.verbosity", "ERROR");
         System.exit(commandLine().execute(arguments));
     }
 

@@ -1,0 +1,421 @@
+package io.microsnap.cli;
+
+import io.microsnap.core.MachineStateSection;
+import io.microsnap.core.PageReader;
+import io.microsnap.core.SnapshotException;
+import io.microsnap.core.SnapshotId;
+import io.microsnap.core.file.Reflink;
+import io.microsnap.core.posix.Constants;
+import io.microsnap.core.posix.Descriptor;
+import io.microsnap.core.posix.FileSystemStat;
+import io.microsnap.core.posix.OperatingSystem;
+import io.microsnap.core.posix.Posix;
+import io.microsnap.core.store.SnapshotStore;
+import io.microsnap.core.store.StoreOptions;
+import io.microsnap.dedup.DedupOptions;
+import io.microsnap.dedup.DedupOutcome;
+import io.microsnap.dedup.DedupReport;
+import io.microsnap.dedup.Engine;
+import io.microsnap.dedup.SiblingPolicy;
+import io.microsnap.dedup.StoreDeduplicator;
+import io.microsnap.memory.Capture;
+import io.microsnap.memory.CaptureKind;
+import io.microsnap.memory.CaptureResult;
+import io.microsnap.memory.PausableMachine;
+import io.microsnap.memory.Restore;
+import io.microsnap.memory.RestoredSnapshot;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
+import java.util.stream.Stream;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+@Command(
+        name = "demo",
+        mixinStandardHelpOptions = true,
+        description = "Shows the whole of it on a guest that is made for the occasion: snapshots of it while it runs, a"
+                + " sibling deduplicated, each restored in a fresh machine that goes on.",
+        footerHeading = "%n",
+        footer = "Example: microsnap demo --ram 1G --dirty 2%%")
+final class Demo extends CliCommand {
+    private static final long SMALLEST_RAM = 8 << 20;
+    private static final long LARGEST_RAM = 64L << 30;
+    private static final long DUMP_BYTES = 4 << 20;
+    private static final long XFS_OVERHEAD = 512 << 20;
+    private static final int SNAPSHOTS = 4;
+    private static final String IMAGE = "demo";
+
+    enum Guest { KVM, SIMULATED }
+
+    @Option(names = "--store", paramLabel = "DIR",
+            description = "Keep the snapshots in this store; a temporary one, removed at the end, without it.")
+    private Path directory;
+
+    @Option(names = "--ram", paramLabel = "SIZE", defaultValue = "512M",
+            description = "The guest's memory (default: ${DEFAULT-VALUE}).")
+    private String ram;
+
+    @Option(names = "--dirty", paramLabel = "PERCENT", defaultValue = "5%",
+            description = "How much of it the guest writes between snapshots (default: 5%%).")
+    private String dirty;
+
+    @Option(names = "--guest", paramLabel = "KIND",
+            description = "kvm: a real one, or fail; simulated: a thread that writes memory. KVM where it is usable.")
+    private Guest kind;
+
+    @Option(names = "--xfs", description = "Make a small XFS for the run, and remove it again. Needs root.")
+    private boolean xfs;
+
+    @Override
+    int run(Console console) throws IOException {
+        long ramBytes = ramBytes();
+        double fraction = dirtyFraction();
+        if (xfs && directory != null) {
+            throw usage("--xfs makes a place of its own; leave out --store");
+        }
+        if (directory != null) {
+            return run(console, directory, ramBytes, fraction);
+        }
+        Path temporary = Files.createTempDirectory("microsnap-demo-");
+        if (xfs) {
+            try (ScratchXfs made = ScratchXfs.mount(temporary, (SNAPSHOTS + 1) * ramBytes + XFS_OVERHEAD)) {
+                return run(console, made.directory().resolve("store"), ramBytes, fraction);
+            }
+        }
+        try {
+            return run(console, temporary.resolve("store"), ramBytes, fraction);
+        } finally {
+            remove(temporary);
+        }
+    }
+
+    private int run(Console console, Path place, long ramBytes, double fraction) throws IOException {
+        try (DemoGuest.Factory factory = factory(console);
+                SnapshotStore store = SnapshotStore.openOrCreate(console.posix(), place, StoreOptions.PRIVATE)) {
+            Report report = new Report(console, factory.name(), fileSystem(console.posix(), place),
+                    new Reflink().probe(console.posix(), place).isCloned(), ramBytes);
+            report.begin();
+            List<Captured> snapshots = bake(console, factory, store, place, fraction, report);
+            Optional<DedupReport> dedup = deduplicate(store, snapshots, report);
+            for (Captured snapshot : snapshots) {
+                for (RestoreEngine engine : RestoreEngine.values()) {
+                    console.interruption().check();
+                    restore(factory, store, snapshot, engine, report);
+                }
+            }
+            report.end(dedup, directory);
+            return report.ok() ? ExitStatus.OK : ExitStatus.DAMAGED;
+        } catch (InterruptedException interrupted) {
+            Thread.currentThread().interrupt();
+            throw new SnapshotException("interrupted", interrupted);
+        }
+    }
+
+    /** A snapshot, and how far the guest had counted in it. */
+    private record Captured(SnapshotId id, long counter) {
+    }
+
+    private List<Captured> bake(Console console, DemoGuest.Factory factory, SnapshotStore store, Path place,
+            double fraction, Report report) throws IOException, InterruptedException {
+        List<Captured> snapshots = new ArrayList<>();
+        try (DemoGuest guest = factory.boot(report.ramBytes())) {
+            PageReader reader = guest.reader();
+            long pages = reader.layout().pageCount();
+            long few = Math.max(1, (long) (pages * fraction));
+            guest.runFor(guest.workingPages());
+            report.plainDump(dump(console, guest, place));
+            snapshots.add(capture(console, guest, store, "demo-1", CaptureKind.FULL, report));
+            guest.runFor(few);
+            snapshots.add(capture(console, guest, store, "demo-2", CaptureKind.AUTOMATIC, report));
+            guest.runFor(few);
+            snapshots.add(capture(console, guest, store, "demo-3", CaptureKind.AUTOMATIC, report));
+            guest.runFor(few);
+            snapshots.add(capture(console, guest, store, "demo-sibling", CaptureKind.FULL, report));
+        }
+        return snapshots;
+    }
+
+    private static Captured capture(Console console, DemoGuest guest, SnapshotStore store, String name,
+            CaptureKind kind, Report report) throws IOException {
+        console.interruption().check();
+        SnapshotId id = new SnapshotId(name);
+        Counting counting = new Counting(guest);
+        CaptureResult result;
+        try (ProgressLine progress = console.progress(name)) {
+            result = Capture.of(store, id, guest.reader()).tracker(guest.tracker()).kind(kind)
+                    .described(description -> description.withImage(IMAGE).withBakedByVersion("demo"))
+                    .progress(progress).take(counting);
+        }
+        report.captured(name, result);
+        return new Captured(id, counting.counter());
+    }
+
+    /** What people do without any of this: pause, write all of memory to a file, sync, go on. */
+    private static Duration[] dump(Console console, DemoGuest guest, Path place) throws IOException {
+        Constants constants = console.posix().constants();
+        Path file = place.resolveSibling(place.getFileName() + "-plain-dump");
+        PageReader reader = guest.reader();
+        long length = reader.layout().lengthBytes();
+        try (Arena arena = Arena.ofConfined(); Descriptor dump = Descriptor.open(console.posix(), file,
+                constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0600)) {
+            MemorySegment buffer = arena.allocate(DUMP_BYTES);
+            long start = System.nanoTime();
+            long resumed;
+            guest.pause();
+            try {
+                for (long offset = 0; offset < length; offset += DUMP_BYTES) {
+                    console.interruption().check();
+                    MemorySegment piece = buffer.asSlice(0, Math.min(DUMP_BYTES, length - offset));
+                    reader.read(offset, piece);
+                    dump.writeFully(piece, offset);
+                }
+            } finally {
+                guest.resume();
+                resumed = System.nanoTime();
+            }
+            dump.sync();
+            return new Duration[] {Duration.ofNanos(resumed - start), Duration.ofNanos(System.nanoTime() - resumed)};
+        } finally {
+            Files.deleteIfExists(file);
+        }
+    }
+
+    private static Optional<DedupReport> deduplicate(SnapshotStore store, List<Captured> snapshots, Report report)
+            throws IOException {
+        SnapshotId sibling = snapshots.getLast().id();
+        DedupOutcome outcome =
+                new StoreDeduplicator(store).deduplicate(sibling, SiblingPolicy.MOST_ALIKE, DedupOptions.DEFAULTS);
+        return switch (outcome) {
+            case DedupOutcome.Deduplicated done -> Optional.of(done.report());
+            case DedupOutcome.LeftAlone leftAlone -> {
+                report.notDeduplicated(leftAlone.explanation());
+                yield Optional.empty();
+            }
+            case DedupOutcome.Failed failed ->
+                    throw new SnapshotException("deduplicating " + sibling + " failed", failed.cause());
+        };
+    }
+
+    private enum RestoreEngine {
+        LAZY, EAGER, MEMFD;
+
+        RestoredSnapshot restore(Restore restore) throws IOException {
+            return switch (this) {
+                case LAZY -> restore.lazily();
+                case EAGER -> restore.eagerly();
+                case MEMFD -> restore.intoMemfd();
+            };
+        }
+    }
+
+    private static void restore(DemoGuest.Factory factory, SnapshotStore store, Captured snapshot,
+            RestoreEngine engine, Report report) throws IOException, InterruptedException {
+        long start = System.nanoTime();
+        RestoredSnapshot restored = engine.restore(Restore.of(store, snapshot.id()));
+        Duration took = Duration.ofNanos(System.nanoTime() - start);
+        try (DemoGuest guest = factory.restore(restored)) {
+            boolean samePlace = guest.counter() == snapshot.counter();
+            guest.runFor(1);
+            boolean whole = guest.checksItself();
+            report.restored(snapshot.id(), engine.name().toLowerCase(Locale.ROOT), took, whole, samePlace);
+        }
+    }
+
+    /** Notes how far the guest has counted while it is paused to be captured. */
+    private static final class Counting implements PausableMachine {
+        private final DemoGuest guest;
+        private long counter;
+
+        Counting(DemoGuest guest) {
+            this.guest = guest;
+        }
+
+        long counter() {
+            return counter;
+        }
+
+        @Override
+        public void pause() throws IOException {
+            guest.pause();
+            counter = guest.counter();
+        }
+
+        @Override
+        public List<MachineStateSection> saveState() throws IOException {
+            return guest.saveState();
+        }
+
+        @Override
+        public void resume() throws IOException {
+            guest.resume();
+        }
+    }
+
+    private DemoGuest.Factory factory(Console console) throws IOException {
+        if (kind == Guest.SIMULATED) {
+            return SimulatedDemoGuest.factory(console.posix());
+        }
+        if (console.posix().constants().operatingSystem() != OperatingSystem.LINUX && kind == null) {
+            return SimulatedDemoGuest.factory(console.posix());
+        }
+        try {
+            return KvmDemoGuest.factory(console.posix());
+        } catch (IOException unusable) {
+            if (kind == Guest.KVM) {
+                throw unusable;
+            }
+            console.remark("No KVM here, so the guest is simulated: " + Failure.of(unusable).message());
+            return SimulatedDemoGuest.factory(console.posix());
+        }
+    }
+
+    private long ramBytes() {
+        long bytes;
+        try {
+            bytes = Sizes.parseBytes(ram);
+        } catch (IllegalArgumentException notASize) {
+            throw usage("--ram: " + notASize.getMessage());
+        }
+        if (bytes < SMALLEST_RAM || bytes > LARGEST_RAM || bytes % (2 << 20) != 0) {
+            throw usage("--ram: " + ram + "; a multiple of 2M from " + Sizes.bytes(SMALLEST_RAM) + " to "
+                    + Sizes.bytes(LARGEST_RAM));
+        }
+        return bytes;
+    }
+
+    private double dirtyFraction() {
+        try {
+            double percent = Double.parseDouble(dirty.endsWith("%") ? dirty.substring(0, dirty.length() - 1) : dirty);
+            if (percent > 0 && percent <= 100) {
+                return percent / 100;
+            }
+        } catch (NumberFormatException notANumber) {
+            throw usage("--dirty: '" + dirty + "' is no percentage, such as 5%");
+        }
+        throw usage("--dirty: " + dirty + " is not above 0% and at most 100%");
+    }
+
+    private static String fileSystem(Posix posix, Path place) throws IOException {
+        Constants constants = posix.constants();
+        try (Descriptor directory =
+                Descriptor.open(posix, place, constants.O_RDONLY | constants.O_DIRECTORY, 0)) {
+            FileSystemStat stat = new FileSystemStat();
+            directory.check("fstatfs", posix.fstatfs(directory.number(), stat), "");
+            return FileSystems.name(constants, stat.type());
+        }
+    }
+
+    private static void remove(Path directory) throws IOException {
+        try (Stream<Path> tree = Files.walk(directory)) {
+            for (Path path : tree.sorted(Comparator.reverseOrder()).toList()) {
+                Files.delete(path);
+            }
+        }
+    }
+
+    /** What the demo tells, step by step to a person, all at once to a program. */
+    private static final class Report {
+        private final Console console;
+        private final String guest;
+        private final String fileSystem;
+        private final boolean reflink;
+        private final long ramBytes;
+        private final Table steps = new Table("STEP", "KIND", ">RAM", ">WRITTEN", ">PAUSE", ">DURABLE AFTER");
+        private final Table restores = new Table("RESTORED", "ENGINE", ">AFTER", "MEMORY", "GUEST");
+        private final List<Document> stepDocuments = new ArrayList<>();
+        private final List<Document> restoreDocuments = new ArrayList<>();
+        private String whyNotDeduplicated = "";
+        private boolean ok = true;
+
+        Report(Console console, String guest, String fileSystem, boolean reflink, long ramBytes) {
+            this.console = console;
+            this.guest = guest;
+            this.fileSystem = fileSystem;
+            this.reflink = reflink;
+            this.ramBytes = ramBytes;
+        }
+
+        long ramBytes() {
+            return ramBytes;
+        }
+
+        boolean ok() {
+            return ok;
+        }
+
+        void begin() {
+            console.say((guest.equals("kvm") ? "A real guest on KVM" : "A simulated guest (threads that write memory)")
+                    + " with " + Sizes.bytes(ramBytes) + " of RAM, a store on " + fileSystem
+                    + (reflink ? ", which shares blocks." : ", which cannot share blocks."));
+        }
+
+        void plainDump(Duration[] times) {
+            step("a plain dump", "", ramBytes, times[0], times[1], ramBytes / console.posix().getpagesize());
+        }
+
+        void captured(String name, CaptureResult result) {
+            step(name, result.kind().name().toLowerCase(Locale.ROOT).replace('_', ' '),
+                    result.memory().bytesWritten(), result.times().pause(), result.times().publish(),
+                    result.memory().pagesRecorded());
+        }
+
+        private void step(String name, String kind, long bytesWritten, Duration pause, Duration durable, long pages) {
+            stepDocuments.add(new Document().put("name", name).put("kind", kind.isEmpty() ? "dump" : kind)
+                    .put("bytes_written", bytesWritten).put("pause_ms", pause).put("durable_ms", durable)
+                    .put("pages", pages));
+            steps.row(name, kind, Sizes.bytes(ramBytes), Sizes.bytes(bytesWritten), Sizes.time(pause),
+                    Sizes.time(durable));
+        }
+
+        void notDeduplicated(String why) {
+            whyNotDeduplicated = why;
+        }
+
+        void restored(SnapshotId id, String engine, Duration took, boolean whole, boolean continued) {
+            ok &= whole && continued;
+            restoreDocuments.add(new Document().put("snapshot", id).put("engine", engine).put("restore_ms", took)
+                    .put("verified", whole).put("guest_continued", continued));
+            restores.row(id.name(), engine, Sizes.time(took), whole ? "whole" : "WRONG",
+                    continued ? "goes on" : "LOST ITS PLACE");
+        }
+
+        void end(Optional<DedupReport> dedup, Path kept) {
+            Document shared = dedup.map(report -> new Document()
+                    .put("engine", report.engine().map(Engine::name).map(name -> name.toLowerCase(Locale.ROOT)))
+                    .put("pages_equal", report.pages().equal()).put("pages_written", report.pages().written())
+                    .put("ms", report.time().total())).orElse(null);
+            console.report(new Document().put("guest", guest).put("filesystem", fileSystem).put("reflink", reflink)
+                    .put("ram_bytes", ramBytes).put("steps", stepDocuments).put("restores", restoreDocuments)
+                    .put("dedup", shared).put("ok", ok));
+            console.say("");
+            console.say(steps);
+            console.say("");
+            console.say(dedup.map(Report::describe).orElse("demo-sibling was not deduplicated: "
+                    + (reflink ? whyNotDeduplicated : fileSystem + " cannot share blocks.")));
+            console.say("");
+            console.say(restores);
+            console.say("");
+            console.say(ok ? "Every guest found its memory whole and went on from where it was."
+                    : "SOMETHING IS WRONG: see above.");
+            console.say(kept == null
+                    ? "Try next: microsnap demo --store demo-store, then microsnap list --store demo-store"
+                    : "Try next: microsnap inspect --store " + kept + " --id demo-2");
+        }
+
+        private static String describe(DedupReport report) {
+            return "demo-sibling shares " + Sizes.bytes(report.sharedBytes()) + " with "
+                    + report.sibling().map(sibling -> sibling.reference().id().name()).orElse("another") + " now: "
+                    + report.pages().equal() + " pages equal, " + report.pages().different() + " different, in "
+                    + Sizes.time(report.time().total()) + ".";
+        }
+    }
+}
