@@ -7,8 +7,8 @@ import io.microsnap.memory.RestoredSnapshot;
 import java.io.IOException;
 
 /**
- * A guest for the demo, at rest unless told to run: its program writes pages, counts them, and can tell whether its memory is as it
- * left it.
+ * A guest for the demo, at rest unless told to run: its program writes pages, counts them, and can tell whether its
+ * memory is as it left it.
  */
 interface DemoGuest extends PausableMachine, AutoCloseable {
     /** How many pages it has written since it was first started, copies it goes on from included. */

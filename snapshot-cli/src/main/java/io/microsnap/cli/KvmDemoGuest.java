@@ -29,7 +29,8 @@ final class KvmDemoGuest implements DemoGuest {
     private final Optional<DirtyTracker> tracker;
     private final Optional<RestoredSnapshot> restored;
 
-    private KvmDemoGuest(SmallMachine machine, long workingPages, Optional<DirtyTracker> tracker, Optional<RestoredSnapshot> restored) {
+    private KvmDemoGuest(SmallMachine machine, long workingPages, Optional<DirtyTracker> tracker,
+            Optional<RestoredSnapshot> restored) {
         this.machine = machine;
         this.workingPages = workingPages;
         this.tracker = tracker;
