@@ -22,7 +22,8 @@ import picocli.CommandLine.TypeConversionException;
         synopsisSubcommandLabel = "COMMAND",
         subcommands = {
             Bake.class, RestoreTo.class, VerifyAll.class, ListSnapshots.class, Inspect.class, Diff.class,
-            Delete.class, CollectGarbage.class, TransferTo.class, Copy.class, Demo.class, HelpCommand.class
+            Delete.class, CollectGarbage.class, TransferTo.class, Copy.class,
+            Dedup.class, Demo.class, Doctor.class, HelpCommand.class
         },
         exitCodeListHeading = "%nExit status:%n",
         exitCodeList = {
