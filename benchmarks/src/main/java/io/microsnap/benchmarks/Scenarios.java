@@ -1,5 +1,7 @@
 package io.microsnap.benchmarks;
 
+import io.microsnap.benchmarks.dirty.BitmapScenario;
+import io.microsnap.benchmarks.dirty.HarvestScenario;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -13,6 +15,8 @@ final class Scenarios {
         List<Scenario> all = new ArrayList<>();
         all.add(new SmallWriteScenario(64L << 20));
         all.addAll(PageScenario.all());
+        all.addAll(BitmapScenario.all());
+        all.add(new HarvestScenario(1L << 30, 5000));
         return List.copyOf(all);
     }
 }

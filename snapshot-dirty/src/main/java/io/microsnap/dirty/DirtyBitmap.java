@@ -2,12 +2,11 @@ package io.microsnap.dirty;
 
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.RangeConsumer;
+import io.microsnap.core.store.PageMap;
 import java.io.IOException;
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
-import org.agrona.concurrent.UnsafeBuffer;
 
 /**
  * Which parts of a guest's memory are dirty: one bit a page, or a block of pages, off the heap, for up to 64 TiB at
@@ -24,22 +23,18 @@ import org.agrona.concurrent.UnsafeBuffer;
  * programming mistake, an {@link IndexOutOfBoundsException}.
  */
 public final class DirtyBitmap {
-    /** The largest bitmap: two buffers of 1 GiB. */
+    /** The largest bitmap: 2 GiB. */
     static final long MOST_BLOCKS = 1L << 34;
 
-    private static final int CHUNK_WORDS_SHIFT = 27;
-    private static final long CHUNK_WORDS = 1L << CHUNK_WORDS_SHIFT;
-    private static final int CHUNK_WORD_MASK = (int) CHUNK_WORDS - 1;
-    private static final int STRIDE_WORDS = 8;
     private static final long ALL = -1L;
     private static final ValueLayout.OfLong BITS =
             ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
     private final GuestLayout layout;
+    private final long layoutBytes;
     private final int blockShift;
     private final long blockCount;
-    private final long wordCount;
-    private final UnsafeBuffer[] chunks;
+    private final Words words;
 
     private DirtyBitmap(GuestLayout layout, long blockBytes) {
         if (Long.bitCount(blockBytes) != 1 || blockBytes < layout.pageBytes()) {
@@ -47,19 +42,14 @@ public final class DirtyBitmap {
                     + layout.pageBytes() + "; a block is a power of two and at least a page");
         }
         this.layout = layout;
+        layoutBytes = layout.lengthBytes();
         blockShift = Long.numberOfTrailingZeros(blockBytes);
-        blockCount = ((layout.lengthBytes() - 1) >>> blockShift) + 1;
+        blockCount = ((layoutBytes - 1) >>> blockShift) + 1;
         if (blockCount > MOST_BLOCKS) {
-            throw new IllegalArgumentException("a guest of " + layout.lengthBytes() + " bytes has " + blockCount
+            throw new IllegalArgumentException("a guest of " + layoutBytes + " bytes has " + blockCount
                     + " blocks of " + blockBytes + "; a bitmap holds " + MOST_BLOCKS);
         }
-        wordCount = (blockCount + Long.SIZE - 1) >>> 6;
-        chunks = new UnsafeBuffer[(int) ((wordCount + CHUNK_WORDS - 1) >>> CHUNK_WORDS_SHIFT)];
-        for (int chunk = 0; chunk < chunks.length; chunk++) {
-            long bytes = chunkWords(chunk) * Long.BYTES;
-            // Wrapping the byte buffer, not its address, keeps the memory alive as long as the UnsafeBuffer.
-            chunks[chunk] = new UnsafeBuffer(Arena.ofAuto().allocate(bytes, Long.BYTES).asByteBuffer());
-        }
+        words = new Words((blockCount + Long.SIZE - 1) >>> 6);
     }
 
     /** A clean bitmap with a bit for each page. */
@@ -75,6 +65,21 @@ public final class DirtyBitmap {
      */
     public static DirtyBitmap of(GuestLayout layout, long blockBytes) {
         return new DirtyBitmap(layout, blockBytes);
+    }
+
+    /** A bitmap of pages with what a page map file names; the file's damage is that of {@link PageMap#open}. */
+    public static DirtyBitmap load(PageMap map) throws IOException {
+        DirtyBitmap bitmap = of(map.layout());
+        map.runs(bitmap::mark);
+        return bitmap;
+    }
+
+    /** Adds the pages of all dirty blocks to a page map; finishing it is for the caller. */
+    public void save(PageMap map) throws IOException {
+        requireLayout(map.layout());
+        int pageBytes = layout.pageBytes();
+        runs(0, (offset, lengthBytes) ->
+                map.mark(offset / pageBytes, (lengthBytes + pageBytes - 1) / pageBytes));
     }
 
     public GuestLayout layout() {
@@ -100,21 +105,12 @@ public final class DirtyBitmap {
 
     /** Sets the bit of the block that holds the image offset; says whether it was clean before. */
     public boolean set(long imageOffset) {
-        if (imageOffset < 0 || imageOffset >= layout.lengthBytes()) {
+        if (Long.compareUnsigned(imageOffset, layoutBytes) >= 0) {
             throw outside(imageOffset, 1);
         }
         long block = imageOffset >>> blockShift;
-        UnsafeBuffer chunk = chunks[(int) (block >>> 6 >>> CHUNK_WORDS_SHIFT)];
-        int index = index(block >>> 6);
         long bit = 1L << block;
-        long word = chunk.getLongVolatile(index);
-        while ((word & bit) == 0) {
-            if (chunk.compareAndSetLong(index, word, word | bit)) {
-                return true;
-            }
-            word = chunk.getLongVolatile(index);
-        }
-        return false;
+        return (words.getOpaque(block >>> 6) & bit) == 0 && (words.getAndOr(block >>> 6, bit) & bit) == 0;
     }
 
     /** Sets the bits of all blocks that the range touches. An empty range touches none. */
@@ -127,18 +123,16 @@ public final class DirtyBitmap {
 
     /** Whether the block that holds the image offset is dirty; {@code false} outside the image. */
     public boolean test(long imageOffset) {
-        if (imageOffset < 0 || imageOffset >= layout.lengthBytes()) {
+        if (imageOffset < 0 || imageOffset >= layoutBytes) {
             return false;
         }
         long block = imageOffset >>> blockShift;
-        return (volatileWord(block >>> 6) & (1L << block)) != 0;
+        return (words.getOpaque(block >>> 6) & (1L << block)) != 0;
     }
 
     /** Cleans everything. */
     public void clear() {
-        for (int chunk = 0; chunk < chunks.length; chunk++) {
-            chunks[chunk].setMemory(0, (int) (chunkWords(chunk) * Long.BYTES), (byte) 0);
-        }
+        words.clear();
     }
 
     /** Cleans the blocks that lie wholly inside the range; one that the range only touches keeps its bit. */
@@ -146,10 +140,10 @@ public final class DirtyBitmap {
         checkRange(imageOffset, lengthBytes);
         long end = imageOffset + lengthBytes;
         long from = (imageOffset + blockBytes() - 1) >>> blockShift;
-        long to = end == layout.lengthBytes() ? blockCount : end >>> blockShift;
+        long to = end == layoutBytes ? blockCount : end >>> blockShift;
         for (long block = from; block < to; ) {
             long last = Math.min(to, (block | 63) + 1);
-            andWord(block >>> 6, ~mask(block, last));
+            words.and(block >>> 6, ~mask(block, last));
             block = last;
         }
     }
@@ -157,11 +151,8 @@ public final class DirtyBitmap {
     /** The number of dirty blocks. */
     public long count() {
         long count = 0;
-        for (UnsafeBuffer chunk : chunks) {
-            int bytes = chunk.capacity();
-            for (int index = 0; index < bytes; index += Long.BYTES) {
-                count += Long.bitCount(chunk.getLong(index));
-            }
+        for (long word = 0; word < words.count(); word++) {
+            count += Long.bitCount(words.get(word));
         }
         return count;
     }
@@ -176,7 +167,7 @@ public final class DirtyBitmap {
         long count = 0;
         for (long block = imageOffset >>> blockShift; block < to; ) {
             long last = Math.min(to, (block | 63) + 1);
-            count += Long.bitCount(volatileWord(block >>> 6) & mask(block, last));
+            count += Long.bitCount(words.getOpaque(block >>> 6) & mask(block, last));
             block = last;
         }
         return count;
@@ -184,7 +175,7 @@ public final class DirtyBitmap {
 
     /** Whether no bit is set. */
     public boolean isEmpty() {
-        return nextWordWithBits(0) == wordCount;
+        return words.nextWithBits(0) == words.count();
     }
 
     /**
@@ -200,22 +191,23 @@ public final class DirtyBitmap {
         long bridge = bridgeBytes >>> blockShift;
         long from = 0;
         long to = 0;
-        for (long word = nextWordWithBits(0); word < wordCount; word = nextWordWithBits(word + 1)) {
-            long bits = word(word);
-            while (bits != 0) {
+        for (long word = words.nextWithBits(0); word < words.count(); word = words.nextWithBits(word + 1)) {
+            long bits = words.get(word);
+            long first = word << 6;
+            do {
                 int low = Long.numberOfTrailingZeros(bits);
-                long withoutRun = bits + (1L << low);
-                int high = withoutRun == 0 ? Long.SIZE : Long.numberOfTrailingZeros(withoutRun & ~bits);
-                bits = withoutRun & bits;
-                long start = (word << 6) + low;
-                if (to == 0) {
-                    from = start;
-                } else if (start - to > bridge) {
-                    emit(from, to, runs);
-                    from = start;
+                // Adding to the lowest bit carries through its run and sets the first clear bit behind it, if there is.
+                long carried = bits + (1L << low);
+                int high = Long.numberOfTrailingZeros(carried & ~bits);
+                bits &= carried;
+                if (first + low - to > bridge || to == 0) {
+                    if (to != 0) {
+                        emit(from, to, runs);
+                    }
+                    from = first + low;
                 }
-                to = (word << 6) + high;
-            }
+                to = first + high;
+            } while (bits != 0);
         }
         if (to > 0) {
             emit(from, to, runs);
@@ -228,8 +220,9 @@ public final class DirtyBitmap {
      */
     public void or(DirtyBitmap other) {
         requireLayout(other.layout);
-        for (long word = other.nextWordWithBits(0); word < other.wordCount; word = other.nextWordWithBits(word + 1)) {
-            add(other, word, other.volatileWord(word));
+        Words others = other.words;
+        for (long word = others.nextWithBits(0); word < others.count(); word = others.nextWithBits(word + 1)) {
+            add(other, word, others.getOpaque(word));
         }
     }
 
@@ -242,9 +235,8 @@ public final class DirtyBitmap {
         if (target == this) {
             throw new IllegalArgumentException("a bitmap cannot be drained into itself");
         }
-        for (long word = nextWordWithBits(0); word < wordCount; word = nextWordWithBits(word + 1)) {
-            long bits = chunks[(int) (word >>> CHUNK_WORDS_SHIFT)].getAndSetLong(index(word), 0);
-            target.add(this, word, bits);
+        for (long word = words.nextWithBits(0); word < words.count(); word = words.nextWithBits(word + 1)) {
+            target.add(this, word, words.getAndClear(word));
         }
     }
 
@@ -346,57 +338,14 @@ public final class DirtyBitmap {
     }
 
     private void orWord(long word, long mask) {
-        UnsafeBuffer chunk = chunks[(int) (word >>> CHUNK_WORDS_SHIFT)];
-        int index = index(word);
-        long old = chunk.getLongVolatile(index);
-        while ((old | mask) != old && !chunk.compareAndSetLong(index, old, old | mask)) {
-            old = chunk.getLongVolatile(index);
+        if ((words.getOpaque(word) & mask) != mask) {
+            words.getAndOr(word, mask);
         }
-    }
-
-    private void andWord(long word, long mask) {
-        UnsafeBuffer chunk = chunks[(int) (word >>> CHUNK_WORDS_SHIFT)];
-        int index = index(word);
-        long old = chunk.getLongVolatile(index);
-        while ((old & mask) != old && !chunk.compareAndSetLong(index, old, old & mask)) {
-            old = chunk.getLongVolatile(index);
-        }
-    }
-
-    /** The first word from this one on that has a bit set, or {@code wordCount}. */
-    private long nextWordWithBits(long from) {
-        long word = from;
-        while (word < wordCount) {
-            int number = (int) (word >>> CHUNK_WORDS_SHIFT);
-            int end = chunks[number].capacity();
-            int index = nextIndexWithBits(chunks[number], index(word), end);
-            word = ((long) number << CHUNK_WORDS_SHIFT) + (index >>> 3);
-            if (index < end) {
-                return word;
-            }
-        }
-        return wordCount;
-    }
-
-    /** Looks at eight words a step: the clean majority costs one branch for 64 bytes. */
-    private static int nextIndexWithBits(UnsafeBuffer words, int from, int end) {
-        int index = from;
-        int lastStride = end - STRIDE_WORDS * Long.BYTES;
-        while (index <= lastStride
-                && (words.getLong(index) | words.getLong(index + 8) | words.getLong(index + 16)
-                        | words.getLong(index + 24) | words.getLong(index + 32) | words.getLong(index + 40)
-                        | words.getLong(index + 48) | words.getLong(index + 56)) == 0) {
-            index += STRIDE_WORDS * Long.BYTES;
-        }
-        while (index < end && words.getLong(index) == 0) {
-            index += Long.BYTES;
-        }
-        return index;
     }
 
     private void emit(long from, long to, RangeConsumer runs) throws IOException {
         long offset = from << blockShift;
-        runs.accept(offset, Math.min(to << blockShift, layout.lengthBytes()) - offset);
+        runs.accept(offset, Math.min(to << blockShift, layoutBytes) - offset);
     }
 
     private static long logWord(MemorySegment bits, long page, long pageCount) {
@@ -418,30 +367,14 @@ public final class DirtyBitmap {
         return (ALL << from) & (ALL >>> -to);
     }
 
-    private long word(long word) {
-        return chunks[(int) (word >>> CHUNK_WORDS_SHIFT)].getLong(index(word));
-    }
-
-    private long volatileWord(long word) {
-        return chunks[(int) (word >>> CHUNK_WORDS_SHIFT)].getLongVolatile(index(word));
-    }
-
-    private static int index(long word) {
-        return ((int) word & CHUNK_WORD_MASK) << 3;
-    }
-
-    private long chunkWords(int chunk) {
-        return Math.min(CHUNK_WORDS, wordCount - ((long) chunk << CHUNK_WORDS_SHIFT));
-    }
-
     private void checkRange(long imageOffset, long lengthBytes) {
-        if (imageOffset < 0 || lengthBytes < 0 || imageOffset > layout.lengthBytes() - lengthBytes) {
+        if (imageOffset < 0 || lengthBytes < 0 || imageOffset > layoutBytes - lengthBytes) {
             throw outside(imageOffset, lengthBytes);
         }
     }
 
     private IndexOutOfBoundsException outside(long imageOffset, long lengthBytes) {
         return new IndexOutOfBoundsException(lengthBytes + " bytes from image offset " + imageOffset
-                + " are not all inside an image of " + layout.lengthBytes());
+                + " are not all inside an image of " + layoutBytes);
     }
 }

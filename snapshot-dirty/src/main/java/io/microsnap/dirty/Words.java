@@ -1,0 +1,112 @@
+package io.microsnap.dirty;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.ref.Reference;
+import org.agrona.UnsafeApi;
+
+/**
+ * Off-heap words for a {@link DirtyBitmap}, zero at first, alive as long as this object is: each access keeps it so.
+ * Indexes are not checked, because the bitmap has checked the offsets they come from; nor is an {@code UnsafeBuffer}
+ * used. Its checks, and its fields that must be read anew for every word, would double what setting a bit costs.
+ */
+final class Words {
+    private static final int STEP = 8;
+
+    private final MemorySegment memory;
+    private final long address;
+    private final long count;
+
+    Words(long count) {
+        this.count = count;
+        memory = Arena.ofAuto().allocate(count * Long.BYTES, Long.BYTES);
+        address = memory.address();
+    }
+
+    long count() {
+        return count;
+    }
+
+    /** What a scan needs: some value the word has had since the scan began, or has. */
+    long get(long index) {
+        try {
+            return UnsafeApi.getLong(null, at(index));
+        } finally {
+            Reference.reachabilityFence(this);
+        }
+    }
+
+    /** The word as it is now, though not in order with other memory. */
+    long getOpaque(long index) {
+        try {
+            return UnsafeApi.getLongOpaque(null, at(index));
+        } finally {
+            Reference.reachabilityFence(this);
+        }
+    }
+
+    /** Sets bits and returns the word as it was. */
+    long getAndOr(long index, long bits) {
+        try {
+            return UnsafeApi.getAndBitwiseOrLong(null, at(index), bits);
+        } finally {
+            Reference.reachabilityFence(this);
+        }
+    }
+
+    /** Leaves only these bits. */
+    void and(long index, long bits) {
+        try {
+            UnsafeApi.getAndBitwiseAndLong(null, at(index), bits);
+        } finally {
+            Reference.reachabilityFence(this);
+        }
+    }
+
+    /** Takes all bits out of a word. */
+    long getAndClear(long index) {
+        try {
+            return UnsafeApi.getAndSetLong(null, at(index), 0);
+        } finally {
+            Reference.reachabilityFence(this);
+        }
+    }
+
+    void clear() {
+        memory.fill((byte) 0);
+    }
+
+    /** The first word from this one on that has a bit set, or the count. Clean memory costs one branch for 64 bytes. */
+    long nextWithBits(long from) {
+        long index = from;
+        long firstStep = Math.min(count, (from + STEP - 1) & -STEP);
+        while (index < firstStep && get(index) == 0) {
+            index++;
+        }
+        if (index == firstStep) {
+            while (index <= count - STEP && isStepClean(index)) {
+                index += STEP;
+            }
+            while (index < count && get(index) == 0) {
+                index++;
+            }
+        }
+        return index;
+    }
+
+    private boolean isStepClean(long index) {
+        long at = at(index);
+        try {
+            return (UnsafeApi.getLong(null, at) | UnsafeApi.getLong(null, at + 8)
+                    | UnsafeApi.getLong(null, at + 16) | UnsafeApi.getLong(null, at + 24)
+                    | UnsafeApi.getLong(null, at + 32) | UnsafeApi.getLong(null, at + 40)
+                    | UnsafeApi.getLong(null, at + 48) | UnsafeApi.getLong(null, at + 56)) == 0;
+        } finally {
+            Reference.reachabilityFence(this);
+        }
+    }
+
+    private long at(long index) {
+        return address + (index << 3);
+    }
+}
