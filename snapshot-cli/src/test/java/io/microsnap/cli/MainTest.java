@@ -21,7 +21,7 @@ final class MainTest {
     @Test
     void noCommandIsWrongUsage() {
         assertThat(run()).isEqualTo(2);
-        assertThat(errors.toString()).contains("Usage: microsnap");
+        assertThat(errors.toString()).contains("which command?", "microsnap --help");
     }
 
     private int run(String... arguments) {
