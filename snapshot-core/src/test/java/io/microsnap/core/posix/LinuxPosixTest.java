@@ -175,6 +175,23 @@ class LinuxPosixTest {
     }
 
     @Test
+    void blocksAreCountedInFragmentsAndNotInGoodTransfers() {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment statfs = arena.allocate(120, Long.BYTES);
+            long[] fields = {0x65735546, 1 << 20, 1000, 500, 400, 0, 0, 0, 255, 4096};
+            for (int index = 0; index < fields.length; index++) {
+                statfs.setAtIndex(ValueLayout.JAVA_LONG, index, fields[index]);
+            }
+            FileSystemStat stat = new FileSystemStat();
+            StatFs.read(statfs, stat);
+            assertThat(stat.blockSizeBytes()).isEqualTo(4096);
+            assertThat(stat.totalBytes()).isEqualTo(1000 * 4096);
+            assertThat(stat.freeBytes()).isEqualTo(500 * 4096);
+            assertThat(stat.availableBytes()).isEqualTo(400 * 4096);
+        }
+    }
+
+    @Test
     void copyFileRangeTakesBothOffsets() throws IOException {
         Path from = Files.writeString(directory.resolve("from"), "0123456789");
         try (Descriptor source = Descriptor.open(posix, from, constants.O_RDONLY, 0);
