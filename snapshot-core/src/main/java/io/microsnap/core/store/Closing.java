@@ -5,6 +5,8 @@ import java.io.IOException;
 
 /** Closes many things: one that fails does not keep the others open. */
 final class Closing {
+    private static final System.Logger LOG = System.getLogger(SnapshotStore.class.getName());
+
     private IOException failure;
 
     /** Something whose closing may fail. */
@@ -36,6 +38,13 @@ final class Closing {
     void after(Exception reason) {
         if (failure != null) {
             reason.addSuppressed(failure);
+        }
+    }
+
+    /** Closing files whose content is safe, or was only read: a failure changes nothing. */
+    void quietly() {
+        if (failure != null) {
+            LOG.log(System.Logger.Level.DEBUG, "closing failed", failure);
         }
     }
 

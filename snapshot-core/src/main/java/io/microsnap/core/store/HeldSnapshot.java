@@ -27,6 +27,7 @@ public final class HeldSnapshot implements AutoCloseable {
     private static final long MOMENT_NANOS = 50_000;
     private static final int LONGEST_CHAIN = 512;
 
+    private final StoreDirectory store;
     private final Descriptor directory;
     private final Manifest manifest;
     private final Descriptor image;
@@ -35,7 +36,9 @@ public final class HeldSnapshot implements AutoCloseable {
     private PageMap pageMap;
     private final List<Descriptor> files = new ArrayList<>();
 
-    private HeldSnapshot(Descriptor directory, Manifest manifest, Descriptor image, Optional<HeldSnapshot> base) {
+    private HeldSnapshot(StoreDirectory store, Descriptor directory, Manifest manifest, Descriptor image,
+            Optional<HeldSnapshot> base) {
+        this.store = store;
         this.directory = directory;
         this.manifest = manifest;
         this.image = image;
@@ -47,32 +50,55 @@ public final class HeldSnapshot implements AutoCloseable {
     }
 
     private static HeldSnapshot hold(StoreDirectory store, SnapshotId id, Set<String> chain) throws IOException {
-        Descriptor directory = lockShared(store, id);
-        Optional<HeldSnapshot> base = Optional.empty();
+        for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+            Descriptor directory = store.openSnapshot(id);
+            try {
+                if (directory.tryLock(false) && StagingArea.isNamed(store.root(), id.key(), directory)) {
+                    return hold(store, id, directory, chain);
+                }
+            } catch (IOException | RuntimeException failure) {
+                boolean stillThere = StagingArea.isNamed(store.root(), id.key(), directory);
+                closeAfter(failure, directory);
+                if (stillThere) {
+                    throw failure;
+                }
+                continue;
+            }
+            directory.close();
+            // Somebody is between locking it and renaming it away: a moment, not the time the removal takes.
+            LockSupport.parkNanos(MOMENT_NANOS);
+        }
+        throw new SnapshotInUseException(id, "is being deleted or replaced by a process that does not get on with it");
+    }
+
+    private static HeldSnapshot hold(StoreDirectory store, SnapshotId id, Descriptor directory, Set<String> chain)
+            throws IOException {
+        Manifest manifest = StoreDirectory.manifest(directory, id.key());
+        Set<String> longer = new HashSet<>(chain);
+        if (!longer.add(id.key()) || longer.size() > LONGEST_CHAIN) {
+            throw new DamagedException(
+                    directory + ": its bases require each other in a circle, or are more than " + LONGEST_CHAIN);
+        }
+        if (!manifest.unknownFeatures().isEmpty()) {
+            throw new SnapshotException(id + " requires " + String.join(", ", manifest.unknownFeatures())
+                    + ", which this version does not have; a newer version may restore it");
+        }
+        StoreDirectory.requireFiles(directory, manifest);
+        Descriptor image = StoreDirectory.openFile(directory, SnapshotFiles.MEMORY, manifest.layout().lengthBytes());
         try {
-            Manifest manifest = StoreDirectory.manifest(directory, id.key());
-            if (!chain.add(id.key()) || chain.size() > LONGEST_CHAIN) {
-                throw new DamagedException(
-                        directory + ": its bases require each other in a circle, or are more than " + LONGEST_CHAIN);
-            }
-            if (!manifest.unknownFeatures().isEmpty()) {
-                throw new SnapshotException(id + " requires " + String.join(", ", manifest.unknownFeatures())
-                        + ", which this version does not have; a newer version may restore it");
-            }
-            StoreDirectory.requireFiles(directory, manifest);
-            if (manifest.requiredBase().isPresent()) {
-                base = Optional.of(holdBase(store, manifest, manifest.requiredBase().get(), chain));
-            }
-            Descriptor image = StoreDirectory.openFile(
-                    directory, SnapshotFiles.MEMORY, manifest.layout().lengthBytes());
-            return new HeldSnapshot(directory, manifest, image, base);
+            Optional<HeldSnapshot> base = manifest.requiredBase().isEmpty() ? Optional.empty()
+                    : Optional.of(holdBase(store, manifest, manifest.requiredBase().get(), longer));
+            return new HeldSnapshot(store, directory, manifest, image, base);
         } catch (IOException | RuntimeException failure) {
-            Closing closing = new Closing();
-            base.ifPresent(closing::close);
-            closing.close(directory);
-            closing.after(failure);
+            closeAfter(failure, image);
             throw failure;
         }
+    }
+
+    private static void closeAfter(Exception failure, Descriptor descriptor) {
+        Closing closing = new Closing();
+        closing.close(descriptor);
+        closing.after(failure);
     }
 
     private static HeldSnapshot holdBase(
@@ -88,27 +114,6 @@ public final class HeldSnapshot implements AutoCloseable {
             throw new MissingBaseException(manifest.id().name(), base, "but the store has " + held.reference());
         }
         return held;
-    }
-
-    /** Its directory under a shared lock, and still the one of that name after it was locked. */
-    private static Descriptor lockShared(StoreDirectory store, SnapshotId id) throws IOException {
-        for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
-            Descriptor directory = store.openSnapshot(id);
-            boolean mine = false;
-            try {
-                mine = directory.tryLock(false) && StagingArea.isNamed(store.root(), id.key(), directory);
-                if (mine) {
-                    return directory;
-                }
-            } finally {
-                if (!mine) {
-                    directory.close();
-                }
-            }
-            // Somebody is between locking it and renaming it away: a moment, not the time the removal takes.
-            LockSupport.parkNanos(MOMENT_NANOS);
-        }
-        throw new SnapshotInUseException(id, "is being deleted or replaced by a process that does not get on with it");
     }
 
     public Manifest manifest() {
@@ -142,13 +147,8 @@ public final class HeldSnapshot implements AutoCloseable {
     public synchronized PageIndex pageIndex() throws IOException {
         if (pageIndex == null) {
             Descriptor file = open(SnapshotFiles.PAGE_INDEX);
-            PageIndex opened = PageIndex.open(file, layout());
-            if (opened.root() != manifest.indexRoot()) {
-                opened.close();
-                throw new DamagedException(file + " is not the page index that the manifest names: its root is "
-                        + String.format("%08x, not %08x", opened.root(), manifest.indexRoot()));
-            }
-            pageIndex = opened;
+            requireRoot(file, PageIndex.rootOf(file, layout()), manifest.indexRoot());
+            pageIndex = PageIndex.open(file, layout());
         }
         return pageIndex;
     }
@@ -158,15 +158,17 @@ public final class HeldSnapshot implements AutoCloseable {
         Optional<SnapshotFile> listed = manifest.file(SnapshotFiles.PAGE_MAP);
         if (pageMap == null && listed.isPresent()) {
             Descriptor file = open(SnapshotFiles.PAGE_MAP);
-            PageMap opened = PageMap.open(file, layout());
-            if (opened.root() != listed.get().root()) {
-                opened.close();
-                throw new DamagedException(file + " is not the page map that the manifest names: its root is "
-                        + String.format("%08x, not %08x", opened.root(), listed.get().root()));
-            }
-            pageMap = opened;
+            requireRoot(file, PageMap.rootOf(file, layout()), listed.get().root());
+            pageMap = PageMap.open(file, layout());
         }
         return Optional.ofNullable(pageMap);
+    }
+
+    private static void requireRoot(Descriptor file, int found, int expected) throws DamagedException {
+        if (found != expected) {
+            throw new DamagedException(file + " is not the one that the manifest names: its root is "
+                    + String.format("%08x, not %08x", found, expected));
+        }
     }
 
     /** Opens a file that the manifest lists, attachments included, for reading; it is closed with this. */
@@ -174,16 +176,31 @@ public final class HeldSnapshot implements AutoCloseable {
         SnapshotFile listed = manifest.file(file).orElseThrow(
                 () -> new NoSuchFileException(directory + "/" + Printable.of(file), null, "it has no such file"));
         Descriptor opened;
-        if (SnapshotFiles.isAttachment(file)) {
-            try (Descriptor attachments = StagingArea.openDirectory(directory, SnapshotFiles.ATTACHMENTS)) {
-                opened = StoreDirectory.openFile(attachments,
-                        file.substring(SnapshotFiles.ATTACHMENT_PREFIX.length()), listed.lengthBytes());
+        try {
+            opened = open(listed);
+        } catch (DamagedException failure) {
+            if (StagingArea.isNamed(store.root(), id().key(), directory)) {
+                throw failure;
             }
-        } else {
-            opened = StoreDirectory.openFile(directory, file, listed.lengthBytes());
+            NoSuchFileException gone = new NoSuchFileException(directory + "/" + file, null,
+                    id() + " was deleted or replaced by force while it was in use");
+            gone.initCause(failure);
+            throw gone;
         }
         files.add(opened);
         return opened;
+    }
+
+    private Descriptor open(SnapshotFile listed) throws IOException {
+        if (!SnapshotFiles.isAttachment(listed.name())) {
+            return StoreDirectory.openFile(directory, listed.name(), listed.lengthBytes());
+        }
+        String name = listed.name().substring(SnapshotFiles.ATTACHMENT_PREFIX.length());
+        try (Descriptor attachments = StagingArea.openDirectory(directory, SnapshotFiles.ATTACHMENTS)) {
+            return StoreDirectory.openFile(attachments, name, listed.lengthBytes());
+        } catch (NoSuchFileException e) {
+            throw new DamagedException(directory + "/" + listed.name() + " is missing", e);
+        }
     }
 
     /** Opens a hint for reading, if it is there; it is closed with this. Whoever reads it checks it. */
@@ -226,7 +243,7 @@ public final class HeldSnapshot implements AutoCloseable {
 
     /** Lets go of the snapshot and its bases, and closes everything opened through this. */
     @Override
-    public synchronized void close() throws IOException {
+    public synchronized void close() {
         Closing closing = new Closing();
         if (pageIndex != null) {
             closing.step(pageIndex::close);
@@ -241,7 +258,7 @@ public final class HeldSnapshot implements AutoCloseable {
         closing.close(image);
         closing.close(directory);
         base.ifPresent(closing::close);
-        closing.finish();
+        closing.quietly();
     }
 
     @Override

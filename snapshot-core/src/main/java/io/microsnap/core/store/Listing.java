@@ -31,9 +31,24 @@ final class Listing {
         this.filesToo = filesToo;
     }
 
-    /** Every snapshot, and whether its files are as its manifest says. */
-    static Listing of(StoreDirectory store) throws IOException {
-        return read(store, true);
+    /**
+     * Every snapshot, sorted by name without regard to case, and whether it is whole. A diff may go with its base
+     * between the reading of the one and of the other: only what is damaged in the same way when looked at again is.
+     */
+    static List<SnapshotEntry> entries(StoreDirectory store) throws IOException {
+        List<SnapshotEntry> entries = read(store, true).entries();
+        for (int attempt = 0; attempt < ATTEMPTS && !damaged(entries).isEmpty(); attempt++) {
+            List<SnapshotEntry> again = read(store, true).entries();
+            if (damaged(again).equals(damaged(entries))) {
+                return again;
+            }
+            entries = again;
+        }
+        return entries;
+    }
+
+    private static List<SnapshotEntry> damaged(List<SnapshotEntry> entries) {
+        return entries.stream().filter(SnapshotEntry.Damaged.class::isInstance).toList();
     }
 
     /** Every snapshot whose manifest can be read. */
@@ -51,8 +66,7 @@ final class Listing {
         return listing;
     }
 
-    /** Sorted by name without regard to case. */
-    List<SnapshotEntry> entries() {
+    private List<SnapshotEntry> entries() {
         Map<String, SnapshotEntry> entries = new TreeMap<>();
         Map<String, Optional<String>> chains = new HashMap<>();
         manifests.forEach((key, manifest) -> entries.put(key, brokenChain(manifest, chains)

@@ -10,9 +10,10 @@ import io.microsnap.core.GuestLayout;
 import io.microsnap.core.Region;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.SnapshotReference;
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.io.StringWriter;
 import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
@@ -250,8 +251,8 @@ final class ManifestCodec {
     }
 
     static byte[] write(Manifest manifest) {
-        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
-        try (JsonGenerator to = FACTORY.createGenerator(bytes)) {
+        StringWriter text = new StringWriter();
+        try (JsonGenerator to = FACTORY.createGenerator(text)) {
             DefaultIndenter lines = new DefaultIndenter("  ", "\n");
             DefaultPrettyPrinter pretty = new DefaultPrettyPrinter(Separators.createDefaultInstance()
                     .withObjectFieldValueSpacing(Separators.Spacing.AFTER));
@@ -263,7 +264,7 @@ final class ManifestCodec {
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
-        return bytes.toByteArray();
+        return text.toString().getBytes(StandardCharsets.UTF_8);
     }
 
     private static void write(Manifest manifest, JsonGenerator to) throws IOException {

@@ -33,7 +33,7 @@ final class Publication {
             throws IOException {
         StoreEvents.Publish event = StoreEvents.publish();
         Optional<Leaving> replaced = Optional.empty();
-        try (Descriptor _ = store.lock()) {
+        try (StoreLock _ = store.lock()) {
             requireBase(store, manifest);
             if (store.root().statusAt(manifest.id().key()).isEmpty()) {
                 appear(store, staged, manifest.id());
@@ -55,7 +55,7 @@ final class Publication {
     static void delete(StoreDirectory store, SnapshotId id, IfHeld ifHeld) throws IOException {
         StoreEvents.Delete event = StoreEvents.delete();
         Leaving leaving;
-        try (Descriptor _ = store.lock()) {
+        try (StoreLock _ = store.lock()) {
             leaving = leaving(store, id, ifHeld == IfHeld.DELETE, Optional.empty());
             boolean renamed = false;
             try {
@@ -226,8 +226,8 @@ final class Publication {
             try {
                 closing.finish();
             } catch (IOException e) {
-                LOG.log(System.Logger.Level.WARNING, area.descriptor() + "/" + name
-                        + " could not be removed and takes space until the next recovery", e);
+                LOG.log(System.Logger.Level.WARNING, "{0}/{1} takes space until the next recovery: {2}",
+                        area.descriptor(), name, e.getMessage());
             }
         }
     }

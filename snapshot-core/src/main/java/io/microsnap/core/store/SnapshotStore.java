@@ -70,7 +70,7 @@ public final class SnapshotStore implements AutoCloseable {
 
     /** Every snapshot, damaged ones included, sorted by name without regard to case. */
     public List<SnapshotEntry> list() throws IOException {
-        return Listing.of(store).entries();
+        return Listing.entries(store);
     }
 
     /** The manifest of one snapshot, whatever features it requires and whether or not its base is there. */
@@ -169,7 +169,7 @@ public final class SnapshotStore implements AutoCloseable {
 
     /** Closes the store. What was staged or held stays usable. */
     @Override
-    public void close() throws IOException {
+    public void close() {
         store.close();
     }
 

@@ -7,6 +7,7 @@ import io.microsnap.core.file.StagedFile;
 import io.microsnap.core.posix.Constants;
 import io.microsnap.core.posix.Descriptor;
 import java.io.IOException;
+import java.nio.file.NoSuchFileException;
 import java.util.Optional;
 
 /**
@@ -20,6 +21,7 @@ public final class StagedReplacement implements AutoCloseable {
     private final String name;
     private final StagingDirectory directory;
     private final Descriptor file;
+    private boolean committed;
     private boolean closed;
 
     private StagedReplacement(
@@ -79,14 +81,15 @@ public final class StagedReplacement implements AutoCloseable {
         }
         store.seal(descriptor());
         file.sync();
-        try (Descriptor _ = store.lock()) {
+        try (StoreLock _ = store.lock()) {
             if (!StagingArea.isNamed(store.root(), held.id().key(), held.directory())) {
-                throw new SnapshotException(held.id() + " was deleted or replaced by force; " + name
-                        + " is not put into another snapshot");
+                throw new NoSuchFileException(held.directory() + "/" + name, null,
+                        held.id() + " was deleted or replaced by force while it was in use");
             }
             directory.descriptor().renameAt(name, held.directory(), name, 0);
             held.directory().sync();
         }
+        committed = true;
     }
 
     /** Removes what was not committed. A second call does nothing. */
@@ -97,7 +100,11 @@ public final class StagedReplacement implements AutoCloseable {
             Closing closing = new Closing();
             closing.close(file);
             closing.step(directory::close);
-            closing.finish();
+            if (committed) {
+                closing.quietly();
+            } else {
+                closing.finish();
+            }
         }
     }
 }

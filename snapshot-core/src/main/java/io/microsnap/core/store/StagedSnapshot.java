@@ -187,7 +187,11 @@ public final class StagedSnapshot implements AutoCloseable {
             closing.close(attachments);
         }
         closing.step(directory::close);
-        closing.finish();
+        if (published) {
+            closing.quietly();
+        } else {
+            closing.finish();
+        }
     }
 
     private Descriptor add(String file, int flags) throws IOException {

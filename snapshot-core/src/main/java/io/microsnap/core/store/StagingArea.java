@@ -129,7 +129,7 @@ final class StagingArea implements AutoCloseable {
     private OptionalLong removeIfLeftOver(StoreDirectory store, String name) throws IOException {
         Optional<StagingDirectory> leftover;
         // A publication that turns its lock into a shared one has the store's meanwhile.
-        try (Descriptor _ = store.lock()) {
+        try (StoreLock _ = store.lock()) {
             Optional<Stat> status = directory.statusAt(name);
             if (status.isPresent() && !status.get().isDirectory()) {
                 directory.removeAt(name);

@@ -24,13 +24,12 @@ import java.util.Set;
 /** An opened store: its directory and lock, and how what lies in it is reached, read and sealed. */
 final class StoreDirectory implements AutoCloseable {
     private static final String STORE = "store.json";
-    private static final String LOCK = ".lock";
     private static final int FORMAT = 1;
     private static final int LARGEST_STORE_JSON = 4096;
     private static final int WRITE_BITS = 0222;
     /** What a mounted filesystem brings along. */
     private static final String LOST_AND_FOUND = "lost+found";
-    private static final Set<String> BEFORE_A_STORE = Set.of(LOCK, StagingArea.NAME, LOST_AND_FOUND);
+    private static final Set<String> BEFORE_A_STORE = Set.of(STORE, StagingArea.NAME, LOST_AND_FOUND);
 
     private final Descriptor root;
     private final StoreOptions options;
@@ -93,12 +92,12 @@ final class StoreDirectory implements AutoCloseable {
     /** Others may be creating the same store; {@code store.json} comes last and whole. */
     private static void create(Descriptor root, StoreOptions options) throws IOException {
         for (String name : root.names()) {
-            if (!BEFORE_A_STORE.contains(name) && !name.equals(STORE)) {
+            if (!BEFORE_A_STORE.contains(name) && !StoreLock.isLock(name)) {
                 throw new SnapshotException(root + " is no store of snapshots, and not empty: it has "
                         + Printable.of(name) + "; give an empty or a new directory");
             }
         }
-        try (Descriptor _ = lock(root, options)) {
+        try (StoreLock _ = StoreLock.acquire(root, options)) {
             if (root.statusAt(STORE).isPresent()) {
                 return;
             }
@@ -108,6 +107,8 @@ final class StoreDirectory implements AutoCloseable {
             try (StagingArea area = new StagingArea(StagingArea.openDirectory(root, StagingArea.NAME))) {
                 giveDirectory(area.descriptor(), options);
                 giveDirectory(root, options);
+                // Where there is a store.json, the rest of the store is there too.
+                root.sync();
                 try (StagingDirectory unfinished = area.create()) {
                     String json = "{\n  \"format\": " + FORMAT + "\n}\n";
                     writeFile(unfinished.descriptor(), STORE, json.getBytes(StandardCharsets.UTF_8), options);
@@ -154,21 +155,9 @@ final class StoreDirectory implements AutoCloseable {
         return reflink;
     }
 
-    /** Waits for whoever publishes, deletes or recovers just now. Closing the descriptor gives the lock back. */
-    Descriptor lock() throws IOException {
-        return lock(root, options);
-    }
-
-    private static Descriptor lock(Descriptor root, StoreOptions options) throws IOException {
-        Constants constants = root.posix().constants();
-        Descriptor lock = root.openAt(LOCK, constants.O_RDWR | constants.O_CREAT, options.fileMode());
-        try {
-            lock.lock();
-            return lock;
-        } catch (IOException | RuntimeException failure) {
-            lock.close();
-            throw failure;
-        }
+    /** Waits for whoever publishes, deletes or recovers just now. */
+    StoreLock lock() throws IOException {
+        return StoreLock.acquire(root, options);
     }
 
     /** Whether a name in the store's directory is a snapshot's, whole or not. */
@@ -324,10 +313,10 @@ final class StoreDirectory implements AutoCloseable {
     }
 
     @Override
-    public void close() throws IOException {
+    public void close() {
         Closing closing = new Closing();
         closing.step(staging::close);
         closing.close(root);
-        closing.finish();
+        closing.quietly();
     }
 }

@@ -101,7 +101,7 @@ final class StoreEvents {
 
         void end(StoreDirectory in, Recovered recovered) {
             if (recovered.removed() > 0) {
-                LOG.log(System.Logger.Level.INFO, "{0}: removed {1} pieces of unfinished work, {2} bytes",
+                LOG.log(System.Logger.Level.DEBUG, "{0}: removed {1} pieces of unfinished work, {2} bytes",
                         in.root(), recovered.removed(), recovered.freedBytes());
             }
             end();

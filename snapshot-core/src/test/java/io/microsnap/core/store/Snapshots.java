@@ -3,6 +3,7 @@ package io.microsnap.core.store;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.microsnap.core.GuestLayout;
+import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.posix.Descriptor;
 import java.io.IOException;
@@ -10,6 +11,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.charset.StandardCharsets;
+import java.util.Random;
 import java.util.zip.CRC32C;
 
 /** Small snapshots whose every byte follows from one number, and the check that they are whole. */
@@ -62,9 +64,17 @@ final class Snapshots {
     /** A diff in which page 1 is its own. */
     static Manifest publishDiff(SnapshotStore store, String name, String baseName, int generation)
             throws IOException {
-        try (HeldSnapshot base = store.hold(id(baseName)); StagedSnapshot staged = store.stage(id(name));
-                Arena arena = Arena.ofConfined();
-                PageIndex index = PageIndex.createFrom(base.pageIndex(), staged.create(SnapshotFiles.PAGE_INDEX));
+        try (HeldSnapshot base = store.hold(id(baseName)); StagedSnapshot staged = store.stage(id(name))) {
+            fillDiff(staged, base, generation);
+            return staged.publish(SnapshotDescription.diff(LAYOUT, base.reference()).withParent(base.reference())
+                    .withLabel(GENERATION, Integer.toString(generation)));
+        }
+    }
+
+    private static void fillDiff(StagedSnapshot staged, HeldSnapshot base, int generation) throws IOException {
+        staged.copy(SnapshotFiles.PAGE_INDEX, base.open(SnapshotFiles.PAGE_INDEX), Progress.NONE);
+        try (Arena arena = Arena.ofConfined();
+                PageIndex index = PageIndex.changing(base.pageIndex(), staged.file(SnapshotFiles.PAGE_INDEX));
                 PageMap map = PageMap.create(staged.create(SnapshotFiles.PAGE_MAP), LAYOUT)) {
             Descriptor image = staged.create(SnapshotFiles.MEMORY);
             image.truncate(LAYOUT.lengthBytes());
@@ -74,8 +84,6 @@ final class Snapshots {
             map.mark(1);
             index.finish();
             map.finish();
-            return staged.publish(SnapshotDescription.diff(LAYOUT, base.reference()).withParent(base.reference())
-                    .withLabel(GENERATION, Integer.toString(generation)));
         }
     }
 
@@ -102,7 +110,7 @@ final class Snapshots {
 
     static byte[] page(int generation, int page) {
         byte[] bytes = new byte[PAGE];
-        new java.util.Random(generation * 1000L + page).nextBytes(bytes);
+        new Random(generation * 1000L + page).nextBytes(bytes);
         return bytes;
     }
 
