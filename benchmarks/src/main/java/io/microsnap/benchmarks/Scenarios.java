@@ -2,6 +2,7 @@ package io.microsnap.benchmarks;
 
 import io.microsnap.benchmarks.dirty.BitmapScenario;
 import io.microsnap.benchmarks.dirty.HarvestScenario;
+import io.microsnap.testsupport.FileSystemKind;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -17,6 +18,13 @@ final class Scenarios {
         all.addAll(PageScenario.all());
         all.addAll(BitmapScenario.all());
         all.add(new HarvestScenario(1L << 30, 5000));
+        for (FileSystemKind kind : List.of(FileSystemKind.TMPFS, FileSystemKind.XFS)) {
+            all.add(new IndexUpdateScenario(kind, 1));
+            all.add(new IndexUpdateScenario(kind, 16));
+        }
+        all.add(new PublishScenario(FileSystemKind.EXT4));
+        all.add(new PublishScenario(FileSystemKind.XFS));
+        all.add(new ListScenario(10_000));
         return List.copyOf(all);
     }
 }
