@@ -25,6 +25,7 @@ final class Scenarios {
         all.add(new PublishScenario(FileSystemKind.EXT4));
         all.add(new PublishScenario(FileSystemKind.XFS));
         all.add(new ListScenario(10_000));
+        all.addAll(MemoryScenarios.all());
         return List.copyOf(all);
     }
 }

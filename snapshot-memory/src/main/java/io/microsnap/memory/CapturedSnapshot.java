@@ -26,6 +26,8 @@ import java.util.Optional;
  * again. {@link #publish} keeps it; closing it without that abandons it and gives the tracker back what changed.
  */
 public final class CapturedSnapshot implements AutoCloseable {
+    private static final System.Logger LOG = System.getLogger(CapturedSnapshot.class.getName());
+
     private final Capture plan;
     private final CaptureKind kind;
     private final String because;
@@ -42,6 +44,7 @@ public final class CapturedSnapshot implements AutoCloseable {
     private final CaptureEvent event;
     private final Closing closing;
     private boolean publishing;
+    private boolean published;
 
     CapturedSnapshot(Capture plan, CaptureKind kind, String because, Optional<SnapshotReference> parent,
             Optional<HeldSnapshot> base, StagedSnapshot staged, PageIndex index, PageMap map, ImageWriter writer,
@@ -98,6 +101,7 @@ public final class CapturedSnapshot implements AutoCloseable {
             closing.closeNow(base.orElseThrow());
         }
         Manifest manifest = staged.publish(description, plan.ifTaken);
+        published = true;
         if (epoch != null) {
             epoch.commit(manifest.reference());
         }
@@ -107,11 +111,22 @@ public final class CapturedSnapshot implements AutoCloseable {
         return result;
     }
 
-    /** Abandons what was not published. */
+    /**
+     * Abandons what was not published. Of a published snapshot it only lets go: should that fail it is logged, for the
+     * snapshot is there.
+     */
     @Override
     public void close() throws IOException {
         publishing = true;
-        closing.close();
+        try {
+            closing.close();
+        } catch (IOException | RuntimeException failure) {
+            if (!published) {
+                throw failure;
+            }
+            LOG.log(System.Logger.Level.WARNING, plan.id + " is published, but not everything could be closed",
+                    failure);
+        }
     }
 
     private SnapshotDescription describe() {

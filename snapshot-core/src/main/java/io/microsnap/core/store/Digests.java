@@ -18,17 +18,18 @@ final class Digests {
 
     static SnapshotFile ofBytes(String name, Descriptor file) throws IOException {
         MessageDigest digest = sha256();
-        long at = 0;
+        long sizeBytes = file.sizeBytes();
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment buffer = arena.allocate(BUFFER_BYTES);
-            long read;
-            do {
-                read = file.read(buffer, at);
-                digest.update(buffer.asSlice(0, read).asByteBuffer());
-                at += read;
-            } while (read == BUFFER_BYTES);
+            for (long at = 0; at < sizeBytes;) {
+                // A read that ends early is a file that was cut short meanwhile, not a shorter file.
+                MemorySegment piece = buffer.asSlice(0, Math.min(BUFFER_BYTES, sizeBytes - at));
+                file.readFully(piece, at);
+                digest.update(piece.asByteBuffer());
+                at += piece.byteSize();
+            }
         }
-        return SnapshotFile.withSha256(name, at, HexFormat.of().formatHex(digest.digest()));
+        return SnapshotFile.withSha256(name, sizeBytes, HexFormat.of().formatHex(digest.digest()));
     }
 
     static void require(SnapshotFile expected, Descriptor file) throws IOException {
