@@ -11,7 +11,7 @@ import java.util.Optional;
 
 /** Reads all of a guest in as many lanes as asked: into memory, or only to hold it against its index. */
 public final class ImageReads {
-    /** Long enough that the call's own cost does not show. */
+    /** Long enough that the call's own cost does not show, and still in the cache when it is checked. */
     private static final long LONGEST_READ_BYTES = 4L << 20;
 
     private ImageReads() {
@@ -25,13 +25,11 @@ public final class ImageReads {
      */
     public static void into(MemorySegment memory, PageReader source, Optional<PageChecks> checks, int lanes,
             Progress progress) throws IOException {
-        // What is checked is read in steps that are still in the cache when they are.
-        long step = checks.isPresent() ? PageScratch.DEFAULT_BYTES : LONGEST_READ_BYTES;
         run(source, lanes, progress, () -> new PopulatedRuns.Parts() {
             @Override
             public void populated(long offset, long lengthBytes) throws IOException {
                 for (long done = 0; done < lengthBytes;) {
-                    long length = Math.min(step, lengthBytes - done);
+                    long length = Math.min(LONGEST_READ_BYTES, lengthBytes - done);
                     source.read(offset + done, memory.asSlice(offset + done, length));
                     if (checks.isPresent()) {
                         checks.get().check(memory, offset + done, offset + done, length);
