@@ -43,8 +43,8 @@ final class DirtyCaptureScenario implements Scenario {
 
     @Override
     public String question() {
-        return perMille / 10 + " % of " + (bytes >> 20) + " MiB in runs of " + runPages + " pages, index and map included, "
-                + switch (kind) {
+        return perMille / 10 + " % of " + (bytes >> 20) + " MiB in runs of " + runPages
+                + " pages, index and map included, " + switch (kind) {
                     case DIFF -> "to a sparse diff; the peer makes one write a run";
                     case CLONE -> "onto a clone of the base; the peer makes one write a run";
                     case REFERENCE -> "to a sparse diff; the peer copies, seeks and writes a page at a time";

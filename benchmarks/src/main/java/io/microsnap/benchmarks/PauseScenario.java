@@ -33,7 +33,8 @@ final class PauseScenario implements Scenario {
     @Override
     public String question() {
         return RUNS * RUN_PAGES + " dirty pages of a guest of " + (bytes >> 20)
-                + " MiB, the whole pause, onto a clone on XFS; the peer is the same in a guest of " + (SMALL >> 20) + " MiB";
+                + " MiB, the whole pause, onto a clone on XFS; the peer is the same in a guest of " + (SMALL >> 20)
+                + " MiB";
     }
 
     @Override

@@ -91,7 +91,8 @@ final class RestoreScenario implements Scenario {
             Capture.of(store, DIFF, guest.reader()).tracker(tracker).kind(CaptureKind.DIFF).take(paused);
         }
         Copy copy = workbench.closeLater(new Copy(store));
-        return new Duel(Contestant.java(copy::close, copy::restore), peer(workbench, directory), () -> copy.check(guest));
+        return new Duel(
+                Contestant.java(copy::close, copy::restore), peer(workbench, directory), () -> copy.check(guest));
     }
 
     private Contestant peer(Workbench workbench, Path directory) throws Exception {

@@ -11,6 +11,9 @@ public interface IdentityRenewal {
     /** Renews nothing: for a machine that is moved, not copied, or whose VMM sees to it itself. */
     IdentityRenewal NONE = restored -> { };
 
-    /** Called once for each restore, before anybody else gets to see the memory; what it throws ends the restore. */
+    /**
+     * Called once for each restore, before anybody else gets to see the memory; what it throws ends the restore. What
+     * it writes to the memory it tells {@link RestoredSnapshot#markWritten}.
+     */
     void renew(RestoredSnapshot restored) throws IOException;
 }

@@ -10,6 +10,7 @@ import io.microsnap.core.posix.Descriptor;
 import io.microsnap.core.store.HeldSnapshot;
 import io.microsnap.core.store.Manifest;
 import io.microsnap.core.store.SnapshotFiles;
+import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.dirty.DirtySource;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.memory.reader.GuestMemoryReader;
@@ -28,6 +29,7 @@ public final class RestoredSnapshot implements AutoCloseable {
     private final boolean lazy;
     private final GuestRam memory;
     private final Closing closing;
+    private DirtyBitmap renewed;
 
     RestoredSnapshot(HeldSnapshot held, Mapping mapping, boolean lazy, Closing closing) {
         this.held = held;
@@ -70,14 +72,26 @@ public final class RestoredSnapshot implements AutoCloseable {
     }
 
     /**
+     * Marks what was written to the memory before a {@link #tracker} watches it: by a renewal. Only after a lazy
+     * restore is that seen without.
+     */
+    public synchronized void markWritten(long imageOffset, long lengthBytes) {
+        if (renewed == null) {
+            renewed = DirtyBitmap.of(held.layout());
+        }
+        renewed.mark(imageOffset, lengthBytes);
+    }
+
+    /**
      * Knows what changes from here on, beginning with this snapshot: the first epoch is relative to it. Call this
-     * before the machine runs or anything writes its memory. The tracker is the caller's, and is closed before this.
+     * before the machine runs; what was written until then must be marked. The tracker is the caller's, and is closed
+     * before this.
      *
      * @param sources what sees the machine's writes. After a lazy restore there need not be any: the pages that were
      *     written are told apart from the image's at no cost, exactly for the first capture, and too many of them for
      *     later ones
      */
-    public DirtyTracker tracker(DirtySource... sources) throws IOException {
+    public synchronized DirtyTracker tracker(DirtySource... sources) throws IOException {
         List<DirtySource> all = new ArrayList<>(List.of(sources));
         if (all.isEmpty()) {
             if (!lazy) {
@@ -88,7 +102,14 @@ public final class RestoredSnapshot implements AutoCloseable {
         }
         DirtyTracker tracker = DirtyTracker.of(held.layout(), all.toArray(DirtySource[]::new));
         try {
-            tracker.armRelativeTo(held.reference());
+            DirtyBitmap written = DirtyBitmap.of(held.layout());
+            if (renewed != null) {
+                written.or(renewed);
+            }
+            if (lazy) {
+                mapping.written(0, mapping.lengthBytes(), written::mark);
+            }
+            tracker.armRelativeTo(held.reference(), written);
             return tracker;
         } catch (IOException | RuntimeException failure) {
             try {

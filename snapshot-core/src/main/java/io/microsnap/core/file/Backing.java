@@ -2,7 +2,6 @@ package io.microsnap.core.file;
 
 import io.microsnap.core.RangeConsumer;
 import io.microsnap.core.posix.Descriptor;
-import io.microsnap.core.posix.Posix;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 
@@ -22,7 +21,7 @@ sealed interface Backing {
      * @param part the part, which starts at {@code offset}
      * @param overlays what was laid over the mapping; it is named whole
      */
-    void populated(Posix posix, MemorySegment part, long offset, RangeSet overlays, RangeConsumer ranges)
+    void populated(OwnPageMap pageMap, MemorySegment part, long offset, RangeSet overlays, RangeConsumer ranges)
             throws IOException;
 
     /** Closes what the mapping owns. */
@@ -41,15 +40,15 @@ sealed interface Backing {
         }
 
         @Override
-        public void populated(Posix posix, MemorySegment part, long offset, RangeSet overlays, RangeConsumer ranges)
+        public void populated(OwnPageMap pageMap, MemorySegment part, long offset, RangeSet overlays, RangeConsumer ranges)
                 throws IOException {
             if (overlays.isEmpty()) {
-                PopulatedRanges.ofMemory(posix, part, shifted(offset, ranges));
+                PopulatedRanges.ofMemory(pageMap, part, shifted(offset, ranges));
                 return;
             }
             RangeSet union = new RangeSet();
             overlays.forEachWithin(offset, part.byteSize(), union::add);
-            PopulatedRanges.ofMemory(posix, part, shifted(offset, union::add));
+            PopulatedRanges.ofMemory(pageMap, part, shifted(offset, union::add));
             union.forEachWithin(offset, part.byteSize(), ranges);
         }
     }
@@ -66,7 +65,7 @@ sealed interface Backing {
         }
 
         @Override
-        public void populated(Posix posix, MemorySegment part, long offset, RangeSet overlays, RangeConsumer ranges)
+        public void populated(OwnPageMap pageMap, MemorySegment part, long offset, RangeSet overlays, RangeConsumer ranges)
                 throws IOException {
             PopulatedRanges.ofFile(descriptor, offset, part.byteSize(), ranges);
         }
@@ -94,7 +93,7 @@ sealed interface Backing {
         }
 
         @Override
-        public void populated(Posix posix, MemorySegment part, long offset, RangeSet overlays, RangeConsumer ranges)
+        public void populated(OwnPageMap pageMap, MemorySegment part, long offset, RangeSet overlays, RangeConsumer ranges)
                 throws IOException {
             long lengthBytes = part.byteSize();
             if (access != Access.PRIVATE) {
@@ -104,7 +103,7 @@ sealed interface Backing {
             RangeSet union = new RangeSet();
             overlays.forEachWithin(offset, lengthBytes, union::add);
             ofFile(offset, lengthBytes, union::add);
-            PopulatedRanges.writtenPrivately(posix, part, shifted(offset, union::add));
+            PopulatedRanges.writtenPrivately(pageMap, part, shifted(offset, union::add));
             union.forEachWithin(offset, lengthBytes, ranges);
         }
 

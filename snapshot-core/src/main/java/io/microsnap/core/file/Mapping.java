@@ -30,6 +30,7 @@ public final class Mapping implements AutoCloseable {
     private final Arena arena = Arena.ofShared();
     private final MemorySegment segment;
     private final Backing backing;
+    private final OwnPageMap pageMap;
     private final RangeSet overlays = new RangeSet();
     // Layers come from few files in many runs: asking each time whether the file is long enough would cost too much.
     private Descriptor lastOverlaid;
@@ -42,6 +43,7 @@ public final class Mapping implements AutoCloseable {
         this.address = address;
         this.mappedBytes = mappedBytes;
         this.backing = backing;
+        pageMap = new OwnPageMap(posix);
         segment = view(address, lengthBytes, arena, backing.readOnly());
     }
 
@@ -217,7 +219,7 @@ public final class Mapping implements AutoCloseable {
         checkInside(offset, lengthBytes);
         checkPageBoundary(posix, "offset", offset);
         if (lengthBytes > 0) {
-            backing.populated(posix, segment.asSlice(offset, lengthBytes), offset, overlays, ranges);
+            backing.populated(pageMap, segment.asSlice(offset, lengthBytes), offset, overlays, ranges);
         }
     }
 
@@ -234,7 +236,7 @@ public final class Mapping implements AutoCloseable {
             throw new IllegalStateException(name + " is not a private mapping of a file");
         }
         if (lengthBytes > 0) {
-            PopulatedRanges.writtenPrivately(posix, segment.asSlice(offset, lengthBytes),
+            PopulatedRanges.writtenPrivately(pageMap, segment.asSlice(offset, lengthBytes),
                     (at, length) -> ranges.accept(offset + at, length));
         }
     }
@@ -251,7 +253,7 @@ public final class Mapping implements AutoCloseable {
         }
         arena.close();
         closed = true;
-        try {
+        try (OwnPageMap last = pageMap) {
             int result = posix.munmap(address, mappedBytes);
             if (result < 0) {
                 throw SystemCallException.of(posix, result, "munmap", name, "of " + mappedBytes + " bytes");

@@ -12,7 +12,6 @@ import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.nio.file.Path;
 
 /**
  * Which ranges of a file or of memory may hold anything but zeros. The rest was never populated: it is zero, and
@@ -44,16 +43,23 @@ public final class PopulatedRanges {
      * @param memory a mapping, or a part of one that starts on a page boundary
      */
     public static void ofMemory(Posix posix, MemorySegment memory, RangeConsumer ranges) throws IOException {
-        scan(posix, memory, POPULATED, false, ranges);
+        try (OwnPageMap pageMap = new OwnPageMap(posix)) {
+            ofMemory(pageMap, memory, ranges);
+        }
+    }
+
+    static void ofMemory(OwnPageMap pageMap, MemorySegment memory, RangeConsumer ranges) throws IOException {
+        scan(pageMap, memory, POPULATED, false, ranges);
     }
 
     /** The pages of a private mapping that were written, and so are no longer the file's. */
-    static void writtenPrivately(Posix posix, MemorySegment memory, RangeConsumer ranges) throws IOException {
-        scan(posix, memory, WRITTEN_PRIVATELY, true, ranges);
+    static void writtenPrivately(OwnPageMap pageMap, MemorySegment memory, RangeConsumer ranges) throws IOException {
+        scan(pageMap, memory, WRITTEN_PRIVATELY, true, ranges);
     }
 
-    private static void scan(Posix posix, MemorySegment memory, Categories categories, boolean privateOnly,
+    private static void scan(OwnPageMap pageMap, MemorySegment memory, Categories categories, boolean privateOnly,
             RangeConsumer ranges) throws IOException {
+        Posix posix = pageMap.posix();
         long page = posix.getpagesize();
         long start = memory.address();
         if (start % page != 0) {
@@ -66,17 +72,37 @@ public final class PopulatedRanges {
             clipped.accept(start, end - start);
             return;
         }
-        try (Descriptor pagemap = Descriptor.open(posix, Path.of("/proc/self/pagemap"),
-                posix.constants().O_RDONLY, 0)) {
-            try {
-                new PageMapScan().scan(pagemap, start, end, 0, categories, clipped);
-            } catch (SystemCallException failure) {
-                // Kernels before 6.7; the scan fails as a whole there, before anything was named.
-                if (failure.errno() != Errno.ENOTTY) {
-                    throw failure;
-                }
-                readEntries(pagemap, start, end, page, privateOnly, clipped);
+        scan(pageMap.descriptor(), pageMap.scanner(), start, end, page, categories, privateOnly, clipped);
+    }
+
+    /**
+     * The populated ranges of the anonymous memory of the process whose page map this is, as addresses.
+     *
+     * @param pagemap {@code /proc/PID/pagemap}, open for reading
+     * @param address where the range starts in that process: on a page boundary
+     */
+    public static void ofProcess(Descriptor pagemap, long address, long lengthBytes, RangeConsumer ranges)
+            throws IOException {
+        checkRange(address, lengthBytes);
+        long page = pagemap.posix().getpagesize();
+        if (address % page != 0) {
+            throw new IllegalArgumentException("memory at " + Long.toHexString(address) + " starts inside a page");
+        }
+        long end = address + lengthBytes;
+        scan(pagemap, new PageMapScan(), address, roundUp(end, page), page, POPULATED, false,
+                (at, length) -> ranges.accept(at, Math.min(length, end - at)));
+    }
+
+    private static void scan(Descriptor pagemap, PageMapScan scanner, long start, long end, long page,
+            Categories categories, boolean privateOnly, RangeConsumer runs) throws IOException {
+        try {
+            scanner.scan(pagemap, start, end, 0, categories, runs);
+        } catch (SystemCallException failure) {
+            // Kernels before 6.7; the scan fails as a whole there, before anything was named.
+            if (failure.errno() != Errno.ENOTTY) {
+                throw failure;
             }
+            readEntries(pagemap, start, end, page, privateOnly, runs);
         }
     }
 

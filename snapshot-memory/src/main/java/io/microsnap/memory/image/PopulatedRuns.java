@@ -10,6 +10,8 @@ import java.io.IOException;
 final class PopulatedRuns {
     private static final int MOST_RUNS = 256;
     private static final long WINDOW_BYTES = 4L << 20;
+    /** To look at this many pages that nobody asked about costs as much as to ask once more. */
+    private static final int LARGEST_GAP_PAGES = 64;
 
     /** Takes the parts in ascending order; together they are the runs. */
     interface Parts {
@@ -38,7 +40,8 @@ final class PopulatedRuns {
 
     /** Takes a run that lies behind those before it, and starts and ends on pages. */
     void run(long offset, long lengthBytes) throws IOException {
-        if (runs == MOST_RUNS || (runs > 0 && offset + lengthBytes - starts[0] > WINDOW_BYTES)) {
+        if (runs == MOST_RUNS || (runs > 0 && (offset + lengthBytes - starts[0] > WINDOW_BYTES
+                || offset - ends[runs - 1] > LARGEST_GAP_PAGES * pageBytes))) {
             flush();
         }
         starts[runs] = offset;

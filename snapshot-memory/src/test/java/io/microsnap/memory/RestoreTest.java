@@ -1,0 +1,385 @@
+package io.microsnap.memory;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.microsnap.core.DamagedException;
+import io.microsnap.core.GuestLayout;
+import io.microsnap.core.Progress;
+import io.microsnap.core.Region;
+import io.microsnap.core.SnapshotId;
+import io.microsnap.core.file.Access;
+import io.microsnap.core.file.HugePages;
+import io.microsnap.core.file.Mapping;
+import io.microsnap.core.posix.Descriptor;
+import io.microsnap.core.posix.Errno;
+import io.microsnap.core.posix.Posix;
+import io.microsnap.core.store.HeldSnapshot;
+import io.microsnap.core.store.SnapshotInUseException;
+import io.microsnap.core.store.SnapshotStore;
+import io.microsnap.core.store.StoreOptions;
+import io.microsnap.core.testing.FaultyPosix;
+import io.microsnap.dirty.DirtyBitmap;
+import io.microsnap.dirty.DirtySource;
+import io.microsnap.dirty.DirtyTracker;
+import io.microsnap.dirty.WritePath;
+import io.microsnap.memory.reader.InMemoryPageReader;
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.util.List;
+import java.util.Set;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+final class RestoreTest {
+    private static final int PAGE = 4096;
+    private static final long HIGH = 1L << 32;
+    private static final GuestLayout LAYOUT =
+            GuestLayout.of(PAGE, List.of(new Region(0, 200 * PAGE), new Region(HIGH, 56 * PAGE)));
+    private static final SnapshotId BASE = new SnapshotId("base");
+    private static final SnapshotId DIFF = new SnapshotId("diff");
+    private static final SnapshotId TOP = new SnapshotId("top");
+    private static final PausableMachine PAUSED = PausableMachine.pausedAlready(List.of());
+
+    @TempDir
+    private Path directory;
+    private SnapshotStore store;
+    private final InMemoryPageReader guest = InMemoryPageReader.of(LAYOUT);
+    private final DirtyTracker tracker = DirtyTracker.ofMarks(LAYOUT);
+
+    @BeforeEach
+    void aChainOfThree() throws IOException {
+        store = SnapshotStore.openOrCreate(Posix.host(), directory.resolve("store"), StoreOptions.PRIVATE);
+        for (int page = 0; page < LAYOUT.pageCount(); page += 3) {
+            write(page, page % 100 + 1);
+        }
+        capture(BASE);
+        write(4, 100);
+        write(7, 101);
+        write(8, 102);
+        write(220, 103);
+        capture(DIFF);
+        write(7, 0);
+        write(100, 104);
+        capture(TOP);
+    }
+
+    @AfterEach
+    void closeStore() throws IOException {
+        store.close();
+    }
+
+    @Test
+    void everyEngineGivesTheSameMemoryInItsRegions() throws IOException {
+        for (RestoredSnapshot restored : List.of(Restore.of(store, TOP).lazily(), Restore.of(store, TOP).eagerly(),
+                Restore.of(store, TOP).intoMemfd(), Restore.of(store, TOP).mostMappings(2).lazily(),
+                Restore.of(store, TOP).hugePages(HugePages.TRANSPARENT).lanes(2).verified().eagerly())) {
+            try (restored) {
+                assertThat(restored.memory().layout()).isEqualTo(LAYOUT);
+                assertIsTheGuest(restored);
+            }
+        }
+    }
+
+    @Test
+    void whatACopyWritesNeitherTheImageNorAnotherCopySees() throws IOException {
+        byte[] image = Files.readAllBytes(directory.resolve("store/base/memory.img"));
+        byte[] diff = Files.readAllBytes(directory.resolve("store/diff/memory.img"));
+        try (RestoredSnapshot first = Restore.of(store, TOP).lazily();
+                RestoredSnapshot second = Restore.of(store, TOP).lazily()) {
+            first.memory().mapping(0).fill((byte) 0x55);
+            first.memory().mapping(1).fill((byte) 0x55);
+            assertIsTheGuest(second);
+        }
+        assertThat(Files.readAllBytes(directory.resolve("store/base/memory.img"))).isEqualTo(image);
+        assertThat(Files.readAllBytes(directory.resolve("store/diff/memory.img"))).isEqualTo(diff);
+    }
+
+    @Test
+    void aMemfdIsTheGuestsMemoryForWhoeverMapsIt() throws IOException {
+        try (RestoredSnapshot restored = Restore.of(store, TOP).intoMemfd()) {
+            int number = restored.memory().memfd().orElseThrow();
+            Path reopened = Path.of("/proc/self/fd", Integer.toString(number));
+            try (Descriptor shared = Descriptor.open(Posix.host(), reopened, Posix.host().constants().O_RDWR, 0);
+                    Mapping other = Mapping.file(shared, 0, LAYOUT.lengthBytes(), Access.SHARED_WRITE)) {
+                assertThat(other.segment().mismatch(guest.bytes())).isEqualTo(-1);
+                other.segment().set(ValueLayout.JAVA_BYTE, 5, (byte) 99);
+                assertThat(restored.memory().mapping(0).get(ValueLayout.JAVA_BYTE, 5)).isEqualTo((byte) 99);
+            }
+        }
+        try (RestoredSnapshot alone = Restore.of(store, TOP).eagerly()) {
+            assertThat(alone.memory().memfd()).isEmpty();
+        }
+    }
+
+    @Test
+    void theSnapshotAndItsBasesAreHeldUntilTheCopyIsClosed() throws IOException {
+        RestoredSnapshot restored = Restore.of(store, TOP).lazily();
+        assertThatThrownBy(() -> store.delete(TOP)).isInstanceOf(SnapshotInUseException.class);
+        restored.close();
+        store.delete(TOP);
+        store.delete(DIFF);
+        store.delete(BASE);
+    }
+
+    @Test
+    void memoryIsNeverUsedAfterItWasClosed() throws IOException {
+        RestoredSnapshot restored = Restore.of(store, TOP).lazily();
+        MemorySegment memory = restored.memory().mapping(0);
+        restored.close();
+        restored.close();
+        assertThatThrownBy(() -> memory.get(ValueLayout.JAVA_BYTE, 0)).isInstanceOf(IllegalStateException.class);
+    }
+
+    @Test
+    void theFirstEpochAfterALazyRestoreIsWhatWasWrittenAndNothingElse() throws IOException {
+        try (RestoredSnapshot restored = Restore.of(store, TOP).lazily(); DirtyTracker knows = restored.tracker()) {
+            MemorySegment low = restored.memory().mapping(0);
+            assertThat(Restores.sum(low)).isNotZero();
+            low.set(ValueLayout.JAVA_BYTE, 50 * PAGE, (byte) 1);
+            restored.memory().mapping(1).set(ValueLayout.JAVA_BYTE, 20 * PAGE, (byte) 1);
+
+            CaptureResult next = Capture.of(store, new SnapshotId("next"), restored.reader()).tracker(knows)
+                    .take(PAUSED);
+
+            assertThat(next.manifest().description().parent()).contains(restored.reference());
+            assertThat(next.memory().pagesOffered()).isEqualTo(2);
+        }
+        try (RestoredSnapshot eager = Restore.of(store, TOP).eagerly()) {
+            assertThatThrownBy(eager::tracker).isInstanceOf(IllegalArgumentException.class)
+                    .hasMessageContaining("dirty log");
+        }
+    }
+
+    @Test
+    void aCopyIsRenewedBeforeAnybodySeesIt() throws IOException {
+        try (RestoredSnapshot restored = Restore.of(store, TOP).renewing(copy ->
+                copy.memory().mapping(0).set(ValueLayout.JAVA_LONG, 0, 4711)).lazily()) {
+            assertThat(restored.memory().mapping(0).get(ValueLayout.JAVA_LONG, 0)).isEqualTo(4711);
+        }
+        IOException refused = new IOException("no generation id");
+        assertThatThrownBy(() -> Restore.of(store, TOP).renewing(copy -> {
+            throw refused;
+        }).eagerly()).isSameAs(refused);
+        store.delete(TOP);
+    }
+
+    @Test
+    void whatARenewalWritesIsInTheFirstEpoch() throws IOException {
+        IdentityRenewal renewal = copy -> {
+            copy.memory().mapping(1).fill((byte) 47);
+            copy.markWritten(LAYOUT.imageOffset(1), LAYOUT.regions().get(1).lengthBytes());
+        };
+        IdentityRenewal unmarked = copy -> copy.memory().mapping(1).fill((byte) 47);
+        for (RestoredSnapshot copy : List.of(Restore.of(store, TOP).renewing(renewal).eagerly(),
+                Restore.of(store, TOP).renewing(renewal).intoMemfd(),
+                Restore.of(store, TOP).renewing(unmarked).lazily())) {
+            SnapshotId id = new SnapshotId("renewed");
+            try (copy; DirtyTracker knows = copy.tracker(new SeesNothing(LAYOUT))) {
+                CaptureResult next = Capture.of(store, id, copy.reader()).tracker(knows).take(PAUSED);
+                assertThat(next.memory().pagesOffered()).isEqualTo(56);
+            }
+            try (RestoredSnapshot again = Restore.of(store, id).verified().lazily()) {
+                assertThat(again.memory().mapping(1).get(ValueLayout.JAVA_BYTE, 5)).isEqualTo((byte) 47);
+            }
+            store.delete(id);
+        }
+    }
+
+    @Test
+    void aPageThatIsNotWhatWasCapturedIsFoundByOffsetAddressAndImage() throws IOException {
+        damage("diff/memory.img", 220L * PAGE + 17);
+        damage("base/memory.img", 9L * PAGE);
+
+        try (HeldSnapshot held = store.hold(TOP)) {
+            Verification found = Verify.snapshot(held, 2, Progress.NONE);
+            assertThat(found.badCount()).isEqualTo(2);
+            assertThat(found.firstBad()).containsExactly(
+                    new Verification.BadPage(9L * PAGE, 9L * PAGE, "base"),
+                    new Verification.BadPage(220L * PAGE, HIGH + 20L * PAGE, "diff"));
+        }
+        for (Restore restore : List.of(Restore.of(store, TOP).verified())) {
+            assertThatThrownBy(restore::lazily).isInstanceOf(DamagedException.class)
+                    .hasMessageContaining("top").hasMessageContaining("0x9000").hasMessageContaining("base");
+            assertThatThrownBy(restore::eagerly).isInstanceOf(DamagedException.class);
+            assertThatThrownBy(restore::intoMemfd).isInstanceOf(DamagedException.class);
+        }
+        store.delete(TOP);
+    }
+
+    @Test
+    void aZeroPageThatIsNoLongerZeroAndDataThatBecameAHoleAreFound() throws IOException {
+        damage("base/memory.img", 1L * PAGE);
+        try (HeldSnapshot held = store.hold(BASE)) {
+            assertThat(Verify.snapshot(held, 1, Progress.NONE).firstBad())
+                    .extracting(Verification.BadPage::imageOffset).containsExactly(1L * PAGE);
+        }
+        Path image = writable("base/memory.img");
+        try (Descriptor file = Descriptor.open(Posix.host(), image, Posix.host().constants().O_RDWR, 0)) {
+            long bytes = file.sizeBytes();
+            file.truncate(0);
+            file.truncate(bytes);
+        }
+        try (HeldSnapshot held = store.hold(BASE)) {
+            assertThat(Verify.snapshot(held, 1, Progress.NONE).badCount()).isEqualTo((LAYOUT.pageCount() + 2) / 3);
+        }
+    }
+
+    @Test
+    void anImageIndexOrMapOfTheWrongLengthIsRefused() throws IOException {
+        for (String file : List.of("diff/memory.img", "diff/memory.idx", "diff/memory.map")) {
+            Path path = writable(file);
+            byte[] whole = Files.readAllBytes(path);
+            for (byte[] other : List.of(java.util.Arrays.copyOf(whole, whole.length - 1),
+                    java.util.Arrays.copyOf(whole, whole.length + 1))) {
+                Files.write(path, other);
+                for (SnapshotId id : List.of(DIFF, TOP)) {
+                    assertThatThrownBy(() -> Restore.of(store, id).lazily()).as("%s of %d bytes", file, other.length)
+                            .isInstanceOf(DamagedException.class).hasMessageContaining(path.toString());
+                }
+            }
+            Files.write(path, whole);
+        }
+        Restore.of(store, TOP).verified().lazily().close();
+    }
+
+    @Test
+    void anIndexOrMapOfWhichABitIsAnotherIsRefused() throws IOException {
+        damage("diff/memory.map", 8192);
+        assertThatThrownBy(() -> Restore.of(store, DIFF).lazily()).isInstanceOf(DamagedException.class)
+                .hasMessageContaining("memory.map");
+        damage("base/memory.idx", 8192);
+        assertThatThrownBy(() -> Restore.of(store, BASE).verified().lazily()).isInstanceOf(DamagedException.class)
+                .hasMessageContaining("memory.idx");
+    }
+
+    @Test
+    void whatIsNotThereCannotBeRestored() {
+        assertThatThrownBy(() -> Restore.of(store, new SnapshotId("absent")).lazily())
+                .isInstanceOf(NoSuchFileException.class).hasMessageContaining("absent");
+    }
+
+    @Test
+    void aRestoreThatFailsAtAnyCallLeavesNothingOpen() throws IOException {
+        for (int engine = 0; engine < 3; engine++) {
+            FaultyPosix counting = FaultyPosix.host();
+            restoreThrough(counting, engine);
+            for (int position = 1; position <= counting.calls(); position++) {
+                FaultyPosix faulty = FaultyPosix.host().at(position).fails(Errno.EIO);
+                try {
+                    restoreThrough(faulty, engine);
+                } catch (IOException expected) {
+                    assertThat(expected).hasMessageNotContaining("null");
+                }
+                assertThat(faulty.openDescriptors()).as("engine %d, call %d", engine, position).isEmpty();
+            }
+        }
+    }
+
+    private void restoreThrough(FaultyPosix faulty, int engine) throws IOException {
+        try (SnapshotStore opened = SnapshotStore.open(faulty.posix(), directory.resolve("store"),
+                StoreOptions.PRIVATE)) {
+            Restore restore = Restore.of(opened, TOP).through(faulty.posix()).verified();
+            try (RestoredSnapshot restored = switch (engine) {
+                case 0 -> restore.lazily();
+                case 1 -> restore.eagerly();
+                default -> restore.intoMemfd();
+            }) {
+                assertIsTheGuest(restored);
+            }
+        }
+    }
+
+    private void capture(SnapshotId id) throws IOException {
+        Capture.of(store, id, guest).tracker(tracker)
+                .kind(id.equals(BASE) ? CaptureKind.FULL : CaptureKind.DIFF).take(PAUSED);
+    }
+
+    private void write(int page, int value) {
+        guest.bytes().asSlice((long) page * PAGE, PAGE).fill((byte) value);
+        tracker.markWritten((long) page * PAGE, PAGE);
+    }
+
+    private void assertIsTheGuest(RestoredSnapshot restored) {
+        for (int region = 0; region < LAYOUT.regions().size(); region++) {
+            MemorySegment expected = guest.bytes().asSlice(
+                    LAYOUT.imageOffset(region), LAYOUT.regions().get(region).lengthBytes());
+            assertThat(restored.memory().mapping(region).mismatch(expected)).isEqualTo(-1);
+        }
+    }
+
+    private Path writable(String file) throws IOException {
+        Path path = directory.resolve("store").resolve(file);
+        Files.setPosixFilePermissions(path, PosixFilePermissions.fromString("rw-------"));
+        return path;
+    }
+
+    private void damage(String file, long offset) throws IOException {
+        try (var channel = Files.newByteChannel(writable(file), StandardOpenOption.READ, StandardOpenOption.WRITE)) {
+            java.nio.ByteBuffer one = java.nio.ByteBuffer.allocate(1);
+            channel.position(offset).read(one);
+            one.put(0, (byte) (one.get(0) ^ 0x40)).rewind();
+            channel.position(offset).write(one);
+        }
+    }
+
+    /** The dirty log of a machine that never runs. */
+    private record SeesNothing(GuestLayout layout) implements DirtySource {
+        @Override
+        public String name() {
+            return "nothing";
+        }
+
+        @Override
+        public long blockBytes() {
+            return PAGE;
+        }
+
+        @Override
+        public Set<WritePath> blindTo() {
+            return Set.of(WritePath.MAPPING);
+        }
+
+        @Override
+        public void arm() {
+            // There is nothing to watch.
+        }
+
+        @Override
+        public void harvest(DirtyBitmap into) {
+            // Nothing changed.
+        }
+
+        @Override
+        public void disarm() {
+            // There is nothing to watch.
+        }
+
+        @Override
+        public void close() {
+            // There is nothing to watch.
+        }
+    }
+
+    /** Reads everything, so that whatever only writing should do is not done by reading. */
+    private static final class Restores {
+        private Restores() {
+        }
+
+        static long sum(MemorySegment memory) {
+            long sum = 0;
+            for (long at = 0; at < memory.byteSize(); at += Long.BYTES) {
+                sum += memory.get(ValueLayout.JAVA_LONG, at);
+            }
+            return sum;
+        }
+    }
+}
