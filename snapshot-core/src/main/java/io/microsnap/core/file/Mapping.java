@@ -253,13 +253,17 @@ public final class Mapping implements AutoCloseable {
         }
         arena.close();
         closed = true;
-        try (OwnPageMap last = pageMap) {
+        try {
             int result = posix.munmap(address, mappedBytes);
             if (result < 0) {
                 throw SystemCallException.of(posix, result, "munmap", name, "of " + mappedBytes + " bytes");
             }
         } finally {
-            backing.close();
+            try {
+                backing.close();
+            } finally {
+                pageMap.close();
+            }
         }
     }
 

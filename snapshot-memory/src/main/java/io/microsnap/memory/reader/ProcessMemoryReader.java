@@ -133,8 +133,10 @@ public final class ProcessMemoryReader implements PageReader, AutoCloseable {
 
     @Override
     public void close() throws IOException {
-        try (Descriptor first = memory; Descriptor second = pagemap) {
-            // Closing both is all there is to do.
+        try {
+            pagemap.close();
+        } finally {
+            memory.close();
         }
     }
 }
