@@ -40,8 +40,8 @@ sealed interface Backing {
         }
 
         @Override
-        public void populated(OwnPageMap pageMap, MemorySegment part, long offset, RangeSet overlays, RangeConsumer ranges)
-                throws IOException {
+        public void populated(OwnPageMap pageMap, MemorySegment part, long offset, RangeSet overlays,
+                RangeConsumer ranges) throws IOException {
             if (overlays.isEmpty()) {
                 PopulatedRanges.ofMemory(pageMap, part, shifted(offset, ranges));
                 return;
@@ -65,8 +65,8 @@ sealed interface Backing {
         }
 
         @Override
-        public void populated(OwnPageMap pageMap, MemorySegment part, long offset, RangeSet overlays, RangeConsumer ranges)
-                throws IOException {
+        public void populated(OwnPageMap pageMap, MemorySegment part, long offset, RangeSet overlays,
+                RangeConsumer ranges) throws IOException {
             PopulatedRanges.ofFile(descriptor, offset, part.byteSize(), ranges);
         }
 
@@ -93,8 +93,8 @@ sealed interface Backing {
         }
 
         @Override
-        public void populated(OwnPageMap pageMap, MemorySegment part, long offset, RangeSet overlays, RangeConsumer ranges)
-                throws IOException {
+        public void populated(OwnPageMap pageMap, MemorySegment part, long offset, RangeSet overlays,
+                RangeConsumer ranges) throws IOException {
             long lengthBytes = part.byteSize();
             if (access != Access.PRIVATE) {
                 ofFile(offset, lengthBytes, ranges);
