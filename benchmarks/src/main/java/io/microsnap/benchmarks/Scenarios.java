@@ -26,6 +26,9 @@ final class Scenarios {
         all.add(new PublishScenario(FileSystemKind.XFS));
         all.add(new ListScenario(10_000));
         all.addAll(MemoryScenarios.all());
+        all.addAll(SparseCopyScenario.all());
+        all.addAll(DenseCopyScenario.all());
+        all.addAll(ExtentScanScenario.all());
         return List.copyOf(all);
     }
 }
