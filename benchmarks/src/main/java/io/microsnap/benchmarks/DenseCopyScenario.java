@@ -14,6 +14,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Locale;
 
 /** What staging, renaming and watching the source add to the kernel's own copying. */
@@ -25,6 +26,11 @@ final class DenseCopyScenario implements Scenario {
 
     DenseCopyScenario(FileSystemKind fileSystem) {
         this.fileSystem = fileSystem;
+    }
+
+    /** Where copy_file_range really copies; XFS and Btrfs answer it with a clone. */
+    static List<Scenario> all() {
+        return List.of(new DenseCopyScenario(FileSystemKind.EXT4), new DenseCopyScenario(FileSystemKind.TMPFS));
     }
 
     @Override

@@ -9,6 +9,7 @@ import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Locale;
 
 /** Finding the data of a badly fragmented file. */
@@ -21,6 +22,10 @@ final class ExtentScanScenario implements Scenario {
 
     ExtentScanScenario(FileSystemKind fileSystem) {
         this.fileSystem = fileSystem;
+    }
+
+    static List<Scenario> all() {
+        return List.of(new ExtentScanScenario(FileSystemKind.EXT4), new ExtentScanScenario(FileSystemKind.XFS));
     }
 
     @Override

@@ -35,6 +35,14 @@ final class SparseCopyScenario implements Scenario {
         this.strategy = strategy;
     }
 
+    /** Between files that share nothing, as the peer's do. */
+    static List<Scenario> all() {
+        return List.of(
+                new SparseCopyScenario(FileSystemKind.EXT4, CopyStrategy.SPARSE),
+                new SparseCopyScenario(FileSystemKind.XFS, CopyStrategy.UNSHARED),
+                new SparseCopyScenario(FileSystemKind.BTRFS, CopyStrategy.UNSHARED));
+    }
+
     @Override
     public String name() {
         return "copy-sparse/" + strategy.name().toLowerCase(Locale.ROOT) + "/"

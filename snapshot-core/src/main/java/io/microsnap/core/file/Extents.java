@@ -258,8 +258,15 @@ public final class Extents {
 
     /** The next data or hole; past every file if there is none; {@link #CANNOT_SAY}. */
     private static long seek(Descriptor file, long offset, int whence) throws IOException {
+        long result = file.posix().lseek(file.number(), offset, whence);
+        return result >= 0 ? result : judge(file, offset, whence, result);
+    }
+
+    /** Apart from the way that is taken a hundred thousand times. */
+    private static long judge(Descriptor file, long offset, int whence, long failed) throws IOException {
         Constants constants = file.posix().constants();
-        long result = file.uninterrupted(() -> file.posix().lseek(file.number(), offset, whence));
+        long result = constants.failedWith(failed, Errno.EINTR)
+                ? file.uninterrupted(() -> file.posix().lseek(file.number(), offset, whence)) : failed;
         if (constants.failedWith(result, Errno.ENXIO)) {
             return Long.MAX_VALUE;
         }

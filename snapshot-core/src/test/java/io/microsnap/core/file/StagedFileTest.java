@@ -14,6 +14,7 @@ import io.microsnap.testsupport.RealFileSystems;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
+import java.nio.file.AccessDeniedException;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
@@ -22,7 +23,11 @@ import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -260,6 +265,98 @@ class StagedFileTest {
             }
             assertThat(directory.names()).as("the caller's directory stays open").containsExactly("file");
         }
+    }
+
+    @RealFileSystems
+    void whereNamesCannotBeExchangedTheOldFileIsReplacedAllTheSame(Path directory) throws IOException {
+        Path file = Files.writeString(directory.resolve("file"), "old");
+        FaultyPosix faulty = FaultyPosix.host();
+        faulty.at("renameat2", 1).fails(Errno.EINVAL);
+        try (StagedFile staged = StagedFile.create(faulty.posix(), file)) {
+            write(staged, "new");
+            staged.commit(Durability.FULL);
+        }
+        assertThat(file).hasContent("new");
+        assertThat(namesIn(directory)).containsExactly("file");
+        FaultyPosix failing = FaultyPosix.host();
+        failing.at("renameat2", 1).fails(Errno.EINVAL).at("fsync", 2).fails(Errno.EIO);
+        try (StagedFile staged = StagedFile.create(failing.posix(), file)) {
+            write(staged, "newer");
+            assertThatThrownBy(() -> staged.commit(Durability.FULL))
+                    .hasMessageContaining("is replaced, but a power failure may bring back the old file");
+        }
+    }
+
+    @RealFileSystems
+    void aFailedSyncIsFinal(Path directory) throws IOException {
+        Path file = Files.writeString(directory.resolve("file"), "old");
+        FaultyPosix faulty = FaultyPosix.host();
+        faulty.at("fsync", 1).fails(Errno.EIO);
+        try (StagedFile staged = StagedFile.create(faulty.posix(), file)) {
+            write(staged, "new");
+            assertThatThrownBy(() -> staged.commit(Durability.FULL)).hasMessageContaining("EIO");
+            for (Durability again : List.of(Durability.DATA, Durability.FULL)) {
+                assertThatThrownBy(() -> staged.commit(again)).hasMessageContaining("an earlier sync failed");
+            }
+        }
+        assertThat(faulty.calls("fsync")).as("never tried again").isEqualTo(1);
+        assertThat(file).hasContent("old");
+        assertThat(namesIn(directory)).containsExactly("file");
+    }
+
+    @Test
+    void whereNothingCanBeLockedFilesAreStagedAndNothingIsTakenForALeftover() throws IOException {
+        Path perhapsAlive = Files.createFile(temporary.resolve(".microsnap-0123456789abcdef.staged"));
+        FaultyPosix faulty = FaultyPosix.host();
+        faulty.every("flock").fails(Errno.ENOSYS);
+        try (StagedFile staged = StagedFile.create(faulty.posix(), temporary.resolve("file"))) {
+            write(staged, "content");
+            staged.commit(Durability.FULL);
+        }
+        assertThat(temporary.resolve("file")).hasContent("content");
+        assertThat(perhapsAlive).exists();
+    }
+
+    @RealFileSystems
+    void manyWritersOfOneFileNeverDisturbEachOther(Path directory) throws Exception {
+        Path file = directory.resolve("file");
+        String content = "x".repeat(5000);
+        try (ExecutorService threads = Executors.newFixedThreadPool(8)) {
+            List<Future<?>> writers = new ArrayList<>();
+            for (int writer = 0; writer < 64; writer++) {
+                char own = (char) ('a' + writer % 26);
+                Durability durability = Durability.values()[writer % 3];
+                writers.add(threads.submit(() -> {
+                    try (StagedFile staged = StagedFile.create(posix, file)) {
+                        write(staged, content.replace('x', own));
+                        staged.commit(durability);
+                    }
+                    return null;
+                }));
+            }
+            for (Future<?> writer : writers) {
+                writer.get();
+            }
+        }
+        String left = Files.readString(file);
+        assertThat(left).isEqualTo(content.replace('x', left.charAt(0)));
+        assertThat(namesIn(directory)).containsExactly("file");
+    }
+
+    @Test
+    void aDirectoryWithoutPermissionOrOnAReadOnlyFilesystemSaysSoAndWhatToDo() {
+        FaultyPosix readOnly = FaultyPosix.host();
+        readOnly.at("openat", 2).fails(Errno.EROFS);
+        assertThatThrownBy(() -> StagedFile.create(readOnly.posix(), temporary.resolve("file")))
+                .isInstanceOf(SnapshotException.class).hasMessageContaining(temporary.resolve("file").toString())
+                .hasMessageContaining("EROFS").hasMessageContaining("mounted read-only");
+        FaultyPosix forbidden = FaultyPosix.host();
+        forbidden.at("openat", 2).fails(Errno.EACCES);
+        assertThatThrownBy(() -> StagedFile.create(forbidden.posix(), temporary.resolve("file")))
+                .isInstanceOf(AccessDeniedException.class).hasMessageContaining(temporary.resolve("file").toString())
+                .hasMessageContaining("check the owner");
+        assertThat(readOnly.openDescriptors()).isEmpty();
+        assertThat(forbidden.openDescriptors()).isEmpty();
     }
 
     static void write(StagedFile staged, String text) throws IOException {
