@@ -325,7 +325,7 @@ class StagedFileTest {
             List<Future<?>> writers = new ArrayList<>();
             for (int writer = 0; writer < 64; writer++) {
                 char own = (char) ('a' + writer % 26);
-                Durability durability = Durability.values()[writer % 3];
+                Durability durability = writer % 2 == 0 ? Durability.NONE : Durability.FULL;
                 writers.add(threads.submit(() -> {
                     try (StagedFile staged = StagedFile.create(posix, file)) {
                         write(staged, content.replace('x', own));
