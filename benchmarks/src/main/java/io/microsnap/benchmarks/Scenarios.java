@@ -29,6 +29,9 @@ final class Scenarios {
         all.addAll(SparseCopyScenario.all());
         all.addAll(DenseCopyScenario.all());
         all.addAll(ExtentScanScenario.all());
+        all.addAll(DirtyHarvestScenario.all());
+        all.add(new MachineStateScenario());
+        all.addAll(KvmPauseScenario.all());
         return List.copyOf(all);
     }
 }

@@ -88,9 +88,11 @@ final class DirtyLogSource extends SlotSource {
         private final MemorySegment bits;
         private final MemorySegment request;
         private final MemorySegment clearRequest;
+        private final String detail;
 
         Log(int slot, long pages) throws IOException {
             this.pages = pages;
+            detail = "of slot " + slot + " (was it removed, or changed in size?)";
             long words = (pages + Long.SIZE - 1) / Long.SIZE;
             try {
                 bits = endingAtAGuard(words * Long.BYTES);
@@ -131,8 +133,7 @@ final class DirtyLogSource extends SlotSource {
         }
 
         void read() throws IOException {
-            vm.call(Request.KVM_GET_DIRTY_LOG, request, "of slot " + LOG_SLOT.get(request)
-                    + " (was it removed, or changed in size?)");
+            vm.call(Request.KVM_GET_DIRTY_LOG, request, detail);
         }
 
         /** What was read was taken: KVM may forget exactly that, and protects those pages again. */
@@ -159,7 +160,7 @@ final class DirtyLogSource extends SlotSource {
             CLEAR_FIRST.set(clearRequest, firstPage);
             CLEAR_PAGES.set(clearRequest, (int) (Math.min(pages, (lastWord + 1) * Long.SIZE) - firstPage));
             CLEAR_BITMAP.set(clearRequest, bits.address() + firstWord * Long.BYTES);
-            vm.call(Request.KVM_CLEAR_DIRTY_LOG, clearRequest, "of slot " + CLEAR_SLOT.get(clearRequest));
+            vm.call(Request.KVM_CLEAR_DIRTY_LOG, clearRequest, detail);
         }
 
         private long nextSet(long from, long end) {

@@ -36,6 +36,6 @@ final class DirtyRingSource extends SlotSource {
     /** What was logged to the end is nobody's. */
     @Override
     void end() throws IOException {
-        rings.forget();
+        rings.letGo();
     }
 }

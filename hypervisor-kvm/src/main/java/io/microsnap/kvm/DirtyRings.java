@@ -30,11 +30,17 @@ final class DirtyRings implements AutoCloseable {
     /** The upper half of a slot number is the address space: system management mode has one of its own. */
     private static final int SLOT_MASK = 0xffff;
     private static final long NOWHERE = -1;
+    /**
+     * KVM stops a vCPU well before its ring is full: so many entries stay free. A KVM that emulates many instructions
+     * at a time has been seen to go on and overwrite entries that nobody had read; its ring is lost from then on.
+     */
+    private static final int NEVER_USED = 32;
 
     private final KvmDescriptor vm;
     private final MemorySlots slots;
     private final int pageBytes;
     private final DirtyBitmap waiting;
+    private boolean anyWaiting;
     private final Arena arena = Arena.ofShared();
     private final List<Ring> rings = new ArrayList<>();
     /** By slot number: where in the image it lies, and how long it is. */
@@ -43,6 +49,7 @@ final class DirtyRings implements AutoCloseable {
     private long changesSeen = NOWHERE;
     /** Why a harvest cannot know everything, or null. */
     private String strayed;
+    private boolean ranOver;
     private boolean closed;
 
     DirtyRings(KvmDescriptor vm, MemorySlots slots) {
@@ -82,20 +89,30 @@ final class DirtyRings implements AutoCloseable {
         if (strayed != null) {
             throw new SnapshotException(strayed);
         }
-        waiting.drainInto(target);
+        if (anyWaiting) {
+            anyWaiting = false;
+            waiting.drainInto(target);
+        }
     }
 
-    /** Takes out everything and forgets it; once closed, nothing is left to forget. */
+    /** Takes out everything and forgets it. */
     synchronized void forget() throws IOException {
-        if (!closed) {
-            takeOut(waiting);
-            waiting.clear();
-            strayed = null;
+        takeOut(waiting);
+        waiting.clear();
+        anyWaiting = false;
+        strayed = null;
+    }
+
+    /** Forgets everything where there is still something to forget. */
+    synchronized void letGo() throws IOException {
+        if (!closed && !ranOver) {
+            forget();
         }
     }
 
     /** Takes out everything and puts it aside for the next harvest. */
     synchronized void makeRoom() throws IOException {
+        anyWaiting = true;
         takeOut(waiting);
     }
 
@@ -107,6 +124,11 @@ final class DirtyRings implements AutoCloseable {
         boolean any = false;
         for (Ring ring : rings) {
             any |= ring.takeOut(target);
+        }
+        if (ranOver) {
+            throw new SnapshotException("a dirty ring of " + vm.name() + " ran over: this kernel's KVM did not stop the"
+                    + " vCPU in time, and the ring is of no more use. Run this guest with larger rings, or with "
+                    + DirtyTracking.MANUAL_CLEAR);
         }
         if (any) {
             vm.call(Request.KVM_RESET_DIRTY_RINGS, 0);
@@ -165,6 +187,7 @@ final class DirtyRings implements AutoCloseable {
                 long entry = (next & mask) * ENTRY_BYTES;
                 // Acquire: the rest of the entry was written before its flag.
                 if (((int) INT.getAcquire(entries, entry) & Numbers.KVM_DIRTY_GFN_F_DIRTY) == 0) {
+                    ranOver |= next - start > mask + 1 - NEVER_USED;
                     return next != start;
                 }
                 mark(entries.get(ValueLayout.JAVA_INT, entry + SLOT) & SLOT_MASK,

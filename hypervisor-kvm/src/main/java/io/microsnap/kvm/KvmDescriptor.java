@@ -8,10 +8,13 @@ import io.microsnap.kvm.abi.Capability;
 import io.microsnap.kvm.abi.Request;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
+import java.util.EnumMap;
+import java.util.Map;
 
 /** One of KVM's descriptors (the system, a VM, a vCPU) and the ioctls on it, their failures in words. */
 final class KvmDescriptor implements AutoCloseable {
     private final Descriptor descriptor;
+    private final Map<Capability, Integer> capabilities = new EnumMap<>(Capability.class);
 
     KvmDescriptor(Descriptor descriptor) {
         this.descriptor = descriptor;
@@ -75,9 +78,14 @@ final class KvmDescriptor implements AutoCloseable {
         return posix().constants().failedWith(result, errno);
     }
 
-    /** What the KVM behind this descriptor says to a capability: zero where it lacks it. */
-    int capability(Capability capability) throws IOException {
-        return call(Request.KVM_CHECK_EXTENSION, capability.number());
+    /** What the KVM behind this descriptor says to a capability: zero where it lacks it. It is asked once. */
+    synchronized int capability(Capability capability) throws IOException {
+        Integer known = capabilities.get(capability);
+        if (known == null) {
+            known = call(Request.KVM_CHECK_EXTENSION, capability.number());
+            capabilities.put(capability, known);
+        }
+        return known;
     }
 
     private int check(Request request, int result, String detail) throws IOException {

@@ -14,46 +14,49 @@ import java.util.List;
 
 /** The VMM in C ({@code vmm.c}), loaded into this process. One at a time: it keeps its state in static variables. */
 @SuppressWarnings("restricted")
-final class Vmm implements AutoCloseable {
+public final class Vmm implements AutoCloseable {
     /** Addresses in the guest. */
     static final long HIGH = 1L << 32;
 
     private final Arena arena = Arena.ofShared();
     private final SymbolLookup library;
 
-    Vmm(Path file) {
+    /** Loads the library and has it make its VM, paused. */
+    public Vmm(Path file) {
         library = SymbolLookup.libraryLookup(file, arena);
         call("vmm_open");
     }
 
-    void resume() {
+    /** Lets the guest run. */
+    public void resume() {
         call("vmm_resume");
     }
 
     /** Returns when the vCPU is out of the guest. */
-    void pause() {
+    public void pause() {
         call("vmm_pause");
     }
 
-    long counter() {
+    /** How often the guest wrote. */
+    public long counter() {
         return Integer.toUnsignedLong(number("vmm_counter"));
     }
 
     /** How often its vCPU left the guest without being asked. */
-    int surprises() {
+    public int surprises() {
         return number("vmm_surprises");
     }
 
-    int vmDescriptor() {
+    public int vmDescriptor() {
         return number("vmm_vm");
     }
 
-    int vcpuDescriptor() {
+    public int vcpuDescriptor() {
         return number("vmm_vcpu");
     }
 
     /** Two regions and an alias, not in the order of their numbers or addresses. */
-    List<MemorySlot> slots() {
+    public List<MemorySlot> slots() {
         MemorySegment all = pointer("vmm_slots").reinterpret(3 * Structs.KVM_USERSPACE_MEMORY_REGION.byteSize());
         List<MemorySlot> slots = new ArrayList<>();
         all.elements(Structs.KVM_USERSPACE_MEMORY_REGION).forEach(slot -> slots.add(new MemorySlot(

@@ -1,6 +1,7 @@
 package io.microsnap.core;
 
 import java.nio.ByteBuffer;
+import java.util.regex.Pattern;
 
 /**
  * One named part of a machine's state beside its memory: a vCPU's registers, an interrupt controller, a clock.
@@ -9,10 +10,10 @@ import java.nio.ByteBuffer;
  * @param payload its bytes; read-only, and always from its first byte
  */
 public record MachineStateSection(String name, ByteBuffer payload) {
-    private static final int LONGEST_NAME = 64;
+    private static final Pattern NAME = Pattern.compile("[A-Za-z0-9._-]{1,64}");
 
     public MachineStateSection {
-        if (!name.matches("[A-Za-z0-9._-]{1," + LONGEST_NAME + "}")) {
+        if (!NAME.matcher(name).matches()) {
             throw new IllegalArgumentException("'" + name + "' cannot name a machine state section");
         }
         payload = payload.slice().asReadOnlyBuffer();

@@ -79,12 +79,12 @@ public final class SmallMachine implements AutoCloseable {
     public record Reach(Region guest, long imageOffset) {
     }
 
-    private SmallMachine(Kvm kvm, GuestMemory memory, VirtualMachine vm, List<Reach> reach) {
+    private SmallMachine(Kvm kvm, GuestMemory memory, VirtualMachine vm, List<Reach> reach, boolean hasPrograms) {
         this.kvm = kvm;
         this.memory = memory;
         this.vm = vm;
         this.reach = reach;
-        vm.vcpus().forEach(vcpu -> threads.add(new VcpuThread(vm, vcpu)));
+        vm.vcpus().forEach(vcpu -> threads.add(new VcpuThread(vm, vcpu, hasPrograms)));
     }
 
     /** A new machine with memory of zeros, paused, with no programs yet. */
@@ -151,7 +151,7 @@ public final class SmallMachine implements AutoCloseable {
             if (saved != null) {
                 saved.load(kvm, vm);
             }
-            return new SmallMachine(kvm, memory, vm, reach);
+            return new SmallMachine(kvm, memory, vm, reach, saved != null);
         } catch (IOException | RuntimeException failure) {
             if (vm != null) {
                 closeAfter(failure, vm);
@@ -247,7 +247,7 @@ public final class SmallMachine implements AutoCloseable {
                 Structs.member(Structs.KVM_SREGS, "es", member));
     }
 
-    /** Lets every vCPU run whose program has not finished. */
+    /** Lets every vCPU run that has a program which has not finished. */
     public void resume() throws IOException {
         checkOpen();
         for (VcpuThread thread : threads) {

@@ -10,13 +10,13 @@ import java.lang.foreign.ValueLayout;
 
 /** The platform thread on which one vCPU runs, and the ports of the guest on it. */
 final class VcpuThread {
-    private enum State { PAUSED, RUNNING, FINISHED, FAILED, CLOSED }
+    private enum State { EMPTY, PAUSED, RUNNING, FINISHED, FAILED, CLOSED }
 
     private final VirtualMachine vm;
     private final Vcpu vcpu;
     private final Thread thread;
 
-    private State state = State.PAUSED;
+    private State state;
     private boolean wanted;
     private boolean checkWanted;
     private boolean closing;
@@ -24,8 +24,10 @@ final class VcpuThread {
     private int counted;
     private IOException failure;
 
-    VcpuThread(VirtualMachine vm, Vcpu vcpu) {
+    /** Without a program it does not run: this machine has no firmware for what a processor does after reset. */
+    VcpuThread(VirtualMachine vm, Vcpu vcpu, boolean hasProgram) {
         this.vm = vm;
+        state = hasProgram ? State.PAUSED : State.EMPTY;
         this.vcpu = vcpu;
         thread = Thread.ofPlatform().name("vcpu-" + vcpu.index()).daemon().start(this::live);
     }
@@ -69,7 +71,7 @@ final class VcpuThread {
             wait();
         }
         throwFailure();
-        if (state != State.FINISHED) {
+        if (state == State.PAUSED) {
             throw new IllegalStateException("vCPU " + vcpu.index() + " is paused; its program will not finish");
         }
     }
@@ -102,7 +104,7 @@ final class VcpuThread {
         if (state == State.RUNNING) {
             throw new IllegalStateException("vCPU " + vcpu.index() + " is running; pause it first");
         }
-        if (state == State.FINISHED || state == State.FAILED) {
+        if (state != State.CLOSED) {
             state = State.PAUSED;
             failure = null;
         }

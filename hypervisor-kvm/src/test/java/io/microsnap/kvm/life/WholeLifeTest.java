@@ -37,7 +37,7 @@ class WholeLifeTest {
             Life.Engine engine, ChildProcesses processes, @TempDir Path directory) {
         List<Report> lives = new ArrayList<>();
         lives.addAll(live(processes, directory, 0, 1, CaptureKind.FULL, engine, DirtyTracking.MANUAL_CLEAR));
-        lives.addAll(live(processes, directory, 1, 1, CaptureKind.DIFF, engine, DirtyTracking.RING));
+        lives.addAll(live(processes, directory, 1, 1, CaptureKind.DIFF, engine, DirtyTracking.MANUAL_CLEAR));
         lives.addAll(live(processes, directory, 2, 1, CaptureKind.FULL, engine, DirtyTracking.LOG));
         lives.addAll(live(processes, directory, 3, 1, CaptureKind.DIFF, engine, DirtyTracking.LOG));
         assertGoesOn(lives);

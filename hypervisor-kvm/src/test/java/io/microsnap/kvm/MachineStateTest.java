@@ -1,0 +1,307 @@
+package io.microsnap.kvm;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.microsnap.core.DamagedException;
+import io.microsnap.core.GuestLayout;
+import io.microsnap.core.MachineStateSection;
+import io.microsnap.core.file.GuestRam;
+import io.microsnap.core.file.HugePages;
+import io.microsnap.core.posix.Posix;
+import io.microsnap.kvm.abi.Capability;
+import io.microsnap.kvm.abi.Structs;
+import io.microsnap.testsupport.Effort;
+import io.microsnap.testsupport.Seed;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.SplittableRandom;
+import java.util.function.UnaryOperator;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+
+/** The state of one VM goes into another, or is refused with what differs. */
+@KvmTest
+class MachineStateTest {
+    private static final Posix POSIX = Posix.host();
+    private static final GuestLayout LAYOUT = GuestLayout.ofSingleRegion(4096, 1 << 20);
+
+    private Kvm kvm;
+    private GuestRam memory;
+
+    @BeforeEach
+    void open() throws IOException {
+        kvm = Kvm.open(POSIX);
+        memory = GuestRam.anonymous(POSIX, LAYOUT, HugePages.NONE);
+    }
+
+    @AfterEach
+    void close() throws IOException {
+        memory.close();
+        kvm.close();
+    }
+
+    @Test
+    void everyPartComesBackAsItWasSaved() throws IOException {
+        try (VirtualMachine first = machine(2, true); VirtualMachine second = machine(2, true)) {
+            scramble(first);
+            MachineState saved = MachineState.save(kvm, first);
+            assertThat(saved.vcpuCount()).isEqualTo(2);
+            assertThat(saved.hasInterruptChip()).isTrue();
+            assertThat(saved.hasTimer()).isTrue();
+            MachineState read = MachineState.of(saved.sections());
+            assertThat(read.differences(kvm, second)).isEmpty();
+            read.load(kvm, second);
+            Map<String, byte[]> expected = bytes(saved);
+            Map<String, byte[]> now = bytes(MachineState.save(kvm, second));
+            assertThat(now.keySet()).isEqualTo(expected.keySet());
+            // What runs on by itself: clocks, and the counters derived from them.
+            for (String name : expected.keySet()) {
+                if (!name.endsWith("clock") && !name.endsWith("timer") && !name.endsWith("msrs")
+                        && !name.endsWith("lapic")) {
+                    assertThat(now.get(name)).as(name).isEqualTo(expected.get(name));
+                }
+            }
+            assertSameMsrs(expected, now);
+        }
+    }
+
+    @Test
+    void sectionsHaveTheirNamesAndTheKernelsLengths() throws IOException {
+        try (VirtualMachine vm = machine(1, true)) {
+            assertThat(MachineState.save(kvm, vm).sections()).extracting(MachineStateSection::name).containsExactly(
+                    "kvm.machine", "kvm.pic-master", "kvm.pic-slave", "kvm.ioapic", "kvm.timer", "kvm.clock",
+                    "kvm.vcpu0.cpuid", "kvm.vcpu0.mp-state", "kvm.vcpu0.registers", "kvm.vcpu0.sregs2",
+                    "kvm.vcpu0.xcrs", "kvm.vcpu0.xsave2", "kvm.vcpu0.debug-registers", "kvm.vcpu0.lapic",
+                    "kvm.vcpu0.msrs", "kvm.vcpu0.events");
+        }
+    }
+
+    @Test
+    void whatThisKvmDoesNotOfferIsLeftOutAndNamed() throws IOException {
+        Posix old = PretendingPosix.answering(Map.of(Capability.KVM_CAP_SREGS2, 0, Capability.KVM_CAP_XSAVE2, 0,
+                Capability.KVM_CAP_XSAVE, 0, Capability.KVM_CAP_XCRS, 0, Capability.KVM_CAP_DEBUGREGS, 0,
+                Capability.KVM_CAP_ADJUST_CLOCK, 0));
+        List<MachineStateSection> sections;
+        try (Kvm oldKvm = Kvm.open(old); VirtualMachine vm = machine(oldKvm, 1, false)) {
+            MachineState saved = MachineState.save(oldKvm, vm);
+            assertThat(saved.omitted()).contains("xcrs (KVM_CAP_XCRS)", "debug-registers (KVM_CAP_DEBUGREGS)",
+                    "clock (KVM_CAP_ADJUST_CLOCK)");
+            assertThat(saved.sections()).extracting(MachineStateSection::name)
+                    .contains("kvm.vcpu0.sregs", "kvm.vcpu0.fpu")
+                    .doesNotContain("kvm.vcpu0.sregs2", "kvm.vcpu0.xcrs", "kvm.clock");
+            sections = saved.sections();
+        }
+        assertThat(MachineState.of(sections).omitted()).contains("xcrs (KVM_CAP_XCRS)");
+        try (VirtualMachine vm = machine(1, false)) {
+            MachineState.of(sections).load(kvm, vm);
+        }
+    }
+
+    @Test
+    void aStateThatThisKvmCannotTakeIsRefusedWithEveryDifference() throws IOException {
+        List<MachineStateSection> sections;
+        try (VirtualMachine vm = machine(1, false)) {
+            sections = MachineState.save(kvm, vm).sections();
+        }
+        Posix old = PretendingPosix.answering(Map.of(Capability.KVM_CAP_SREGS2, 0, Capability.KVM_CAP_XCRS, 0));
+        try (Kvm oldKvm = Kvm.open(old); VirtualMachine vm = machine(oldKvm, 2, true)) {
+            assertThatThrownBy(() -> MachineState.of(sections).load(oldKvm, vm))
+                    .isInstanceOfSatisfying(IncompatibleStateException.class, it -> assertThat(it.differences())
+                            .anyMatch(difference -> difference.contains("KVM_CAP_SREGS2"))
+                            .anyMatch(difference -> difference.contains("KVM_CAP_XCRS"))
+                            .anyMatch(difference -> difference.contains("2 vCPUs, the state 1"))
+                            .anyMatch(difference -> difference.contains("interrupt chip"))
+                            .anyMatch(difference -> difference.contains("timer")));
+        }
+    }
+
+    @Test
+    void theStateOfAnotherProcessorIsRefusedByVendorAndFeature() throws IOException {
+        List<MachineStateSection> sections;
+        try (VirtualMachine vm = machine(1, false)) {
+            sections = MachineState.save(kvm, vm).sections();
+        }
+        List<MachineStateSection> foreign = changed(sections, "kvm.vcpu0.cpuid", cpuid -> {
+            int entries = cpuid.getInt(0);
+            for (int entry = 0; entry < entries; entry++) {
+                int at = 8 + entry * 40;
+                if (cpuid.getInt(at) == 0) {
+                    cpuid.putInt(at + 16, 0x756e_6547).putInt(at + 24, 0x4965_6e69).putInt(at + 20, 0x6c65_746e);
+                }
+                if (cpuid.getInt(at) == 7 && cpuid.getInt(at + 4) == 1) {
+                    // AMX-FP16, which nothing here has.
+                    cpuid.putInt(at + 12, cpuid.getInt(at + 12) | 1 << 21);
+                }
+            }
+            return cpuid;
+        });
+        try (VirtualMachine vm = machine(1, false)) {
+            assertThatThrownBy(() -> MachineState.of(foreign).load(kvm, vm))
+                    .isInstanceOf(IncompatibleStateException.class)
+                    .hasMessageContaining("the state is of GenuineIntel")
+                    .hasMessageContaining("CPUID 0x7.1 EAX").hasMessageContaining("0x200000");
+        }
+    }
+
+    @Test
+    void aRegisterThatCannotBeSetIsNamedWithItsValue() throws IOException {
+        List<MachineStateSection> sections;
+        try (VirtualMachine vm = machine(1, false)) {
+            sections = MachineState.save(kvm, vm).sections();
+        }
+        List<MachineStateSection> odd = changed(sections, "kvm.vcpu0.msrs", msrs -> {
+            // The first becomes one that no processor has.
+            return msrs.putInt(8, 0x1234_5678).putLong(16, 0xabcd);
+        });
+        try (VirtualMachine vm = machine(1, false)) {
+            assertThatThrownBy(() -> MachineState.of(odd).load(kvm, vm))
+                    .isInstanceOf(IncompatibleStateException.class)
+                    .hasMessageContaining("MSR 0x12345678").hasMessageContaining("0xabcd");
+        }
+    }
+
+    @Test
+    void aStateThatIsTruncatedMixedUpOrIncompleteIsDamaged() throws IOException {
+        List<MachineStateSection> sections;
+        try (VirtualMachine vm = machine(1, true)) {
+            sections = MachineState.save(kvm, vm).sections();
+        }
+        for (MachineStateSection section : sections) {
+            if (!section.name().endsWith("clock")) {
+                List<MachineStateSection> without = new ArrayList<>(sections);
+                without.remove(section);
+                boolean needed = !List.of("kvm.vcpu0.mp-state", "kvm.vcpu0.xcrs", "kvm.vcpu0.xsave2", "kvm.vcpu0.lapic",
+                        "kvm.vcpu0.debug-registers", "kvm.vcpu0.events").contains(section.name());
+                if (needed) {
+                    assertThatThrownBy(() -> MachineState.of(without)).as(section.name())
+                            .isInstanceOf(DamagedException.class);
+                }
+            }
+            List<MachineStateSection> truncated = changed(sections, section.name(),
+                    bytes -> bytes.slice(0, bytes.remaining() - 1));
+            if (!section.name().equals("kvm.machine")) {
+                assertThatThrownBy(() -> MachineState.of(truncated)).as(section.name())
+                        .isInstanceOf(DamagedException.class).hasMessageContaining(section.name());
+            }
+            List<MachineStateSection> twice = new ArrayList<>(sections);
+            twice.add(section);
+            assertThatThrownBy(() -> MachineState.of(twice)).isInstanceOf(DamagedException.class)
+                    .hasMessageContaining("twice");
+        }
+        List<MachineStateSection> foreign = new ArrayList<>(sections);
+        foreign.add(new MachineStateSection("kvm.vcpu7.registers", ByteBuffer.allocate(144)));
+        assertThatThrownBy(() -> MachineState.of(foreign)).isInstanceOf(DamagedException.class)
+                .hasMessageContaining("kvm.vcpu7.registers");
+        List<MachineStateSection> withTheVmms = new ArrayList<>(sections);
+        withTheVmms.add(new MachineStateSection("vmm.devices", ByteBuffer.allocate(1)));
+        assertThat(MachineState.of(withTheVmms).vcpuCount()).isEqualTo(1);
+    }
+
+    @Test
+    void bytesThatNobodySavedAreRefusedOrLoadedButHarmNothing(Seed seed) throws IOException {
+        SplittableRandom random = seed.random();
+        List<MachineStateSection> sections;
+        try (VirtualMachine vm = machine(1, true)) {
+            sections = MachineState.save(kvm, vm).sections();
+        }
+        int refused = 0;
+        for (int round = 0; round < Effort.choose(50, 300, 3000); round++) {
+            MachineStateSection victim = sections.get(random.nextInt(sections.size()));
+            List<MachineStateSection> hostile = changed(sections, victim.name(), bytes -> {
+                for (int flips = 1 + random.nextInt(8); flips > 0; flips--) {
+                    bytes.put(random.nextInt(bytes.remaining()), (byte) random.nextInt(256));
+                }
+                return bytes;
+            });
+            try (VirtualMachine vm = machine(1, true)) {
+                MachineState.of(hostile).load(kvm, vm);
+            } catch (IOException expected) {
+                refused++;
+                assertThat(expected.getMessage()).isNotBlank();
+            }
+        }
+        assertThat(refused).isPositive();
+    }
+
+    @Test
+    void aRunningVcpuIsNotAskedForItsState() throws Exception {
+        try (VirtualMachine vm = machine(1, false)) {
+            Vcpu vcpu = vm.vcpus().getFirst();
+            vcpu.interrupt();
+            assertThat(vcpu.run()).isEqualTo(VcpuExit.Plain.INTERRUPTED);
+            assertThat(MachineState.save(kvm, vm).sections()).isNotEmpty();
+        }
+    }
+
+    private VirtualMachine machine(int vcpus, boolean interruptChip) throws IOException {
+        return machine(kvm, vcpus, interruptChip);
+    }
+
+    private VirtualMachine machine(Kvm on, int vcpus, boolean interruptChip) throws IOException {
+        VirtualMachine vm = on.createVirtualMachine();
+        vm.register(memory);
+        if (interruptChip) {
+            vm.createInterruptChip();
+            vm.createTimer();
+        }
+        for (int vcpu = 0; vcpu < vcpus; vcpu++) {
+            vm.createVcpu();
+        }
+        return vm;
+    }
+
+    /** Values that no reset leaves, in every kind of register. */
+    private static void scramble(VirtualMachine vm) throws IOException {
+        for (Vcpu vcpu : vm.vcpus()) {
+            StateScrambler.scramble(vcpu);
+        }
+    }
+
+    private static void assertSameMsrs(Map<String, byte[]> expected, Map<String, byte[]> now) {
+        for (String name : expected.keySet()) {
+            if (name.endsWith("msrs")) {
+                ByteBuffer before = ByteBuffer.wrap(expected.get(name)).order(ByteOrder.LITTLE_ENDIAN);
+                ByteBuffer after = ByteBuffer.wrap(now.get(name)).order(ByteOrder.LITTLE_ENDIAN);
+                assertThat(after.getInt(0)).isEqualTo(before.getInt(0));
+                for (int at = 8; at < before.limit(); at += (int) Structs.KVM_MSR_ENTRY.byteSize()) {
+                    assertThat(after.getInt(at)).isEqualTo(before.getInt(at));
+                    // The time-stamp counter, and what KVM counts by it, go on.
+                    boolean counts = before.getInt(at) == 0x10 || before.getInt(at) == 0x4000_0020
+                            || before.getInt(at) == 0xe7 || before.getInt(at) == 0xe8;
+                    if (!counts) {
+                        assertThat(after.getLong(at + 8)).as("MSR 0x%x of %s", before.getInt(at), name)
+                                .isEqualTo(before.getLong(at + 8));
+                    }
+                }
+            }
+        }
+    }
+
+    private static Map<String, byte[]> bytes(MachineState state) {
+        Map<String, byte[]> all = new LinkedHashMap<>();
+        for (MachineStateSection section : state.sections()) {
+            byte[] bytes = new byte[section.payload().remaining()];
+            section.payload().get(bytes);
+            all.put(section.name(), bytes);
+        }
+        return all;
+    }
+
+    private static List<MachineStateSection> changed(
+            List<MachineStateSection> sections, String name, UnaryOperator<ByteBuffer> change) {
+        return sections.stream().map(section -> {
+            if (!section.name().equals(name)) {
+                return section;
+            }
+            ByteBuffer copy = ByteBuffer.allocate(section.payload().remaining()).put(section.payload()).flip();
+            return new MachineStateSection(name, change.apply(copy.order(ByteOrder.LITTLE_ENDIAN)));
+        }).toList();
+    }
+}

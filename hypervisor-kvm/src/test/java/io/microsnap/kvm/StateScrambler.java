@@ -1,0 +1,65 @@
+package io.microsnap.kvm;
+
+import io.microsnap.kvm.abi.Request;
+import io.microsnap.kvm.abi.Structs;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemoryLayout;
+import java.lang.foreign.MemoryLayout.PathElement;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.StructLayout;
+import java.lang.foreign.ValueLayout;
+
+/** Gives a vCPU values that no reset leaves behind. */
+final class StateScrambler {
+    private StateScrambler() {
+    }
+
+    static void scramble(Vcpu vcpu) throws IOException {
+        int salt = vcpu.index() + 1;
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment registers = arena.allocate(Structs.KVM_REGS);
+            for (MemoryLayout register : Structs.KVM_REGS.memberLayouts()) {
+                String name = register.name().orElseThrow();
+                if (!name.equals("rflags")) {
+                    put(registers, Structs.KVM_REGS, name, (name.hashCode() & 0xffffL) + salt);
+                }
+            }
+            put(registers, Structs.KVM_REGS, "rflags", 0x0202);
+            vcpu.call(Request.KVM_SET_REGS, registers);
+
+            MemorySegment special = arena.allocate(Structs.KVM_SREGS);
+            vcpu.call(Request.KVM_GET_SREGS, special);
+            put(special, Structs.KVM_SREGS, "cr2", 0x1234_5000L + salt);
+            put(special, Structs.KVM_SREGS, "cr3", 0x8000L * salt);
+            vcpu.call(Request.KVM_SET_SREGS, special);
+
+            MemorySegment debug = arena.allocate(Structs.KVM_DEBUGREGS);
+            vcpu.call(Request.KVM_GET_DEBUGREGS, debug);
+            debug.set(ValueLayout.JAVA_LONG, 8, 0x4000L + salt);
+            vcpu.call(Request.KVM_SET_DEBUGREGS, debug);
+
+            // The vector registers, and the bit that says they are in use.
+            MemorySegment vectors = arena.allocate(Structs.KVM_XSAVE);
+            vcpu.call(Request.KVM_GET_XSAVE, vectors);
+            vectors.set(ValueLayout.JAVA_LONG, 160, 0x0102_0304_0506_0708L * salt);
+            vectors.set(ValueLayout.JAVA_LONG, 512, vectors.get(ValueLayout.JAVA_LONG, 512) | 3);
+            vcpu.call(Request.KVM_SET_XSAVE, vectors);
+
+            // SYSENTER_CS, and the page attribute table.
+            MemorySegment registersOfModel = arena.allocate(Structs.KVM_MSRS.byteSize() + 2 * 16, 8);
+            registersOfModel.set(ValueLayout.JAVA_INT, 0, 2);
+            registersOfModel.set(ValueLayout.JAVA_INT, 8, 0x174);
+            registersOfModel.set(ValueLayout.JAVA_LONG, 16, 0x10L + salt);
+            registersOfModel.set(ValueLayout.JAVA_INT, 24, 0x277);
+            registersOfModel.set(ValueLayout.JAVA_LONG, 32, 0x0606_0606_0606_0606L);
+            if (vcpu.call(Request.KVM_SET_MSRS, registersOfModel) != 2) {
+                throw new AssertionError("these registers should have been set");
+            }
+        }
+    }
+
+    private static void put(MemorySegment struct, StructLayout layout, String member, long value) {
+        struct.set(ValueLayout.JAVA_LONG, layout.byteOffset(PathElement.groupElement(member)), value);
+    }
+}
