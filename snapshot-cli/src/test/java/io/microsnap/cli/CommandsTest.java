@@ -1,0 +1,213 @@
+package io.microsnap.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.microsnap.testsupport.ChildProcess;
+import io.microsnap.testsupport.ChildProcesses;
+import io.microsnap.testsupport.FileSystemKind;
+import io.microsnap.testsupport.RealFileSystems;
+import io.microsnap.testsupport.Seed;
+import java.io.IOException;
+import java.io.RandomAccessFile;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The commands as processes: what they print, how they end, what they leave. */
+class CommandsTest {
+    private static final int PAGE = 4096;
+
+    @TempDir
+    private Path directory;
+    private Launcher microsnap;
+
+    @BeforeEach
+    void launcher(ChildProcesses processes) {
+        microsnap = new Launcher(processes, directory);
+    }
+
+    @Test
+    void aBakedFileAndItsChangesComeBackByteForByte(Seed seed) throws IOException {
+        Path ram = ram("ram", 8 << 20, seed);
+        microsnap.run(0, "bake", "--ram", "ram", "--store", "s", "--id", "a", "--image", "deb", "--label", "team=x");
+        byte[] first = Files.readAllBytes(ram);
+        overwrite(ram, 3 * PAGE, "three");
+        overwrite(ram, (8 << 20) - 5, "ended");
+        Map<?, ?> baked = microsnap.json(0, "bake", "--ram", "ram", "--store", "s", "--id", "b", "--parent", "a");
+        assertThat(baked.get("pages")).isEqualTo(2L);
+        assertThat(((Map<?, ?>) baked.get("parent")).get("id")).isEqualTo("a");
+
+        microsnap.run(0, "restore", "--store", "s", "--id", "a", "--to", "first");
+        assertThat(Files.readAllBytes(directory.resolve("first"))).isEqualTo(first);
+        Map<?, ?> restored = microsnap.json(0, "restore", "--store", "s", "--id", "b", "--to", "second");
+        assertThat(restored.get("size_bytes")).isEqualTo(8L << 20);
+        assertThat(Files.mismatch(directory.resolve("second"), ram)).isEqualTo(-1);
+        assertThat(microsnap.run(1, "restore", "--store", "s", "--id", "b", "--to", "second").errors())
+                .contains("second").contains("exists already");
+
+        Map<?, ?> difference = microsnap.json(0, "diff", "--store", "s", "--id", "a", "--with", "b");
+        assertThat(difference.get("pages")).isEqualTo(2L);
+        assertThat(microsnap.run(0, "diff", "--store", "s", "--id", "a", "--with", "b").output())
+                .contains("0x3000: 1 pages").contains("0x7ff000: 1 pages");
+    }
+
+    @Test
+    void aStoreIsListedInspectedVerifiedTransferredAndEmptied(Seed seed) throws IOException {
+        ram("ram", 1 << 20, seed);
+        Files.writeString(directory.resolve("state"), "vmm state");
+        Files.writeString(directory.resolve("disk"), "overlay");
+        microsnap.run(0, "bake", "--ram", "ram", "--store", "s", "--id", "a", "--state", "state", "--attach", "disk");
+        microsnap.run(0, "bake", "--ram", "ram", "--store", "s", "--id", "b", "--parent", "a", "--quiet");
+        assertThat(microsnap.run(0, "list", "--store", "s").output().lines()).hasSize(3)
+                .allMatch(line -> line.length() <= 80);
+        assertThat((List<?>) microsnap.json(0, "list", "--store", "s").get("snapshots")).hasSize(2);
+        assertThat(microsnap.run(0, "inspect", "--store", "s", "--id", "a", "--hex").output())
+                .contains("attachments/disk").contains("name vmm");
+        assertThat(microsnap.json(0, "inspect", "--store", "s", "--id", "b").get("space")).isNotNull();
+        assertThat(microsnap.json(0, "verify", "--store", "s").get("ok")).isEqualTo(true);
+        assertThat(microsnap.run(1, "delete", "--store", "s", "--id", "a").errors()).contains("base of b");
+        microsnap.run(0, "transfer", "--store", "s", "--id", "b", "--to-store", "t");
+        assertThat((List<?>) microsnap.json(0, "list", "--store", "t").get("snapshots")).hasSize(2);
+        assertThat(microsnap.json(0, "delete", "--store", "s", "--id", "b").get("deleted")).isEqualTo("b");
+        microsnap.run(0, "delete", "--store", "s", "--id", "a");
+        assertThat(microsnap.json(0, "gc", "--store", "s").get("removed")).isEqualTo(0L);
+        assertThat(microsnap.run(0, "list", "--store", "s").output()).contains("no snapshots");
+    }
+
+    @Test
+    void damageIsToldWithTheGuestAddressAndItsOwnStatus(Seed seed) throws IOException {
+        ram("ram", 1 << 20, seed);
+        microsnap.run(0, "bake", "--ram", "ram", "--store", "s", "--id", "a", "--region", "0x100000:1M");
+        Path image = directory.resolve("s/a/memory.img");
+        assertThat(image.toFile().setWritable(true)).isTrue();
+        overwrite(image, 5 * PAGE, "!");
+        assertThat(microsnap.run(3, "verify", "--store", "s", "--id", "a").output()).contains("0x105000");
+        Map<?, ?> verified = microsnap.json(3, "verify", "--store", "s");
+        assertThat(verified.get("ok")).isEqualTo(false);
+        Files.writeString(directory.resolve("s/a/snapshot.json"), "{");
+        assertThat(microsnap.run(0, "list", "--store", "s").output()).contains("damaged");
+        microsnap.run(3, "inspect", "--store", "s", "--id", "a");
+    }
+
+    @Test
+    void aWrongCommandLineSaysWhatIsWrongAndChangesNothing(Seed seed) throws IOException {
+        Path ram = ram("ram", 1 << 20, seed);
+        assertThat(microsnap.run(2).errors()).contains("which command");
+        assertThat(microsnap.run(2, "frobnicate").errors()).contains("frobnicate");
+        assertThat(microsnap.run(2, "bake", "--ram", "ram", "--store", "s").errors()).contains("--id");
+        assertThat(microsnap.run(2, "inspect", "--store", "s", "--id", "../x").errors()).contains("'../x'");
+        assertThat(microsnap.run(2, "bake", "--ram", "ram", "--store", "s", "--id", "a", "--region", "12").errors())
+                .contains("':'");
+        assertThat(microsnap.run(2, "dedup", "--store", "s", "--against", "a").errors()).contains("--id");
+        assertThat(microsnap.run(2, "copy", "ram", "other", "--strategy", "magic").errors()).contains("magic");
+        assertThat(microsnap.run(2, "demo", "--dirty", "many").errors()).contains("many");
+        assertThat(microsnap.run(1, "list", "--store", "none").errors()).contains("none").contains("does not exist");
+        overwrite(ram, 1 << 20, "odd");
+        assertThat(microsnap.run(1, "bake", "--ram", "ram", "--store", "s", "--id", "a").errors())
+                .contains("no whole number of pages");
+        assertThat(microsnap.run(1, "bake", "--ram", "none", "--store", "s", "--id", "a").errors()).contains("none");
+        assertThat(directory.resolve("s")).doesNotExist();
+        Map<?, ?> failure = microsnap.json(1, "inspect", "--store", "none", "--id", "a");
+        assertThat(failure.get("status")).isEqualTo(1L);
+    }
+
+    @Test
+    void aFileIsCopiedAndAnExistingOneKept(Seed seed) throws IOException {
+        Path ram = ram("ram", 1 << 20, seed);
+        Map<?, ?> copied = microsnap.json(0, "copy", "ram", "copy", "--strategy", "unshared");
+        assertThat(copied.get("size_bytes")).isEqualTo(1L << 20);
+        assertThat(Files.mismatch(ram, directory.resolve("copy"))).isEqualTo(-1);
+        Files.writeString(directory.resolve("copy"), "mine");
+        microsnap.run(1, "copy", "ram", "copy");
+        assertThat(directory.resolve("copy")).hasContent("mine");
+        microsnap.run(0, "copy", "ram", "copy", "--replace", "--quiet");
+        assertThat(Files.mismatch(ram, directory.resolve("copy"))).isEqualTo(-1);
+    }
+
+    @Test
+    void aClosedPipeIsAFailureOfTheOutputAlone(Seed seed, ChildProcesses processes) throws IOException {
+        ram("ram", 1 << 20, seed);
+        ChildProcess.Exit exit = processes.start(microsnap.builder(
+                "bake", "--ram", "ram", "--store", "s", "--id", "a").redirectOutput(Path.of("/dev/full").toFile()))
+                .awaitExit();
+        assertThat(exit.status()).isEqualTo(1);
+        assertThat(exit.errors()).contains("standard output").contains("was carried out");
+        assertThat(microsnap.json(0, "verify", "--store", "s").get("ok")).isEqualTo(true);
+    }
+
+    @Test
+    void ctrlCInTheMiddleOfABakeLeavesNothing(ChildProcesses processes) throws IOException {
+        try (RandomAccessFile ram = new RandomAccessFile(directory.resolve("ram").toFile(), "rw")) {
+            ram.setLength(64L << 30);
+            // Data here and there, so that every step of the long way reads something.
+            for (long offset = 0; offset < 64L << 30; offset += 8 << 20) {
+                ram.seek(offset);
+                ram.write(1);
+            }
+        }
+        ChildProcess bake = microsnap.start("bake", "--ram", "ram", "--store", "s", "--id", "a");
+        while (!isStaging()) {
+            Thread.onSpinWait();
+            assertThat(ProcessHandle.of(bake.pid()).map(ProcessHandle::isAlive)).as("still baking").contains(true);
+        }
+        processes.command("kill", "-INT", Long.toString(bake.pid())).awaitExit();
+        ChildProcess.Exit exit = bake.awaitExit();
+        assertThat(exit.status()).as(exit.errors()).isEqualTo(130);
+        assertThat(exit.errors()).contains("nothing was changed");
+        assertThat(isStaging()).isFalse();
+        assertThat(microsnap.json(0, "gc", "--store", "s").get("removed")).isEqualTo(0L);
+        assertThat((List<?>) microsnap.json(0, "list", "--store", "s").get("snapshots")).isEmpty();
+    }
+
+    @RealFileSystems(FileSystemKind.XFS)
+    void siblingsAreDeduplicatedWhereTheFilesystemCan(Path place, Seed seed) throws IOException {
+        Path ram = ram("ram", 4 << 20, seed);
+        String store = place.resolve("s").toString();
+        microsnap.run(0, "bake", "--ram", "ram", "--store", store, "--id", "a", "--image", "i", "--baked-by", "1");
+        overwrite(ram, 7 * PAGE, "changed");
+        microsnap.run(0, "bake", "--ram", "ram", "--store", store, "--id", "b", "--image", "i", "--baked-by", "1");
+        Map<?, ?> estimated = microsnap.json(0, "dedup", "--store", store, "--dry-run");
+        assertThat((Long) estimated.get("equal_bytes")).isGreaterThan(3L << 20);
+        Map<?, ?> shared = microsnap.json(0, "dedup", "--store", store, "--id", "b", "--against", "a");
+        Map<?, ?> outcome = (Map<?, ?>) ((List<?>) shared.get("snapshots")).getFirst();
+        assertThat(outcome.get("outcome")).as(outcome.toString()).isEqualTo("deduplicated");
+        assertThat(microsnap.run(0, "dedup", "--store", store).output()).contains("b: left alone");
+        assertThat(microsnap.json(0, "verify", "--store", store).get("ok")).isEqualTo(true);
+        List<?> findings = (List<?>) microsnap.json(0, "doctor", place.toString()).get("findings");
+        assertThat(findings).anySatisfy(finding -> {
+            assertThat(((Map<?, ?>) finding).get("what")).isEqualTo("clones");
+            assertThat(((Map<?, ?>) finding).get("ok")).isEqualTo(true);
+        });
+        try (Stream<Path> left = Files.list(place)) {
+            assertThat(left).as("doctor leaves nothing").containsExactly(place.resolve("s"));
+        }
+    }
+
+    private boolean isStaging() throws IOException {
+        Path staging = directory.resolve("s/.staging");
+        if (!Files.isDirectory(staging)) {
+            return false;
+        }
+        try (Stream<Path> entries = Files.list(staging)) {
+            return entries.findAny().isPresent();
+        }
+    }
+
+    private Path ram(String name, int bytes, Seed seed) throws IOException {
+        byte[] content = new byte[bytes];
+        seed.random().nextBytes(content);
+        return Files.write(directory.resolve(name), content);
+    }
+
+    private static void overwrite(Path file, long offset, String text) throws IOException {
+        try (RandomAccessFile open = new RandomAccessFile(file.toFile(), "rw")) {
+            open.seek(offset);
+            open.writeBytes(text);
+        }
+    }
+}
