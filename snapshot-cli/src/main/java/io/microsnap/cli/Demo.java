@@ -363,7 +363,7 @@ final class Demo extends CliCommand {
         }
 
         void captured(String name, CaptureResult result) {
-            step(name, result.kind().name().toLowerCase(Locale.ROOT).replace('_', ' '),
+            step(name, result.kind().name().toLowerCase(Locale.ROOT),
                     result.memory().bytesWritten(), result.times().pause(), result.times().publish(),
                     result.memory().pagesRecorded());
         }
@@ -372,7 +372,7 @@ final class Demo extends CliCommand {
             stepDocuments.add(new Document().put("name", name).put("kind", kind.isEmpty() ? "dump" : kind)
                     .put("bytes_written", bytesWritten).put("pause_ms", pause).put("durable_ms", durable)
                     .put("pages", pages));
-            steps.row(name, kind, Sizes.bytes(ramBytes), Sizes.bytes(bytesWritten), Sizes.time(pause),
+            steps.row(name, kind.replace('_', ' '), Sizes.bytes(ramBytes), Sizes.bytes(bytesWritten), Sizes.time(pause),
                     Sizes.time(durable));
         }
 
