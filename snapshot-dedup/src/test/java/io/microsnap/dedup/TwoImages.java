@@ -17,7 +17,7 @@ import java.util.SplittableRandom;
 /** A canonical image and a target, made from a seed, and what is known of them because of how they were made. */
 final class TwoImages {
     static final int PAGE = 4096;
-    private static final int ATTEMPTS = 1000;
+    private static final long MOST_NANOS = 60_000_000_000L;
     private static final Posix POSIX = Posix.host();
 
     final Path canonical;
@@ -138,7 +138,10 @@ final class TwoImages {
     /** The same, once it is at least that much; XFS frees what a removed file had a little later. */
     static long freeBytesOnceAtLeast(Path directory, long expected) throws IOException {
         long free = freeBytes(directory);
-        for (int attempt = 0; attempt < ATTEMPTS && free < expected; attempt++) {
+        // How much later is up to the kernel's workers, and to what else the machine does.
+        long deadline = System.nanoTime() + MOST_NANOS;
+        while (free < expected && System.nanoTime() < deadline) {
+            Thread.onSpinWait();
             free = freeBytes(directory);
         }
         return free;
