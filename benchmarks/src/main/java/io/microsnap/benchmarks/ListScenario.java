@@ -43,7 +43,7 @@ final class ListScenario implements Scenario {
 
     @Override
     public long workingSetBytes() {
-        return snapshots * 32L << 10;
+        return snapshots * (32L << 10);
     }
 
     @Override
