@@ -11,6 +11,7 @@ import java.io.IOException;
 import java.time.Duration;
 import java.util.Optional;
 import java.util.OptionalLong;
+import java.util.concurrent.locks.LockSupport;
 
 /**
  * One target, one canonical image: compare, decide, share, report. What the two are, and who else uses them, is the
@@ -19,6 +20,9 @@ import java.util.OptionalLong;
 final class PairDedup {
     /** Sharing takes the kernel a call for each run; with shorter runs than this, building a clone is quicker. */
     private static final long SHORT_RUN_BYTES = 64 << 10;
+    // Somebody who has the old file open keeps it for longer than anybody wants to wait.
+    private static final int RELEASE_ATTEMPTS = 50;
+    private static final long RELEASE_NANOS = 1_000_000;
 
     private final ImagePair pair;
     private final Workplace workplace;
@@ -156,7 +160,21 @@ final class PairDedup {
         // The old file has no name any more: with this its blocks go.
         pair.target().close();
         publishingNanos += System.nanoTime() - built;
+        awaitRelease(clone.descriptor());
         measure(clone.descriptor());
+    }
+
+    /** Until the old file's blocks are really gone, the pages that were taken over from it count as shared. */
+    private void awaitRelease(Descriptor file) throws IOException {
+        long equalBytes = (pages.equal() + pages.alreadyShared()) * verdicts.pageBytes();
+        for (int attempt = 0; attempt < RELEASE_ATTEMPTS && before.isPresent(); attempt++) {
+            // On XFS, asking for free space sets the release going.
+            Allocation.of(file);
+            if (spaceTaken(file).orElseThrow().sharedBytes() <= equalBytes) {
+                return;
+            }
+            LockSupport.parkNanos(RELEASE_NANOS);
+        }
     }
 
     /** Compares as far as needed, and decides whether sharing pays. */

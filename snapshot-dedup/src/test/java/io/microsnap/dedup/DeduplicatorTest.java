@@ -1,0 +1,346 @@
+package io.microsnap.dedup;
+
+import static io.microsnap.testsupport.FileSystemKind.BTRFS;
+import static io.microsnap.testsupport.FileSystemKind.EXT4;
+import static io.microsnap.testsupport.FileSystemKind.TMPFS;
+import static io.microsnap.testsupport.FileSystemKind.XFS;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.microsnap.core.CancelledException;
+import io.microsnap.core.posix.Descriptor;
+import io.microsnap.core.posix.Posix;
+import io.microsnap.core.testing.FaultyPosix;
+import io.microsnap.dedup.DedupOutcome.Deduplicated;
+import io.microsnap.dedup.DedupOutcome.LeftAlone;
+import io.microsnap.dedup.DedupOutcome.Reason;
+import io.microsnap.testsupport.RealFileSystems;
+import java.io.IOException;
+import java.io.RandomAccessFile;
+import java.io.UncheckedIOException;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.LinkOption;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.nio.file.attribute.BasicFileAttributeView;
+import java.nio.file.attribute.FileTime;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.nio.file.attribute.UserDefinedFileAttributeView;
+import java.time.Instant;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.SplittableRandom;
+import java.util.stream.Stream;
+
+class DeduplicatorTest {
+    private static final int LENGTH = 4 << 20;
+
+    private final Deduplicator deduplicator = new Deduplicator(Posix.host());
+    private final byte[] canonical = TwoImages.bytes(LENGTH, 1);
+    private final byte[] target = Bakery.changed(canonical, 10, new SplittableRandom(2));
+
+    @RealFileSystems({XFS, BTRFS})
+    void modeTimesAndAttributesStayAndSoDoesTheInodeInPlace(Path directory) throws IOException {
+        for (Engine engine : Engine.values()) {
+            TwoImages images = TwoImages.of(Files.createDirectory(directory.resolve(engine.name())), canonical, target);
+            Files.setPosixFilePermissions(images.target, PosixFilePermissions.fromString("r--r-----"));
+            Files.setAttribute(images.target, "unix:uid", 12);
+            Files.setAttribute(images.target, "unix:gid", 34);
+            Files.getFileAttributeView(images.target, UserDefinedFileAttributeView.class)
+                    .write("colour", StandardCharsets.UTF_8.encode("blue"));
+            FileTime modified = FileTime.from(Instant.parse("2001-02-03T04:05:06.123456789Z"));
+            FileTime accessed = FileTime.from(Instant.parse("2002-02-03T04:05:06.987654321Z"));
+            Files.getFileAttributeView(images.target, BasicFileAttributeView.class)
+                    .setTimes(modified, accessed, null);
+            Map<String, Object> before = attributes(images.target);
+            assertThat(deduplicator.deduplicate(images.canonical, images.target, DedupOptions.DEFAULTS.with(engine)))
+                    .isInstanceOf(Deduplicated.class);
+            Map<String, Object> after = attributes(images.target);
+            if (engine == Engine.CLONE_AND_SWAP) {
+                assertThat(after.remove("ino")).isNotEqualTo(before.remove("ino"));
+            } else {
+                // It was read; nothing else was done to it.
+                before.remove("lastAccessTime");
+                after.remove("lastAccessTime");
+            }
+            assertThat(after).isEqualTo(before);
+            ByteBuffer colour = ByteBuffer.allocate(4);
+            Files.getFileAttributeView(images.target, UserDefinedFileAttributeView.class).read("colour", colour);
+            assertThat(colour.array()).asString(StandardCharsets.UTF_8).isEqualTo("blue");
+            assertThat(images.target).hasBinaryContent(target);
+        }
+    }
+
+    private static Map<String, Object> attributes(Path file) throws IOException {
+        return new HashMap<>(
+                Files.readAttributes(file, "unix:ino,mode,uid,gid,size,lastModifiedTime,lastAccessTime,nlink"));
+    }
+
+    @RealFileSystems({XFS, BTRFS})
+    void pairsThatCannotShareAreToldApart(Path directory) throws IOException {
+        TwoImages images = TwoImages.of(directory, canonical, target);
+        Path shorter = Files.write(directory.resolve("shorter"), Arrays.copyOf(target, LENGTH - 1));
+        Path empty = Files.write(directory.resolve("empty"), new byte[0]);
+        Path alsoEmpty = Files.write(directory.resolve("also-empty"), new byte[0]);
+        Path otherName = Files.createLink(directory.resolve("other-name"), images.target);
+        Path symbolic = Files.createSymbolicLink(directory.resolve("symbolic"), images.target);
+        Path folder = Files.createDirectory(directory.resolve("folder"));
+        for (Engine engine : Engine.values()) {
+            DedupOptions options = DedupOptions.DEFAULTS.with(engine);
+            assertThat(reason(images.canonical, shorter, options)).isEqualTo(Reason.DIFFERENT_LENGTH);
+            assertThat(reason(empty, alsoEmpty, options)).isEqualTo(Reason.EMPTY);
+            assertThat(reason(images.target, otherName, options)).isEqualTo(Reason.SAME_FILE);
+            assertThat(reason(symbolic, images.target, options)).isEqualTo(Reason.SAME_FILE);
+            assertThat(reason(folder, images.target, options)).isEqualTo(Reason.NO_PLAIN_FILE);
+            assertThatThrownBy(() -> deduplicator.deduplicate(images.canonical, symbolic, options))
+                    .isInstanceOf(IOException.class).hasMessageContaining("symbolic link");
+            assertThatThrownBy(() -> deduplicator.deduplicate(directory.resolve("none"), images.target, options))
+                    .isInstanceOf(NoSuchFileException.class).hasMessageContaining("none");
+            assertThatThrownBy(() -> deduplicator.deduplicate(images.canonical, directory.resolve("none"), options))
+                    .isInstanceOf(NoSuchFileException.class).hasMessageContaining("none");
+        }
+        assertThat(reason(images.canonical, images.target, DedupOptions.DEFAULTS.with(Engine.CLONE_AND_SWAP)))
+                .as("its other name would keep the old file").isEqualTo(Reason.OTHER_NAMES);
+        assertThat(images.target).hasBinaryContent(target);
+        assertThat(namesIn(directory)).containsExactlyInAnyOrder("canonical", "target", "shorter", "empty",
+                "also-empty", "other-name", "symbolic", "folder");
+        assertThat(deduplicator.deduplicate(images.canonical, images.target, DedupOptions.DEFAULTS))
+                .as("in place, other names do not matter").isInstanceOf(Deduplicated.class);
+    }
+
+    @RealFileSystems({EXT4, TMPFS})
+    void aFilesystemWithoutClonesIsLeftAloneBeforeAnythingIsRead(Path directory) throws IOException {
+        TwoImages images = TwoImages.of(directory, canonical, target);
+        for (Engine engine : Engine.values()) {
+            DedupOutcome outcome =
+                    deduplicator.deduplicate(images.canonical, images.target, DedupOptions.DEFAULTS.with(engine));
+            assertThat(outcome).isInstanceOfSatisfying(LeftAlone.class, alone -> {
+                assertThat(alone.reason()).isEqualTo(Reason.UNSUPPORTED);
+                assertThat(alone.report().orElseThrow().pages().read()).isZero();
+            });
+        }
+        assertThat(namesIn(directory)).containsExactlyInAnyOrder("canonical", "target");
+    }
+
+    @RealFileSystems({XFS, BTRFS})
+    void whatIsNotWorthItIsLeftAlone(Path directory) throws IOException {
+        TwoImages images = TwoImages.of(directory, canonical, TwoImages.bytes(LENGTH, 3));
+        for (Engine engine : Engine.values()) {
+            assertThat(reason(images.canonical, images.target, DedupOptions.DEFAULTS.with(engine)))
+                    .isEqualTo(Reason.TOO_FEW_EQUAL);
+        }
+        byte[] scattered = canonical.clone();
+        for (int page = 0; page < LENGTH / TwoImages.PAGE; page += 2) {
+            scattered[page * TwoImages.PAGE]++;
+        }
+        Files.write(images.target, scattered);
+        FragmentationBudget tight = new FragmentationBudget(0, 1024, 5);
+        for (Engine engine : Engine.values()) {
+            assertThat(reason(images.canonical, images.target, DedupOptions.DEFAULTS.with(engine).with(tight)))
+                    .isEqualTo(Reason.TOO_FRAGMENTED);
+            assertThat(reason(images.canonical, images.target, DedupOptions.DEFAULTS.with(engine)))
+                    .as("no run is long enough").isEqualTo(Reason.TOO_FEW_EQUAL);
+        }
+        assertThat(images.target).hasBinaryContent(scattered);
+        assertThat(namesIn(directory)).containsExactlyInAnyOrder("canonical", "target");
+    }
+
+    @RealFileSystems({XFS, BTRFS})
+    void whatIsSharedAlreadyIsNotReadAgain(Path directory) throws IOException {
+        TwoImages images = TwoImages.of(directory, canonical, target);
+        assertThat(deduplicator.deduplicate(images.canonical, images.target, DedupOptions.DEFAULTS))
+                .isInstanceOf(Deduplicated.class);
+        assertThat(deduplicator.deduplicate(images.canonical, images.target, DedupOptions.DEFAULTS))
+                .isInstanceOfSatisfying(LeftAlone.class, alone -> {
+                    assertThat(alone.reason()).isEqualTo(Reason.ALREADY_SHARED);
+                    assertThat(alone.report().orElseThrow().pages().read())
+                            .isEqualTo(alone.report().orElseThrow().pages().different());
+                    assertThat(alone.report().orElseThrow().pages().alreadyShared())
+                            .isGreaterThan(LENGTH / TwoImages.PAGE / 2);
+                });
+    }
+
+    @RealFileSystems({XFS, BTRFS})
+    void aTargetWrittenMeanwhileKeepsWhatWasWritten(Path directory) throws IOException {
+        byte[] written = TwoImages.bytes(TwoImages.PAGE, 4);
+        for (String moment : List.of("pread", "renameat2", "fsync")) {
+            Path place = Files.createDirectory(directory.resolve(moment));
+            TwoImages images = TwoImages.of(place, canonical, target);
+            FaultyPosix racing = FaultyPosix.host();
+            racing.before(call -> {
+                if (call.name().equals(moment) && racing.calls(moment) == 1) {
+                    write(images.target, LENGTH / 2, written);
+                }
+            });
+            DedupOutcome outcome = new Deduplicator(racing.posix()).deduplicate(
+                    images.canonical, images.target, DedupOptions.DEFAULTS.with(Engine.CLONE_AND_SWAP));
+            assertThat(outcome).isInstanceOfSatisfying(LeftAlone.class,
+                    alone -> assertThat(alone.reason()).isEqualTo(Reason.TARGET_CHANGED));
+            byte[] expected = target.clone();
+            System.arraycopy(written, 0, expected, LENGTH / 2, written.length);
+            assertThat(images.target).hasBinaryContent(expected);
+            assertThat(namesIn(place)).containsExactlyInAnyOrder("canonical", "target");
+            assertThat(racing.openDescriptors()).isEmpty();
+        }
+    }
+
+    @RealFileSystems({XFS, BTRFS})
+    void writtenMeanwhileInPlaceIsSafe(Path directory) throws IOException {
+        byte[] written = TwoImages.bytes(TwoImages.PAGE, 4);
+        TwoImages images = TwoImages.of(directory, canonical, target);
+        FaultyPosix racing = FaultyPosix.host();
+        int[] shares = {0};
+        racing.before(call -> {
+            // The first is the probe: by the second everything is compared.
+            if (call.name().equals("ioctl") && call.arguments().get(1).equals(0xC0189436L) && ++shares[0] == 2) {
+                write(images.target, 0, written);
+            }
+        });
+        DedupOutcome outcome = new Deduplicator(racing.posix())
+                .deduplicate(images.canonical, images.target, DedupOptions.DEFAULTS.with(Engine.SHARE_IN_PLACE));
+        assertThat(outcome).isInstanceOf(Deduplicated.class);
+        byte[] expected = target.clone();
+        System.arraycopy(written, 0, expected, 0, written.length);
+        assertThat(images.target).hasBinaryContent(expected);
+        assertThat(images.canonical).hasBinaryContent(canonical);
+    }
+
+    @RealFileSystems({XFS, BTRFS})
+    void aCanonicalWrittenMeanwhileDoesNoHarm(Path directory) throws IOException {
+        TwoImages images = TwoImages.of(directory, canonical, target);
+        FaultyPosix racing = FaultyPosix.host();
+        racing.before(call -> {
+            if (call.name().equals("pread") && racing.calls("pread") == 1) {
+                write(images.canonical, LENGTH / 2, TwoImages.bytes(LENGTH / 4, 5));
+            }
+        });
+        assertThat(new Deduplicator(racing.posix()).deduplicate(
+                images.canonical, images.target, DedupOptions.DEFAULTS.with(Engine.CLONE_AND_SWAP)))
+                .isInstanceOfSatisfying(LeftAlone.class,
+                        alone -> assertThat(alone.reason()).isEqualTo(Reason.CANONICAL_CHANGED));
+        assertThat(images.target).hasBinaryContent(target);
+        assertThat(namesIn(directory)).containsExactlyInAnyOrder("canonical", "target");
+    }
+
+    @RealFileSystems(XFS)
+    void aFileThatShrinksWhileItIsReadIsNoticed(Path directory) throws IOException {
+        for (String which : List.of("canonical", "target")) {
+            TwoImages images = TwoImages.of(Files.createDirectory(directory.resolve(which)), canonical, target);
+            FaultyPosix racing = FaultyPosix.host();
+            racing.before(call -> {
+                if (call.name().equals("pread") && racing.calls("pread") == 1) {
+                    truncate(which.equals("target") ? images.target : images.canonical);
+                }
+            });
+            DedupOutcome outcome = new Deduplicator(racing.posix())
+                    .deduplicate(images.canonical, images.target, DedupOptions.DEFAULTS);
+            assertThat(outcome).isInstanceOfSatisfying(LeftAlone.class, alone -> assertThat(alone.reason())
+                    .isEqualTo(which.equals("target") ? Reason.TARGET_CHANGED : Reason.CANONICAL_CHANGED));
+        }
+    }
+
+    @RealFileSystems({XFS, BTRFS})
+    void twoDoNotWorkOnOneTargetAtATime(Path directory) throws IOException {
+        TwoImages images = TwoImages.of(directory, canonical, target);
+        try (Descriptor other = TwoImages.open(images.target)) {
+            assertThat(other.tryLock(true)).isTrue();
+            assertThat(reason(images.canonical, images.target, DedupOptions.DEFAULTS)).isEqualTo(Reason.BUSY);
+        }
+        assertThat(deduplicator.deduplicate(images.canonical, images.target, DedupOptions.DEFAULTS))
+                .isInstanceOf(Deduplicated.class);
+    }
+
+    @RealFileSystems({XFS, BTRFS})
+    void whoeverCancelsFindsEverythingAsItWas(Path directory) throws IOException {
+        TwoImages images = TwoImages.of(directory, canonical, target);
+        for (Engine engine : Engine.values()) {
+            for (double until : new double[] {0.1, 0.5, 0.9}) {
+                DedupOptions options = DedupOptions.DEFAULTS.with(engine).with((done, total) -> {
+                    if (done >= total * until) {
+                        throw new CancelledException("enough");
+                    }
+                });
+                assertThatThrownBy(() -> deduplicator.deduplicate(images.canonical, images.target, options))
+                        .isInstanceOf(CancelledException.class);
+                assertThat(images.target).hasBinaryContent(target);
+                assertThat(namesIn(directory)).containsExactlyInAnyOrder("canonical", "target");
+                Files.write(images.target, target);
+            }
+        }
+    }
+
+    @RealFileSystems({XFS, BTRFS})
+    void progressNeverGoesBackAndReachesItsEnd(Path directory) throws IOException {
+        for (Engine engine : Engine.values()) {
+            TwoImages images = TwoImages.of(Files.createDirectory(directory.resolve(engine.name())), canonical, target);
+            long[] last = {0, 0};
+            deduplicator.deduplicate(images.canonical, images.target, DedupOptions.DEFAULTS.with(engine)
+                    .with((done, total) -> {
+                        assertThat(done).isBetween(last[0], total);
+                        assertThat(last[1]).isIn(0L, total);
+                        last[0] = done;
+                        last[1] = total;
+                    }));
+            assertThat(last[0]).isPositive().isEqualTo(last[1]);
+        }
+    }
+
+    @RealFileSystems({XFS, BTRFS})
+    void theReportAddsUp(Path directory) throws IOException {
+        for (Engine engine : Engine.values()) {
+            TwoImages images = TwoImages.of(Files.createDirectory(directory.resolve(engine.name())), canonical, target);
+            long differing = 0;
+            for (int page = 0; page < LENGTH; page += TwoImages.PAGE) {
+                differing += Arrays.equals(canonical, page, page + TwoImages.PAGE,
+                        target, page, page + TwoImages.PAGE) ? 0 : 1;
+            }
+            DedupOutcome outcome = deduplicator.deduplicate(images.canonical, images.target, DedupOptions.DEFAULTS
+                    .with(engine).with(Accounting.FREE_SPACE).withRereading());
+            DedupReport report = ((Deduplicated) outcome).report();
+            assertThat(report.pages()).isEqualTo(new DedupReport.Pages(LENGTH / TwoImages.PAGE,
+                    LENGTH / TwoImages.PAGE, 0, LENGTH / TwoImages.PAGE - differing, differing,
+                    engine == Engine.CLONE_AND_SWAP ? differing : 0));
+            assertThat(report.sharedBytes()).isEqualTo(LENGTH - differing * TwoImages.PAGE);
+            assertThat(report.before().orElseThrow().exclusiveBytes()).isEqualTo(LENGTH);
+            assertThat(report.after().orElseThrow().sharedBytes()).isEqualTo(report.sharedBytes());
+            assertThat(report.after().orElseThrow().exclusiveBytes()).isEqualTo(differing * TwoImages.PAGE);
+            assertThat(report.freeBytesBefore()).isPresent();
+            assertThat(report.freeBytesAfter()).isPresent();
+            assertThat(report.engine()).contains(engine);
+        }
+    }
+
+    private Reason reason(Path canonicalFile, Path targetFile, DedupOptions options) throws IOException {
+        DedupOutcome outcome = deduplicator.deduplicate(canonicalFile, targetFile, options);
+        assertThat(outcome).isInstanceOf(LeftAlone.class);
+        return ((LeftAlone) outcome).reason();
+    }
+
+    static void write(Path file, long offset, byte[] bytes) {
+        try (RandomAccessFile open = new RandomAccessFile(file.toFile(), "rw")) {
+            open.seek(offset);
+            open.write(bytes);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    private static void truncate(Path file) {
+        try (RandomAccessFile open = new RandomAccessFile(file.toFile(), "rw")) {
+            open.setLength(TwoImages.PAGE);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    static List<String> namesIn(Path directory) throws IOException {
+        try (Stream<Path> entries = Files.list(directory)) {
+            return entries.filter(entry -> Files.exists(entry, LinkOption.NOFOLLOW_LINKS))
+                    .map(entry -> entry.getFileName().toString()).toList();
+        }
+    }
+}

@@ -1,0 +1,213 @@
+package io.microsnap.dedup;
+
+import static io.microsnap.dedup.Bakery.bake;
+import static io.microsnap.dedup.Bakery.changed;
+import static io.microsnap.dedup.Bakery.describe;
+import static io.microsnap.dedup.Bakery.id;
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.microsnap.core.GuestLayout;
+import io.microsnap.core.Region;
+import io.microsnap.core.SnapshotId;
+import io.microsnap.core.store.Manifest;
+import io.microsnap.core.store.SnapshotDescription;
+import io.microsnap.core.store.SnapshotFiles;
+import io.microsnap.core.store.SnapshotStore;
+import io.microsnap.testsupport.Effort;
+import io.microsnap.testsupport.Seed;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import java.util.SplittableRandom;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class SiblingChoiceTest {
+    private static final int LENGTH = 2 << 20;
+    private static final int PAGE = Bakery.PAGE;
+
+    @TempDir
+    Path directory;
+
+    /** Twenty siblings; the one planted as the best differs in the fewest pages, and is never the newest. */
+    @Test
+    void theBestOfTwentyIsChosenWhereverItIsAndTheNewestIsNot(Seed seed) throws IOException {
+        SplittableRandom random = seed.random();
+        int rounds = Effort.choose(10, 100, 100);
+        int newestWouldDo = 0;
+        for (int round = 0; round < rounds; round++) {
+            try (SnapshotStore store = Bakery.store(Files.createDirectory(directory.resolve("round-" + round)))) {
+                byte[] guest = sparse(random);
+                int best = random.nextInt(19);
+                for (int sibling = 0; sibling < 20; sibling++) {
+                    int pages = sibling == best ? 20 : 24 + random.nextInt(200);
+                    bake(store, "sibling-" + sibling, differing(guest, pages, random));
+                }
+                bake(store, "fresh", guest);
+                StoreDeduplicator deduplicator = new StoreDeduplicator(store);
+                assertThat(first(deduplicator, SiblingPolicy.MOST_ALIKE)).isEqualTo(id("sibling-" + best));
+                newestWouldDo += first(deduplicator, SiblingPolicy.NEWEST).equals(id("sibling-" + best)) ? 1 : 0;
+            }
+            delete(directory.resolve("round-" + round));
+        }
+        assertThat(newestWouldDo).as("rounds in which the newest is the best").isZero();
+    }
+
+    @Test
+    void onlySnapshotsOfTheSameImageSizeLayoutAndVersionAreSiblings() throws IOException {
+        byte[] guest = TwoImages.bytes(LENGTH, 1);
+        SnapshotDescription same = describe(LENGTH);
+        try (SnapshotStore store = Bakery.store(directory)) {
+            bake(store, "other-image", guest, same.withImage("alpine"));
+            bake(store, "other-version", guest, same.withBakedByVersion("2.0"));
+            bake(store, "no-image", guest, SnapshotDescription.full(same.layout()).withBakedByVersion("1.0"));
+            bake(store, "other-regions", guest, SnapshotDescription.full(GuestLayout.of(PAGE, List.of(
+                    new Region(0, LENGTH / 2), new Region(4L << 30, LENGTH / 2))))
+                    .withImage(Bakery.IMAGE).withBakedByVersion(Bakery.VERSION));
+            bake(store, "other-length", Arrays.copyOf(guest, LENGTH / 2));
+            bake(store, "fresh", guest);
+            StoreDeduplicator deduplicator = new StoreDeduplicator(store);
+            assertThat(deduplicator.siblings(id("fresh"), SiblingPolicy.MOST_ALIKE)).isEmpty();
+            bake(store, "sibling", changed(guest, 90, new SplittableRandom(1)));
+            assertThat(first(deduplicator, SiblingPolicy.MOST_ALIKE)).isEqualTo(id("sibling"));
+        }
+    }
+
+    @Test
+    void amongEquallyAlikeOnesLineageCountsAndThenTheNewest() throws IOException {
+        byte[] guest = TwoImages.bytes(LENGTH, 1);
+        try (SnapshotStore store = Bakery.store(directory)) {
+            bake(store, "one", guest);
+            Manifest parent = bake(store, "parent", guest);
+            bake(store, "two", guest);
+            bake(store, "fresh", guest, describe(LENGTH).withParent(parent.reference()));
+            bake(store, "orphan", guest);
+            StoreDeduplicator deduplicator = new StoreDeduplicator(store);
+            assertThat(deduplicator.siblings(id("fresh"), SiblingPolicy.MOST_ALIKE).stream()
+                    .map(sibling -> sibling.reference().id()))
+                    .containsExactly(id("parent"), id("orphan"), id("two"), id("one"));
+            assertThat(deduplicator.siblings(id("orphan"), SiblingPolicy.MOST_ALIKE).getFirst().reference().id())
+                    .isEqualTo(id("fresh"));
+        }
+    }
+
+    @Test
+    void zerosInCommonMakeNobodyAlike() throws IOException {
+        byte[] guest = new byte[LENGTH];
+        System.arraycopy(TwoImages.bytes(64 * PAGE, 1), 0, guest, 0, 64 * PAGE);
+        byte[] someAlike = TwoImages.bytes(LENGTH, 2);
+        System.arraycopy(guest, 0, someAlike, 0, 16 * PAGE);
+        try (SnapshotStore store = Bakery.store(directory)) {
+            bake(store, "some-alike", someAlike);
+            bake(store, "zeros", new byte[LENGTH]);
+            bake(store, "fresh", guest);
+            List<Sibling> ranked = new StoreDeduplicator(store).siblings(id("fresh"), SiblingPolicy.MOST_ALIKE);
+            assertThat(ranked.getFirst().reference().id()).isEqualTo(id("some-alike"));
+            assertThat(ranked.getFirst().likeness()).isEqualTo(0.25);
+            assertThat(ranked.getLast().likeness()).isZero();
+        }
+    }
+
+    @Test
+    void damagedSiblingsArePassedOver() throws IOException {
+        byte[] guest = TwoImages.bytes(LENGTH, 1);
+        try (SnapshotStore store = Bakery.store(directory)) {
+            bake(store, "good", changed(guest, 50, new SplittableRandom(1)));
+            bake(store, "damaged-entries", guest);
+            bake(store, "no-image", guest);
+            bake(store, "short-image", guest);
+            bake(store, "lying-manifest", guest);
+            bake(store, "fresh", guest);
+            damage(file("damaged-entries", SnapshotFiles.PAGE_INDEX), 8192);
+            Files.delete(file("no-image", SnapshotFiles.MEMORY));
+            Files.write(file("short-image", SnapshotFiles.MEMORY), new byte[PAGE]);
+            Path manifest = file("lying-manifest", SnapshotFiles.MANIFEST);
+            Files.writeString(manifest, Files.readString(manifest).replaceAll("root:[0-9a-f]{8}", "root:00c0ffee"));
+            assertThat(new StoreDeduplicator(store).siblings(id("fresh"), SiblingPolicy.MOST_ALIKE).stream()
+                    .map(sibling -> sibling.reference().id())).containsExactly(id("good"));
+        }
+    }
+
+    @Test
+    void aDiffIsAlikeInWhatItHoldsItself() throws IOException {
+        byte[] base = TwoImages.bytes(LENGTH, 1);
+        byte[] one = base.clone();
+        System.arraycopy(TwoImages.bytes(32 * PAGE, 2), 0, one, 0, 32 * PAGE);
+        byte[] other = one.clone();
+        System.arraycopy(TwoImages.bytes(8 * PAGE, 3), 0, other, 0, 8 * PAGE);
+        try (SnapshotStore store = Bakery.store(directory)) {
+            bake(store, "base", base);
+            Bakery.bakeDiff(store, "one", "base", base, one);
+            Bakery.bakeDiff(store, "other", "base", base, other);
+            List<Sibling> ranked = new StoreDeduplicator(store).siblings(id("other"), SiblingPolicy.MOST_ALIKE);
+            assertThat(ranked.getFirst().reference().id()).isEqualTo(id("one"));
+            assertThat(ranked.getFirst().likeness()).isEqualTo(24.0 / 32);
+            assertThat(ranked.getLast().reference().id()).isEqualTo(id("base"));
+            assertThat(ranked.getLast().likeness()).isZero();
+        }
+    }
+
+    private static SnapshotId first(StoreDeduplicator deduplicator, SiblingPolicy policy) throws IOException {
+        return deduplicator.siblings(id("fresh"), policy).getFirst().reference().id();
+    }
+
+    /** A guest of which four pages in five are zero. */
+    private static byte[] sparse(SplittableRandom random) {
+        byte[] guest = new byte[LENGTH];
+        for (int page = 0; page < LENGTH; page += PAGE) {
+            if (random.nextInt(5) == 0) {
+                byte[] bytes = new byte[PAGE];
+                random.nextBytes(bytes);
+                System.arraycopy(bytes, 0, guest, page, PAGE);
+            }
+        }
+        return guest;
+    }
+
+    /** The guest with this many of its pages that are not zero changed. */
+    private static byte[] differing(byte[] guest, int pages, SplittableRandom random) {
+        byte[] differing = guest.clone();
+        int left = Math.min(pages, count(guest) - 1);
+        while (left > 0) {
+            int at = random.nextInt(LENGTH / PAGE) * PAGE;
+            if (guest[at] != 0 && guest[at] == differing[at]) {
+                differing[at]++;
+                left--;
+            }
+        }
+        return differing;
+    }
+
+    /** Pages that start with something: those that can be told to be changed. */
+    private static int count(byte[] guest) {
+        int count = 0;
+        for (int page = 0; page < LENGTH; page += PAGE) {
+            count += guest[page] != 0 ? 1 : 0;
+        }
+        return count;
+    }
+
+    private Path file(String snapshot, String file) {
+        return directory.resolve("store").resolve(snapshot).resolve(file);
+    }
+
+    private static void damage(Path file, long offset) {
+        DeduplicatorTest.write(file, offset, new byte[] {1, 2, 3});
+    }
+
+    private static void delete(Path directory) throws IOException {
+        try (Stream<Path> all = Files.walk(directory)) {
+            all.sorted((one, other) -> other.compareTo(one)).forEach(path -> {
+                try {
+                    Files.delete(path);
+                } catch (IOException e) {
+                    throw new UncheckedIOException(e);
+                }
+            });
+        }
+    }
+}
