@@ -2,6 +2,7 @@ package io.microsnap.benchmarks;
 
 import io.microsnap.benchmarks.dirty.BitmapScenario;
 import io.microsnap.benchmarks.dirty.HarvestScenario;
+import io.microsnap.dedup.Engine;
 import io.microsnap.testsupport.FileSystemKind;
 import java.util.ArrayList;
 import java.util.List;
@@ -32,6 +33,26 @@ final class Scenarios {
         all.addAll(DirtyHarvestScenario.all());
         all.add(new MachineStateScenario());
         all.addAll(KvmPauseScenario.all());
+        dedup(all);
         return List.copyOf(all);
+    }
+
+    private static void dedup(List<Scenario> all) {
+        for (Engine engine : Engine.values()) {
+            for (int gibibytes = 1; gibibytes <= 2; gibibytes++) {
+                all.add(new DedupScenario(FileSystemKind.XFS, gibibytes, engine, 3));
+                all.add(new DedupScenario(FileSystemKind.BTRFS, gibibytes, engine, 2));
+            }
+        }
+        all.add(new DedupCompareScenario(1));
+        all.add(new DedupCompareScenario(2));
+        all.add(new SiblingChoiceScenario());
+        for (ReadAfterDedupScenario.Use use : ReadAfterDedupScenario.Use.values()) {
+            for (ReadAfterDedupScenario.Pattern pattern : ReadAfterDedupScenario.Pattern.values()) {
+                all.add(new ReadAfterDedupScenario(FileSystemKind.XFS, use, pattern));
+                all.add(new ReadAfterDedupScenario(FileSystemKind.BTRFS, use, pattern));
+            }
+        }
+        all.add(new DuperemoveScenario());
     }
 }

@@ -112,12 +112,22 @@ final class PageVerdicts {
                 continue;
             }
             boolean cuts = before == Verdict.DIFFERENT || (end < pageCount && at(end) == Verdict.DIFFERENT);
-            if (cuts && offset(end) - offset(page) < shortestBytes) {
+            if (cuts && !holdsShared(page, end) && offset(end) - offset(page) < shortestBytes) {
                 fill(page, end - page, Verdict.DIFFERENT);
             }
             before = at(end - 1);
             page = end;
         }
+    }
+
+    /** What touches blocks that are shared already makes their extent longer, and cuts nothing. */
+    private boolean holdsShared(long page, long end) {
+        for (long at = page; at < end; at = runEnd(at, end)) {
+            if (at(at) == Verdict.SHARED) {
+                return true;
+            }
+        }
+        return false;
     }
 
     /** How many runs, each as long as it comes, could be shared. */

@@ -1,0 +1,114 @@
+package io.microsnap.dedup;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.microsnap.core.posix.Posix;
+import io.microsnap.core.store.SnapshotStore;
+import io.microsnap.core.store.StoreOptions;
+import io.microsnap.dedup.DedupOutcome.LeftAlone;
+import io.microsnap.dedup.DedupOutcome.Reason;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.atomic.AtomicInteger;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class SmallPartsTest {
+    @TempDir
+    Path directory;
+
+    @Test
+    void thePacerLetsThroughWhatIsAllowedAndNoMore() {
+        long[] now = {0};
+        List<Long> pauses = new ArrayList<>();
+        Pacer pacer = new Pacer(1000, () -> now[0], nanos -> {
+            pauses.add(nanos);
+            now[0] += nanos;
+        });
+        for (int piece = 0; piece < 10; piece++) {
+            pacer.await(500);
+        }
+        assertThat(now[0]).as("nine pieces of half a second each came before the last").isBetween(
+                4_300_000_000L, 4_500_000_000L);
+        assertThat(pauses).isNotEmpty();
+        now[0] += 60_000_000_000L;
+        long before = now[0];
+        pacer.await(1000);
+        pacer.await(1000);
+        assertThat(now[0] - before).as("a long pause buys no burst").isGreaterThan(800_000_000L);
+    }
+
+    @Test
+    void anInterruptedPacerLetsItsThreadGoOn() {
+        Pacer pacer = new Pacer(1, () -> 0, nanos -> Thread.currentThread().interrupt());
+        pacer.await(1_000_000);
+        pacer.await(1_000_000);
+        assertThat(Thread.interrupted()).isTrue();
+    }
+
+    @Test
+    void sharingAfterABakeCanBeSwitchedOff() throws IOException {
+        assertThat(AfterBake.isEnabledBy(Map.of())).isTrue();
+        assertThat(AfterBake.isEnabledBy(Map.of(AfterBake.SWITCH, "1"))).isTrue();
+        assertThat(AfterBake.isEnabledBy(Map.of(AfterBake.SWITCH, "0"))).isFalse();
+        try (SnapshotStore store =
+                SnapshotStore.openOrCreate(Posix.host(), directory.resolve("store"), StoreOptions.PRIVATE)) {
+            assertThat(new AfterBake(store, SiblingPolicy.MOST_ALIKE, DedupOptions.DEFAULTS, false)
+                    .baked(Bakery.id("whatever"))).isEqualTo(new LeftAlone(
+                            Reason.SWITCHED_OFF, "sharing after a bake is switched off", Optional.empty()));
+        }
+    }
+
+    @Test
+    void aCrewStopsWhenOneFailsAndSaysWhy() {
+        for (int size = 1; size <= 4; size++) {
+            AtomicInteger started = new AtomicInteger();
+            Crew crew = new Crew(size);
+            assertThatThrownBy(() -> crew.run(() -> {
+                if (started.incrementAndGet() == 1) {
+                    throw new IOException("first");
+                }
+                while (crew.mayGoOn()) {
+                    Thread.onSpinWait();
+                }
+            })).isInstanceOf(IOException.class).hasMessage("first");
+        }
+    }
+
+    @Test
+    void shortRunsAreGivenUpOnlyWhereTheyCutAnExtent() {
+        PageVerdicts verdicts = new PageVerdicts(20 * 4096L, 4096);
+        fill(verdicts, "DDDDEEDDEEEEEEDAEESD");
+        verdicts.giveUpShortRuns(4 * 4096);
+        assertThat(show(verdicts)).isEqualTo("DDDDDDDDEEEEEEDAEESD");
+        fill(verdicts, "AEEAADAEESSEEDDDDDDE");
+        verdicts.giveUpShortRuns(3 * 4096);
+        assertThat(show(verdicts)).isEqualTo("AEEAADAEESSEEDDDDDDD");
+        assertThat(verdicts.sharableRuns()).isEqualTo(2);
+        assertThat(verdicts.count(Verdict.EQUAL)).isEqualTo(6);
+    }
+
+    private static void fill(PageVerdicts verdicts, String pages) {
+        for (int page = 0; page < pages.length(); page++) {
+            verdicts.fill(page, 1, switch (pages.charAt(page)) {
+                case 'D' -> Verdict.DIFFERENT;
+                case 'E' -> Verdict.EQUAL;
+                case 'S' -> Verdict.SHARED;
+                default -> Verdict.ABSENT;
+            });
+        }
+    }
+
+    private static String show(PageVerdicts verdicts) {
+        StringBuilder shown = new StringBuilder();
+        for (long page = 0; page < verdicts.pageCount(); page++) {
+            shown.append(verdicts.at(page).name().charAt(0));
+        }
+        return shown.toString();
+    }
+}

@@ -1,0 +1,215 @@
+package io.microsnap.dedup;
+
+import static io.microsnap.dedup.Bakery.bake;
+import static io.microsnap.dedup.Bakery.changed;
+import static io.microsnap.dedup.Bakery.id;
+import static io.microsnap.testsupport.FileSystemKind.BTRFS;
+import static io.microsnap.testsupport.FileSystemKind.EXT4;
+import static io.microsnap.testsupport.FileSystemKind.XFS;
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.microsnap.core.CancelledException;
+import io.microsnap.core.SnapshotId;
+import io.microsnap.core.store.HeldSnapshot;
+import io.microsnap.core.store.SnapshotEntry;
+import io.microsnap.core.store.SnapshotFiles;
+import io.microsnap.core.store.SnapshotStore;
+import io.microsnap.dedup.DedupOutcome.Deduplicated;
+import io.microsnap.dedup.DedupOutcome.LeftAlone;
+import io.microsnap.dedup.DedupOutcome.Reason;
+import io.microsnap.testsupport.ChildProcess;
+import io.microsnap.testsupport.ChildProcesses;
+import io.microsnap.testsupport.RealFileSystems;
+import io.microsnap.testsupport.Seed;
+import java.io.IOException;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.SplittableRandom;
+
+class StoreBatchTest {
+    private static final int LENGTH = 4 << 20;
+
+    private final byte[] guest = TwoImages.bytes(LENGTH, 1);
+
+    @RealFileSystems({XFS, BTRFS})
+    void everySnapshotSharesWithAnOlderOneAndTheOldestKeepsItsImage(Path directory, Seed seed) throws IOException {
+        try (SnapshotStore store = Bakery.store(directory)) {
+            Map<String, byte[]> guests = family(store, seed.random(), 5);
+            bake(store, "stranger", TwoImages.bytes(LENGTH / 2, 9));
+            List<Estimate> estimates = new StoreBatch(store).estimate(SiblingPolicy.MOST_ALIKE);
+            assertThat(estimates).hasSize(4).allSatisfy(
+                    estimate -> assertThat(estimate.equalBytes()).isBetween(LENGTH / 2L, (long) LENGTH));
+            long free = TwoImages.freeBytes(directory);
+            List<SnapshotId> heard = new ArrayList<>();
+            long[] last = {0};
+            BatchReport report = new StoreBatch(store).run(BatchOptions.DEFAULTS
+                    .with(DedupOptions.DEFAULTS.with(Accounting.FREE_SPACE))
+                    .with((done, total) -> {
+                        assertThat(done).isBetween(last[0], total);
+                        assertThat(total).isEqualTo(4L * LENGTH);
+                        last[0] = done;
+                    })
+                    .with(entry -> heard.add(entry.target().id())));
+            assertThat(report.entries()).extracting(entry -> entry.target().id())
+                    .containsExactly(id("guest-1"), id("guest-2"), id("guest-3"), id("guest-4")).isEqualTo(heard);
+            assertThat(report.entries()).allSatisfy(
+                    entry -> assertThat(entry.outcome()).isInstanceOf(Deduplicated.class));
+            assertThat(report.sharedBytes()).isLessThanOrEqualTo(
+                    estimates.stream().mapToLong(Estimate::equalBytes).sum());
+            assertThat(last[0]).isEqualTo(4L * LENGTH);
+            assertThat(TwoImages.freeBytesOnceAtLeast(directory, free + report.sharedBytes() * 9 / 10) - free)
+                    .isGreaterThanOrEqualTo(report.sharedBytes() * 9 / 10);
+            assertThat(report.freeBytesAfter().orElseThrow()).isGreaterThan(report.freeBytesBefore().orElseThrow());
+            requireUnchanged(store, guests);
+            assertThat(new StoreBatch(store).run(BatchOptions.DEFAULTS).entries()).allSatisfy(entry ->
+                    assertThat(entry.outcome()).isInstanceOfSatisfying(LeftAlone.class,
+                            alone -> assertThat(alone.reason()).isEqualTo(Reason.ALREADY_SHARED)));
+        }
+    }
+
+    @RealFileSystems(XFS)
+    void aCancelledRunIsResumedWithoutDoingAnythingTwice(Path directory, Seed seed) throws IOException {
+        try (SnapshotStore store = Bakery.store(directory)) {
+            Map<String, byte[]> guests = family(store, seed.random(), 5);
+            BatchReport cancelled = new StoreBatch(store).run(BatchOptions.DEFAULTS.with((done, total) -> {
+                if (done > total / 2) {
+                    throw new CancelledException("enough");
+                }
+            }));
+            assertThat(cancelled.cancelled()).isTrue();
+            assertThat(cancelled.entries()).hasSizeBetween(1, 3);
+            requireUnchanged(store, guests);
+            BatchReport resumed = new StoreBatch(store).run(BatchOptions.DEFAULTS);
+            assertThat(resumed.cancelled()).isFalse();
+            for (int at = 0; at < 4; at++) {
+                DedupOutcome outcome = resumed.entries().get(at).outcome();
+                if (at < cancelled.entries().size()) {
+                    assertThat(outcome).isInstanceOf(LeftAlone.class);
+                }
+            }
+            assertThat(resumed.entries()).last().satisfies(
+                    entry -> assertThat(entry.outcome()).isInstanceOf(Deduplicated.class));
+            requireUnchanged(store, guests);
+        }
+    }
+
+    @RealFileSystems(EXT4)
+    void withoutClonesItSaysSoOnceAndStops(Path directory, Seed seed) throws IOException {
+        try (SnapshotStore store = Bakery.store(directory)) {
+            Map<String, byte[]> guests = family(store, seed.random(), 5);
+            assertThat(new StoreBatch(store).run(BatchOptions.DEFAULTS).entries()).singleElement().satisfies(entry ->
+                    assertThat(entry.outcome()).isInstanceOfSatisfying(LeftAlone.class,
+                            alone -> assertThat(alone.reason()).isEqualTo(Reason.UNSUPPORTED)));
+            requireUnchanged(store, guests);
+        }
+    }
+
+    @RealFileSystems(XFS)
+    void oneDamagedSnapshotDoesNotKeepTheOthersFromSharing(Path directory, Seed seed) throws IOException {
+        try (SnapshotStore store = Bakery.store(directory)) {
+            family(store, seed.random(), 4);
+            DeduplicatorTest.write(directory.resolve("store/guest-1").resolve(SnapshotFiles.PAGE_INDEX), 8192,
+                    new byte[] {1, 2, 3});
+            List<BatchReport.Entry> entries = new StoreBatch(store).run(BatchOptions.DEFAULTS).entries();
+            assertThat(entries.getFirst().outcome()).isInstanceOf(DedupOutcome.Failed.class);
+            assertThat(entries.subList(1, 3)).allSatisfy(
+                    entry -> assertThat(entry.outcome()).isInstanceOf(Deduplicated.class));
+        }
+    }
+
+    /** Four processes deduplicate twenty snapshots, while others hold them, read them and delete some. */
+    @RealFileSystems({XFS, BTRFS})
+    void severalProcessesShareTheWorkWhileOthersRestoreAndDelete(Path directory, ChildProcesses children, Seed seed)
+            throws IOException {
+        SplittableRandom random = seed.random();
+        try (SnapshotStore store = Bakery.store(directory)) {
+            Map<String, byte[]> guests = family(store, random, 20);
+            List<ChildProcess> workers = new ArrayList<>();
+            for (int worker = 0; worker < 4; worker++) {
+                workers.add(children.java(Worker.class, directory.toString()));
+            }
+            workers.forEach(worker -> worker.awaitLine("ready"));
+            workers.forEach(worker -> worker.send("go"));
+            List<String> names = new ArrayList<>(guests.keySet());
+            for (int round = 0; round < 200; round++) {
+                String name = names.get(random.nextInt(names.size()));
+                if (round % 20 == 19) {
+                    delete(store, guests, names, name);
+                } else {
+                    assertThat(Bakery.image(store, name)).as(name + ", " + seed).isEqualTo(guests.get(name));
+                }
+            }
+            int deduplicated = 0;
+            for (ChildProcess worker : workers) {
+                assertThat(worker.awaitExit().status()).isZero();
+            }
+            for (SnapshotEntry entry : store.list()) {
+                assertThat(entry).isInstanceOf(SnapshotEntry.Whole.class);
+            }
+            requireUnchanged(store, guests);
+            for (BatchReport.Entry entry : new StoreBatch(store).run(BatchOptions.DEFAULTS).entries()) {
+                deduplicated += entry.outcome() instanceof LeftAlone alone
+                        && alone.reason() == Reason.ALREADY_SHARED ? 1 : 0;
+            }
+            assertThat(deduplicated).as("what the four left undone because somebody deleted a sibling is little")
+                    .isGreaterThan(guests.size() / 2);
+            requireUnchanged(store, guests);
+            assertThat(directory.resolve("store/.staging").toFile().list()).isEmpty();
+        }
+    }
+
+    private static void delete(SnapshotStore store, Map<String, byte[]> guests, List<String> names, String name)
+            throws IOException {
+        try {
+            store.delete(id(name));
+            guests.remove(name);
+            names.remove(name);
+        } catch (io.microsnap.core.store.SnapshotInUseException inUse) {
+            // Being deduplicated at this moment: it stays.
+            assertThat(names).contains(name);
+        }
+    }
+
+    private Map<String, byte[]> family(SnapshotStore store, SplittableRandom random, int size) throws IOException {
+        Map<String, byte[]> guests = new LinkedHashMap<>();
+        for (int at = 0; at < size; at++) {
+            byte[] member = at == 0 ? guest : changed(guest, 5 + random.nextInt(20), random);
+            guests.put("guest-" + at, member);
+            bake(store, "guest-" + at, member);
+        }
+        return guests;
+    }
+
+    private static void requireUnchanged(SnapshotStore store, Map<String, byte[]> guests) throws IOException {
+        for (Map.Entry<String, byte[]> member : guests.entrySet()) {
+            assertThat(Bakery.image(store, member.getKey())).as(member.getKey()).isEqualTo(member.getValue());
+            try (HeldSnapshot held = store.hold(id(member.getKey()))) {
+                held.verifyFiles();
+            }
+        }
+    }
+
+    /** One of several that work on one store. */
+    static final class Worker {
+        private Worker() {
+        }
+
+        public static void main(String[] arguments) throws IOException {
+            try (SnapshotStore store = Bakery.store(Path.of(arguments[0]))) {
+                System.out.println("ready");
+                System.in.read();
+                BatchReport report = new StoreBatch(store).run(BatchOptions.DEFAULTS);
+                for (BatchReport.Entry entry : report.entries()) {
+                    if (entry.outcome() instanceof DedupOutcome.Failed(Exception cause)
+                            && !(cause instanceof NoSuchFileException)) {
+                        throw new IOException(entry.target() + " failed", cause);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,152 @@
+package io.microsnap.dedup;
+
+import static io.microsnap.testsupport.FileSystemKind.BTRFS;
+import static io.microsnap.testsupport.FileSystemKind.XFS;
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.microsnap.core.posix.Errno;
+import io.microsnap.core.posix.Posix;
+import io.microsnap.core.store.HeldSnapshot;
+import io.microsnap.core.store.SnapshotStore;
+import io.microsnap.core.testing.FaultyPosix;
+import io.microsnap.testsupport.ChildProcess;
+import io.microsnap.testsupport.ChildProcesses;
+import io.microsnap.testsupport.Effort;
+import io.microsnap.testsupport.RealFileSystems;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.SplittableRandom;
+import java.util.function.BiConsumer;
+
+/** Every system call of a deduplication fails, is cut short, or is the last one of its process. */
+class SweepTest {
+    private static final int LENGTH = 1 << 20;
+    private static final int KILLED = 128 + 9;
+
+    private final byte[] canonical = TwoImages.bytes(LENGTH, 1);
+    private final byte[] target = Bakery.changed(canonical, 25, new SplittableRandom(3));
+
+    @RealFileSystems({XFS, BTRFS})
+    void whateverFailsTheTargetIsWholeAndNothingIsLeftBehind(Path directory) throws IOException {
+        for (Engine engine : Engine.values()) {
+            for (Errno errno : List.of(Errno.EIO, Errno.ENOSPC, Errno.EINTR)) {
+                sweep(directory, engine, errno.name(), (faulty, call) -> faulty.at(call).fails(errno));
+            }
+            sweep(directory, engine, "short", (faulty, call) -> faulty.at(call).fallsShort());
+            sweep(directory, engine, "zero", (faulty, call) -> faulty.at(call).transfersNothing());
+        }
+    }
+
+    /** As if the process were killed before the call: nothing after it happens, not even cleaning up. */
+    @RealFileSystems({XFS, BTRFS})
+    void whereverItDiesTheTargetIsWholeAndTheNextRunRemovesWhatIsLeft(Path directory) throws IOException {
+        for (Engine engine : Engine.values()) {
+            int calls = calls(directory, engine);
+            for (int call = 1; call <= calls; call += Effort.choose(5, 1, 1)) {
+                TwoImages images = TwoImages.of(directory, canonical, target);
+                FaultyPosix faulty = FaultyPosix.host().deadFrom(call);
+                try {
+                    run(faulty.posix(), images, engine);
+                } catch (FaultyPosix.Dead dead) {
+                    assertThat(dead).hasMessageContaining("dead");
+                } finally {
+                    faulty.bury();
+                }
+                String what = engine + ", dead from call " + call + " of " + calls;
+                assertThat(images.target).as(what).hasBinaryContent(target);
+                assertThat(images.canonical).as(what).hasBinaryContent(canonical);
+                run(Posix.host(), images, Engine.CLONE_AND_SWAP);
+                assertThat(images.target).as(what + ", then again").hasBinaryContent(target);
+                assertThat(DeduplicatorTest.namesIn(directory)).as(what)
+                        .containsExactlyInAnyOrder("canonical", "target");
+            }
+        }
+    }
+
+    @RealFileSystems({XFS, BTRFS})
+    void killedForRealInAStoreItIsWholeAndTheNextToOpenItTidiesUp(Path directory, ChildProcesses children)
+            throws IOException {
+        try (SnapshotStore store = Bakery.store(directory)) {
+            Bakery.bake(store, "old", canonical);
+            Bakery.bake(store, "fresh", target);
+        }
+        for (Engine engine : Engine.values()) {
+            int step = Effort.choose(40, 12, 1);
+            boolean killed = true;
+            for (int call = 1; killed; call += step) {
+                ChildProcess child =
+                        children.java(Killed.class, directory.toString(), engine.name(), Integer.toString(call));
+                int status = child.awaitExit().status();
+                assertThat(status).as(child.toString()).isIn(0, KILLED);
+                killed = status == KILLED;
+                try (SnapshotStore store = Bakery.store(directory)) {
+                    String what = engine + ", killed at call " + call;
+                    assertThat(Bakery.image(store, "fresh")).as(what).isEqualTo(target);
+                    assertThat(Bakery.image(store, "old")).as(what).isEqualTo(canonical);
+                    try (HeldSnapshot held = store.hold(Bakery.id("fresh"))) {
+                        held.verifyFiles();
+                    }
+                    assertThat(directory.resolve("store/.staging").toFile().list()).as(what).isEmpty();
+                    if (!killed) {
+                        store.delete(Bakery.id("fresh"));
+                        Bakery.bake(store, "fresh", target);
+                    }
+                }
+            }
+        }
+    }
+
+    private void sweep(Path directory, Engine engine, String fault, BiConsumer<FaultyPosix, Integer> plan)
+            throws IOException {
+        int calls = calls(directory, engine);
+        for (int call = 1; call <= calls; call += Effort.choose(5, 1, 1)) {
+            TwoImages images = TwoImages.of(directory, canonical, target);
+            FaultyPosix faulty = FaultyPosix.host();
+            plan.accept(faulty, call);
+            String what = engine + ", call " + call + " of " + calls + ": " + fault;
+            String outcome;
+            try {
+                outcome = run(faulty.posix(), images, engine).toString();
+            } catch (IOException expected) {
+                outcome = expected.toString();
+            }
+            assertThat(images.target).as(what + ": " + outcome).hasBinaryContent(target);
+            assertThat(images.canonical).as(what).hasBinaryContent(canonical);
+            assertThat(faulty.openDescriptors()).as(what + ": " + outcome).isEmpty();
+            // What could not be removed because the removal itself failed is left to the next one.
+            run(Posix.host(), images, Engine.CLONE_AND_SWAP);
+            assertThat(DeduplicatorTest.namesIn(directory)).as(what + ": " + outcome)
+                    .containsExactlyInAnyOrder("canonical", "target");
+            assertThat(images.target).as(what + ", then again").hasBinaryContent(target);
+            Files.delete(images.target);
+        }
+    }
+
+    private int calls(Path directory, Engine engine) throws IOException {
+        FaultyPosix counting = FaultyPosix.host();
+        run(counting.posix(), TwoImages.of(directory, canonical, target), engine);
+        return counting.calls();
+    }
+
+    private static DedupOutcome run(Posix posix, TwoImages images, Engine engine) throws IOException {
+        return new Deduplicator(posix).deduplicate(images.canonical, images.target, DedupOptions.DEFAULTS
+                .with(engine).with(FragmentationBudget.UNLIMITED).withThreads(1));
+    }
+
+    /** Deduplicates in a store until a system call kills it. */
+    static final class Killed {
+        private Killed() {
+        }
+
+        public static void main(String[] arguments) throws IOException {
+            Posix host = Posix.host();
+            FaultyPosix killing = FaultyPosix.over(host).at(Integer.parseInt(arguments[2])).killsTheProcess();
+            try (SnapshotStore store = Bakery.store(killing.posix(), Path.of(arguments[0]))) {
+                new StoreDeduplicator(store).deduplicate(Bakery.id("fresh"), SiblingPolicy.MOST_ALIKE,
+                        DedupOptions.DEFAULTS.with(Engine.valueOf(arguments[1])).withThreads(1));
+            }
+        }
+    }
+}
