@@ -48,7 +48,7 @@ final class DedupScenario implements Scenario {
 
     @Override
     public long workingSetBytes() {
-        return 4L * gibibytes << 30;
+        return (4L * gibibytes) << 30;
     }
 
     @Override

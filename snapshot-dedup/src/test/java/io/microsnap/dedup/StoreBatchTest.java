@@ -61,8 +61,13 @@ class StoreBatchTest {
             assertThat(report.sharedBytes()).isLessThanOrEqualTo(
                     estimates.stream().mapToLong(Estimate::equalBytes).sum());
             assertThat(last[0]).isEqualTo(4L * LENGTH);
-            assertThat(TwoImages.freeBytesOnceAtLeast(directory, free + report.sharedBytes() * 9 / 10) - free)
-                    .isGreaterThanOrEqualTo(report.sharedBytes() * 9 / 10);
+            for (BatchReport.Entry entry : report.entries()) {
+                DedupReport each = ((Deduplicated) entry.outcome()).report();
+                assertThat(each.after().orElseThrow().exclusiveBytes())
+                        .isLessThanOrEqualTo(each.pages().different() * each.pageBytes());
+            }
+            assertThat(TwoImages.freeBytesOnceAtLeast(directory, free + report.sharedBytes() / 2) - free)
+                    .isGreaterThanOrEqualTo(report.sharedBytes() / 2);
             assertThat(report.freeBytesAfter().orElseThrow()).isGreaterThan(report.freeBytesBefore().orElseThrow());
             requireUnchanged(store, guests);
             assertThat(new StoreBatch(store).run(BatchOptions.DEFAULTS).entries()).allSatisfy(entry ->
