@@ -7,6 +7,8 @@ import io.microsnap.core.file.Reflink;
 import io.microsnap.core.posix.Descriptor;
 import io.microsnap.dedup.DedupOutcome.Reason;
 import java.io.IOException;
+import java.util.HashSet;
+import java.util.Set;
 
 /**
  * Has the kernel share what is equal, range by range. It compares once more itself, so what is written meanwhile is
@@ -63,10 +65,16 @@ final class ShareInPlace {
      */
     private void moveOutOfTheWay(Descriptor scratch, Steps steps) throws IOException {
         scratch.truncate(pair.lengthBytes());
+        // What is shared in the middle of an extent shows as extents of its own: the parts are known by their distance.
+        Set<Long> willBeShared = new HashSet<>();
+        eachExtent((offset, end, distance) -> {
+            if (mayBeShared(offset, end)) {
+                willBeShared.add(distance);
+            }
+        });
         try (RangeCopy copy = new RangeCopy(pair.target(), scratch, pacer)) {
-            Extents.each(pair.target(), (offset, lengthBytes) -> {
-                long end = Math.min(offset + lengthBytes, pair.lengthBytes());
-                if (offset < end && isPartlyShared(offset, end)) {
+            eachExtent((offset, end, distance) -> {
+                if (willBeShared.contains(distance)) {
                     eachDifferent(offset, end, (from, length) -> copy.copy(from, length, steps.silent()));
                 }
             });
@@ -75,16 +83,24 @@ final class ShareInPlace {
                 reflink.dedupeRange(scratch, offset, pair.target(), offset, lengthBytes));
     }
 
-    private boolean isPartlyShared(long offset, long end) {
+    /** The distance is that between an extent's place and its offset; of one without a place, no other has it. */
+    private void eachExtent(Extents.ExtentConsumer extents) throws IOException {
+        Extents.each(pair.target(), (offset, lengthBytes, place) -> {
+            long end = Math.min(offset + lengthBytes, pair.lengthBytes());
+            if (offset < end) {
+                extents.accept(offset, end, place < 0 ? Long.MIN_VALUE + offset : place - offset);
+            }
+        });
+    }
+
+    private boolean mayBeShared(long offset, long end) {
         PageVerdicts verdicts = comparison.verdicts();
         boolean shared = false;
-        boolean different = false;
         for (long page = offset / verdicts.pageBytes(); verdicts.offset(page) < end;) {
             shared |= verdicts.at(page).mayBeShared();
-            different |= verdicts.at(page) == Verdict.DIFFERENT;
             page = verdicts.runEnd(page, verdicts.pageCount());
         }
-        return shared && different;
+        return shared;
     }
 
     private void eachDifferent(long offset, long end, RangeConsumer ranges) throws IOException {

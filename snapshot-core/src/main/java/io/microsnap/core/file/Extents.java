@@ -89,11 +89,18 @@ public final class Extents {
         }
     }
 
+    /** Takes a file's extents one after another. */
+    @FunctionalInterface
+    public interface ExtentConsumer {
+        /** The place is where on the filesystem the extent lies; negative where the bytes are not there as they are. */
+        void accept(long offset, long lengthBytes, long place) throws IOException;
+    }
+
     /** Names a file's extents as the filesystem keeps them; none where it does not tell. */
-    public static void each(Descriptor file, RangeConsumer extents) throws IOException {
+    public static void each(Descriptor file, ExtentConsumer extents) throws IOException {
         try (Walk walk = new Walk(file)) {
             while (walk.next()) {
-                extents.accept(walk.offset(), walk.lengthBytes());
+                extents.accept(walk.offset(), walk.lengthBytes(), walk.place());
             }
         }
     }
