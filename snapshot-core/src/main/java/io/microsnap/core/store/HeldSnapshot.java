@@ -57,7 +57,7 @@ public final class HeldSnapshot implements AutoCloseable {
                     return hold(store, id, directory, chain);
                 }
             } catch (IOException | RuntimeException failure) {
-                boolean stillThere = StagingArea.isNamed(store.root(), id.key(), directory);
+                boolean stillThere = isStillThere(store, id, directory, failure);
                 closeAfter(failure, directory);
                 if (stillThere) {
                     throw failure;
@@ -92,6 +92,16 @@ public final class HeldSnapshot implements AutoCloseable {
         } catch (IOException | RuntimeException failure) {
             closeAfter(failure, image);
             throw failure;
+        }
+    }
+
+    /** Whether what failed failed for another reason than that the snapshot was taken away; if in doubt, it did. */
+    private static boolean isStillThere(StoreDirectory store, SnapshotId id, Descriptor directory, Exception failure) {
+        try {
+            return StagingArea.isNamed(store.root(), id.key(), directory);
+        } catch (IOException unknown) {
+            failure.addSuppressed(unknown);
+            return true;
         }
     }
 
