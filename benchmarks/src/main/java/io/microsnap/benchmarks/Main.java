@@ -1,5 +1,7 @@
 package io.microsnap.benchmarks;
 
+import io.microsnap.benchmarks.scenario.Scenario;
+import io.microsnap.benchmarks.scenario.Target;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;

@@ -1,5 +1,6 @@
 package io.microsnap.benchmarks;
 
+import io.microsnap.benchmarks.scenario.Scenario;
 import java.io.PrintStream;
 import java.util.Locale;
 

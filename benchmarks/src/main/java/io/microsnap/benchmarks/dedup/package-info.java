@@ -1,0 +1,2 @@
+/** Deduplication beside C, and what it does to whoever reads afterwards. */
+package io.microsnap.benchmarks.dedup;

@@ -1,0 +1,2 @@
+/** System calls, pages and copies beside C. */
+package io.microsnap.benchmarks.files;

@@ -1,0 +1,2 @@
+/** Captures and restores beside C. */
+package io.microsnap.benchmarks.memory;

@@ -1,0 +1,2 @@
+/** Publishing, listing and indexing beside C. */
+package io.microsnap.benchmarks.store;
