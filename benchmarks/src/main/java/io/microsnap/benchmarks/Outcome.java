@@ -1,7 +1,5 @@
 package io.microsnap.benchmarks;
 
-import io.microsnap.benchmarks.scenario.Scenario;
-import io.microsnap.benchmarks.scenario.Target;
 import java.util.List;
 import java.util.function.ToDoubleFunction;
 

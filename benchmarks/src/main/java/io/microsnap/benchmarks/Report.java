@@ -1,6 +1,5 @@
 package io.microsnap.benchmarks;
 
-import io.microsnap.benchmarks.scenario.Scenario;
 import java.io.PrintStream;
 import java.util.Locale;
 

@@ -1,9 +1,5 @@
 package io.microsnap.benchmarks;
 
-import io.microsnap.benchmarks.scenario.Contestant;
-import io.microsnap.benchmarks.scenario.Duel;
-import io.microsnap.benchmarks.scenario.Scenario;
-import io.microsnap.benchmarks.scenario.Workbench;
 import java.util.ArrayList;
 import java.util.List;
 

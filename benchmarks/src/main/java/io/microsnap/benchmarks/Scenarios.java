@@ -1,14 +1,11 @@
 package io.microsnap.benchmarks;
 
-import io.microsnap.benchmarks.dedup.DedupScenarios;
-import io.microsnap.benchmarks.dirty.DirtyScenarios;
-import io.microsnap.benchmarks.files.FileScenarios;
-import io.microsnap.benchmarks.kvm.KvmScenarios;
-import io.microsnap.benchmarks.memory.MemoryScenarios;
-import io.microsnap.benchmarks.scenario.Scenario;
-import io.microsnap.benchmarks.store.StoreScenarios;
+import io.microsnap.benchmarks.dirty.BitmapScenario;
+import io.microsnap.benchmarks.dirty.HarvestScenario;
+import io.microsnap.dedup.Engine;
+import io.microsnap.testsupport.FileSystemKind;
+import java.util.ArrayList;
 import java.util.List;
-import java.util.stream.Stream;
 
 /** Every scenario there is. */
 final class Scenarios {
@@ -17,14 +14,45 @@ final class Scenarios {
     }
 
     static List<Scenario> all() {
-        return Stream.of(
-                        FileScenarios.all(),
-                        StoreScenarios.all(),
-                        DirtyScenarios.all(),
-                        MemoryScenarios.all(),
-                        DedupScenarios.all(),
-                        KvmScenarios.all())
-                .flatMap(List::stream)
-                .toList();
+        List<Scenario> all = new ArrayList<>();
+        all.add(new SmallWriteScenario(64L << 20));
+        all.addAll(PageScenario.all());
+        all.addAll(BitmapScenario.all());
+        all.add(new HarvestScenario(1L << 30, 5000));
+        for (FileSystemKind kind : List.of(FileSystemKind.TMPFS, FileSystemKind.XFS)) {
+            all.add(new IndexUpdateScenario(kind, 1));
+            all.add(new IndexUpdateScenario(kind, 16));
+        }
+        all.add(new PublishScenario(FileSystemKind.EXT4));
+        all.add(new PublishScenario(FileSystemKind.XFS));
+        all.add(new ListScenario(10_000));
+        all.addAll(MemoryScenarios.all());
+        all.addAll(SparseCopyScenario.all());
+        all.addAll(DenseCopyScenario.all());
+        all.addAll(ExtentScanScenario.all());
+        all.addAll(DirtyHarvestScenario.all());
+        all.add(new MachineStateScenario());
+        all.addAll(KvmPauseScenario.all());
+        dedup(all);
+        return List.copyOf(all);
+    }
+
+    private static void dedup(List<Scenario> all) {
+        for (Engine engine : Engine.values()) {
+            for (int gibibytes = 1; gibibytes <= 2; gibibytes++) {
+                all.add(new DedupScenario(FileSystemKind.XFS, gibibytes, engine, 3));
+                all.add(new DedupScenario(FileSystemKind.BTRFS, gibibytes, engine, 2));
+            }
+        }
+        all.add(new DedupCompareScenario(1));
+        all.add(new DedupCompareScenario(2));
+        all.add(new SiblingChoiceScenario());
+        for (ReadAfterDedupScenario.Use use : ReadAfterDedupScenario.Use.values()) {
+            for (ReadAfterDedupScenario.Pattern pattern : ReadAfterDedupScenario.Pattern.values()) {
+                all.add(new ReadAfterDedupScenario(FileSystemKind.XFS, use, pattern));
+                all.add(new ReadAfterDedupScenario(FileSystemKind.BTRFS, use, pattern));
+            }
+        }
+        all.add(new DuperemoveScenario());
     }
 }

@@ -2,12 +2,6 @@ package io.microsnap.benchmarks;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.microsnap.benchmarks.files.SmallWriteScenario;
-import io.microsnap.benchmarks.scenario.Contestant;
-import io.microsnap.benchmarks.scenario.Duel;
-import io.microsnap.benchmarks.scenario.Scenario;
-import io.microsnap.benchmarks.scenario.Target;
-import io.microsnap.benchmarks.scenario.Workbench;
 import io.microsnap.testsupport.CCompiler;
 import io.microsnap.testsupport.TinyFileSystem;
 import java.io.ByteArrayOutputStream;

@@ -1,10 +1,10 @@
 package io.microsnap.benchmarks.dirty;
 
-import io.microsnap.benchmarks.scenario.Contestant;
-import io.microsnap.benchmarks.scenario.Duel;
-import io.microsnap.benchmarks.scenario.Scenario;
-import io.microsnap.benchmarks.scenario.Target;
-import io.microsnap.benchmarks.scenario.Workbench;
+import io.microsnap.benchmarks.Contestant;
+import io.microsnap.benchmarks.Duel;
+import io.microsnap.benchmarks.Scenario;
+import io.microsnap.benchmarks.Target;
+import io.microsnap.benchmarks.Workbench;
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.RangeConsumer;
 import io.microsnap.dirty.DirtyBitmap;
@@ -12,7 +12,7 @@ import java.io.IOException;
 import java.util.List;
 
 /** A dirty bitmap beside the same bits in a plain array in C. */
-final class BitmapScenario implements Scenario {
+public final class BitmapScenario implements Scenario {
     private static final int PAGE = 4096;
     private static final long GIB = 1 << 30;
     private static final long STRIDE = 0x9E3779B97F4A7C15L | 1;

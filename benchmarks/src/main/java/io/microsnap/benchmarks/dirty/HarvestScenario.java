@@ -1,9 +1,9 @@
 package io.microsnap.benchmarks.dirty;
 
-import io.microsnap.benchmarks.scenario.Duel;
-import io.microsnap.benchmarks.scenario.Scenario;
-import io.microsnap.benchmarks.scenario.Target;
-import io.microsnap.benchmarks.scenario.Workbench;
+import io.microsnap.benchmarks.Duel;
+import io.microsnap.benchmarks.Scenario;
+import io.microsnap.benchmarks.Target;
+import io.microsnap.benchmarks.Workbench;
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.file.Advice;
 import io.microsnap.core.file.GuestRam;
@@ -17,7 +17,7 @@ import java.lang.foreign.ValueLayout;
 import java.util.SplittableRandom;
 
 /** A page map scan into a dirty bitmap beside the same in C. */
-final class HarvestScenario implements Scenario {
+public final class HarvestScenario implements Scenario {
     private static final int PAGE = 4096;
     private static final int ROUNDS = 50;
 

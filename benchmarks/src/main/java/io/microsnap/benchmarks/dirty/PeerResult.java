@@ -1,6 +1,6 @@
 package io.microsnap.benchmarks.dirty;
 
-import io.microsnap.benchmarks.scenario.Workbench;
+import io.microsnap.benchmarks.Workbench;
 import io.microsnap.testsupport.FileSystemKind;
 import java.io.IOException;
 import java.nio.ByteBuffer;

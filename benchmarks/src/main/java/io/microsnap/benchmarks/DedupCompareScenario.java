@@ -1,0 +1,69 @@
+package io.microsnap.benchmarks;
+
+import io.microsnap.core.posix.Posix;
+import io.microsnap.dedup.Accounting;
+import io.microsnap.dedup.DedupOptions;
+import io.microsnap.dedup.DedupOutcome;
+import io.microsnap.dedup.Deduplicator;
+import io.microsnap.dedup.Engine;
+import io.microsnap.dedup.FragmentationBudget;
+import io.microsnap.testsupport.FileSystemKind;
+import java.io.IOException;
+import java.nio.file.Path;
+
+/** The comparison alone: two warm images, nothing known of them. */
+final class DedupCompareScenario implements Scenario {
+    private static final long LENGTH = 1L << 30;
+    private static final int RUN_BYTES = 64 * 4096;
+    private static final int DIFFERING_PERCENT = 5;
+    private static final FragmentationBudget NEVER_ENOUGH = new FragmentationBudget(0, Long.MAX_VALUE, 100);
+
+    private final int threads;
+
+    DedupCompareScenario(int threads) {
+        this.threads = threads;
+    }
+
+    @Override
+    public String name() {
+        return "dedup/compare/" + threads + "-threads";
+    }
+
+    @Override
+    public String question() {
+        return "1 GiB compared with 1 GiB, both warm, page by page, beside memcmp over mappings populated before";
+    }
+
+    @Override
+    public Target target() {
+        return Target.speedAtLeast(0.7);
+    }
+
+    @Override
+    public long workingSetBytes() {
+        return 3 * LENGTH;
+    }
+
+    @Override
+    public Duel prepare(Workbench workbench) throws Exception {
+        Path directory = workbench.directory(FileSystemKind.XFS);
+        DedupImages images = DedupImages.make(directory, LENGTH, RUN_BYTES, DIFFERING_PERCENT);
+        Path ours = directory.resolve("ours");
+        images.renew(ours);
+        Deduplicator deduplicator = new Deduplicator(Posix.host());
+        DedupOptions options = DedupOptions.DEFAULTS.with(Engine.CLONE_AND_SWAP).with(NEVER_ENOUGH)
+                .with(Accounting.PAGES).withThreads(threads);
+        return new Duel(
+                () -> comparing(deduplicator.deduplicate(images.canonical(), ours, options)),
+                workbench.peer(DedupCompareScenario.class, "compare_pages.c", images.canonical(), ours),
+                () -> images.requireSame(ours));
+    }
+
+    private static long comparing(DedupOutcome outcome) throws IOException {
+        if (outcome instanceof DedupOutcome.LeftAlone alone && alone.report().isPresent()
+                && alone.report().get().pages().read() == alone.report().get().pages().all()) {
+            return alone.report().get().time().comparing().toNanos();
+        }
+        throw new IOException("not every page was compared, or something was shared: " + outcome);
+    }
+}

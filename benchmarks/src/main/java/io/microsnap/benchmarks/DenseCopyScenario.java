@@ -1,0 +1,89 @@
+package io.microsnap.benchmarks;
+
+import io.microsnap.core.file.CopyOptions;
+import io.microsnap.core.file.CopyStrategy;
+import io.microsnap.core.file.Durability;
+import io.microsnap.core.file.FileCopy;
+import io.microsnap.core.file.Reflink;
+import io.microsnap.core.posix.Constants;
+import io.microsnap.core.posix.Descriptor;
+import io.microsnap.core.posix.Posix;
+import io.microsnap.testsupport.FileSystemKind;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Locale;
+
+/** What staging, renaming and watching the source add to the kernel's own copying. */
+final class DenseCopyScenario implements Scenario {
+
+    private static final long LENGTH = 1L << 30;
+
+    private final FileSystemKind fileSystem;
+
+    DenseCopyScenario(FileSystemKind fileSystem) {
+        this.fileSystem = fileSystem;
+    }
+
+    /** Where copy_file_range really copies; XFS and Btrfs answer it with a clone. */
+    static List<Scenario> all() {
+        return List.of(new DenseCopyScenario(FileSystemKind.EXT4), new DenseCopyScenario(FileSystemKind.TMPFS));
+    }
+
+    @Override
+    public String name() {
+        return "copy-dense/" + fileSystem.name().toLowerCase(Locale.ROOT);
+    }
+
+    @Override
+    public String question() {
+        return "1 GiB without holes into the page cache, beside a loop of copy_file_range";
+    }
+
+    @Override
+    public Target target() {
+        return Target.speedAtLeast(0.95);
+    }
+
+    @Override
+    public long workingSetBytes() {
+        return 3 * LENGTH;
+    }
+
+    @Override
+    public Duel prepare(Workbench workbench) throws Exception {
+        Path directory = workbench.directory(fileSystem);
+        Path source = directory.resolve("source");
+        Path ours = directory.resolve("ours");
+        Path peers = directory.resolve("peers");
+        make(source);
+        Posix posix = Posix.host();
+        FileCopy files = new FileCopy(new Reflink());
+        CopyOptions options = CopyOptions.DEFAULTS.with(CopyStrategy.SPARSE).with(Durability.NONE);
+        return new Duel(
+                Contestant.java(() -> Files.deleteIfExists(ours), () -> files.copy(posix, source, ours, options)),
+                workbench.peer(DenseCopyScenario.class, "dense_copy.c", source, peers),
+                () -> {
+                    if (Files.mismatch(source, ours) >= 0 || Files.mismatch(source, peers) >= 0) {
+                        throw new IOException("a copy differs from its source");
+                    }
+                });
+    }
+
+    private static void make(Path file) throws IOException {
+        Posix posix = Posix.host();
+        Constants constants = posix.constants();
+        try (Descriptor open = Descriptor.open(posix, file, constants.O_CREAT | constants.O_RDWR, 0600);
+                Arena arena = Arena.ofConfined()) {
+            MemorySegment chunk = arena.allocate(1 << 20);
+            for (long offset = 0; offset < LENGTH; offset += chunk.byteSize()) {
+                chunk.fill((byte) (1 + offset / chunk.byteSize() % 255));
+                open.writeFully(chunk, offset);
+            }
+            open.sync();
+        }
+    }
+}

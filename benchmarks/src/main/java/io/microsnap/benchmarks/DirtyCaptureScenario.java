@@ -1,0 +1,138 @@
+package io.microsnap.benchmarks;
+
+import io.microsnap.core.store.PageIndex;
+import io.microsnap.core.store.PageMap;
+import io.microsnap.dirty.DirtyBitmap;
+import io.microsnap.memory.image.ImageWriter;
+import io.microsnap.memory.image.Zeros;
+import io.microsnap.testsupport.FileSystemKind;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Locale;
+
+/**
+ * The dirty runs of a guest into a sparse diff or into a clone of its base, with index and page map, beside a program
+ * that makes one write a run and keeps neither; or beside the way of the reference writer.
+ */
+final class DirtyCaptureScenario implements Scenario {
+    private final Kind kind;
+    private final FileSystemKind fileSystem;
+    private final long bytes;
+    private final long perMille;
+    private final long runPages;
+
+    /** Into what, and beside whom. */
+    enum Kind {
+        DIFF, CLONE, REFERENCE
+    }
+
+    DirtyCaptureScenario(Kind kind, FileSystemKind fileSystem, long bytes, long perMille, long runPages) {
+        this.kind = kind;
+        this.fileSystem = fileSystem;
+        this.bytes = bytes;
+        this.perMille = perMille;
+        this.runPages = runPages;
+    }
+
+    @Override
+    public String name() {
+        return String.format(Locale.ROOT, "dirty/%s/%s/%d%%/%d", kind, fileSystem, perMille / 10, runPages)
+                .toLowerCase(Locale.ROOT);
+    }
+
+    @Override
+    public String question() {
+        return perMille / 10 + " % of " + (bytes >> 20) + " MiB in runs of " + runPages
+                + " pages, index and map included, " + switch (kind) {
+                    case DIFF -> "to a sparse diff; the peer makes one write a run";
+                    case CLONE -> "onto a clone of the base; the peer makes one write a run";
+                    case REFERENCE -> "to a sparse diff; the peer copies, seeks and writes a page at a time";
+                };
+    }
+
+    @Override
+    public Target target() {
+        if (kind == Kind.REFERENCE) {
+            return Target.speedAtLeast(runPages == 1 ? 1.0 : 1.5);
+        }
+        return Target.timeAtMost(1.15);
+    }
+
+    @Override
+    public long workingSetBytes() {
+        return 3 * bytes;
+    }
+
+    @Override
+    public Duel prepare(Workbench workbench) throws Exception {
+        Path directory = workbench.directory(fileSystem);
+        Path peers = directory.resolve("peers");
+        Guest guest = Guest.full(workbench, bytes);
+        DirtyBitmap dirty = guest.dirty(runPages, perMille);
+        Images baseFiles = workbench.closeLater(new Images(Files.createDirectory(
+                directory.resolve("base"))));
+        baseFiles.renew(bytes);
+        PageIndex baseIndex = workbench.closeLater(PageIndex.create(baseFiles.index(), guest.layout()));
+        if (kind == Kind.CLONE) {
+            ImageWriter.into(baseFiles.image(), guest.layout()).zeros(Zeros.DENSE).startingAsZeros()
+                    .everything(guest.reader());
+            baseFiles.image().sync();
+        }
+        baseIndex.finish();
+        Images images = workbench.closeLater(new Images(directory));
+        Staged staged = workbench.closeLater(new Staged(guest, images, baseFiles.path(), baseIndex));
+        return new Duel(
+                Contestant.java(staged::prepare, () -> staged.capture(dirty)),
+                workbench.peer(DirtyCaptureScenario.class, "guest_memory.c",
+                        kind == Kind.REFERENCE ? "reference" : "dirty", peers, bytes, runPages, perMille,
+                        kind == Kind.CLONE ? baseFiles.path() : "-"),
+                () -> Images.requireSame(images.path(), peers));
+    }
+
+    /** As a prepared capture has it: image, index and map ready, the base's index read. */
+    private final class Staged implements AutoCloseable {
+        private final Guest guest;
+        private final Images images;
+        private final Path base;
+        private final PageIndex baseIndex;
+        private PageIndex index;
+        private PageMap map;
+
+        Staged(Guest guest, Images images, Path base, PageIndex baseIndex) {
+            this.guest = guest;
+            this.images = images;
+            this.base = base;
+            this.baseIndex = baseIndex;
+        }
+
+        void prepare() throws IOException {
+            close();
+            if (kind == Kind.CLONE) {
+                images.renewFrom(base);
+            } else {
+                images.renew(bytes);
+            }
+            index = PageIndex.createFrom(baseIndex, images.index());
+            index.load(0, guest.layout().pageCount());
+            map = PageMap.create(images.map(), guest.layout());
+        }
+
+        void capture(DirtyBitmap dirty) throws IOException {
+            ImageWriter.Builder builder = ImageWriter.into(images.image(), guest.layout()).index(index).map(map);
+            ImageWriter writer = kind == Kind.CLONE ? builder.startingAsBase() : builder.startingAsZeros();
+            writer.dirty(guest.reader(), dirty);
+            index.finish();
+            map.finish();
+        }
+
+        @Override
+        public void close() throws IOException {
+            if (index != null) {
+                index.close();
+                map.close();
+            }
+            index = null;
+        }
+    }
+}

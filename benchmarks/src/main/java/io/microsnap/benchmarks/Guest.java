@@ -1,0 +1,76 @@
+package io.microsnap.benchmarks;
+
+import io.microsnap.core.GuestLayout;
+import io.microsnap.core.PageReader;
+import io.microsnap.core.file.GuestRam;
+import io.microsnap.core.file.HugePages;
+import io.microsnap.core.posix.Posix;
+import io.microsnap.dirty.DirtyBitmap;
+import io.microsnap.memory.reader.GuestMemoryReader;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+
+/** A guest's RAM as captures are measured on: real anonymous memory, filled as the C peer fills its own. */
+final class Guest {
+    static final int PAGE = 4096;
+
+    private static final long GOLDEN = 0x9E3779B97F4A7C15L;
+
+    private final GuestRam ram;
+    private final GuestLayout layout;
+
+    private Guest(GuestRam ram) {
+        this.ram = ram;
+        layout = ram.layout();
+    }
+
+    /** Every page written, none of them zero. */
+    static Guest full(Workbench workbench, long bytes) throws Exception {
+        Guest guest = empty(workbench, bytes);
+        guest.fill(0, bytes);
+        return guest;
+    }
+
+    /** Nothing populated. */
+    static Guest empty(Workbench workbench, long bytes) throws Exception {
+        return new Guest(workbench.closeLater(GuestRam.anonymous(
+                Posix.host(), GuestLayout.ofSingleRegion(PAGE, bytes), HugePages.NONE)));
+    }
+
+    /** Writes a range. */
+    void fill(long offset, long bytes) {
+        MemorySegment memory = ram.mapping(0);
+        for (long at = offset; at < offset + bytes; at += Long.BYTES) {
+            memory.set(ValueLayout.JAVA_LONG, at, (at + 1) * GOLDEN);
+        }
+    }
+
+    GuestLayout layout() {
+        return layout;
+    }
+
+    MemorySegment memory() {
+        return ram.mapping(0);
+    }
+
+    PageReader reader() {
+        return new GuestMemoryReader(ram);
+    }
+
+    /** Dirty runs evenly spread, each moved by a hash of its number: the C peer's very places. */
+    DirtyBitmap dirty(long runPages, long perMille) {
+        long pages = layout.pageCount();
+        return dirtyRuns(runPages, pages * perMille / 1000 / runPages);
+    }
+
+    /** As many runs as asked. */
+    DirtyBitmap dirtyRuns(long runPages, long runs) {
+        long stride = layout.pageCount() / runs;
+        DirtyBitmap dirty = DirtyBitmap.of(layout);
+        for (long run = 0; run < runs; run++) {
+            long start = run * stride + (((run + 1) * GOLDEN) >>> 33) % (stride - runPages + 1);
+            dirty.mark(start * PAGE, runPages * PAGE);
+        }
+        return dirty;
+    }
+}

@@ -1,0 +1,90 @@
+package io.microsnap.benchmarks;
+
+import io.microsnap.core.file.Durability;
+import io.microsnap.core.file.Reflink;
+import io.microsnap.core.posix.Constants;
+import io.microsnap.core.posix.Descriptor;
+import io.microsnap.core.posix.Posix;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+
+/** The files that captures are written to, new for every run. */
+final class Images implements AutoCloseable {
+    private final Path directory;
+    private Descriptor image;
+    private Descriptor index;
+    private Descriptor map;
+
+    Images(Path directory) {
+        this.directory = directory;
+    }
+
+    /** Empty files; the image as long as asked and all hole. */
+    void renew(long bytes) throws IOException {
+        close();
+        image = fresh("image");
+        image.truncate(bytes);
+        index = fresh("index");
+        map = fresh("map");
+    }
+
+    /** Empty files; the image a clone of the base. */
+    void renewFrom(Path base) throws IOException {
+        close();
+        Files.deleteIfExists(path());
+        if (!new Reflink().clone(Posix.host(), base, path(), Durability.NONE).isCloned()) {
+            throw new IOException(base + " cannot be cloned");
+        }
+        image = open(path(), constants().O_RDWR);
+        index = fresh("index");
+        map = fresh("map");
+    }
+
+    Path path() {
+        return directory.resolve("image");
+    }
+
+    Descriptor image() {
+        return image;
+    }
+
+    Descriptor index() {
+        return index;
+    }
+
+    Descriptor map() {
+        return map;
+    }
+
+    @Override
+    public void close() throws IOException {
+        for (Descriptor file : new Descriptor[] {image, index, map}) {
+            if (file != null) {
+                file.close();
+            }
+        }
+        image = null;
+    }
+
+    private Descriptor fresh(String name) throws IOException {
+        Path path = directory.resolve(name);
+        Files.deleteIfExists(path);
+        return open(path, constants().O_RDWR | constants().O_CREAT);
+    }
+
+    private static Descriptor open(Path path, int flags) throws IOException {
+        return Descriptor.open(Posix.host(), path, flags, 0600);
+    }
+
+    private static Constants constants() {
+        return Posix.host().constants();
+    }
+
+    static void requireSame(Path ours, Path peers) throws IOException {
+        long difference = Files.mismatch(ours, peers);
+        if (difference >= 0) {
+            throw new IOException("our image and the peer's differ from byte " + difference + " on");
+        }
+    }
+}

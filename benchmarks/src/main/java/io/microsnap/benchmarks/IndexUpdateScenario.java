@@ -1,0 +1,126 @@
+package io.microsnap.benchmarks;
+
+import io.microsnap.core.GuestLayout;
+import io.microsnap.core.Progress;
+import io.microsnap.core.file.CopyOptions;
+import io.microsnap.core.file.Durability;
+import io.microsnap.core.file.FileCopy;
+import io.microsnap.core.file.IfExists;
+import io.microsnap.core.file.Reflink;
+import io.microsnap.core.posix.Constants;
+import io.microsnap.core.posix.Descriptor;
+import io.microsnap.core.posix.Posix;
+import io.microsnap.core.store.PageIndex;
+import io.microsnap.testsupport.FileSystemKind;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.file.Path;
+import java.util.Locale;
+
+/** Brings a copy of a base's page index up to date, checksums and root included; the peer only writes the entries. */
+final class IndexUpdateScenario implements Scenario {
+
+    private static final int PAGE = 4096;
+    private static final long GUEST_BYTES = 64L << 30;
+    private static final long PAGES = GUEST_BYTES / PAGE;
+    private static final long ENTRIES_AT = PAGE + PAGES / 1024 * Integer.BYTES;
+    private static final int PERCENT = 1;
+    private static final GuestLayout LAYOUT = GuestLayout.ofSingleRegion(PAGE, GUEST_BYTES);
+
+    private final FileSystemKind kind;
+    private final int runPages;
+
+    IndexUpdateScenario(FileSystemKind kind, int runPages) {
+        this.kind = kind;
+        this.runPages = runPages;
+    }
+
+    @Override
+    public String name() {
+        return "index-update/" + kind.name().toLowerCase(Locale.ROOT) + "/runs-of-" + runPages;
+    }
+
+    @Override
+    public String question() {
+        return "the page index of a 64 GiB guest with " + PERCENT + " % of its pages changed in runs of " + runPages
+                + ", chunk checksums and root included, beside pwrite of those entries alone";
+    }
+
+    @Override
+    public Target target() {
+        return Target.timeAtMost(1.5);
+    }
+
+    @Override
+    public long workingSetBytes() {
+        return 4 * PAGES * Integer.BYTES;
+    }
+
+    @Override
+    public Duel prepare(Workbench workbench) throws Exception {
+        Path directory = workbench.directory(kind);
+        Path base = directory.resolve("base");
+        Path ours = directory.resolve("ours");
+        Path peers = directory.resolve("peers");
+        Posix posix = Posix.host();
+        Constants constants = posix.constants();
+        try (Descriptor file = Descriptor.open(posix, base, constants.O_CREAT | constants.O_RDWR, 0600);
+                PageIndex index = PageIndex.create(file, LAYOUT)) {
+            for (long page = 0; page < PAGES; page++) {
+                index.set(page, checksum(page, 1));
+            }
+            index.finish();
+            file.sync();
+        }
+        Descriptor baseFile = workbench.closeLater(Descriptor.open(posix, base, constants.O_RDONLY, 0));
+        PageIndex baseIndex = workbench.closeLater(PageIndex.open(baseFile, LAYOUT));
+        FileCopy copy = new FileCopy(new Reflink());
+        CopyOptions options = CopyOptions.DEFAULTS.with(Durability.NONE).with(IfExists.REPLACE).with(Progress.NONE);
+        Descriptor[] target = new Descriptor[1];
+        return new Duel(
+                Contestant.java(() -> {
+                    if (target[0] != null) {
+                        target[0].close();
+                    }
+                    copy.copy(posix, base, ours, options);
+                    target[0] = workbench.closeLater(Descriptor.open(posix, ours, constants.O_RDWR, 0));
+                }, () -> update(baseIndex, target[0])),
+                workbench.peer(IndexUpdateScenario.class, "index_update.c", peers, base, ENTRIES_AT, PAGES, runPages,
+                        PERCENT),
+                () -> requireSameEntries(ours, peers));
+    }
+
+    private void update(PageIndex base, Descriptor target) throws IOException {
+        long stride = runPages * 100L / PERCENT;
+        try (PageIndex index = PageIndex.changing(base, target)) {
+            for (long first = 0; first + runPages <= PAGES; first += stride) {
+                long start = first + (first / stride) % (stride - runPages);
+                for (long page = start; page < start + runPages && page < PAGES; page++) {
+                    index.set(page, checksum(page, 2));
+                }
+            }
+            index.finish();
+        }
+    }
+
+    /** What the peer writes is this, XOR the checksum of a page of zeros. */
+    private static int checksum(long page, int generation) {
+        return (int) (page * 0x9E3779B1L + generation);
+    }
+
+    private static void requireSameEntries(Path ours, Path peers) throws IOException {
+        ByteBuffer one = ByteBuffer.allocate(1 << 20);
+        ByteBuffer two = ByteBuffer.allocate(1 << 20);
+        try (FileChannel our = FileChannel.open(ours); FileChannel peer = FileChannel.open(peers)) {
+            for (long at = ENTRIES_AT; at < our.size(); at += one.capacity()) {
+                our.read(one.clear(), at);
+                peer.read(two.clear(), at);
+                int difference = one.flip().mismatch(two.flip());
+                if (difference >= 0) {
+                    throw new IOException("entries differ at byte " + (at + difference));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,100 @@
+package io.microsnap.benchmarks;
+
+import java.util.Locale;
+
+/** What a scenario means to reach, relative to its peer in the same run. */
+public sealed interface Target {
+
+    /**
+     * Over five pairs or more, a ratio this close to the bound counts as met: the machine is no steadier than that.
+     */
+    double TOLERANCE = 0.05;
+
+    /** How the measured ratio stands to it. */
+    enum Verdict {
+        MET,
+        /** Beyond the bound, by less than the tolerance. */
+        CLOSE,
+        MISSED,
+        /** No target: for information. */
+        REPORTED
+    }
+
+    /** Our time, as a multiple of the peer's, is at most this. */
+    record TimeAtMost(double bound) implements Target {
+
+        @Override
+        public double ratio(long ours, long peer) {
+            return (double) ours / peer;
+        }
+
+        @Override
+        public Verdict judge(double ratio) {
+            return ratio <= bound ? Verdict.MET : ratio <= bound * (1 + TOLERANCE) ? Verdict.CLOSE : Verdict.MISSED;
+        }
+
+        @Override
+        public String toString() {
+            return String.format(Locale.ROOT, "time ≤ %.2f ×", bound);
+        }
+    }
+
+    /** Our speed, as a multiple of the peer's, is at least this. */
+    record SpeedAtLeast(double bound) implements Target {
+
+        @Override
+        public double ratio(long ours, long peer) {
+            return (double) peer / ours;
+        }
+
+        @Override
+        public Verdict judge(double ratio) {
+            return ratio >= bound ? Verdict.MET : ratio >= bound * (1 - TOLERANCE) ? Verdict.CLOSE : Verdict.MISSED;
+        }
+
+        @Override
+        public String toString() {
+            return String.format(Locale.ROOT, "speed ≥ %.2f ×", bound);
+        }
+    }
+
+    /** The peer is there to compare with, not to beat. */
+    record None() implements Target {
+
+        @Override
+        public double ratio(long ours, long peer) {
+            return (double) ours / peer;
+        }
+
+        @Override
+        public Verdict judge(double ratio) {
+            return Verdict.REPORTED;
+        }
+
+        @Override
+        public String toString() {
+            return "time, no target";
+        }
+    }
+
+    /** The ratio this target speaks of, from both times. */
+    double ratio(long ours, long peer);
+
+    /** Whether a ratio reaches it. */
+    Verdict judge(double ratio);
+
+    /** Our time is at most {@code bound} times the peer's. */
+    static Target timeAtMost(double bound) {
+        return new TimeAtMost(bound);
+    }
+
+    /** We are at least {@code bound} times as fast as the peer. */
+    static Target speedAtLeast(double bound) {
+        return new SpeedAtLeast(bound);
+    }
+
+    /** Measured beside the peer, without a target. */
+    static Target none() {
+        return new None();
+    }
+}

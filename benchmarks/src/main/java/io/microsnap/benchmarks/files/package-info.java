@@ -1,2 +1,0 @@
-/** System calls, pages and copies beside C. */
-package io.microsnap.benchmarks.files;

@@ -1,2 +1,0 @@
-/** KVM guests: harvests, machine state and pauses beside C. */
-package io.microsnap.benchmarks.kvm;

@@ -1,2 +1,0 @@
-/** Captures and restores beside C. */
-package io.microsnap.benchmarks.memory;

@@ -1,2 +1,0 @@
-/** Publishing, listing and indexing beside C. */
-package io.microsnap.benchmarks.store;
