@@ -1,7 +1,5 @@
 package io.microsnap.benchmarks;
 
-import io.microsnap.benchmarks.dirty.BitmapScenario;
-import io.microsnap.benchmarks.dirty.HarvestScenario;
 import io.microsnap.dedup.Engine;
 import io.microsnap.testsupport.FileSystemKind;
 import java.util.ArrayList;

@@ -9,7 +9,7 @@ package io.microsnap.dedup;
  * @param leastPercent how much of the target's data must become shared at least
  */
 public record FragmentationBudget(long shortestRunBytes, long extentsPerGiB, int leastPercent) {
-    /** Set by what restores cost: see the dedup scenarios among the benchmarks. */
+    /** Chosen, not measured yet: extents of 128 KiB on average, and at least a twentieth of the data shared. */
     public static final FragmentationBudget DEFAULT = new FragmentationBudget(64 << 10, 8192, 5);
 
     /** Shares whatever is equal, whatever it costs. */

@@ -1,4 +1,4 @@
-package io.microsnap.benchmarks.dirty;
+package io.microsnap.benchmarks;
 
 import static org.openjdk.jcstress.annotations.Expect.ACCEPTABLE;
 import static org.openjdk.jcstress.annotations.Expect.FORBIDDEN;

@@ -1,10 +1,5 @@
-package io.microsnap.benchmarks.dirty;
+package io.microsnap.benchmarks;
 
-import io.microsnap.benchmarks.Contestant;
-import io.microsnap.benchmarks.Duel;
-import io.microsnap.benchmarks.Scenario;
-import io.microsnap.benchmarks.Target;
-import io.microsnap.benchmarks.Workbench;
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.RangeConsumer;
 import io.microsnap.dirty.DirtyBitmap;

@@ -1,4 +1,4 @@
-package io.microsnap.benchmarks.dirty;
+package io.microsnap.benchmarks;
 
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.SnapshotReference;

@@ -1,4 +1,4 @@
-package io.microsnap.benchmarks.dirty;
+package io.microsnap.benchmarks;
 
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.SnapshotReference;

@@ -1,6 +1,5 @@
-package io.microsnap.benchmarks.dirty;
+package io.microsnap.benchmarks;
 
-import io.microsnap.benchmarks.Workbench;
 import io.microsnap.testsupport.FileSystemKind;
 import java.io.IOException;
 import java.nio.ByteBuffer;
