@@ -40,6 +40,7 @@ final class SimulatedDemoGuest implements DemoGuest {
     private final ReentrantLock running = new ReentrantLock(true);
     private final Thread vcpu;
     private volatile long counter;
+    private volatile long goal;
     private volatile boolean ending;
 
     private SimulatedDemoGuest(GuestMemory memory, Optional<DirtyTracker> tracker, AutoCloseable owned) {
@@ -94,7 +95,8 @@ final class SimulatedDemoGuest implements DemoGuest {
         while (!ending) {
             running.lock();
             try {
-                if (!ending) {
+                // It stops by itself: on a busy machine it would be told long after it wrote all it has.
+                if (!ending && counter < goal) {
                     writeRun();
                 }
             } finally {
@@ -135,6 +137,7 @@ final class SimulatedDemoGuest implements DemoGuest {
     @Override
     public void runFor(long pages) {
         long enough = counter + pages;
+        goal = enough;
         running.unlock();
         while (counter < enough) {
             LockSupport.parkNanos(10_000);
