@@ -44,7 +44,7 @@ class SweepTest {
     void whereverItDiesTheTargetIsWholeAndTheNextRunRemovesWhatIsLeft(Path directory) throws IOException {
         for (Engine engine : Engine.values()) {
             int calls = calls(directory, engine);
-            for (int call = 1; call <= calls; call += Effort.choose(5, 1, 1)) {
+            for (int call = 1; call <= calls; call += Effort.choose(5, 5, 1)) {
                 TwoImages images = TwoImages.of(directory, canonical, target);
                 FaultyPosix faulty = FaultyPosix.host().deadFrom(call);
                 try {
@@ -73,7 +73,7 @@ class SweepTest {
             Bakery.bake(store, "fresh", target);
         }
         for (Engine engine : Engine.values()) {
-            int step = Effort.choose(40, 12, 1);
+            int step = Effort.choose(40, 40, 1);
             boolean killed = true;
             for (int call = 1; killed; call += step) {
                 ChildProcess child =
@@ -101,7 +101,7 @@ class SweepTest {
     private void sweep(Path directory, Engine engine, String fault, BiConsumer<FaultyPosix, Integer> plan)
             throws IOException {
         int calls = calls(directory, engine);
-        for (int call = 1; call <= calls; call += Effort.choose(5, 1, 1)) {
+        for (int call = 1; call <= calls; call += Effort.choose(5, 5, 1)) {
             TwoImages images = TwoImages.of(directory, canonical, target);
             FaultyPosix faulty = FaultyPosix.host();
             plan.accept(faulty, call);
