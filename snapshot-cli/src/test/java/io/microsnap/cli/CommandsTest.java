@@ -144,8 +144,8 @@ class CommandsTest {
     void ctrlCInTheMiddleOfABakeLeavesNothing(ChildProcesses processes) throws IOException {
         try (RandomAccessFile ram = new RandomAccessFile(directory.resolve("ram").toFile(), "rw")) {
             ram.setLength(64L << 30);
-            // Data here and there, so that every step of the long way reads something.
-            for (long offset = 0; offset < 64L << 30; offset += 8 << 20) {
+            // Data here and there, so that every step of the long way reads and writes something.
+            for (long offset = 0; offset < 64L << 30; offset += 1 << 20) {
                 ram.seek(offset);
                 ram.write(1);
             }

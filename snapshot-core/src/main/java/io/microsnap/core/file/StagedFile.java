@@ -29,6 +29,7 @@ import java.util.regex.Pattern;
 public final class StagedFile implements AutoCloseable {
     private static final String PREFIX = ".microsnap-";
     private static final String SUFFIX = ".staged";
+    private static final String KEPT = ".kept";
     private static final Pattern STAGED = Pattern.compile("\\.microsnap-[0-9a-f]{16}\\.staged");
     static final int PRIVATE = 0600;
     private static final int ATTEMPTS = 100;
@@ -332,9 +333,21 @@ public final class StagedFile implements AutoCloseable {
             rename(destination.name(), stagedName, flags);
         } catch (IOException failure) {
             throw new SnapshotException(destination + " was written while it was being replaced, and could not be put"
-                    + " back: what was written is in " + stagedName + " beside it; rename it", failure);
+                    + " back: what was written is in " + keep(failure) + " beside it; rename it", failure);
         }
         stagedNameInUse = true;
+    }
+
+    /** Gives a file whose content nobody else has a name under which it is not taken for a leftover. */
+    private String keep(IOException failure) {
+        String kept = stagedName.substring(0, stagedName.length() - SUFFIX.length()) + KEPT;
+        try {
+            rename(stagedName, kept, destination.directory().posix().constants().RENAME_NOREPLACE);
+            return kept;
+        } catch (IOException second) {
+            failure.addSuppressed(second);
+            return stagedName + " (move it before anything else is staged there: it would be removed)";
+        }
     }
 
     private static void lockShared(Descriptor old) throws IOException {
