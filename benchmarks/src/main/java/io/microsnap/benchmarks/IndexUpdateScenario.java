@@ -1,12 +1,6 @@
 package io.microsnap.benchmarks;
 
 import io.microsnap.core.GuestLayout;
-import io.microsnap.core.Progress;
-import io.microsnap.core.file.CopyOptions;
-import io.microsnap.core.file.Durability;
-import io.microsnap.core.file.FileCopy;
-import io.microsnap.core.file.IfExists;
-import io.microsnap.core.file.Reflink;
 import io.microsnap.core.posix.Constants;
 import io.microsnap.core.posix.Descriptor;
 import io.microsnap.core.posix.Posix;
@@ -15,10 +9,14 @@ import io.microsnap.testsupport.FileSystemKind;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Locale;
 
-/** Brings a copy of a base's page index up to date, checksums and root included; the peer only writes the entries. */
+/**
+ * Brings a copy of a base's page index up to date, checksums and root included; the peer only writes the entries. The
+ * copy or clone is made before, on both sides.
+ */
 final class IndexUpdateScenario implements Scenario {
 
     private static final int PAGE = 4096;
@@ -75,25 +73,26 @@ final class IndexUpdateScenario implements Scenario {
         }
         Descriptor baseFile = workbench.closeLater(Descriptor.open(posix, base, constants.O_RDONLY, 0));
         PageIndex baseIndex = workbench.closeLater(PageIndex.open(baseFile, LAYOUT));
-        FileCopy copy = new FileCopy(new Reflink());
-        CopyOptions options = CopyOptions.DEFAULTS.with(Durability.NONE).with(IfExists.REPLACE).with(Progress.NONE);
-        Descriptor[] target = new Descriptor[1];
+        Descriptor[] file = new Descriptor[1];
+        PageIndex[] copy = new PageIndex[1];
         return new Duel(
                 Contestant.java(() -> {
-                    if (target[0] != null) {
-                        target[0].close();
+                    if (file[0] != null) {
+                        file[0].close();
                     }
-                    copy.copy(posix, base, ours, options);
-                    target[0] = workbench.closeLater(Descriptor.open(posix, ours, constants.O_RDWR, 0));
-                }, () -> update(baseIndex, target[0])),
+                    Files.deleteIfExists(ours);
+                    int flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL;
+                    file[0] = workbench.closeLater(Descriptor.open(posix, ours, flags, 0600));
+                    copy[0] = PageIndex.createFrom(baseIndex, file[0]);
+                }, () -> update(copy[0])),
                 workbench.peer(IndexUpdateScenario.class, "index_update.c", peers, base, ENTRIES_AT, PAGES, runPages,
                         PERCENT),
                 () -> requireSameEntries(ours, peers));
     }
 
-    private void update(PageIndex base, Descriptor target) throws IOException {
+    private void update(PageIndex copy) throws IOException {
         long stride = runPages * 100L / PERCENT;
-        try (PageIndex index = PageIndex.changing(base, target)) {
+        try (PageIndex index = copy) {
             for (long first = 0; first + runPages <= PAGES; first += stride) {
                 long start = first + (first / stride) % (stride - runPages);
                 for (long page = start; page < start + runPages && page < PAGES; page++) {

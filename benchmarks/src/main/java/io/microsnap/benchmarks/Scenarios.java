@@ -17,7 +17,7 @@ final class Scenarios {
         all.addAll(PageScenario.all());
         all.addAll(BitmapScenario.all());
         all.add(new HarvestScenario(1L << 30, 5000));
-        for (FileSystemKind kind : List.of(FileSystemKind.TMPFS, FileSystemKind.XFS)) {
+        for (FileSystemKind kind : List.of(FileSystemKind.EXT4, FileSystemKind.XFS, FileSystemKind.BTRFS)) {
             all.add(new IndexUpdateScenario(kind, 1));
             all.add(new IndexUpdateScenario(kind, 16));
         }

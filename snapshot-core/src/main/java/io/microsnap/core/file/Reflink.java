@@ -84,6 +84,14 @@ public final class Reflink {
     }
 
     /**
+     * Gives an open file the content of the source, in place of what it had. Where the system only clones into names
+     * that are not there yet this is unsupported.
+     */
+    public ReflinkOutcome cloneContent(Descriptor source, Descriptor destination) throws IOException {
+        return clonesIntoNewNamesOnly(source) ? unsupported(Errno.ENOTSUP) : cloneOver(source, destination);
+    }
+
+    /**
      * Puts a range of the source in place of a range of the destination, without copying. Offsets and length are
      * multiples of the filesystem's block, save a length that ends at the source's end.
      */

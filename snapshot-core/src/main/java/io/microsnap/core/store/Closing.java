@@ -1,6 +1,7 @@
 package io.microsnap.core.store;
 
 import io.microsnap.core.posix.Descriptor;
+import java.io.Closeable;
 import java.io.IOException;
 
 /** Closes many things: one that fails does not keep the others open. */
@@ -12,6 +13,19 @@ final class Closing {
     /** Something whose closing may fail. */
     interface Step {
         void run() throws IOException;
+    }
+
+    /** What was just opened, once a step has made it ready; closed if that fails. */
+    static <T extends Closeable> T readyOrClosed(T opened, Step step) throws IOException {
+        try {
+            step.run();
+            return opened;
+        } catch (IOException | RuntimeException failure) {
+            Closing closing = new Closing();
+            closing.step(opened::close);
+            closing.after(failure);
+            throw failure;
+        }
     }
 
     void step(Step step) {

@@ -16,33 +16,33 @@ import java.util.Objects;
  * The descriptor stays the caller's and must outlive the map.
  */
 public final class PageMap implements AutoCloseable {
-    private static final long PAGES_IN_CHUNK = (long) PageEntries.CHUNK_BYTES * Byte.SIZE;
-    private static final VarHandle WORD = PageEntries.LONG.varHandle();
+    private static final long PAGES_IN_CHUNK = (long) EntryTable.CHUNK_BYTES * Byte.SIZE;
+    private static final VarHandle WORD = EntryTable.LONG.varHandle();
 
     private final PageEntries entries;
     private final long pageCount;
 
     private PageMap(PageEntries entries) {
         this.entries = entries;
-        pageCount = entries.layout().pageCount();
+        pageCount = entries.table().layout().pageCount();
     }
 
     /** In an empty file, a map with no page marked. */
     public static PageMap create(Descriptor file, GuestLayout layout) throws IOException {
-        return new PageMap(PageEntries.create(PageEntries.Form.MAP, layout, file));
+        return new PageMap(PageEntries.create(EntryTable.Form.MAP, layout, file));
     }
 
     /** For reading. Refuses a file that is damaged or not of this layout with a {@code DamagedException}. */
     public static PageMap open(Descriptor file, GuestLayout layout) throws IOException {
-        return new PageMap(PageEntries.open(PageEntries.Form.MAP, layout, file));
+        return new PageMap(PageEntries.open(EntryTable.Form.MAP, layout, file));
     }
 
     static int rootOf(Descriptor file, GuestLayout layout) throws IOException {
-        return PageEntries.rootOf(PageEntries.Form.MAP, layout, file);
+        return PageEntries.rootOf(EntryTable.Form.MAP, layout, file);
     }
 
     public GuestLayout layout() {
-        return entries.layout();
+        return entries.table().layout();
     }
 
     /** Whether the page is this image's own. */
@@ -111,7 +111,7 @@ public final class PageMap implements AutoCloseable {
 
     /** Stands for the whole map, as of the last {@link #finish}, or as it was read. */
     public int root() {
-        return entries.root();
+        return entries.table().root();
     }
 
     /** Writes what was marked since, and returns the new root. Nothing is synced: publication does that. */

@@ -9,14 +9,25 @@ import io.microsnap.core.GuestLayout;
 import io.microsnap.core.Region;
 import io.microsnap.core.posix.Descriptor;
 import io.microsnap.core.posix.Posix;
+import io.microsnap.core.testing.FaultyPosix;
+import io.microsnap.testsupport.FileSystemKind;
+import io.microsnap.testsupport.RealFileSystems;
+import io.microsnap.testsupport.Seed;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
+import java.util.SplittableRandom;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.stream.IntStream;
 import java.util.zip.CRC32C;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -106,6 +117,112 @@ class PageIndexTest {
         assertThat(directory.resolve("changed")).hasSameBinaryContentAs(directory.resolve("anew"));
     }
 
+    @RealFileSystems({FileSystemKind.EXT4, FileSystemKind.XFS})
+    void changesInAnyOrderAndOfAnySizeEqualWritingTheWholeIndexAnew(Path place, Seed seed) throws IOException {
+        directory = place;
+        SplittableRandom random = seed.random();
+        int[] crcs = random.ints(PAGES).toArray();
+        int zero = crcOf(new byte[PAGE]);
+        Arrays.fill(crcs, 1000, 3000, zero);
+        write("base", crcs);
+        for (int round = 0; round < 30; round++) {
+            int[] now = crcs.clone();
+            try (Arena arena = Arena.ofConfined();
+                    Descriptor baseFile = open("base"); PageIndex base = PageIndex.open(baseFile, LAYOUT);
+                    Descriptor file = create("changed-" + round);
+                    PageIndex changed = PageIndex.createFrom(base, file)) {
+                int changes = 1 << random.nextInt(9);
+                for (int change = 0; change < changes; change++) {
+                    int first = random.nextInt((int) PAGES);
+                    int count = Math.min((int) PAGES - first, 1 << random.nextInt(9));
+                    if (random.nextInt(4) == 0) {
+                        Arrays.fill(now, first, first + count, zero);
+                        changed.setZero(first, count);
+                    } else {
+                        for (int page = first; page < first + count; page++) {
+                            now[page] = random.nextInt();
+                        }
+                        int[] run = Arrays.copyOfRange(now, first, first + count);
+                        changed.set(first, arena.allocateFrom(ValueLayout.JAVA_INT, run));
+                    }
+                    if (random.nextInt(50) == 0) {
+                        changed.finish();
+                    }
+                }
+                MemorySegment back = arena.allocate(PAGES * Integer.BYTES);
+                changed.crcs(0, back);
+                assertThat(back.toArray(ValueLayout.JAVA_INT)).isEqualTo(now);
+                changed.finish();
+            }
+            write("anew-" + round, now);
+            assertThat(directory.resolve("changed-" + round))
+                    .hasSameBinaryContentAs(directory.resolve("anew-" + round));
+        }
+    }
+
+    @Test
+    void threadsThatChangeNeighbouringPagesLoseNothing() throws Exception {
+        write("base", new int[0]);
+        int threads = 4;
+        try (Descriptor baseFile = open("base"); PageIndex base = PageIndex.open(baseFile, LAYOUT);
+                Descriptor file = create("changed"); PageIndex changed = PageIndex.createFrom(base, file);
+                ExecutorService executor = Executors.newFixedThreadPool(threads)) {
+            List<Future<?>> parts = new ArrayList<>();
+            for (int thread = 0; thread < threads; thread++) {
+                int offset = thread;
+                parts.add(executor.submit(() -> {
+                    for (long page = offset; page < PAGES; page += threads) {
+                        changed.set(page, (int) page);
+                    }
+                    return null;
+                }));
+            }
+            for (Future<?> part : parts) {
+                part.get();
+            }
+            changed.finish();
+        }
+        write("anew", IntStream.range(0, (int) PAGES).toArray());
+        assertThat(directory.resolve("changed")).hasSameBinaryContentAs(directory.resolve("anew"));
+    }
+
+    @Test
+    void aFileThatIsNoCopyOfTheBaseIsRefused() throws IOException {
+        write("base", new int[] {1});
+        write("other", new int[] {2});
+        try (Descriptor baseFile = open("base"); Descriptor other = open("other");
+                PageEntries base = PageEntries.open(EntryTable.Form.INDEX, LAYOUT, baseFile)) {
+            assertThatThrownBy(() -> ChangedEntries.of(base, other, false)).isInstanceOf(DamagedException.class)
+                    .hasMessageContaining("other").hasMessageContaining("no copy of");
+        }
+    }
+
+    @Test
+    void whatALargeIndexCostsFollowsWhatChanged() throws IOException {
+        GuestLayout large = GuestLayout.ofSingleRegion(PAGE, 64L << 30);
+        try (Descriptor baseFile = create("base"); PageIndex base = PageIndex.create(baseFile, large)) {
+            base.finish();
+            FaultyPosix counting = FaultyPosix.host();
+            long[] written = new long[1];
+            counting.before(call -> {
+                if (call.name().equals("pwrite")) {
+                    written[0] += ((MemorySegment) call.arguments().get(1)).byteSize();
+                }
+            });
+            int flags = posix.constants().O_RDWR | posix.constants().O_CREAT | posix.constants().O_EXCL;
+            try (Descriptor file = Descriptor.open(counting.posix(), directory.resolve("changed"), flags, 0600);
+                    PageIndex changed = PageIndex.createFrom(base, file)) {
+                written[0] = 0;
+                for (long page = 0; page < large.pageCount(); page += 1 << 20) {
+                    changed.set(page, 1);
+                }
+                changed.finish();
+            }
+            // 16 lines of 256 bytes, the header, and the table once.
+            assertThat(written[0]).isLessThan(16 * 256 + PAGE + (64 << 10) + 1);
+        }
+    }
+
     @Test
     void theRootTellsLengthsAndPageSizesApart() throws IOException {
         assertThat(List.of(emptyRoot(PAGE, 64L * PAGE), emptyRoot(PAGE, 65L * PAGE), emptyRoot(4 * PAGE, 64L * PAGE)))
@@ -134,9 +251,9 @@ class PageIndexTest {
             damaged[at] ^= (byte) (1 << random.nextInt(8));
             assertDamaged("bit flipped at " + at, damaged);
         }
-        assertDamaged("one byte short", java.util.Arrays.copyOf(sound, sound.length - 1));
-        assertDamaged("one byte long", java.util.Arrays.copyOf(sound, sound.length + 1));
-        assertDamaged("half a header", java.util.Arrays.copyOf(sound, 100));
+        assertDamaged("one byte short", Arrays.copyOf(sound, sound.length - 1));
+        assertDamaged("one byte long", Arrays.copyOf(sound, sound.length + 1));
+        assertDamaged("half a header", Arrays.copyOf(sound, 100));
         assertDamaged("empty", new byte[0]);
     }
 

@@ -3,7 +3,6 @@ package io.microsnap.core.store;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.microsnap.core.GuestLayout;
-import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.posix.Descriptor;
 import java.io.IOException;
@@ -72,9 +71,8 @@ final class Snapshots {
     }
 
     private static void fillDiff(StagedSnapshot staged, HeldSnapshot base, int generation) throws IOException {
-        staged.copy(SnapshotFiles.PAGE_INDEX, base.open(SnapshotFiles.PAGE_INDEX), Progress.NONE);
         try (Arena arena = Arena.ofConfined();
-                PageIndex index = PageIndex.changing(base.pageIndex(), staged.file(SnapshotFiles.PAGE_INDEX));
+                PageIndex index = PageIndex.createFrom(base.pageIndex(), staged.create(SnapshotFiles.PAGE_INDEX));
                 PageMap map = PageMap.create(staged.create(SnapshotFiles.PAGE_MAP), LAYOUT)) {
             Descriptor image = staged.create(SnapshotFiles.MEMORY);
             image.truncate(LAYOUT.lengthBytes());
