@@ -2,12 +2,15 @@ package io.microsnap.core.store;
 
 import static io.microsnap.core.store.Snapshots.id;
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotReference;
 import io.microsnap.core.file.FileCopy;
 import io.microsnap.core.posix.Posix;
+import io.microsnap.testsupport.FileSystemKind;
+import io.microsnap.testsupport.RealFileSystems;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
@@ -16,8 +19,13 @@ import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.time.Duration;
 import java.util.List;
+import java.util.OptionalInt;
 import java.util.stream.Stream;
+import jdk.jfr.Recording;
+import jdk.jfr.consumer.RecordedEvent;
+import jdk.jfr.consumer.RecordingFile;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -246,5 +254,91 @@ class SnapshotStoreTest {
         SpaceUse use = store.space(id("name"));
         assertThat(use.logicalBytes()).isGreaterThan(Snapshots.LAYOUT.lengthBytes());
         assertThat(use.allocatedBytes()).as("half of the pages are holes").isLessThan(use.logicalBytes());
+    }
+
+    @RealFileSystems({FileSystemKind.XFS, FileSystemKind.BTRFS})
+    void whatASiblingSharesIsNotExclusive(Path place) throws IOException {
+        try (SnapshotStore shared = SnapshotStore.openOrCreate(posix, place.resolve("store"), StoreOptions.PRIVATE)) {
+            Snapshots.publish(shared, "first", 1);
+            SpaceUse alone = shared.space(id("first"));
+            assertThat(alone.exclusiveBytes()).hasValue(alone.allocatedBytes());
+            try (HeldSnapshot first = shared.hold(id("first")); StagedSnapshot staged = shared.stage(id("second"))) {
+                assertThat(staged.clone(SnapshotFiles.MEMORY, first.image()).isCloned()).isTrue();
+                staged.copy(SnapshotFiles.PAGE_INDEX, first.open(SnapshotFiles.PAGE_INDEX), Progress.NONE);
+                staged.publish(SnapshotDescription.full(Snapshots.LAYOUT));
+            }
+            long clonedBytes = (long) Snapshots.PAGES / 2 * Snapshots.PAGE;
+            for (String name : List.of("first", "second")) {
+                SpaceUse use = shared.space(id(name));
+                assertThat(use.exclusiveBytes().orElseThrow()).as(name + ": " + use)
+                        .isLessThanOrEqualTo(use.allocatedBytes() - clonedBytes);
+            }
+        }
+    }
+
+    @RealFileSystems(FileSystemKind.TMPFS)
+    void whereTheFilesystemCannotTellWhatIsSharedNothingIsClaimed(Path place) throws IOException {
+        try (SnapshotStore silent = SnapshotStore.openOrCreate(posix, place.resolve("store"), StoreOptions.PRIVATE)) {
+            Snapshots.publish(silent, "name", 1);
+            assertThat(silent.space(id("name")).exclusiveBytes()).isEmpty();
+        }
+    }
+
+    @Test
+    void aStoreForAGroupGivesItsMembersReadingAndNothingElse() throws IOException {
+        // Only root may give files to a group it is not in.
+        int own = (Integer) Files.getAttribute(directory, "unix:gid");
+        int group = System.getProperty("user.name").equals("root") ? own + 12_345 : own;
+        Path place = directory.resolve("for-a-group");
+        try (SnapshotStore open = SnapshotStore.openOrCreate(posix, place, StoreOptions.readableBy(group))) {
+            Snapshots.publish(open, "name", 1);
+            Snapshots.publish(open, "name", 2, IfTaken.REPLACE);
+            open.addHint(id("name"), SnapshotFiles.WORKING_SET, ByteBuffer.wrap(new byte[] {1}));
+        }
+        try (Stream<Path> files = Files.walk(place.resolve("name"))) {
+            for (Path file : files.toList()) {
+                assertThat(Files.getAttribute(file, "unix:gid")).as(file.toString()).isEqualTo(group);
+                assertThat(PosixFilePermissions.toString(Files.getPosixFilePermissions(file))).as(file.toString())
+                        .isEqualTo(Files.isDirectory(file) ? "rwxr-x---" : "r--r-----");
+            }
+        }
+        assertThat(PosixFilePermissions.toString(Files.getPosixFilePermissions(place))).isEqualTo("rwxr-x---");
+        assertThat(Files.getAttribute(place, "unix:gid")).isEqualTo(group);
+        for (int mode : List.of(0400, 01600, 0700 << 3)) {
+            assertThatIllegalArgumentException().isThrownBy(() -> new StoreOptions(OptionalInt.empty(), mode, 0700));
+        }
+        assertThatIllegalArgumentException().isThrownBy(() -> new StoreOptions(OptionalInt.empty(), 0600, 0600));
+    }
+
+    @Test
+    void publishingDeletingAndRecoveryAreToldToTheFlightRecorder() throws IOException {
+        Path file = directory.resolve("recording.jfr");
+        try (Recording recording = new Recording()) {
+            for (String event : List.of("SnapshotPublished", "SnapshotDeleted", "StoreRecovered")) {
+                recording.enable("io.microsnap." + event).withThreshold(Duration.ZERO);
+            }
+            recording.start();
+            Manifest first = Snapshots.publish(store, "name", 1);
+            Manifest second = Snapshots.publish(store, "name", 2, IfTaken.REPLACE);
+            store.delete(id("name"));
+            Path leftover = Files.createDirectory(path.resolve(".staging").resolve("0".repeat(32)));
+            Files.write(leftover.resolve("memory.img"), new byte[Snapshots.PAGE]);
+            Recovered recovered = store.gc();
+            recording.stop();
+            recording.dump(file);
+            List<RecordedEvent> events = RecordingFile.readAllEvents(file);
+            assertThat(events).allMatch(event -> event.getString("store").equals(path.toString()));
+            assertThat(told(events, "SnapshotPublished", "uuid"))
+                    .containsExactly(first.uuid().toString(), second.uuid().toString());
+            assertThat(told(events, "SnapshotPublished", "replaced")).containsExactly(false, true);
+            assertThat(told(events, "SnapshotDeleted", "snapshot")).containsExactly("name");
+            assertThat(told(events, "StoreRecovered", "removed")).containsExactly(1);
+            assertThat(told(events, "StoreRecovered", "freedBytes")).containsExactly(recovered.freedBytes());
+        }
+    }
+
+    private static List<Object> told(List<RecordedEvent> events, String name, String field) {
+        return events.stream().filter(event -> event.getEventType().getName().equals("io.microsnap." + name))
+                .map(event -> (Object) event.getValue(field)).toList();
     }
 }
