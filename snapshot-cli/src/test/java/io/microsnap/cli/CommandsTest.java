@@ -9,10 +9,13 @@ import io.microsnap.testsupport.RealFileSystems;
 import io.microsnap.testsupport.Seed;
 import java.io.IOException;
 import java.io.RandomAccessFile;
+import java.nio.file.FileStore;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -141,15 +144,74 @@ class CommandsTest {
     }
 
     @Test
-    void ctrlCInTheMiddleOfABakeLeavesNothing(ChildProcesses processes) throws IOException {
+    void aReaderThatWentAwayIsAFailureOfTheOutputAlone(Seed seed, ChildProcesses processes) throws IOException {
+        ram("ram", 1 << 20, seed);
+        // A pipe with a writer and no reader any more.
+        List<String> command = new ArrayList<>(List.of("bash", "-c",
+                "mkfifo pipe && exec 4<>pipe 5>pipe 4<&- && exec \"$0\" \"$@\" >&5"));
+        command.addAll(microsnap.builder("bake", "--ram", "ram", "--store", "s", "--id", "a", "--json").command());
+        ChildProcess.Exit exit = processes.start(new ProcessBuilder(command).directory(directory.toFile()))
+                .awaitExit();
+        assertThat(exit.status()).as(exit.errors()).isEqualTo(1);
+        assertThat(exit.errors()).contains("closed by its reader").doesNotContain("\tat ");
+        assertThat(microsnap.json(0, "verify", "--store", "s").get("ok")).isEqualTo(true);
+    }
+
+    @RealFileSystems({FileSystemKind.EXT4, FileSystemKind.XFS})
+    void threeChangedPagesOfAGibibyteTakeLessThanAMebibyte(Path place, Seed seed) throws IOException {
+        Path ram = ram("ram", 32 << 20, seed);
+        try (RandomAccessFile file = new RandomAccessFile(ram.toFile(), "rw")) {
+            file.setLength(1L << 30);
+        }
+        String store = place.resolve("s").toString();
+        microsnap.run(0, "bake", "--ram", "ram", "--store", store, "--id", "a");
+        Path first = Files.copy(ram, directory.resolve("first"));
+        for (long offset : new long[] {0, 20 << 20, (1L << 30) - PAGE}) {
+            overwrite(ram, offset, "changed");
+        }
+        long before = usedBytes(place);
+        microsnap.run(0, "bake", "--ram", "ram", "--store", store, "--id", "b", "--parent", "a");
+        long indexBytes = Files.size(place.resolve("s/b/memory.idx"));
+        assertThat(usedBytes(place) - before).isLessThan((1 << 20) + indexBytes);
+        microsnap.run(0, "restore", "--store", store, "--id", "a", "--to", place.resolve("a").toString());
+        microsnap.run(0, "restore", "--store", store, "--id", "b", "--to", place.resolve("b").toString());
+        assertThat(Files.mismatch(place.resolve("a"), first)).isEqualTo(-1);
+        assertThat(Files.mismatch(place.resolve("b"), ram)).isEqualTo(-1);
+    }
+
+    private static long usedBytes(Path place) throws IOException {
+        FileStore fileSystem = Files.getFileStore(place);
+        return fileSystem.getTotalSpace() - fileSystem.getUnallocatedSpace();
+    }
+
+    @Test
+    void onATerminalProgressIsDrawnAndItsCtrlCEndsTheWork(ChildProcesses processes) throws IOException {
+        longRam();
+        String command = microsnap.builder("bake", "--ram", "ram", "--store", "s", "--id", "a").command().stream()
+                .map(word -> "'" + word + "'").collect(Collectors.joining(" "));
+        ChildProcess terminal = processes.start(new ProcessBuilder("script", "--quiet", "--return", "--flush",
+                "--command", command, "/dev/null").directory(directory.toFile()));
+        assertThat(terminal.awaitLine(" of 64.0 GiB, ")).contains("/s");
+        terminal.send("\u0003");
+        ChildProcess.Exit exit = terminal.awaitExit();
+        assertThat(exit.status()).as(exit.output()).isEqualTo(130);
+        assertThat(isStaging()).isFalse();
+    }
+
+    /** Data here and there, so that every step of the long way reads and writes something. */
+    private void longRam() throws IOException {
         try (RandomAccessFile ram = new RandomAccessFile(directory.resolve("ram").toFile(), "rw")) {
             ram.setLength(64L << 30);
-            // Data here and there, so that every step of the long way reads and writes something.
             for (long offset = 0; offset < 64L << 30; offset += 1 << 20) {
                 ram.seek(offset);
                 ram.write(1);
             }
         }
+    }
+
+    @Test
+    void ctrlCInTheMiddleOfABakeLeavesNothing(ChildProcesses processes) throws IOException {
+        longRam();
         ChildProcess bake = microsnap.start("bake", "--ram", "ram", "--store", "s", "--id", "a");
         while (!isStaging()) {
             Thread.onSpinWait();

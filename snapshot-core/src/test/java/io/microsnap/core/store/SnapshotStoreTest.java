@@ -339,6 +339,6 @@ class SnapshotStoreTest {
 
     private static List<Object> told(List<RecordedEvent> events, String name, String field) {
         return events.stream().filter(event -> event.getEventType().getName().equals("io.microsnap." + name))
-                .map(event -> (Object) event.getValue(field)).toList();
+                .map(event -> event.getValue(field)).toList();
     }
 }
