@@ -44,6 +44,12 @@ final class Console {
         }
     }
 
+    /** Prints text behind a lead, broken between words where the terminal ends. */
+    void say(String lead, String text) {
+        int columns = Terminal.columns(posix, Terminal.STANDARD_OUTPUT);
+        Paragraph.lines(lead, text, columns).forEach(this::say);
+    }
+
     void say(Table table) {
         List<String> lines = table.lines(Terminal.columns(posix, Terminal.STANDARD_OUTPUT));
         lines.forEach(this::say);

@@ -59,10 +59,10 @@ final class Doctor extends CliCommand {
     private void found(Console console, String what, boolean good, String value, String meaning, String remedy) {
         documents.add(new Document().put("what", what).put("ok", good).put("value", value).put("meaning", meaning)
                 .put("remedy", good ? null : remedy));
-        console.say((good ? "ok       " : "missing  ") + what + ": " + value);
-        console.say("         " + meaning);
+        console.say(good ? "ok       " : "missing  ", what + ": " + value);
+        console.say("         ", meaning);
         if (!good) {
-            console.say("         to get it: " + remedy);
+            console.say("         ", "to get it: " + remedy);
         }
     }
 

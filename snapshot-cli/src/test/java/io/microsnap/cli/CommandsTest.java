@@ -245,6 +245,9 @@ class CommandsTest {
             assertThat(((Map<?, ?>) finding).get("what")).isEqualTo("clones");
             assertThat(((Map<?, ?>) finding).get("ok")).isEqualTo(true);
         });
+        assertThat(microsnap.run(0, "doctor", place.toString()).output().lines())
+                .filteredOn(line -> line.contains(" ")).as("lines that can be broken")
+                .allMatch(line -> line.length() <= 80 || line.strip().indexOf(' ') < 0);
         try (Stream<Path> left = Files.list(place)) {
             assertThat(left).as("doctor leaves nothing").containsExactly(place.resolve("s"));
         }

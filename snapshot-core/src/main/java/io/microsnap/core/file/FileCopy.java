@@ -107,7 +107,6 @@ public final class FileCopy {
         if (existing.get().sameFile(status)) {
             throw new FileSystemException(source.name(), destination.toString(), "both names are the same file");
         }
-        destination.requirePlainFile(existing.get());
         if (ifExists == IfExists.REFUSE) {
             throw new FileAlreadyExistsException(destination.toString());
         }

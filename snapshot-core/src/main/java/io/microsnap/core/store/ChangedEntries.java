@@ -180,10 +180,7 @@ final class ChangedEntries implements IndexEntries {
         if (line < first || line - first >= BUFFER_LINES) {
             return false;
         }
-        long from = line - line % writtenLines;
-        // What lies in a chunk of which nothing changed may not have been read and checked.
-        boolean checked = from / LINES_IN_CHUNK == (end - 1) / LINES_IN_CHUNK;
-        return from <= end || (from - end <= BRIDGED_LINES && checked);
+        return line - line % writtenLines <= end + BRIDGED_LINES;
     }
 
     private void updateChecksum(int slot, long line) {

@@ -65,6 +65,15 @@ class HostileStoreTest {
     }
 
     @Test
+    void howMuchIsReadOfAFileIsBoundedBeforeItIsRead() throws IOException {
+        rewrite("victim/snapshot.json", new byte[10 << 20]);
+        assertVictimIsDamaged("at most 1048576 are allowed");
+        rewrite("store.json", new byte[10 << 20]);
+        assertThatThrownBy(() -> SnapshotStore.open(posix, path, StoreOptions.PRIVATE))
+                .isInstanceOf(DamagedException.class).hasMessageContaining("at most 4096 are allowed");
+    }
+
+    @Test
     void theManifestOfAnotherSnapshotIsNotTakenForThisOnes() throws IOException {
         rewrite("victim/snapshot.json", Files.readAllBytes(path.resolve("sound/snapshot.json")));
         assertVictimIsDamaged("is the manifest of sound");

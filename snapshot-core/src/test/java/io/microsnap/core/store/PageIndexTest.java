@@ -17,6 +17,8 @@ import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -34,7 +36,7 @@ import org.junit.jupiter.api.io.TempDir;
 
 class PageIndexTest {
     private static final int PAGE = 4096;
-    private static final long PAGES = 5000;
+    private static final long PAGES = 20_000;
     private static final GuestLayout LAYOUT = GuestLayout.ofSingleRegion(PAGE, PAGES * PAGE);
 
     private final Posix posix = Posix.host();
@@ -134,7 +136,7 @@ class PageIndexTest {
                 int changes = 1 << random.nextInt(9);
                 for (int change = 0; change < changes; change++) {
                     int first = random.nextInt((int) PAGES);
-                    int count = Math.min((int) PAGES - first, 1 << random.nextInt(9));
+                    int count = Math.min((int) PAGES - first, 1 << random.nextInt(16));
                     if (random.nextInt(4) == 0) {
                         Arrays.fill(now, first, first + count, zero);
                         changed.setZero(first, count);
@@ -215,6 +217,8 @@ class PageIndexTest {
                 written[0] = 0;
                 for (long page = 0; page < large.pageCount(); page += 1 << 20) {
                     changed.set(page, 1);
+                    // It is zero already.
+                    changed.setZero(page + 1000, 100_000);
                 }
                 changed.finish();
             }
@@ -245,7 +249,7 @@ class PageIndexTest {
         write("idx", new Random(4).ints(PAGES).toArray());
         byte[] sound = Files.readAllBytes(directory.resolve("idx"));
         Random random = new Random(5);
-        for (int round = 0; round < 2000; round++) {
+        for (int round = 0; round < 1000; round++) {
             byte[] damaged = sound.clone();
             int at = random.nextInt(damaged.length);
             damaged[at] ^= (byte) (1 << random.nextInt(8));
@@ -255,6 +259,26 @@ class PageIndexTest {
         assertDamaged("one byte long", Arrays.copyOf(sound, sound.length + 1));
         assertDamaged("half a header", Arrays.copyOf(sound, 100));
         assertDamaged("empty", new byte[0]);
+    }
+
+    @Test
+    void aHeaderThatIsNotTheTablesIsRefusedThoughBothAreIntact() throws IOException {
+        write("idx", new int[] {1});
+        byte[] one = Files.readAllBytes(directory.resolve("idx"));
+        write("other", new int[] {2});
+        byte[] other = Files.readAllBytes(directory.resolve("other"));
+        System.arraycopy(other, 0, one, 0, PAGE);
+        assertDamaged("header of another index", one);
+    }
+
+    @Test
+    void reservedBytesAreZeroEvenUnderARightChecksum() throws IOException {
+        write("idx", new int[] {1});
+        byte[] bytes = Files.readAllBytes(directory.resolve("idx"));
+        bytes[1000] = 1;
+        ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN)
+                .putInt(PAGE - Integer.BYTES, crcOf(Arrays.copyOf(bytes, PAGE - Integer.BYTES)));
+        assertDamaged("reserved byte", bytes);
     }
 
     @Test
@@ -292,8 +316,8 @@ class PageIndexTest {
         try (Descriptor baseFile = open("base"); PageIndex base = PageIndex.open(baseFile, LAYOUT);
                 Descriptor file = create("changed"); PageIndex changed = PageIndex.createFrom(base, file)) {
             changed.set(1, 1);
-            assertThatThrownBy(() -> changed.set(2048, 1)).isInstanceOf(DamagedException.class)
-                    .hasMessageContaining("base").hasMessageContaining("pages from 2048");
+            assertThatThrownBy(() -> changed.set(17_500, 1)).isInstanceOf(DamagedException.class)
+                    .hasMessageContaining("base").hasMessageContaining("pages from 17408");
         }
     }
 
