@@ -32,7 +32,7 @@ final class DedupImages {
      * Makes both.
      *
      * @param runBytes pages differ in runs of this length
-     * @param differingPercent how many of the runs differ; 50 makes every other one differ
+     * @param differingPercent how many of the runs differ; 50 makes every other one differ, but for the first two
      */
     static DedupImages make(Path directory, long lengthBytes, int runBytes, int differingPercent) throws IOException {
         DedupImages images = new DedupImages(directory.resolve("canonical"), directory.resolve("pristine"));
@@ -44,7 +44,8 @@ final class DedupImages {
                 write(first, chunk, at);
                 for (int run = 0; run < CHUNK; run += runBytes) {
                     long number = (at + run) / runBytes;
-                    boolean differs = differingPercent == 50 ? number % 2 == 0 : random.nextInt(100) < differingPercent;
+                    boolean differs = differingPercent == 50 ? number % 2 == 0 && number > 2
+                            : random.nextInt(100) < differingPercent;
                     for (int page = run; differs && page < run + runBytes; page += PAGE) {
                         chunk[page]++;
                     }

@@ -1,5 +1,7 @@
 package io.microsnap.dedup;
 
+import io.microsnap.core.posix.CopyOnWriteExtent;
+import io.microsnap.core.posix.DeferredFrees;
 import io.microsnap.core.posix.Descriptor;
 import io.microsnap.core.posix.FileSystemStat;
 import java.io.IOException;
@@ -16,16 +18,22 @@ record Allocation(long blockBytes, boolean freesWholeExtentsOnly, long freeBytes
 
     /** That of the filesystem that holds a file. */
     static Allocation of(Descriptor file) throws IOException {
-        FileSystemStat fileSystem = new FileSystemStat();
-        file.check("fstatfs", file.posix().fstatfs(file.number(), fileSystem), "");
+        FileSystemStat fileSystem = file.fileSystem();
         return new Allocation(fileSystem.blockSizeBytes(), fileSystem.type() == BTRFS, fileSystem.freeBytes());
     }
 
     /** What is free on the filesystem that holds a file, once everything on it is synced. */
     static long freeBytesAfterSync(Descriptor file) throws IOException {
-        // XFS frees a removed file's blocks a little later; asking sets it going, and the sync takes longer than that.
-        long ignored = of(file).freeBytes();
         file.check("syncfs", file.posix().syncfs(file.number()), "");
+        awaitDeferredFrees(file);
         return of(file).freeBytes();
+    }
+
+    /** Returns when what was removed on a file's filesystem before is free, where that is later and can be awaited. */
+    static void awaitDeferredFrees(Descriptor file) throws IOException {
+        // Asking what kind it is sets the release going; whoever may not wait for it finds it nearly done.
+        if (file.fileSystem().type() == CopyOnWriteExtent.XFS) {
+            file.uninterrupted(() -> DeferredFrees.await(file.posix(), file.number()));
+        }
     }
 }

@@ -33,6 +33,10 @@ final class Crew {
                 helpers.add(Thread.ofPlatform().daemon().name("microsnap-compare-" + helper).start(() -> member(work)));
             }
             member(work);
+            if (!mayGoOn()) {
+                // One may wait for its turn to read, and at a low rate that is long.
+                helpers.forEach(Thread::interrupt);
+            }
         } finally {
             helpers.forEach(Crew::join);
         }

@@ -168,8 +168,7 @@ final class PairDedup {
     private void awaitRelease(Descriptor file) throws IOException {
         long equalBytes = (pages.equal() + pages.alreadyShared()) * verdicts.pageBytes();
         for (int attempt = 0; attempt < RELEASE_ATTEMPTS && before.isPresent(); attempt++) {
-            // On XFS, asking for free space sets the release going.
-            Allocation.of(file);
+            Allocation.awaitDeferredFrees(file);
             if (spaceTaken(file).orElseThrow().sharedBytes() <= equalBytes) {
                 return;
             }
@@ -179,15 +178,14 @@ final class PairDedup {
 
     /** Compares as far as needed, and decides whether sharing pays. */
     private void decide(boolean indexesSuffice) throws IOException {
-        long started = System.nanoTime();
         if (!indexesSuffice) {
+            long started = System.nanoTime();
             comparison.bytes(options.threads(), pacer, steps);
+            comparingNanos += System.nanoTime() - started;
             requireEnough();
         }
         steps.atLeast(pair.lengthBytes());
         verdicts.giveUpShortRuns(options.budget().shortestRunBytes());
-        pages = countPages(0);
-        comparingNanos += System.nanoTime() - started;
         requireEnough();
         long extents = verdicts.sharableRuns() * 2
                 + Extents.summary(pair.canonical()).map(ExtentSummary::extents).orElse(0L);

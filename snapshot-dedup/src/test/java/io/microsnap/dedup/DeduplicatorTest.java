@@ -8,12 +8,15 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.microsnap.core.CancelledException;
+import io.microsnap.core.DamagedException;
+import io.microsnap.core.posix.Constants;
 import io.microsnap.core.posix.Descriptor;
 import io.microsnap.core.posix.Posix;
 import io.microsnap.core.testing.FaultyPosix;
 import io.microsnap.dedup.DedupOutcome.Deduplicated;
 import io.microsnap.dedup.DedupOutcome.LeftAlone;
 import io.microsnap.dedup.DedupOutcome.Reason;
+import io.microsnap.testsupport.FileSystemKind;
 import io.microsnap.testsupport.RealFileSystems;
 import java.io.IOException;
 import java.io.RandomAccessFile;
@@ -29,12 +32,15 @@ import java.nio.file.attribute.FileTime;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.nio.file.attribute.UserDefinedFileAttributeView;
 import java.time.Instant;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.SplittableRandom;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.io.TempDir;
 
 class DeduplicatorTest {
     private static final int LENGTH = 4 << 20;
@@ -243,6 +249,117 @@ class DeduplicatorTest {
         }
     }
 
+    /** Nothing is read at one byte a second: a limit that is not kept lets this come to an end by itself. */
+    @RealFileSystems({XFS, BTRFS})
+    void whoeverReadsTooFastWaitsAndCanBeInterruptedThen(Path directory) throws Exception {
+        for (Engine engine : Engine.values()) {
+            for (int threads = 1; threads <= 2; threads++) {
+                TwoImages images = TwoImages.of(
+                        Files.createDirectory(directory.resolve(engine + "-" + threads)), canonical, target);
+                DedupOptions options = DedupOptions.DEFAULTS.with(engine).withThreads(threads).withBytesPerSecond(1);
+                AtomicReference<Throwable> thrown = new AtomicReference<>();
+                Thread worker = Thread.ofPlatform().start(() -> {
+                    try {
+                        deduplicator.deduplicate(images.canonical, images.target, options);
+                    } catch (IOException stopped) {
+                        thrown.set(stopped);
+                    }
+                });
+                while (worker.isAlive() && worker.getState() != Thread.State.TIMED_WAITING) {
+                    Thread.onSpinWait();
+                }
+                worker.interrupt();
+                worker.join();
+                assertThat(thrown.get()).as(engine + ", " + threads + " threads")
+                        .isInstanceOf(CancelledException.class);
+                assertThat(images.target).hasBinaryContent(target);
+                assertThat(namesIn(images.target.getParent())).containsExactlyInAnyOrder("canonical", "target");
+            }
+        }
+    }
+
+    @RealFileSystems({XFS, BTRFS})
+    void imagesOnDifferentFilesystemsShareNothing(Path directory, @TempDir Path elsewhere) throws IOException {
+        TwoImages images = TwoImages.of(directory, canonical, target);
+        Path other = Files.write(elsewhere.resolve("other"), canonical);
+        for (Engine engine : Engine.values()) {
+            assertThat(deduplicator.deduplicate(other, images.target, DedupOptions.DEFAULTS.with(engine)))
+                    .isInstanceOfSatisfying(LeftAlone.class, alone -> {
+                        assertThat(alone.reason()).isEqualTo(Reason.UNSUPPORTED);
+                        assertThat(alone.explanation()).contains("different filesystems");
+                    });
+        }
+        assertThat(images.target).hasBinaryContent(target);
+    }
+
+    @RealFileSystems({XFS, BTRFS})
+    void onAFullFilesystemTheTargetStaysWhole(Path directory, FileSystemKind kind) throws IOException {
+        TwoImages images = TwoImages.of(directory, canonical, target);
+        Path ballast = directory.resolve("ballast");
+        fill(ballast);
+        for (Engine engine : Engine.values()) {
+            try {
+                deduplicator.deduplicate(images.canonical, images.target, DedupOptions.DEFAULTS.with(engine));
+                // XFS needs no new blocks for it.
+                assertThat(kind).isEqualTo(XFS);
+            } catch (IOException full) {
+                assertThat(full).hasMessageContaining("ENOSPC");
+            }
+            assertThat(images.target).hasBinaryContent(target);
+            assertThat(namesIn(directory)).containsExactlyInAnyOrder("canonical", "target", "ballast");
+        }
+        Files.delete(ballast);
+        Files.write(images.target, target);
+        assertThat(deduplicator.deduplicate(images.canonical, images.target, DedupOptions.DEFAULTS))
+                .isInstanceOf(Deduplicated.class);
+    }
+
+    @RealFileSystems({XFS, BTRFS})
+    void aRereadFindsACloneThatHasGoneBadAndKeepsTheTarget(Path directory) throws IOException {
+        TwoImages images = TwoImages.of(directory, canonical, target);
+        FaultyPosix spoiling = FaultyPosix.host();
+        List<Path> spoilt = new ArrayList<>();
+        int equalPage = 0;
+        while (!Arrays.equals(canonical, equalPage, equalPage + TwoImages.PAGE,
+                target, equalPage, equalPage + TwoImages.PAGE)) {
+            equalPage += TwoImages.PAGE;
+        }
+        long at = equalPage;
+        spoiling.before(call -> {
+            // All is compared; what is equal is not looked at again unless it is asked for.
+            if (call.name().equals("pread") && spoiling.calls("pread") > 2 * LENGTH / (128 << 10) && spoilt.isEmpty()) {
+                spoilt.add(staged(directory));
+                write(spoilt.getFirst(), at, new byte[] {1, 2, 3});
+            }
+        });
+        DedupOptions options = DedupOptions.DEFAULTS.with(Engine.CLONE_AND_SWAP).withThreads(1);
+        assertThatThrownBy(() -> new Deduplicator(spoiling.posix())
+                .deduplicate(images.canonical, images.target, options.withRereading()))
+                .isInstanceOf(DamagedException.class).hasMessageContaining("differs from it in 1 page");
+        assertThat(spoilt).hasSize(1);
+        assertThat(images.target).hasBinaryContent(target);
+        assertThat(namesIn(directory)).containsExactlyInAnyOrder("canonical", "target");
+    }
+
+    @RealFileSystems({XFS, BTRFS})
+    void howLongComparingTookIsReportedEvenIfNothingCameOfIt(Path directory) throws IOException {
+        TwoImages images = TwoImages.of(directory, canonical, TwoImages.bytes(LENGTH, 3));
+        long[] spent = {0};
+        DedupOutcome outcome = deduplicator.deduplicate(images.canonical, images.target, DedupOptions.DEFAULTS
+                .with(Engine.CLONE_AND_SWAP).withThreads(1).with((done, total) -> {
+                    if (done == 0 || spent[0] > 0) {
+                        return;
+                    }
+                    long start = System.nanoTime();
+                    assertThat(images.canonical).hasBinaryContent(canonical);
+                    spent[0] = System.nanoTime() - start;
+                }));
+        assertThat(outcome).isInstanceOfSatisfying(LeftAlone.class, alone ->
+                assertThat(alone.report().orElseThrow().time().comparing().toNanos())
+                        .isGreaterThanOrEqualTo(spent[0]));
+        assertThat(spent[0]).isPositive();
+    }
+
     @RealFileSystems({XFS, BTRFS})
     void twoDoNotWorkOnOneTargetAtATime(Path directory) throws IOException {
         TwoImages images = TwoImages.of(directory, canonical, target);
@@ -318,6 +435,32 @@ class DeduplicatorTest {
         DedupOutcome outcome = deduplicator.deduplicate(canonicalFile, targetFile, options);
         assertThat(outcome).isInstanceOf(LeftAlone.class);
         return ((LeftAlone) outcome).reason();
+    }
+
+    /** Leaves no space, not even in what is small. */
+    private static void fill(Path ballast) throws IOException {
+        Posix posix = Posix.host();
+        Constants constants = posix.constants();
+        try (Descriptor file = Descriptor.open(posix, ballast, constants.O_CREAT | constants.O_RDWR, 0600)) {
+            long length = 0;
+            for (long step = 1L << 40; step >= TwoImages.PAGE;) {
+                if (posix.fallocate(file.number(), 0, length, step) == 0) {
+                    length += step;
+                } else {
+                    step /= 2;
+                }
+            }
+            assertThat(length).isPositive();
+        }
+    }
+
+    private static Path staged(Path directory) {
+        try (Stream<Path> entries = Files.list(directory)) {
+            return entries.filter(entry -> !List.of("canonical", "target").contains(entry.getFileName().toString()))
+                    .findFirst().orElseThrow();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 
     static void write(Path file, long offset, byte[] bytes) {

@@ -3,25 +3,13 @@ package io.microsnap.dedup;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import io.microsnap.core.posix.Posix;
-import io.microsnap.core.store.SnapshotStore;
-import io.microsnap.core.store.StoreOptions;
-import io.microsnap.dedup.DedupOutcome.LeftAlone;
-import io.microsnap.dedup.DedupOutcome.Reason;
 import java.io.IOException;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
-import java.util.Optional;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 
 class SmallPartsTest {
-    @TempDir
-    Path directory;
-
     @Test
     void thePacerLetsThroughWhatIsAllowedAndNoMore() {
         long[] now = {0};
@@ -52,19 +40,6 @@ class SmallPartsTest {
     }
 
     @Test
-    void sharingAfterABakeCanBeSwitchedOff() throws IOException {
-        assertThat(AfterBake.isEnabledBy(Map.of())).isTrue();
-        assertThat(AfterBake.isEnabledBy(Map.of(AfterBake.SWITCH, "1"))).isTrue();
-        assertThat(AfterBake.isEnabledBy(Map.of(AfterBake.SWITCH, "0"))).isFalse();
-        try (SnapshotStore store =
-                SnapshotStore.openOrCreate(Posix.host(), directory.resolve("store"), StoreOptions.PRIVATE)) {
-            assertThat(new AfterBake(store, SiblingPolicy.MOST_ALIKE, DedupOptions.DEFAULTS, false)
-                    .baked(Bakery.id("whatever"))).isEqualTo(new LeftAlone(
-                            Reason.SWITCHED_OFF, "sharing after a bake is switched off", Optional.empty()));
-        }
-    }
-
-    @Test
     void aCrewStopsWhenOneFailsAndSaysWhy() {
         for (int size = 1; size <= 4; size++) {
             AtomicInteger started = new AtomicInteger();
@@ -78,6 +53,26 @@ class SmallPartsTest {
                 }
             })).isInstanceOf(IOException.class).hasMessage("first");
         }
+    }
+
+    @Test
+    void whoeverWaitsForItsTurnIsWokenWhenAnotherFails() {
+        Crew crew = new Crew(4);
+        AtomicInteger waiting = new AtomicInteger();
+        Pacer slow = new Pacer(1);
+        Thread caller = Thread.currentThread();
+        assertThatThrownBy(() -> crew.run(() -> {
+            if (Thread.currentThread() == caller) {
+                while (waiting.get() < 3) {
+                    Thread.onSpinWait();
+                }
+                throw new IOException("first");
+            }
+            waiting.incrementAndGet();
+            slow.await(Integer.MAX_VALUE);
+            slow.await(Integer.MAX_VALUE);
+        })).isInstanceOf(IOException.class).hasMessage("first");
+        assertThat(Thread.currentThread().isInterrupted()).isFalse();
     }
 
     @Test

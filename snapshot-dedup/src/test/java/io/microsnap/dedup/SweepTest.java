@@ -13,6 +13,7 @@ import io.microsnap.testsupport.ChildProcess;
 import io.microsnap.testsupport.ChildProcesses;
 import io.microsnap.testsupport.Effort;
 import io.microsnap.testsupport.RealFileSystems;
+import io.microsnap.testsupport.Seed;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -20,31 +21,40 @@ import java.util.List;
 import java.util.SplittableRandom;
 import java.util.function.BiConsumer;
 
-/** Every system call of a deduplication fails, is cut short, or is the last one of its process. */
+/**
+ * Every system call of a deduplication fails, is cut short, or is the last one of its process. A long run tries them
+ * all; others every so many, from a random one on, so that runs one after another come past each.
+ */
 class SweepTest {
     private static final int LENGTH = 1 << 20;
     private static final int KILLED = 128 + 9;
+    private static final int STEP = Effort.choose(40, 12, 1);
+    /** Each takes a JVM's start. */
+    private static final int KILLING_STEP = Effort.choose(120, 60, 1);
 
     private final byte[] canonical = TwoImages.bytes(LENGTH, 1);
     private final byte[] target = Bakery.changed(canonical, 25, new SplittableRandom(3));
 
     @RealFileSystems({XFS, BTRFS})
-    void whateverFailsTheTargetIsWholeAndNothingIsLeftBehind(Path directory) throws IOException {
+    void whateverFailsTheTargetIsWholeAndNothingIsLeftBehind(Path directory, Seed seed) throws IOException {
+        SplittableRandom random = seed.random();
         for (Engine engine : Engine.values()) {
             for (Errno errno : List.of(Errno.EIO, Errno.ENOSPC, Errno.EINTR)) {
-                sweep(directory, engine, errno.name(), (faulty, call) -> faulty.at(call).fails(errno));
+                sweep(directory, random, engine, errno.name(), (faulty, call) -> faulty.at(call).fails(errno));
             }
-            sweep(directory, engine, "short", (faulty, call) -> faulty.at(call).fallsShort());
-            sweep(directory, engine, "zero", (faulty, call) -> faulty.at(call).transfersNothing());
+            sweep(directory, random, engine, "short", (faulty, call) -> faulty.at(call).fallsShort());
+            sweep(directory, random, engine, "zero", (faulty, call) -> faulty.at(call).transfersNothing());
         }
     }
 
     /** As if the process were killed before the call: nothing after it happens, not even cleaning up. */
     @RealFileSystems({XFS, BTRFS})
-    void whereverItDiesTheTargetIsWholeAndTheNextRunRemovesWhatIsLeft(Path directory) throws IOException {
+    void whereverItDiesTheTargetIsWholeAndTheNextRunRemovesWhatIsLeft(Path directory, Seed seed)
+            throws IOException {
+        SplittableRandom random = seed.random();
         for (Engine engine : Engine.values()) {
             int calls = calls(directory, engine);
-            for (int call = 1; call <= calls; call += Effort.choose(5, 5, 1)) {
+            for (int call = 1 + random.nextInt(STEP); call <= calls; call += STEP) {
                 TwoImages images = TwoImages.of(directory, canonical, target);
                 FaultyPosix faulty = FaultyPosix.host().deadFrom(call);
                 try {
@@ -66,16 +76,16 @@ class SweepTest {
     }
 
     @RealFileSystems({XFS, BTRFS})
-    void killedForRealInAStoreItIsWholeAndTheNextToOpenItTidiesUp(Path directory, ChildProcesses children)
-            throws IOException {
+    void killedForRealInAStoreItIsWholeAndTheNextToOpenItTidiesUp(
+            Path directory, ChildProcesses children, Seed seed) throws IOException {
+        SplittableRandom random = seed.random();
         try (SnapshotStore store = Bakery.store(directory)) {
             Bakery.bake(store, "old", canonical);
             Bakery.bake(store, "fresh", target);
         }
         for (Engine engine : Engine.values()) {
-            int step = Effort.choose(40, 40, 1);
             boolean killed = true;
-            for (int call = 1; killed; call += step) {
+            for (int call = 1 + random.nextInt(KILLING_STEP); killed; call += KILLING_STEP) {
                 ChildProcess child =
                         children.java(Killed.class, directory.toString(), engine.name(), Integer.toString(call));
                 int status = child.awaitExit().status();
@@ -98,10 +108,10 @@ class SweepTest {
         }
     }
 
-    private void sweep(Path directory, Engine engine, String fault, BiConsumer<FaultyPosix, Integer> plan)
+    private void sweep(Path directory, SplittableRandom random, Engine engine, String fault, BiConsumer<FaultyPosix, Integer> plan)
             throws IOException {
         int calls = calls(directory, engine);
-        for (int call = 1; call <= calls; call += Effort.choose(5, 5, 1)) {
+        for (int call = 1 + random.nextInt(STEP); call <= calls; call += STEP) {
             TwoImages images = TwoImages.of(directory, canonical, target);
             FaultyPosix faulty = FaultyPosix.host();
             plan.accept(faulty, call);

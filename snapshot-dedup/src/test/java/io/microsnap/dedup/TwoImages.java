@@ -17,7 +17,6 @@ import java.util.SplittableRandom;
 /** A canonical image and a target, made from a seed, and what is known of them because of how they were made. */
 final class TwoImages {
     static final int PAGE = 4096;
-    private static final long MOST_NANOS = 60_000_000_000L;
     private static final Posix POSIX = Posix.host();
 
     final Path canonical;
@@ -127,24 +126,11 @@ final class TwoImages {
         return Descriptor.open(POSIX, file, constants.O_RDONLY, 0);
     }
 
-    /** Free space of the filesystem that holds a directory, after everything on it was synced. */
+    /** Free space of the filesystem that holds a directory, after everything on it was synced and given back. */
     static long freeBytes(Path directory) throws IOException {
         try (Descriptor open = open(directory)) {
-            open.check("syncfs", POSIX.syncfs(open.number()), "");
-            return Allocation.of(open).freeBytes();
+            return Allocation.freeBytesAfterSync(open);
         }
-    }
-
-    /** The same, once it is at least that much; XFS frees what a removed file had a little later. */
-    static long freeBytesOnceAtLeast(Path directory, long expected) throws IOException {
-        long free = freeBytes(directory);
-        // How much later is up to the kernel's workers, and to what else the machine does.
-        long deadline = System.nanoTime() + MOST_NANOS;
-        while (free < expected && System.nanoTime() < deadline) {
-            Thread.onSpinWait();
-            free = freeBytes(directory);
-        }
-        return free;
     }
 
     private static void change(byte[] image, SplittableRandom random, int firstPage, int endPage) {

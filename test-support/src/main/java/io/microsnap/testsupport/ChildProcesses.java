@@ -6,6 +6,7 @@ import java.io.UncheckedIOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.CopyOnWriteArrayList;
 
 /** Starts processes for one test, which takes it as a parameter; whatever still runs when the test ends is killed. */
@@ -19,13 +20,20 @@ public final class ChildProcesses implements AutoCloseable {
 
     /** A JVM with the class path and the flags of this one, in {@code main} of that class. */
     public ChildProcess java(Class<?> main, String... arguments) {
+        return java(Map.of(), main, arguments);
+    }
+
+    /** As {@link #java(Class, String...)}, with more in its environment. */
+    public ChildProcess java(Map<String, String> environment, Class<?> main, String... arguments) {
         List<String> command = new ArrayList<>(List.of(
                 Path.of(System.getProperty("java.home"), "bin", "java").toString(),
                 "@" + Checkout.jvmOptions(),
                 "-cp", absoluteClassPath(),
                 main.getName()));
         command.addAll(List.of(arguments));
-        return start(new ProcessBuilder(command));
+        ProcessBuilder builder = new ProcessBuilder(command);
+        builder.environment().putAll(environment);
+        return start(builder);
     }
 
     /** Any command. */
