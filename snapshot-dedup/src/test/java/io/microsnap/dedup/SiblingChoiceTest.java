@@ -4,6 +4,7 @@ import static io.microsnap.dedup.Bakery.bake;
 import static io.microsnap.dedup.Bakery.changed;
 import static io.microsnap.dedup.Bakery.describe;
 import static io.microsnap.dedup.Bakery.id;
+import static io.microsnap.testsupport.FileSystemKind.TMPFS;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.microsnap.core.GuestLayout;
@@ -13,6 +14,7 @@ import io.microsnap.core.store.Manifest;
 import io.microsnap.core.store.SnapshotDescription;
 import io.microsnap.core.store.SnapshotFiles;
 import io.microsnap.core.store.SnapshotStore;
+import io.microsnap.testsupport.RealFileSystems;
 import io.microsnap.testsupport.Seed;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -32,13 +34,13 @@ class SiblingChoiceTest {
     Path directory;
 
     /** Twenty siblings; the fresh one is a changed copy of one of them, and never of the newest. */
-    @Test
-    void theBestOfTwentyIsChosenWhereverItIsAndTheNewestIsNot(Seed seed) throws IOException {
+    @RealFileSystems(TMPFS)
+    void theBestOfTwentyIsChosenWhereverItIsAndTheNewestIsNot(Path memory, Seed seed) throws IOException {
         SplittableRandom random = seed.random();
         for (int family = 0; family < 5; family++) {
             byte[] guest = sparse(random);
             List<byte[]> siblings = new ArrayList<>();
-            try (SnapshotStore store = Bakery.store(Files.createDirectory(directory.resolve("family-" + family)))) {
+            try (SnapshotStore store = Bakery.store(Files.createDirectory(memory.resolve("family-" + family)))) {
                 for (int sibling = 0; sibling < 20; sibling++) {
                     siblings.add(differing(guest, 12 + random.nextInt(100), random));
                     bake(store, "sibling-" + sibling, siblings.getLast());

@@ -28,9 +28,9 @@ import java.util.function.BiConsumer;
 class SweepTest {
     private static final int LENGTH = 1 << 20;
     private static final int KILLED = 128 + 9;
-    private static final int STEP = Effort.choose(40, 12, 1);
+    private static final int STEP = Effort.choose(60, 24, 1);
     /** Each takes a JVM's start. */
-    private static final int KILLING_STEP = Effort.choose(120, 60, 1);
+    private static final int KILLING_STEP = Effort.choose(200, 120, 1);
 
     private final byte[] canonical = TwoImages.bytes(LENGTH, 1);
     private final byte[] target = Bakery.changed(canonical, 25, new SplittableRandom(3));
@@ -108,8 +108,8 @@ class SweepTest {
         }
     }
 
-    private void sweep(Path directory, SplittableRandom random, Engine engine, String fault, BiConsumer<FaultyPosix, Integer> plan)
-            throws IOException {
+    private void sweep(Path directory, SplittableRandom random, Engine engine, String fault,
+            BiConsumer<FaultyPosix, Integer> plan) throws IOException {
         int calls = calls(directory, engine);
         for (int call = 1 + random.nextInt(STEP); call <= calls; call += STEP) {
             TwoImages images = TwoImages.of(directory, canonical, target);
