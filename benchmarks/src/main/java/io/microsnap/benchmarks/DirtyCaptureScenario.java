@@ -16,6 +16,9 @@ import java.util.Locale;
  * that makes one write a run and keeps neither; or beside the way of the reference writer.
  */
 final class DirtyCaptureScenario implements Scenario {
+    /** Runs are few: it takes this many captures until the code that makes them is compiled. */
+    private static final int CAPTURES_TO_WARM_UP = 40;
+
     private final Kind kind;
     private final FileSystemKind fileSystem;
     private final long bytes;
@@ -24,7 +27,7 @@ final class DirtyCaptureScenario implements Scenario {
 
     /** Into what, and beside whom. */
     enum Kind {
-        DIFF, CLONE, REFERENCE
+        DIFF, CLONE, INDEXED, REFERENCE
     }
 
     DirtyCaptureScenario(Kind kind, FileSystemKind fileSystem, long bytes, long perMille, long runPages) {
@@ -47,6 +50,7 @@ final class DirtyCaptureScenario implements Scenario {
                 + " pages, index and map included, " + switch (kind) {
                     case DIFF -> "to a sparse diff; the peer makes one write a run";
                     case CLONE -> "onto a clone of the base; the peer makes one write a run";
+                    case INDEXED -> "to a sparse diff; the peer makes one write a run and keeps the checksums as well";
                     case REFERENCE -> "to a sparse diff; the peer copies, seeks and writes a page at a time";
                 };
     }
@@ -61,7 +65,7 @@ final class DirtyCaptureScenario implements Scenario {
 
     @Override
     public long workingSetBytes() {
-        return 3 * bytes;
+        return kind == Kind.CLONE ? 2 * bytes : bytes / 4;
     }
 
     @Override
@@ -82,12 +86,24 @@ final class DirtyCaptureScenario implements Scenario {
         baseIndex.finish();
         Images images = workbench.closeLater(new Images(directory));
         Staged staged = workbench.closeLater(new Staged(guest, images, baseFiles.path(), baseIndex));
+        for (int capture = 0; capture < CAPTURES_TO_WARM_UP; capture++) {
+            staged.prepare();
+            staged.capture(dirty);
+        }
         return new Duel(
                 Contestant.java(staged::prepare, () -> staged.capture(dirty)),
                 workbench.peer(DirtyCaptureScenario.class, "guest_memory.c",
-                        kind == Kind.REFERENCE ? "reference" : "dirty", peers, bytes, runPages, perMille,
+                        job(), peers, bytes, runPages, perMille,
                         kind == Kind.CLONE ? baseFiles.path() : "-"),
                 () -> Images.requireSame(images.path(), peers));
+    }
+
+    private String job() {
+        return switch (kind) {
+            case DIFF, CLONE -> "dirty";
+            case INDEXED -> "indexed";
+            case REFERENCE -> "reference";
+        };
     }
 
     /** As a prepared capture has it: image, index and map ready, the base's index read. */

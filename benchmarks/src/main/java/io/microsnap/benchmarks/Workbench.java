@@ -16,7 +16,8 @@ import java.util.List;
 public final class Workbench implements AutoCloseable {
 
     /** Headers that any peer may include. */
-    private static final String PEER_HEADER = "/io/microsnap/benchmarks/peer.h";
+    private static final String[] PEER_HEADERS =
+            {"/io/microsnap/benchmarks/peer.h", "/io/microsnap/benchmarks/checksum.h"};
 
     private final Deque<AutoCloseable> toClose = new ArrayDeque<>();
     private ScratchFs scratchFs;
@@ -47,7 +48,7 @@ public final class Workbench implements AutoCloseable {
     /** The C program in {@code source}, a resource beside {@code owner} that includes {@code peer.h}, running. */
     public Contestant peer(Class<?> owner, String source, Object... arguments) throws Exception {
         CCompiler compiler = CCompiler.find().orElseThrow(() -> new UnavailableException("there is no C compiler"));
-        Path program = compiler.program(owner, source, PEER_HEADER);
+        Path program = compiler.program(owner, source, PEER_HEADERS);
         return closeLater(new CPeer(program, List.of(arguments).stream().map(String::valueOf).toList()));
     }
 

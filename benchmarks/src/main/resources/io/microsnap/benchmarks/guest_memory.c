@@ -1,8 +1,10 @@
 // guest_memory JOB FILE BYTES [RUN_PAGES PER_MILLE BASE] | [LANES]: what capture and restore do, in as few calls as do it.
 //   full       all of RAM into a new file, 4 MiB a call
 //   dirty      the dirty runs into a new sparse file, or into a clone of BASE where that is not "-"
+//   indexed    as dirty, and keeps the CRC32C of each page in memory
 //   reference  as dirty, the way of the reference writer: copy a page, seek, write
 //   eager      the file into new memory, 4 MiB a call, in LANES threads
+#include "checksum.h"
 #include "peer.h"
 
 #include <fcntl.h>
@@ -20,6 +22,7 @@ enum { PAGE = 4096, CALL = 4 << 20, XFS = 0x58465342 };
 static const char *path, *base;
 static int file = -1;
 static char *ram;
+static uint32_t *checksums;
 static long long bytes, run_pages, runs, stride, lanes;
 
 // The same places in every language: runs evenly spread, each moved by a hash of its number.
@@ -75,6 +78,16 @@ static void dirty(void) {
     for (long long run = 0; run < runs; run++) {
         long long offset = run_start(run) * PAGE;
         write_all(ram + offset, run_pages * PAGE, offset);
+    }
+}
+
+static void indexed(void) {
+    for (long long run = 0; run < runs; run++) {
+        long long first = run_start(run);
+        for (long long page = first; page < first + run_pages; page++) {
+            checksums[page] = page_checksum((unsigned char *) ram + page * PAGE);
+        }
+        write_all(ram + first * PAGE, run_pages * PAGE, first * PAGE);
     }
 }
 
@@ -156,5 +169,14 @@ int main(int argc, char **argv) {
     runs = bytes / PAGE * atoll(argv[5]) / 1000 / run_pages;
     stride = bytes / PAGE / runs;
     base = strcmp(argv[6], "-") == 0 ? NULL : argv[6];
+    if (strcmp(argv[1], "indexed") == 0) {
+        checksums = malloc(bytes / PAGE * sizeof *checksums);
+        if (checksums == NULL) {
+            peer_fail("malloc");
+        }
+        memset(checksums, 1, bytes / PAGE * sizeof *checksums);
+        prepare_checksums();
+        return peer_serve(new_file, indexed);
+    }
     return peer_serve(new_file, strcmp(argv[1], "dirty") == 0 ? dirty : reference);
 }

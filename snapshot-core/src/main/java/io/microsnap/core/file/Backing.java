@@ -16,6 +16,14 @@ sealed interface Backing {
     }
 
     /**
+     * Up to this length a range is populated if all of it is in memory, which is quickly asked. It is not the whole
+     * truth about anonymous memory: a page that was read and never written is in memory as the shared page of zeros.
+     */
+    default long longestResidentBytes() {
+        return 4L << 20;
+    }
+
+    /**
      * Names the populated ranges of a part of the mapping, as offsets into the mapping.
      *
      * @param part the part, which starts at {@code offset}
@@ -54,6 +62,12 @@ sealed interface Backing {
     }
 
     record Memfd(Descriptor descriptor) implements Backing {
+        /** The next hole of a file in memory is looked for page by page up to the file's end, if need be. */
+        @Override
+        public long longestResidentBytes() {
+            return Long.MAX_VALUE;
+        }
+
         @Override
         public boolean mayBeTruncated() {
             return false;
@@ -77,6 +91,11 @@ sealed interface Backing {
     }
 
     record File(Descriptor descriptor, long fileOffset, Access access, boolean sealed) implements Backing {
+        @Override
+        public long longestResidentBytes() {
+            return access == Access.PRIVATE ? Backing.super.longestResidentBytes() : Long.MAX_VALUE;
+        }
+
         @Override
         public boolean mayBeTruncated() {
             return !sealed;

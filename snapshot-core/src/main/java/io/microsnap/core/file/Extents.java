@@ -47,6 +47,28 @@ public final class Extents {
         return told[0];
     }
 
+    /**
+     * Names the first range of data that reaches behind the offset, from there on and as far as it goes, or none. Where
+     * that cannot be told it is all the rest of the file. In a file in memory the end is looked for page by page: keep
+     * the answer.
+     */
+    public static void firstData(Descriptor file, long offset, RangeConsumer range) throws IOException {
+        requireRange(file, offset, 0);
+        long end = file.sizeBytes();
+        Constants constants = file.posix().constants();
+        boolean trusted = constants.operatingSystem() != OperatingSystem.MACOS;
+        long start = trusted ? seek(file, offset, constants.SEEK_DATA) : CANNOT_SAY;
+        if (start >= end || offset >= end) {
+            return;
+        }
+        long stop = start < offset ? CANNOT_SAY : seek(file, start, constants.SEEK_HOLE);
+        if (stop <= start) {
+            range.accept(offset, end - offset);
+        } else {
+            range.accept(start, Math.min(stop, end) - start);
+        }
+    }
+
     /** As {@link #data}, but what cannot be told goes to a consumer of its own: one range, up to the end, or none. */
     static void walk(Descriptor file, long offset, long lengthBytes, RangeConsumer data, RangeConsumer unknown)
             throws IOException {

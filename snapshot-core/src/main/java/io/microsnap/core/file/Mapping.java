@@ -218,7 +218,12 @@ public final class Mapping implements AutoCloseable {
     public synchronized void populated(long offset, long lengthBytes, RangeConsumer ranges) throws IOException {
         checkInside(offset, lengthBytes);
         checkPageBoundary(posix, "offset", offset);
-        if (lengthBytes > 0) {
+        if (lengthBytes == 0) {
+            return;
+        }
+        if (lengthBytes <= backing.longestResidentBytes() && pageMap.isResident(address + offset, lengthBytes)) {
+            ranges.accept(offset, lengthBytes);
+        } else {
             backing.populated(pageMap, segment.asSlice(offset, lengthBytes), offset, overlays, ranges);
         }
     }

@@ -33,6 +33,7 @@ abstract class Libc implements Posix {
     private static final Downcall MUNMAP = Downcall.of(LIBC, "munmap", INT, LONG, LONG);
     private static final Downcall MPROTECT = Downcall.of(LIBC, "mprotect", INT, LONG, LONG, INT);
     private static final Downcall MADVISE = Downcall.of(LIBC, "madvise", INT, LONG, LONG, INT);
+    private static final Downcall MINCORE = Downcall.of(LIBC, "mincore", INT, LONG, LONG, POINTER);
     private static final Downcall GETPAGESIZE = Downcall.withoutErrno(LIBC, "getpagesize", INT);
     private static final Downcall MEMCMP = Downcall.withoutErrno(LIBC, "memcmp", INT, POINTER, POINTER, LONG);
 
@@ -235,6 +236,16 @@ abstract class Libc implements Posix {
         try {
             MemorySegment errno = errno();
             return result((int) MADVISE.handle().invokeExact(errno, address, length, advice), errno);
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
+    }
+
+    @Override
+    public int mincore(long address, long length, MemorySegment residency) {
+        try {
+            MemorySegment errno = errno();
+            return result((int) MINCORE.handle().invokeExact(errno, address, length, residency), errno);
         } catch (Throwable thrown) {
             throw unexpected(thrown);
         }

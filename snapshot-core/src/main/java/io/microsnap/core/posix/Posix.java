@@ -103,6 +103,9 @@ public interface Posix {
 
     int madvise(long address, long length, int advice);
 
+    /** One byte a page, of which the lowest bit says whether it is in memory. */
+    int mincore(long address, long length, MemorySegment residency);
+
     /** Linux. */
     int userfaultfd(int flags);
 

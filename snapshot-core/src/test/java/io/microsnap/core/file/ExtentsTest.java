@@ -11,8 +11,8 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.microsnap.core.posix.Descriptor;
 import io.microsnap.core.posix.Errno;
 import io.microsnap.core.posix.Posix;
-import io.microsnap.core.posix.SystemCallException;
 import io.microsnap.core.testing.FaultyPosix;
+import io.microsnap.core.posix.SystemCallException;
 import io.microsnap.testsupport.Effort;
 import io.microsnap.testsupport.FileSystemKind;
 import io.microsnap.testsupport.RealFileSystems;
@@ -63,6 +63,38 @@ class ExtentsTest {
             assertThat(ranges(open, 5L * PIECE, 0)).isEmpty();
             assertThat(ranges(open, 15L * PIECE, PIECE)).isEmpty();
         }
+    }
+
+    @RealFileSystems
+    void theFirstDataBehindAnOffsetIsNamedAsFarAsItGoes(Path directory) throws IOException {
+        Path file = SparseFiles.make(
+                directory.resolve("file"), 16L * PIECE, PIECE, 2L * PIECE, 3L * PIECE, 15L * PIECE);
+        sync(file);
+        try (Descriptor open = SparseFiles.openForReading(file)) {
+            assertThat(firstData(open, 0)).containsExactly(2 * PIECE + "+" + 2 * PIECE);
+            assertThat(firstData(open, 3L * PIECE + 7)).containsExactly(3 * PIECE + 7 + "+" + (PIECE - 7));
+            assertThat(firstData(open, 4L * PIECE)).containsExactly(15 * PIECE + "+" + PIECE);
+            assertThat(firstData(open, 16L * PIECE)).isEmpty();
+            assertThat(firstData(open, 99L * PIECE)).isEmpty();
+        }
+    }
+
+    @Test
+    void whereItCannotBeToldTheRestOfTheFileIsTheFirstData() throws IOException {
+        Path file = SparseFiles.make(temporary.resolve("file"), 16L * PIECE, PIECE, 2L * PIECE);
+        FaultyPosix faulty = FaultyPosix.host();
+        for (int call = 1; call <= 2; call++) {
+            faulty.at("lseek", faulty.calls("lseek") + call).fails(Errno.EINVAL);
+            try (Descriptor open = Descriptor.open(faulty.posix(), file, posix.constants().O_RDONLY, 0)) {
+                assertThat(firstData(open, PIECE)).containsExactly(PIECE + "+" + 15 * PIECE);
+            }
+        }
+    }
+
+    private static List<String> firstData(Descriptor file, long offset) throws IOException {
+        List<String> ranges = new ArrayList<>();
+        Extents.firstData(file, offset, (at, length) -> ranges.add(at + "+" + length));
+        return ranges;
     }
 
     @RealFileSystems

@@ -42,6 +42,23 @@ class PagesTest {
     }
 
     @Test
+    void everyPageOfARangeHasTheChecksumThatItHasAlone() {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment memory = arena.allocate(10 * 4096);
+            byte[] noise = new byte[(int) memory.byteSize()];
+            new Random(SEED).nextBytes(noise);
+            memory.copyFrom(MemorySegment.ofArray(noise));
+            int[] checksums = new int[5];
+            Pages.crc32cs(memory, 1000, 3 * 4096 + 17, 4096, checksums);
+            for (int page = 0; page < 4; page++) {
+                assertThat(checksums[page]).as("page %d", page)
+                        .isEqualTo(Pages.crc32c(memory, 1000 + page * 4096, page < 3 ? 4096 : 17));
+            }
+            assertThat(checksums[4]).isZero();
+        }
+    }
+
+    @Test
     void bytesOutsideTheRangeDoNotCount() {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment memory = arena.allocate(4096 + 16).fill((byte) 1);

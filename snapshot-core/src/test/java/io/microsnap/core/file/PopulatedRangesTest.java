@@ -68,8 +68,53 @@ class PopulatedRangesTest {
     @Test
     void readingAnonymousMemoryDoesNotPopulateIt() throws IOException {
         try (Mapping mapping = Mapping.anonymous(posix, 16 * page, HugePages.NONE)) {
-            assertThat(Pages.isZero(mapping.segment(), 0, 16 * page)).isTrue();
+            assertThat(Pages.isZero(mapping.segment(), 0, 15 * page)).isTrue();
             assertThat(ranges(consumer -> mapping.populated(0, 16 * page, consumer))).isEmpty();
+        }
+    }
+
+    @Test
+    void whatIsInMemoryAltogetherIsPopulatedWithoutLookingAtEachPage() throws IOException {
+        try (Descriptor file = create("file");
+                Mapping anonymous = Mapping.anonymous(posix, 32 * page, HugePages.NONE);
+                Mapping memfd = Mapping.memfd(posix, "guest", 32 * page, HugePages.NONE)) {
+            file.truncate(32 * page);
+            try (Mapping shared = Mapping.file(file, 0, 32 * page, Access.SHARED_WRITE)) {
+                for (Mapping mapping : List.of(anonymous, memfd, shared)) {
+                    mapping.segment().asSlice(0, 16 * page).fill((byte) 1);
+                    int looks = faulty.calls("ioctl") + faulty.calls("lseek");
+                    assertThat(ranges(consumer -> mapping.populated(3 * page, 12 * page + 5, consumer)))
+                            .containsExactly(3 * page + "+" + (12 * page + 5));
+                    assertThat(faulty.calls("ioctl") + faulty.calls("lseek")).as("%s", mapping).isEqualTo(looks);
+                }
+            }
+            for (Mapping mapping : List.of(anonymous, memfd)) {
+                assertThat(ranges(consumer -> mapping.populated(15 * page, 2 * page, consumer)))
+                        .containsExactly(15 * page + "+" + page);
+            }
+        }
+    }
+
+    @Test
+    void whereItIsNotToldWhetherMemoryIsThereItIsLookedAtPageByPage() throws IOException {
+        faulty.at("mincore", 1).fails(Errno.EAGAIN).at("mincore", 2).isInterrupted();
+        try (Mapping mapping = Mapping.anonymous(posix, 16 * page, HugePages.NONE)) {
+            mapping.segment().fill((byte) 1);
+            for (int time = 1; time <= 2; time++) {
+                assertThat(ranges(consumer -> mapping.populated(0, 16 * page, consumer)))
+                        .containsExactly("0+" + 16 * page);
+                assertThat(faulty.calls("ioctl")).isEqualTo(time);
+            }
+        }
+    }
+
+    @Test
+    void theRestOfAnonymousMemoryThatWasOnlyReadIsToldApartInLongRanges() throws IOException {
+        long length = 8L << 20;
+        try (Mapping mapping = Mapping.anonymous(posix, length, HugePages.NONE)) {
+            mapping.advise(0, length, Advice.NO_HUGE_PAGES);
+            assertThat(Pages.isZero(mapping.segment(), 0, length)).isTrue();
+            assertThat(ranges(consumer -> mapping.populated(0, length, consumer))).isEmpty();
         }
     }
 

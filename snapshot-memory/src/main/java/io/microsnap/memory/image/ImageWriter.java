@@ -174,10 +174,14 @@ public final class ImageWriter {
             PopulatedRuns runs = new PopulatedRuns(reader, parts(pass, base));
             passes.add(pass);
             work.add((offset, lengthBytes) -> {
-                ThreadStall stall = ThreadStall.begin(image.posix());
-                runs.run(offset, lengthBytes);
-                runs.flush();
-                stalledNanos.addAndGet(stall.nanos());
+                try {
+                    ThreadStall stall = ThreadStall.begin(image.posix());
+                    runs.run(offset, lengthBytes);
+                    runs.flush();
+                    stalledNanos.addAndGet(stall.nanos());
+                } catch (InternalError error) {
+                    throw pass.truncated(error);
+                }
             });
         }
         Lanes.run(work, layout.lengthBytes(), progress);
@@ -205,9 +209,17 @@ public final class ImageWriter {
     private MemoryWritten runs(PageReader reader, DirtyBitmap dirty, PageReader base, DirtyBitmap changed)
             throws IOException {
         long startNanos = System.nanoTime();
-        ThreadStall stall = ThreadStall.begin(image.posix());
         PagePass pass = new PagePass(reader, plan(base, changed));
-        PopulatedRuns populated = new PopulatedRuns(reader, pass);
+        try {
+            ThreadStall stall = ThreadStall.begin(image.posix());
+            runs(new PopulatedRuns(reader, pass), dirty);
+            return written(List.of(pass), startNanos, stall.nanos());
+        } catch (InternalError error) {
+            throw pass.truncated(error);
+        }
+    }
+
+    private void runs(PopulatedRuns populated, DirtyBitmap dirty) throws IOException {
         Meter meter = new Meter(dirty.count() * dirty.blockBytes());
         dirty.runs(0, (offset, lengthBytes) -> {
             for (long done = 0; done < lengthBytes; done += Lanes.CHUNK_BYTES) {
@@ -218,7 +230,6 @@ public final class ImageWriter {
         });
         populated.flush();
         meter.finish();
-        return written(List.of(pass), startNanos, stall.nanos());
     }
 
     /** Tells of progress seldom enough to cost nothing, however short the runs are. */

@@ -2,17 +2,18 @@ package io.microsnap.memory.image;
 
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.PageReader;
+import io.microsnap.core.SnapshotException;
 import io.microsnap.core.file.PageScratch;
 import io.microsnap.core.file.Pages;
 import io.microsnap.core.posix.Descriptor;
+import io.microsnap.core.posix.Errno;
+import io.microsnap.core.posix.SystemCallException;
 import io.microsnap.core.store.PageIndex;
 import io.microsnap.core.store.PageMap;
 import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.memory.reader.Truncation;
 import java.io.IOException;
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 
 /**
  * The one pass over guest bytes, as one lane makes it: a step of memory small enough for the processor's cache is
@@ -57,13 +58,16 @@ final class PagePass implements PopulatedRuns.Parts {
     private MemorySegment own = MemorySegment.NULL;
     private MemorySegment ofBase = MemorySegment.NULL;
     private final byte[] verdicts;
-    private final MemorySegment checksums;
+    private final int[] checksums;
+    private final MemorySegment checksumsAsMemory;
     private final boolean copies;
     private final boolean hasView;
     private final boolean leavesHoles;
     private final int smallestHolePages;
     private MemorySegment view = MemorySegment.NULL;
     private long viewOffset;
+    private long loadedOffset;
+    private long loadedBytes;
 
     private long pagesOffered;
     private long pagesRecorded;
@@ -77,8 +81,10 @@ final class PagePass implements PopulatedRuns.Parts {
         pageBytes = layout.pageBytes();
         imageBytes = layout.lengthBytes();
         verdicts = new byte[STEP_BYTES / pageBytes];
-        checksums = Arena.ofAuto().allocate((long) verdicts.length * Integer.BYTES, Integer.BYTES);
-        hasView = !reader.view(0, pageBytes).equals(MemorySegment.NULL);
+        checksums = new int[verdicts.length];
+        checksumsAsMemory = MemorySegment.ofArray(checksums);
+        // An imported image may be shorter than a page.
+        hasView = !reader.view(0, Math.min(pageBytes, imageBytes)).equals(MemorySegment.NULL);
         // What somebody may truncate meanwhile must not reach the JDK's checksum.
         copies = !hasView || (reader.mayBeTruncated() && plan.looksAtBytes());
         leavesHoles = plan.startsAsZeros && !plan.zeros.equals(Zeros.DENSE);
@@ -209,7 +215,20 @@ final class PagePass implements PopulatedRuns.Parts {
         return ofBase;
     }
 
+    /**
+     * What an error of the JVM says of a lane: that its memory is gone. It may come well after the copy that met it, in
+     * any code that runs then; until it has come nothing is kept of what was copied.
+     */
+    SnapshotException truncated(InternalError error) {
+        if (!copies || !hasView) {
+            throw error;
+        }
+        return Truncation.found(loadedBytes, "guest memory", loadedOffset, error);
+    }
+
     private void load(long offset, long lengthBytes) throws IOException {
+        loadedOffset = offset;
+        loadedBytes = lengthBytes;
         if (!hasView) {
             reader.read(offset, own().asSlice(0, lengthBytes));
             return;
@@ -263,16 +282,15 @@ final class PagePass implements PopulatedRuns.Parts {
     }
 
     private void look(MemorySegment memory, long at, long offset, int lengthBytes, int pages) {
+        if (plan.index != null) {
+            Pages.crc32cs(memory, at, lengthBytes, pageBytes, checksums);
+        }
+        long first = offset / pageBytes;
         for (int page = 0; page < pages; page++) {
+            boolean mayBeZero = plan.index == null || checksums[page] == plan.index.zero(first + page);
             int start = page * pageBytes;
-            int length = Math.min(pageBytes, lengthBytes - start);
-            boolean mayBeZero = true;
-            if (plan.index != null) {
-                int crc = Pages.crc32c(memory, at + start, length);
-                checksums.set(ValueLayout.JAVA_INT, (long) page * Integer.BYTES, crc);
-                mayBeZero = crc == plan.index.zero((offset + start) / pageBytes);
-            }
-            verdicts[page] = mayBeZero && Pages.isZero(memory, at + start, length) ? RECORD_ZERO : RECORD;
+            verdicts[page] = mayBeZero && Pages.isZero(memory, at + start, Math.min(pageBytes, lengthBytes - start))
+                    ? RECORD_ZERO : RECORD;
         }
     }
 
@@ -303,14 +321,14 @@ final class PagePass implements PopulatedRuns.Parts {
     }
 
     private boolean mayBeSame(long page, int inStep) throws IOException {
-        return plan.index == null
-                || plan.index.crc(page) == checksums.get(ValueLayout.JAVA_INT, (long) inStep * Integer.BYTES);
+        return plan.index == null || plan.index.crc(page) == checksums[inStep];
     }
 
     private void recordRun(long offset, int lengthBytes, int from, int to) throws IOException {
         long first = offset / pageBytes + from;
         if (plan.index != null) {
-            plan.index.set(first, checksums.asSlice((long) from * Integer.BYTES, (long) (to - from) * Integer.BYTES));
+            plan.index.set(first, checksumsAsMemory.asSlice(
+                    (long) from * Integer.BYTES, (long) (to - from) * Integer.BYTES));
         }
         if (plan.map != null) {
             plan.map.mark(first, to - from);
@@ -358,7 +376,13 @@ final class PagePass implements PopulatedRuns.Parts {
     }
 
     private void write(MemorySegment memory, long at, long offset, long lengthBytes) throws IOException {
-        plan.image.writeFully(memory.asSlice(at, lengthBytes), offset);
+        try {
+            plan.image.writeFully(memory.asSlice(at, lengthBytes), offset);
+        } catch (SystemCallException failure) {
+            // The kernel came upon memory that is not there: all of ours is, and a view's may have gone.
+            throw failure.errno() == Errno.EFAULT ? Truncation.found(lengthBytes, "guest memory", offset, failure)
+                    : failure;
+        }
         bytesWritten += lengthBytes;
     }
 

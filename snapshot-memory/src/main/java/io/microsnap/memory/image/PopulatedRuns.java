@@ -2,6 +2,7 @@ package io.microsnap.memory.image;
 
 import io.microsnap.core.PageReader;
 import java.io.IOException;
+import java.util.Arrays;
 
 /**
  * Tells, for the runs it is given, which parts of them were ever populated. The reader is asked once for many short
@@ -11,7 +12,7 @@ final class PopulatedRuns {
     private static final int MOST_RUNS = 256;
     private static final long WINDOW_BYTES = 4L << 20;
     /** To look at this many pages that nobody asked about costs as much as to ask once more. */
-    private static final int LARGEST_GAP_PAGES = 64;
+    private static final int LARGEST_GAP_PAGES = 128;
 
     /** Takes the parts in ascending order; together they are the runs. */
     interface Parts {
@@ -27,6 +28,8 @@ final class PopulatedRuns {
     private final long imageBytes;
     private final long[] starts = new long[MOST_RUNS];
     private final long[] ends = new long[MOST_RUNS];
+    private long[] found = new long[2 * MOST_RUNS];
+    private int foundEnd;
     private int runs;
     private int current;
     private long told;
@@ -54,15 +57,28 @@ final class PopulatedRuns {
         if (runs == 0) {
             return;
         }
-        current = 0;
-        told = starts[0];
         long from = starts[0];
-        reader.populated(from, ends[runs - 1] - from, this::populatedRange);
+        foundEnd = 0;
+        // Asked to the end before anything is done about it: a reader may keep other lanes waiting while it answers.
+        reader.populated(from, ends[runs - 1] - from, this::found);
+        current = 0;
+        told = from;
+        for (int range = 0; range < foundEnd; range += 2) {
+            tellPopulated(found[range], found[range + 1]);
+        }
         tellEmptyUpTo(Long.MAX_VALUE);
         runs = 0;
     }
 
-    private void populatedRange(long offset, long lengthBytes) throws IOException {
+    private void found(long offset, long lengthBytes) {
+        if (foundEnd == found.length) {
+            found = Arrays.copyOf(found, 2 * foundEnd);
+        }
+        found[foundEnd++] = offset;
+        found[foundEnd++] = lengthBytes;
+    }
+
+    private void tellPopulated(long offset, long lengthBytes) throws IOException {
         // A page that is populated in part is populated.
         long from = offset - offset % pageBytes;
         long to = Math.min(imageBytes, (offset + lengthBytes + pageBytes - 1) / pageBytes * pageBytes);

@@ -4,7 +4,7 @@ import io.microsnap.core.GuestLayout;
 import io.microsnap.core.PageReader;
 import io.microsnap.core.RangeConsumer;
 import io.microsnap.core.SnapshotException;
-import io.microsnap.core.file.PopulatedRanges;
+import io.microsnap.core.file.Extents;
 import io.microsnap.core.posix.Descriptor;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
@@ -16,6 +16,8 @@ import java.lang.foreign.MemorySegment;
 public final class FileMemoryReader implements PageReader {
     private final Descriptor file;
     private final GuestLayout layout;
+    // Runs come by the thousand, and in a file in memory the end of each range of data is far to seek.
+    private volatile Data known = new Data(0, 0);
 
     private FileMemoryReader(Descriptor file, GuestLayout layout) {
         this.file = file;
@@ -44,6 +46,30 @@ public final class FileMemoryReader implements PageReader {
 
     @Override
     public void populated(long imageOffset, long lengthBytes, RangeConsumer ranges) throws IOException {
-        PopulatedRanges.ofFile(file, imageOffset, lengthBytes, ranges);
+        long end = imageOffset + lengthBytes;
+        long at = imageOffset;
+        while (at < end) {
+            Data data = known;
+            if (at < data.start || at >= data.end) {
+                data = dataFrom(at);
+                known = data;
+            }
+            long from = Math.max(at, data.start);
+            long to = Math.min(end, data.end);
+            if (to > from) {
+                ranges.accept(from, to - from);
+            }
+            at = Math.max(at, data.end);
+        }
+    }
+
+    private Data dataFrom(long offset) throws IOException {
+        Data[] found = {new Data(Long.MAX_VALUE, Long.MAX_VALUE)};
+        Extents.firstData(file, offset, (start, lengthBytes) -> found[0] = new Data(start, start + lengthBytes));
+        return found[0];
+    }
+
+    /** A range of the file that holds data; what was data once is read again without harm. Holes are not kept. */
+    private record Data(long start, long end) {
     }
 }

@@ -3,7 +3,10 @@ package io.microsnap.memory.reader;
 import io.microsnap.core.SnapshotException;
 import java.lang.foreign.MemorySegment;
 
-/** Copies out of memory that somebody may shorten meanwhile; the JVM tells that by an {@link InternalError}. */
+/**
+ * Copies out of memory that somebody may shorten meanwhile. The JVM tells that by an {@link InternalError}, which
+ * compiled code may throw only after the copy: whoever keeps what was copied must expect it as well.
+ */
 public final class Truncation {
     private Truncation() {
     }
@@ -14,8 +17,13 @@ public final class Truncation {
         try {
             MemorySegment.copy(source, sourceOffset, destination, destinationOffset, lengthBytes);
         } catch (InternalError gone) {
-            throw new SnapshotException(name + ": the file behind the memory was truncated; nothing could be read in "
-                    + lengthBytes + " bytes from image offset " + imageOffset, gone);
+            throw found(lengthBytes, name, imageOffset, gone);
         }
+    }
+
+    /** What to throw when bytes of a source from an image offset on could not be read, because they are gone. */
+    public static SnapshotException found(long lengthBytes, String name, long imageOffset, Throwable cause) {
+        return new SnapshotException(name + ": the file behind the memory was truncated; not all of " + lengthBytes
+                + " bytes could be read from image offset " + imageOffset, cause);
     }
 }

@@ -174,6 +174,22 @@ final class ImageWriterTest {
     }
 
     @Test
+    void anImageShorterThanAPageIsWritten() throws IOException {
+        GuestLayout layout = GuestLayout.ofImportedImage(16 << 10, List.of(new Region(0, 12_929)));
+        InMemoryPageReader guest = InMemoryPageReader.of(layout);
+        guest.bytes().fill((byte) 7);
+        try (Descriptor image = file(directory, "image"); Descriptor indexFile = file(directory, "index");
+                PageIndex index = PageIndex.create(indexFile, layout)) {
+            image.truncate(layout.lengthBytes());
+
+            ImageWriter.into(image, layout).index(index).startingAsZeros().everything(guest);
+
+            assertThat(content(image)).isEqualTo(bytes(guest));
+            assertIndexed(index, guest);
+        }
+    }
+
+    @Test
     void runsOfZerosBecomeHolesAndSinglePagesDoNot() throws IOException {
         GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, 1 << 20);
         InMemoryPageReader guest = InMemoryPageReader.of(layout);
