@@ -5,25 +5,21 @@ import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.util.Arrays;
 
 /**
- * How alike a target and other images are, from their indexes alone and, at first, from a sample: runs of entries that
- * are spread over the whole image and hold enough of what the target has. Pages of zeros do not count.
+ * How alike a target and other images are, from their indexes alone. Runs of pages whose checksums have the same
+ * checksum are equal and need not be looked at; of the others all are, or a sample. Pages of zeros do not count.
  */
 final class IndexLikeness {
-    /** What is read and checked together in an index. */
-    private static final int RUN_PAGES = 1024;
-    private static final int LEAST_RUNS = 16;
-    private static final long LEAST_PAGES = 16 * 1024;
-    /** Neighbouring multiples of it, modulo anything, are far from each other. */
+    private static final int RUN_PAGES = PageIndex.PAGES_IN_CHUNK;
+    /** Its multiples, modulo one, are far from each other: samples keep no time with what repeats. */
     private static final double GOLDEN_RATIO = 0.6180339887498949;
 
     private final IndexEvidence target;
     private final long pageCount;
-    private final long runCount;
-    private final long[] sample;
-    private final long sampledPages;
+    /** How many pages, not zero, the target holds in each run. */
+    private final int[] held;
+    private final long heldPages;
 
     /**
      * What two images have in common.
@@ -40,102 +36,81 @@ final class IndexLikeness {
     IndexLikeness(IndexEvidence target) throws IOException {
         this.target = target;
         pageCount = target.index().layout().pageCount();
-        runCount = Math.ceilDiv(pageCount, (long) RUN_PAGES);
-        long step = coprimeStep(runCount);
-        long[] runs = new long[(int) Math.min(runCount, Integer.MAX_VALUE - Long.BYTES)];
-        int count = 0;
-        long pages = 0;
+        held = new int[Math.toIntExact(Math.ceilDiv(pageCount, (long) RUN_PAGES))];
+        target.index().load(0, pageCount);
+        long all = 0;
         try (Counter counter = new Counter()) {
-            long run = 0;
-            while (count < runs.length && (count < LEAST_RUNS || pages < LEAST_PAGES)) {
-                runs[count] = run;
-                pages += counter.compare(run, target).pages();
-                run = (run + step) % runCount;
-                count++;
+            for (int run = 0; run < held.length; run++) {
+                counter.compare(run, target);
+                held[run] = counter.pages;
+                all += counter.pages;
             }
         }
-        sample = Arrays.copyOf(runs, count);
-        Arrays.sort(sample);
-        sampledPages = pages;
+        heldPages = all;
     }
 
-    /** Whether the sample is everything. */
-    boolean isExact() {
-        return sample.length == runCount;
-    }
-
-    /** How many of the target's pages, zeros aside, are in the sample. */
-    long sampledPages() {
-        return sampledPages;
-    }
-
-    /** As far as the sample tells. */
-    Likeness sampled(IndexEvidence other) throws IOException {
-        long equal = 0;
-        long pages = 0;
-        try (Counter counter = new Counter()) {
-            for (long run : sample) {
-                Likeness part = counter.compare(run, other);
-                equal += part.equalPages();
-                pages += part.pages();
-            }
-        }
-        return new Likeness(equal, pages);
-    }
-
-    /** Page by page. */
+    /** Page by page; fails if any entry is damaged. */
     Likeness exact(IndexEvidence other) throws IOException {
-        long equal = 0;
-        long pages = 0;
         other.index().load(0, pageCount);
-        try (Counter counter = new Counter()) {
-            for (long run = 0; run < runCount; run++) {
-                Likeness part = counter.compare(run, other);
-                equal += part.equalPages();
-                pages += part.pages();
+        return sampled(other, held.length);
+    }
+
+    /** As far as so many runs tell, of those that are not the same anyway. */
+    Likeness sampled(IndexEvidence other, int mostRuns) throws IOException {
+        boolean bothHoldAll = target.own().isEmpty() && other.own().isEmpty();
+        int[] open = new int[held.length];
+        int openRuns = 0;
+        long openPages = 0;
+        long equal = 0;
+        for (int run = 0; run < held.length; run++) {
+            if (bothHoldAll && target.index().isSameChunk(other.index(), (long) run * RUN_PAGES)) {
+                equal += held[run];
+            } else if (held[run] > 0) {
+                open[openRuns++] = run;
+                openPages += held[run];
             }
         }
-        return new Likeness(equal, pages);
-    }
-
-    private static long coprimeStep(long count) {
-        long step = Math.max(1, Math.round(count * GOLDEN_RATIO));
-        while (greatestCommonDivisor(step, count) != 1) {
-            step++;
+        int reads = Math.min(openRuns, mostRuns);
+        long readPages = 0;
+        long readEqual = 0;
+        try (Counter counter = new Counter()) {
+            for (int read = 0; read < reads; read++) {
+                double within = read * GOLDEN_RATIO % 1;
+                counter.compare(open[(int) ((read + within) * openRuns / reads)], other);
+                readPages += counter.pages;
+                readEqual += counter.equal;
+            }
         }
-        return step;
+        // What was not looked at is taken to be as what was.
+        equal += reads == openRuns ? readEqual : Math.round((double) readEqual / readPages * openPages);
+        return new Likeness(equal, heldPages);
     }
 
-    private static long greatestCommonDivisor(long one, long other) {
-        return other == 0 ? one : greatestCommonDivisor(other, one % other);
-    }
-
-    /** Buffers for one run of entries of each side. */
+    /** Counts in one run at a time. */
     private final class Counter implements AutoCloseable {
         private final Arena arena = Arena.ofConfined();
         private final MemorySegment mine = arena.allocate(ValueLayout.JAVA_INT, RUN_PAGES);
         private final MemorySegment others = arena.allocate(ValueLayout.JAVA_INT, RUN_PAGES);
+        private final int zero = target.index().zero(0);
+        private int pages;
+        private int equal;
 
-        Likeness compare(long run, IndexEvidence other) throws IOException {
-            long first = run * RUN_PAGES;
+        void compare(int run, IndexEvidence other) throws IOException {
+            long first = (long) run * RUN_PAGES;
             int count = (int) Math.min(RUN_PAGES, pageCount - first);
-            PageIndex index = target.index();
-            index.crcs(first, mine.asSlice(0, (long) count * Integer.BYTES));
+            target.index().crcs(first, mine.asSlice(0, (long) count * Integer.BYTES));
             other.index().crcs(first, others.asSlice(0, (long) count * Integer.BYTES));
-            boolean all = target.own().isEmpty() && other.own().isEmpty();
-            int zero = index.zero(0);
-            long pages = 0;
-            long equal = 0;
+            boolean bothHoldAll = target.own().isEmpty() && other.own().isEmpty();
+            pages = 0;
+            equal = 0;
             for (int at = 0; at < count; at++) {
                 int entry = mine.getAtIndex(ValueLayout.JAVA_INT, at);
-                boolean counts = entry != zero && (all || target.holds(first + at));
-                if (counts) {
+                if (entry != zero && (bothHoldAll || target.holds(first + at))) {
                     pages++;
                     equal += entry == others.getAtIndex(ValueLayout.JAVA_INT, at)
-                            && (all || other.holds(first + at)) ? 1 : 0;
+                            && (bothHoldAll || other.holds(first + at)) ? 1 : 0;
                 }
             }
-            return new Likeness(equal, pages);
         }
 
         @Override

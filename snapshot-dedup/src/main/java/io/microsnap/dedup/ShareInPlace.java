@@ -139,7 +139,8 @@ final class ShareInPlace {
         long end = alignedDown(verdicts.offset(endPage));
         for (long at = from; at < end;) {
             long stop = Math.min(at + PIECE_BYTES, end);
-            if (stop < end) {
+            // What was compared before is still in memory.
+            if (stop < end && verdicts.at(stop / verdicts.pageBytes()).isUnread()) {
                 Comparison.willNeed(pair.canonical(), stop, Math.min(PIECE_BYTES, end - stop));
                 Comparison.willNeed(pair.target(), stop, Math.min(PIECE_BYTES, end - stop));
             }

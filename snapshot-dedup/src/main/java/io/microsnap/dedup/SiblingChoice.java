@@ -20,8 +20,8 @@ final class SiblingChoice {
     private static final System.Logger LOG = System.getLogger(SiblingChoice.class.getName());
     /** As many as a sample may have put in the wrong order are compared page by page. */
     private static final int FINALISTS = 4;
-    /** Beyond this, a sample of thousands of pages says enough. */
-    private static final long MOST_PAGES_TO_COMPARE_EXACTLY = 16L << 20;
+    /** How many runs of pages the first look takes; those that are the same anyway need none. */
+    private static final int SAMPLED_RUNS = 16;
     private static final int PERCENT = 100;
 
     private final SnapshotStore store;
@@ -64,20 +64,18 @@ final class SiblingChoice {
                 .comparingLong((Candidate candidate) -> candidate.likeness().equalPages()).reversed()
                 .thenComparing(candidate -> !isLineage(target.manifest(), candidate.manifest()))
                 .thenComparing(Candidate::manifest, newestFirst());
-        List<Candidate> sampled = compare(candidates, likeness::sampled);
+        List<Candidate> sampled = compare(candidates, evidence -> likeness.sampled(evidence, SAMPLED_RUNS));
         sampled.sort(best);
-        List<Candidate> finalists = new ArrayList<>(sampled.subList(0, Math.min(FINALISTS, sampled.size())));
-        boolean exact = likeness.isExact();
-        if (!exact && finalists.size() > 1 && target.layout().pageCount() <= MOST_PAGES_TO_COMPARE_EXACTLY) {
-            finalists = compare(finalists.stream().map(Candidate::manifest).toList(), likeness::exact);
-            finalists.sort(best);
-            exact = true;
+        List<Candidate> finalists = List.of();
+        // Whole indexes are read of these few: if all of them turn out to be damaged, of the next few.
+        for (int from = 0; finalists.isEmpty() && from < sampled.size(); from += FINALISTS) {
+            finalists = compare(sampled.subList(from, Math.min(from + FINALISTS, sampled.size())).stream()
+                    .map(Candidate::manifest).toList(), likeness::exact);
         }
-        String manner = exact ? "" : ", judged by a sample of " + likeness.sampledPages() + " pages";
-        return finalists.stream().map(candidate -> new Sibling(candidate.manifest().reference(),
+        return finalists.stream().sorted(best).map(candidate -> new Sibling(candidate.manifest().reference(),
                 candidate.likeness().share(), String.format(Locale.ROOT,
-                        "%.1f %% of the pages in common, the most among %d siblings%s",
-                        candidate.likeness().share() * PERCENT, candidates.size(), manner))).toList();
+                        "%.1f %% of the pages in common, the most among %d siblings",
+                        candidate.likeness().share() * PERCENT, candidates.size()))).toList();
     }
 
     @FunctionalInterface

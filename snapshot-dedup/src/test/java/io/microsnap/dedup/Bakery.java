@@ -76,6 +76,18 @@ final class Bakery {
         }
     }
 
+    /** A full snapshot with these checksums of its pages, and an image that is one hole: nobody is to look into it. */
+    static Manifest bakeIndex(SnapshotStore store, String name, int[] crcs) throws IOException {
+        SnapshotDescription description = describe((long) crcs.length * PAGE);
+        try (StagedSnapshot staged = store.stage(id(name)); Arena arena = Arena.ofConfined();
+                PageIndex index = PageIndex.create(staged.create(SnapshotFiles.PAGE_INDEX), description.layout())) {
+            staged.create(SnapshotFiles.MEMORY).truncate(description.layout().lengthBytes());
+            index.set(0, arena.allocateFrom(ValueLayout.JAVA_INT, crcs));
+            index.finish();
+            return staged.publish(description);
+        }
+    }
+
     /** A diff that holds what differs from its base. */
     static Manifest bakeDiff(SnapshotStore store, String name, String baseName, byte[] base, byte[] guest)
             throws IOException {

@@ -10,6 +10,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.Region;
 import io.microsnap.core.SnapshotId;
+import io.microsnap.core.store.HeldSnapshot;
 import io.microsnap.core.store.Manifest;
 import io.microsnap.core.store.SnapshotDescription;
 import io.microsnap.core.store.SnapshotFiles;
@@ -29,6 +30,7 @@ import org.junit.jupiter.api.io.TempDir;
 class SiblingChoiceTest {
     private static final int LENGTH = 2 << 20;
     private static final int PAGE = Bakery.PAGE;
+    private static final int LARGE_PAGES = 64 << 10;
 
     @TempDir
     Path directory;
@@ -53,6 +55,48 @@ class SiblingChoiceTest {
                     assertThat(first(deduplicator, SiblingPolicy.NEWEST)).isEqualTo(id("sibling-19"));
                     store.delete(id("fresh"));
                 }
+            }
+        }
+    }
+
+    /** Large guests, of which a sample is looked at; they differ in a few places, as guests of one image do. */
+    @RealFileSystems(TMPFS)
+    void theBestOfTwentyLargeGuestsIsChosenWhereverTheyDiffer(Path memory, Seed seed) throws IOException {
+        SplittableRandom random = seed.random();
+        for (int family = 0; family < 4; family++) {
+            int[] guest = random.ints(LARGE_PAGES).toArray();
+            int best = random.nextInt(19);
+            boolean inPlaces = family % 2 == 0;
+            try (SnapshotStore store = Bakery.store(Files.createDirectory(memory.resolve("family-" + family)))) {
+                for (int sibling = 0; sibling < 20; sibling++) {
+                    int percent = sibling == best ? 4 : 5 + random.nextInt(20);
+                    Bakery.bakeIndex(store, "sibling-" + sibling, inPlaces
+                            ? changedInPlaces(guest, percent, random) : scattered(guest, percent, random));
+                }
+                Bakery.bakeIndex(store, "fresh", guest);
+                List<Sibling> ranked =
+                        new StoreDeduplicator(store).siblings(id("fresh"), SiblingPolicy.MOST_ALIKE);
+                assertThat(ranked.getFirst().reference().id()).as("family " + family + ", " + seed)
+                        .isEqualTo(id("sibling-" + best));
+                assertThat(ranked.getFirst().likeness()).isBetween(0.95, 0.97);
+            }
+        }
+    }
+
+    @RealFileSystems(TMPFS)
+    void aSampleComesCloseAndWhatIsTheSameNeedsNone(Path memory, Seed seed) throws IOException {
+        int[] guest = seed.random().ints(LARGE_PAGES).toArray();
+        try (SnapshotStore store = Bakery.store(memory)) {
+            Bakery.bakeIndex(store, "like", scattered(guest, 30, seed.random()));
+            Bakery.bakeIndex(store, "fresh", guest);
+            try (HeldSnapshot fresh = store.hold(id("fresh")); HeldSnapshot like = store.hold(id("like"))) {
+                IndexLikeness likeness = new IndexLikeness(SiblingChoice.evidence(fresh));
+                IndexLikeness.Likeness sampled = likeness.sampled(SiblingChoice.evidence(like), 8);
+                IndexLikeness.Likeness exact = likeness.exact(SiblingChoice.evidence(like));
+                assertThat(exact.share()).isBetween(0.69, 0.71);
+                assertThat(sampled.share()).isBetween(exact.share() - 0.05, exact.share() + 0.05);
+                assertThat(likeness.sampled(SiblingChoice.evidence(fresh), 0))
+                        .isEqualTo(new IndexLikeness.Likeness(LARGE_PAGES, LARGE_PAGES));
             }
         }
     }
@@ -129,6 +173,12 @@ class SiblingChoiceTest {
             Files.writeString(manifest, Files.readString(manifest).replaceAll("root:[0-9a-f]{8}", "root:00c0ffee"));
             assertThat(new StoreDeduplicator(store).siblings(id("fresh"), SiblingPolicy.MOST_ALIKE).stream()
                     .map(sibling -> sibling.reference().id())).containsExactly(id("good"));
+            for (int at = 0; at < 5; at++) {
+                bake(store, "damaged-" + at, guest);
+                damage(file("damaged-" + at, SnapshotFiles.PAGE_INDEX), 8192);
+            }
+            assertThat(first(new StoreDeduplicator(store), SiblingPolicy.MOST_ALIKE))
+                    .as("though more are damaged than are looked at closely").isEqualTo(id("good"));
         }
     }
 
@@ -153,6 +203,28 @@ class SiblingChoiceTest {
 
     private static SnapshotId first(StoreDeduplicator deduplicator, SiblingPolicy policy) throws IOException {
         return deduplicator.siblings(id("fresh"), policy).getFirst().reference().id();
+    }
+
+    private static int[] scattered(int[] guest, int percent, SplittableRandom random) {
+        int[] changed = guest.clone();
+        for (int page = 0; page < changed.length; page++) {
+            changed[page] += random.nextInt(100) < percent ? 1 : 0;
+        }
+        return changed;
+    }
+
+    /** In three stretches. */
+    private static int[] changedInPlaces(int[] guest, int percent, SplittableRandom random) {
+        int[] changed = guest.clone();
+        int stretch = guest.length / 100 * percent / 3;
+        for (int place = 0; place < 3; place++) {
+            int third = guest.length / 3;
+            int from = place * third + random.nextInt(third - stretch);
+            for (int page = from; page < from + stretch; page++) {
+                changed[page]++;
+            }
+        }
+        return changed;
     }
 
     /** A guest of which four pages in five are zero. */

@@ -120,9 +120,14 @@ final class EntryTable {
         return header.get(INT, AT_ROOT);
     }
 
+    /** What is kept of a chunk that was written; the same for the same entries. */
+    int checksum(long chunk) {
+        return table.get(INT, chunk * Integer.BYTES);
+    }
+
     /** Whether a chunk with this checksum is the one that was written. */
     boolean isChecksum(long chunk, int checksum) {
-        return table.get(INT, chunk * Integer.BYTES) == (checksum ^ zeroChunkChecksum);
+        return checksum(chunk) == (checksum ^ zeroChunkChecksum);
     }
 
     void setChecksum(long chunk, int checksum) {

@@ -157,8 +157,9 @@ public final class HeldSnapshot implements AutoCloseable {
     public synchronized PageIndex pageIndex() throws IOException {
         if (pageIndex == null) {
             Descriptor file = open(SnapshotFiles.PAGE_INDEX);
-            requireRoot(file, PageIndex.rootOf(file, layout()), manifest.indexRoot());
-            pageIndex = PageIndex.open(file, layout());
+            PageIndex opened = PageIndex.open(file, layout());
+            pageIndex = Closing.readyOrClosed(
+                    opened, () -> requireRoot(file, opened.root(), manifest.indexRoot()));
         }
         return pageIndex;
     }
@@ -168,8 +169,8 @@ public final class HeldSnapshot implements AutoCloseable {
         Optional<SnapshotFile> listed = manifest.file(SnapshotFiles.PAGE_MAP);
         if (pageMap == null && listed.isPresent()) {
             Descriptor file = open(SnapshotFiles.PAGE_MAP);
-            requireRoot(file, PageMap.rootOf(file, layout()), listed.get().root());
-            pageMap = PageMap.open(file, layout());
+            PageMap opened = PageMap.open(file, layout());
+            pageMap = Closing.readyOrClosed(opened, () -> requireRoot(file, opened.root(), listed.get().root()));
         }
         return Optional.ofNullable(pageMap);
     }

@@ -5,6 +5,7 @@ import io.microsnap.core.Progress;
 import io.microsnap.core.file.FileCopy;
 import io.microsnap.core.file.Reflink;
 import io.microsnap.core.posix.Descriptor;
+import java.io.Closeable;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -22,7 +23,10 @@ import java.util.Objects;
  * <p>Threads may read and set different pages at the same time; {@code finish} and {@code close} come after them. The
  * descriptors stay the caller's and must outlive the index.
  */
-public final class PageIndex implements AutoCloseable {
+public final class PageIndex implements Closeable {
+    /** How many pages' checksums are read, and checked, together. */
+    public static final int PAGES_IN_CHUNK = EntryTable.CHUNK_BYTES / Integer.BYTES;
+
     private static final ValueLayout.OfInt ENTRY = ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
     private final IndexEntries entries;
@@ -109,6 +113,15 @@ public final class PageIndex implements AutoCloseable {
     public void setZero(long firstPage, long count) throws IOException {
         Objects.checkFromIndexSize(firstPage, count, pageCount);
         entries.clear(firstPage, count);
+    }
+
+    /**
+     * Whether another index of the same layout has, as published, the same checksums for all pages of a chunk, the one
+     * that this page is in: known without reading them, and wrong by collision only.
+     */
+    public boolean isSameChunk(PageIndex other, long page) {
+        long chunk = Objects.checkIndex(page, pageCount) / PAGES_IN_CHUNK;
+        return entries.table().checksum(chunk) == other.entries.table().checksum(chunk);
     }
 
     /** The CRC32C that a page has when it is zero. */

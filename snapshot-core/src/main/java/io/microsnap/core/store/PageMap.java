@@ -3,6 +3,7 @@ package io.microsnap.core.store;
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.RangeConsumer;
 import io.microsnap.core.posix.Descriptor;
+import java.io.Closeable;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.invoke.VarHandle;
@@ -15,7 +16,7 @@ import java.util.Objects;
  * <p>Marking is atomic: any number of threads may mark and test. {@link #finish} and {@code close} come after them.
  * The descriptor stays the caller's and must outlive the map.
  */
-public final class PageMap implements AutoCloseable {
+public final class PageMap implements Closeable {
     private static final long PAGES_IN_CHUNK = (long) EntryTable.CHUNK_BYTES * Byte.SIZE;
     private static final VarHandle WORD = EntryTable.LONG.varHandle();
 

@@ -98,6 +98,24 @@ class PageIndexTest {
     }
 
     @Test
+    void whichChunksAreTheSameIsKnownWithoutReadingThem() throws IOException {
+        int[] crcs = new Random(2).ints(PAGES).toArray();
+        write("one", crcs);
+        crcs[5 * PageIndex.PAGES_IN_CHUNK]++;
+        write("other", crcs);
+        FaultyPosix counting = FaultyPosix.host();
+        try (Descriptor left = Descriptor.open(counting.posix(), directory.resolve("one"), 0, 0);
+                Descriptor right = Descriptor.open(counting.posix(), directory.resolve("other"), 0, 0);
+                PageIndex one = PageIndex.open(left, LAYOUT); PageIndex other = PageIndex.open(right, LAYOUT)) {
+            int reads = counting.calls("pread");
+            for (long page = 0; page < PAGES; page++) {
+                assertThat(one.isSameChunk(other, page)).isEqualTo(page / PageIndex.PAGES_IN_CHUNK != 5);
+            }
+            assertThat(counting.calls("pread")).isEqualTo(reads);
+        }
+    }
+
+    @Test
     void changingACopyOfABaseEqualsWritingTheWholeIndexAnew() throws IOException {
         Random random = new Random(3);
         int[] crcs = random.ints(PAGES).toArray();
