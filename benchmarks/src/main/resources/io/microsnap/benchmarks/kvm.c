@@ -3,14 +3,16 @@
 // kvm PART TRACKING LOW HIGH ALIAS 1 RESULT CODE:        captures what was written, onto a clone beside RESULT of the
 //                                                        file that it writes there first; times one PART of that, or
 //                                                        "pause": all of it.
-// The guest program comes in hexadecimal, as the other side put it into its guest: both run the same one.
+// The guest program comes in hexadecimal, as the other side put it into its guest: both run the same one. As in any
+// VMM the vCPU has a thread of its own, which empties its ring when that is full.
 #include "peer.h"
 
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/fs.h>
 #include <linux/kvm.h>
-#include <signal.h>
+#include <pthread.h>
+#include <semaphore.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -26,6 +28,8 @@ static struct kvm_run *run;
 static uint8_t *ram;
 static struct kvm_dirty_gfn *ring;
 static uint32_t next;
+static pthread_mutex_t emptying = PTHREAD_MUTEX_INITIALIZER;
+static sem_t wanted, finished;
 static uint64_t *bitmap, *log_bits, total_pages;
 static struct { uint64_t guest, bytes, image; } slots[3];
 static struct { struct kvm_msr_list list; uint32_t indices[MOST_MSRS]; } listed;
@@ -77,6 +81,7 @@ static void harvest_log(int slot) {
 }
 
 static void harvest_ring(void) {
+    pthread_mutex_lock(&emptying);
     uint32_t start = next;
     while (1) {
         struct kvm_dirty_gfn *entry = &ring[next & (RING_ENTRIES - 1)];
@@ -94,6 +99,7 @@ static void harvest_ring(void) {
     if (next != start) {
         check(ioctl(vm, KVM_RESET_DIRTY_RINGS, 0) >= 0, "KVM_RESET_DIRTY_RINGS");
     }
+    pthread_mutex_unlock(&emptying);
 }
 
 static void harvest(void) {
@@ -121,8 +127,7 @@ static void begin(void) {
     check(ioctl(vcpu, KVM_SET_REGS, &registers) == 0, "KVM_SET_REGS");
 }
 
-static void run_guest(void) {
-    begin();
+static void run_once(void) {
     while (1) {
         check(ioctl(vcpu, KVM_RUN, 0) == 0, "KVM_RUN");
         if (run->exit_reason == KVM_EXIT_DIRTY_RING_FULL) {
@@ -135,6 +140,21 @@ static void run_guest(void) {
     run->immediate_exit = 1;
     ioctl(vcpu, KVM_RUN, 0);
     run->immediate_exit = 0;
+}
+
+static void *live(void *unused) {
+    while (1) {
+        sem_wait(&wanted);
+        run_once();
+        sem_post(&finished);
+    }
+    return unused;
+}
+
+static void run_guest(void) {
+    begin();
+    sem_post(&wanted);
+    sem_wait(&finished);
 }
 
 static struct {
@@ -225,6 +245,9 @@ static void make(uint64_t low, uint64_t high, uint64_t alias, const char *code) 
                     KVM_DIRTY_LOG_PAGE_OFFSET * sysconf(_SC_PAGESIZE));
         check(ring != MAP_FAILED, "mmap");
     }
+    pthread_t thread;
+    check(sem_init(&wanted, 0, 0) == 0 && sem_init(&finished, 0, 0) == 0, "sem_init");
+    check(pthread_create(&thread, NULL, live, NULL) == 0, "pthread_create");
     listed.list.nmsrs = MOST_MSRS;
     check(ioctl(kvm, KVM_GET_MSR_INDEX_LIST, &listed) == 0, "KVM_GET_MSR_INDEX_LIST");
 }

@@ -24,9 +24,9 @@ final class DirtyLogSource extends SlotSource {
     private static final VarHandle CLEAR_FIRST = Structs.member(Structs.KVM_CLEAR_DIRTY_LOG, "first_page");
     private static final VarHandle CLEAR_BITMAP = Structs.member(Structs.KVM_CLEAR_DIRTY_LOG, "dirty_bitmap");
     /** How much is cleared at once, in words of the bitmap: 1 GiB. Meanwhile KVM holds off the guest's faults. */
-    private static final long WORDS_CLEARED_AT_ONCE = 4096;
-    private static final long WORDS_ADDED_AT_ONCE = 64;
-    private static final int STRIDE = 8;
+    private static final int WORDS_CLEARED_AT_ONCE = 4096;
+    private static final int WORDS_TAKEN_AT_ONCE = 64;
+    private static final int STEP = 8;
 
     private final KvmDescriptor vm;
     private final boolean manualClear;
@@ -60,18 +60,14 @@ final class DirtyLogSource extends SlotSource {
             }
         }
         for (Log log : logs) {
-            log.read();
-            log.clear();
+            log.forget();
         }
     }
 
     @Override
     void collect(List<MemorySlots.Placed> watching, DirtyBitmap into) throws IOException {
         for (int index = 0; index < logs.size(); index++) {
-            Log log = logs.get(index);
-            log.read();
-            log.addTo(into, watching.get(index).imageOffset());
-            log.clear();
+            logs.get(index).takeInto(into, watching.get(index).imageOffset());
         }
     }
 
@@ -87,6 +83,7 @@ final class DirtyLogSource extends SlotSource {
     private final class Log implements AutoCloseable {
         private final Arena arena = Arena.ofShared();
         private final long pages;
+        private final int words;
         private final MemorySegment bits;
         private final MemorySegment request;
         private final MemorySegment clearRequest;
@@ -95,9 +92,10 @@ final class DirtyLogSource extends SlotSource {
         Log(int slot, long pages) throws IOException {
             this.pages = pages;
             detail = "of slot " + slot + " (was it removed, or changed in size?)";
-            long words = (pages + Long.SIZE - 1) / Long.SIZE;
+            // KVM has no slots of so many pages that this were no int.
+            words = Math.toIntExact((pages + Long.SIZE - 1) / Long.SIZE);
             try {
-                bits = endingAtAGuard(words * Long.BYTES);
+                bits = endingAtAGuard((long) words * Long.BYTES);
                 request = arena.allocate(Structs.KVM_DIRTY_LOG);
                 clearRequest = arena.allocate(Structs.KVM_CLEAR_DIRTY_LOG);
             } catch (IOException | RuntimeException failure) {
@@ -134,57 +132,54 @@ final class DirtyLogSource extends SlotSource {
             }
         }
 
-        void read() throws IOException {
-            vm.call(Request.KVM_GET_DIRTY_LOG, request, detail);
-        }
-
-        /** Most of a log is zeros as a rule: they are passed over, and only what lies around set bits is handed on. */
-        void addTo(DirtyBitmap into, long imageOffset) {
-            long words = bits.byteSize() / Long.BYTES;
-            long from = nextSet(0, words);
-            while (from < words) {
-                long end = Math.min(words, from + WORDS_ADDED_AT_ONCE);
-                long firstPage = from * Long.SIZE;
-                into.orBits(imageOffset + firstPage * layout().pageBytes(),
-                        bits.asSlice(from * Long.BYTES, (end - from) * Long.BYTES),
-                        Math.min(pages, end * Long.SIZE) - firstPage);
-                from = nextSet(end, words);
+        void forget() throws IOException {
+            read();
+            for (int from = 0; manualClear && from < words; from += WORDS_CLEARED_AT_ONCE) {
+                clear(from, Math.min(words, from + WORDS_CLEARED_AT_ONCE));
             }
         }
 
-        /** What was read was taken: KVM may forget exactly that, and protects those pages again. */
-        void clear() throws IOException {
-            if (!manualClear) {
-                return;
-            }
-            long words = bits.byteSize() / Long.BYTES;
-            for (long from = 0; from < words; from += WORDS_CLEARED_AT_ONCE) {
-                long end = Math.min(words, from + WORDS_CLEARED_AT_ONCE);
-                long first = nextSet(from, end);
-                if (first < end) {
-                    long last = end - 1;
-                    while (word(last) == 0) {
-                        last--;
-                    }
-                    clear(first, last);
+        /** What was taken KVM may forget, exactly that, and protects those pages again. */
+        void takeInto(DirtyBitmap into, long imageOffset) throws IOException {
+            read();
+            for (int from = 0; from < words; from += WORDS_CLEARED_AT_ONCE) {
+                int end = Math.min(words, from + WORDS_CLEARED_AT_ONCE);
+                int first = nextSet(from, end);
+                int behind = first;
+                for (int next = first; next < end; next = nextSet(behind, end)) {
+                    behind = Math.min(end, next + WORDS_TAKEN_AT_ONCE);
+                    long firstPage = (long) next * Long.SIZE;
+                    into.orBits(imageOffset + firstPage * layout().pageBytes(), slice(next, behind),
+                            Math.min(pages, (long) behind * Long.SIZE) - firstPage);
+                }
+                if (manualClear && first < behind) {
+                    clear(first, behind);
                 }
             }
         }
 
-        private void clear(long firstWord, long lastWord) throws IOException {
-            long firstPage = firstWord * Long.SIZE;
+        private void read() throws IOException {
+            vm.call(Request.KVM_GET_DIRTY_LOG, request, detail);
+        }
+
+        private void clear(int firstWord, int endWord) throws IOException {
+            long firstPage = (long) firstWord * Long.SIZE;
             CLEAR_FIRST.set(clearRequest, firstPage);
-            CLEAR_PAGES.set(clearRequest, (int) (Math.min(pages, (lastWord + 1) * Long.SIZE) - firstPage));
-            CLEAR_BITMAP.set(clearRequest, bits.address() + firstWord * Long.BYTES);
+            CLEAR_PAGES.set(clearRequest, (int) (Math.min(pages, (long) endWord * Long.SIZE) - firstPage));
+            CLEAR_BITMAP.set(clearRequest, bits.address() + (long) firstWord * Long.BYTES);
             vm.call(Request.KVM_CLEAR_DIRTY_LOG, clearRequest, detail);
         }
 
-        private long nextSet(long from, long end) {
-            long at = from;
-            // Eight words a step: a branch for each would cost more than reading them.
-            while (at + STRIDE <= end && (word(at) | word(at + 1) | word(at + 2) | word(at + 3)
+        private MemorySegment slice(int firstWord, int endWord) {
+            return bits.asSlice((long) firstWord * Long.BYTES, (long) (endWord - firstWord) * Long.BYTES);
+        }
+
+        /** Most of a log is zeros as a rule: they are passed over eight words at a time, a branch for each step. */
+        private int nextSet(int from, int end) {
+            int at = from;
+            while (at <= end - STEP && (word(at) | word(at + 1) | word(at + 2) | word(at + 3)
                     | word(at + 4) | word(at + 5) | word(at + 6) | word(at + 7)) == 0) {
-                at += STRIDE;
+                at += STEP;
             }
             while (at < end && word(at) == 0) {
                 at++;
@@ -192,8 +187,9 @@ final class DirtyLogSource extends SlotSource {
             return at;
         }
 
-        private long word(long index) {
-            return bits.get(ValueLayout.JAVA_LONG, index * Long.BYTES);
+        /** By an int: loops over a long index keep their bounds checks. */
+        private long word(int index) {
+            return bits.get(ValueLayout.JAVA_LONG, (long) index << 3);
         }
 
         @Override

@@ -9,6 +9,10 @@ public enum DirtyTracking {
      * the kernel offers it, enabling the log protects nothing yet.
      */
     MANUAL_CLEAR,
-    /** A ring of written pages a vCPU: costs by pages written and not by memory, but a full ring stops its vCPU. */
+    /**
+     * A ring of written pages a vCPU: costs by pages written and not by memory, but a full ring stops its vCPU. A KVM
+     * that emulates guests may run past that, and over what was not read: then harvests fail, and nothing is missed
+     * without a word. For that reason it is never chosen without being asked for.
+     */
     RING
 }

@@ -16,8 +16,10 @@ import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 
 /**
  * The state of an x86-64 VM beside its memory: of each vCPU its features, registers, floating point and vector state,
@@ -115,7 +117,7 @@ public final class MachineState {
     public static MachineState save(Kvm kvm, VirtualMachine vm) throws IOException {
         requireX86();
         Map<String, MachineStateSection> sections = new LinkedHashMap<>();
-        List<String> omitted = new ArrayList<>();
+        Set<String> omitted = new LinkedHashSet<>();
         Saver saver = new Saver(kvm, vm, sections, omitted);
         List<Vcpu> vcpus = vm.vcpus();
         if (vcpus.isEmpty()) {
@@ -415,16 +417,20 @@ public final class MachineState {
 
     /** Takes the state out, section by section. */
     private static final class Saver {
+        /** Structs are small and many: a block for several of them costs less than a block for each. */
+        private static final long BLOCK = 16 << 10;
+
         // Sections live as long as somebody holds them: what the kernel fills is what is handed out, uncopied.
         private final Arena arena = Arena.ofAuto();
+        private MemorySegment block = MemorySegment.NULL;
         private final Kvm kvm;
         private final VirtualMachine vm;
         private final Map<String, MachineStateSection> sections;
-        private final List<String> omitted;
+        private final Set<String> omitted;
         private final Map<StatePart, Integer> lengths = new LinkedHashMap<>();
         private boolean chip;
 
-        Saver(Kvm kvm, VirtualMachine vm, Map<String, MachineStateSection> sections, List<String> omitted)
+        Saver(Kvm kvm, VirtualMachine vm, Map<String, MachineStateSection> sections, Set<String> omitted)
                 throws IOException {
             this.kvm = kvm;
             this.vm = vm;
@@ -449,7 +455,7 @@ public final class MachineState {
 
         boolean interruptChip() throws IOException {
             for (int number = 0; number < CHIPS.size(); number++) {
-                MemorySegment struct = arena.allocate(Structs.KVM_IRQCHIP);
+                MemorySegment struct = allocate(Structs.KVM_IRQCHIP.byteSize());
                 CHIP_ID.set(struct, number);
                 if (number == 0) {
                     chip = vm.capability(Capability.KVM_CAP_IRQCHIP) != 0
@@ -468,8 +474,11 @@ public final class MachineState {
         /** Whether the VM has that device; then the struct is filled. */
         static boolean answers(VirtualMachine vm, Request request, MemorySegment struct) throws IOException {
             KvmDescriptor descriptor = vm.descriptor();
-            return !descriptor.failed(descriptor.raw(request, struct), Errno.ENXIO)
-                    && descriptor.call(request, struct) >= 0;
+            int result = descriptor.raw(request, struct);
+            if (result < 0 && !descriptor.failed(result, Errno.ENXIO)) {
+                result = descriptor.call(request, struct);
+            }
+            return result >= 0;
         }
 
         boolean optional(String name, long bytes, Request get, Capability needed) throws IOException {
@@ -477,7 +486,7 @@ public final class MachineState {
                 omitted.add(name.substring(PREFIX.length()) + " (" + needed + ")");
                 return false;
             }
-            MemorySegment struct = arena.allocate(bytes, Long.BYTES);
+            MemorySegment struct = allocate(bytes);
             if (!answers(vm, get, struct)) {
                 return false;
             }
@@ -487,13 +496,13 @@ public final class MachineState {
 
         void vcpu(Vcpu vcpu) throws IOException {
             int index = vcpu.index();
-            add(nameOf(index, CPUID), Cpuid.of(vcpu.descriptor(), arena));
+            add(nameOf(index, CPUID), Cpuid.of(vcpu.descriptor(), this::allocate));
             for (Map.Entry<StatePart, Integer> each : lengths.entrySet()) {
                 StatePart part = each.getKey();
                 if (part == StatePart.EVENTS) {
                     msrs(vcpu);
                 }
-                MemorySegment struct = arena.allocate(each.getValue(), Long.BYTES);
+                MemorySegment struct = allocate(each.getValue());
                 if (part == StatePart.LAPIC) {
                     lapic(vcpu, struct);
                 } else {
@@ -519,12 +528,23 @@ public final class MachineState {
 
         private void msrs(Vcpu vcpu) throws IOException {
             ModelSpecificRegisters registers = vm.modelSpecificRegisters(kvm);
-            add(nameOf(vcpu.index(), MSRS), registers.read(vcpu.descriptor(), arena));
-            for (String name : registers.unreadable()) {
-                if (!omitted.contains(name)) {
-                    omitted.add(name);
-                }
+            add(nameOf(vcpu.index(), MSRS), registers.read(vcpu.descriptor(), this::allocate));
+            omitted.addAll(registers.unreadable());
+        }
+
+        private MemorySegment allocate(long bytes) {
+            return allocate(bytes, Long.BYTES);
+        }
+
+        /** Zeros; on a multiple of eight bytes, which every struct of KVM's is content with. */
+        private MemorySegment allocate(long bytes, long alignment) {
+            long rounded = (bytes + Long.BYTES - 1) & -Long.BYTES;
+            if (block.byteSize() < rounded) {
+                block = arena.allocate(Math.max(BLOCK, rounded), Math.max(alignment, Long.BYTES));
             }
+            MemorySegment struct = block.asSlice(0, bytes);
+            block = block.asSlice(rounded);
+            return struct;
         }
 
         private void add(String name, MemorySegment bytes) {

@@ -30,7 +30,7 @@ final class MemorySlots {
     private final KvmDescriptor vm;
     private final GuestMemory memory;
     private List<Placed> placed = List.of();
-    private long changes;
+    private volatile long changes;
 
     /** A slot, and where in the image its memory lies. */
     record Placed(MemorySlot slot, long imageOffset) {
@@ -77,7 +77,7 @@ final class MemorySlots {
     }
 
     /** Grows whenever a slot was added, moved or removed: what watches all slots then watches something else. */
-    synchronized long changes() {
+    long changes() {
         return changes;
     }
 

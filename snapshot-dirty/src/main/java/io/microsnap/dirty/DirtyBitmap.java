@@ -27,6 +27,7 @@ public final class DirtyBitmap {
     static final long MOST_BLOCKS = 1L << 34;
 
     private static final long ALL = -1L;
+    private static final int STEP = 8;
     private static final ValueLayout.OfLong BITS =
             ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
@@ -260,18 +261,17 @@ public final class DirtyBitmap {
         if (bits.byteSize() < (pageCount + 7) / 8) {
             throw new IndexOutOfBoundsException(bits.byteSize() + " bytes do not hold " + pageCount + " bits");
         }
-        int pagesShift = blockShift - Integer.numberOfTrailingZeros(layout.pageBytes());
         long first = imageOffset / layout.pageBytes();
-        for (long page = 0; page < pageCount; page += Long.SIZE) {
-            long word = logWord(bits, page, pageCount);
-            if (word == 0) {
-                continue;
+        int wholeWords = (int) (pageCount >>> 6);
+        int index = 0;
+        while (index < wholeWords) {
+            index = nextDirtyStep(bits, index, wholeWords);
+            for (int end = Math.min(wholeWords, index + STEP); index < end; index++) {
+                orLogWord(first + ((long) index << 6), logWord(bits, index));
             }
-            if (pagesShift == 0) {
-                orShifted(first + page, word);
-            } else {
-                orFolded(first + page, word, pagesShift);
-            }
+        }
+        if ((pageCount & 63) != 0) {
+            orLogWord(first + ((long) wholeWords << 6), lastLogWord(bits, wholeWords, pageCount));
         }
     }
 
@@ -348,18 +348,42 @@ public final class DirtyBitmap {
         runs.accept(offset, Math.min(to << blockShift, layoutBytes) - offset);
     }
 
-    private static long logWord(MemorySegment bits, long page, long pageCount) {
-        long bytes = bits.byteSize() - page / 8;
-        long word = 0;
-        if (bytes >= Long.BYTES) {
-            word = bits.get(BITS, page / 8);
-        } else {
-            for (int index = 0; index < bytes; index++) {
-                word |= (bits.get(ValueLayout.JAVA_BYTE, page / 8 + index) & 0xffL) << (index * 8);
-            }
+    /** Adds up to 64 pages of a log, of which the first is the page of that number. */
+    private void orLogWord(long page, long bits) {
+        int pagesShift = blockShift - Integer.numberOfTrailingZeros(layout.pageBytes());
+        if (bits == 0) {
+            return;
         }
-        long left = pageCount - page;
-        return left >= Long.SIZE ? word : word & ~(ALL << left);
+        if (pagesShift == 0) {
+            orShifted(page, bits);
+        } else {
+            orFolded(page, bits, pagesShift);
+        }
+    }
+
+    /** Passes over zeros, which are most of a log as a rule: one branch for 64 bytes. */
+    private static int nextDirtyStep(MemorySegment bits, int from, int end) {
+        int index = from;
+        while (index <= end - STEP && (logWord(bits, index) | logWord(bits, index + 1)
+                | logWord(bits, index + 2) | logWord(bits, index + 3) | logWord(bits, index + 4)
+                | logWord(bits, index + 5) | logWord(bits, index + 6) | logWord(bits, index + 7)) == 0) {
+            index += STEP;
+        }
+        return index;
+    }
+
+    private static long logWord(MemorySegment bits, int index) {
+        return bits.get(BITS, (long) index << 3);
+    }
+
+    /** The word that the log ends within, without what follows its end. */
+    private static long lastLogWord(MemorySegment bits, int index, long pageCount) {
+        long at = (long) index << 3;
+        long word = 0;
+        for (long byteIndex = at; byteIndex < Math.min(bits.byteSize(), at + Long.BYTES); byteIndex++) {
+            word |= (bits.get(ValueLayout.JAVA_BYTE, byteIndex) & 0xffL) << ((byteIndex - at) << 3);
+        }
+        return word & ~(ALL << pageCount);
     }
 
     /** The bits of the blocks {@code [from, to)}, which lie in one word. */

@@ -28,6 +28,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.UUID;
+import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledOnOs;
@@ -48,7 +49,7 @@ class PageMapSourceTest {
         try (GuestRam ram = anonymous(POSIX)) {
             PageMapSource.of(POSIX, ram).close();
         } catch (TrackingUnavailableException unavailable) {
-            assumeTrue(false, unavailable.getMessage());
+            Assumptions.abort(unavailable.getMessage());
         }
     }
 

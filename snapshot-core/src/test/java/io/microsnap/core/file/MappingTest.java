@@ -321,7 +321,8 @@ class MappingTest {
 
     @Test
     void reservedHugePagesAreUsedOrRefusedAtOnce() throws IOException {
-        long pool = Long.parseLong(Files.readString(Path.of("/proc/sys/vm/nr_hugepages")).trim());
+        // By lines: readString asks for a byte first, and of a number in /proc/sys the kernel gives no second piece.
+        long pool = Long.parseLong(Files.readAllLines(Path.of("/proc/sys/vm/nr_hugepages")).getFirst());
         assertThatThrownBy(() -> Mapping.anonymous(posix, page, HugePages.RESERVED))
                 .isInstanceOf(IllegalArgumentException.class).hasMessageContaining("huge pages' size");
         long hugePage = Files.readAllLines(Path.of("/proc/meminfo")).stream()

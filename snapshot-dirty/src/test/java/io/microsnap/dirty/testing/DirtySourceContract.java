@@ -209,7 +209,7 @@ public abstract class DirtySourceContract {
             BitSet written = new BitSet();
             BitSet marked = new BitSet();
             for (int program = 0; program < Effort.choose(20, 200, 1000); program++) {
-                int[] pages = randomPages(random);
+                int[] pages = program % 2 == 0 ? randomPages(random) : edgeAmong(randomPages(random), program / 2);
                 write(pages);
                 IntStream.of(pages).forEach(written::set);
                 for (int page : randomPages(random)) {
@@ -343,6 +343,13 @@ public abstract class DirtySourceContract {
             int last = first + (int) (layout.regions().get(region).lengthBytes() / pageBytes) - 1;
             return IntStream.of(first, (first + last) / 2, last);
         }).distinct().filter(page -> !guest.writesByItself(offset(page))).toArray();
+    }
+
+    /** With each edge of each region in its turn: random pages alone may miss one for a long time. */
+    private int[] edgeAmong(int[] pages, int turn) {
+        int[] edges = edgesOfRegions();
+        return IntStream.concat(IntStream.of(pages), IntStream.of(edges[turn % edges.length])).sorted().distinct()
+                .toArray();
     }
 
     /** Runs and single pages, few or many. */
