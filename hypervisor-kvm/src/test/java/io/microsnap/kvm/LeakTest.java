@@ -20,12 +20,16 @@ class LeakTest {
     @Test
     void manyMachinesMadeRunSnapshottedAndClosedLeaveNothing(ChildProcesses processes, @TempDir Path directory) {
         int machines = Effort.choose(100, 200, 1000);
-        ChildProcess.Exit exit = processes.start(new ProcessBuilder(List.of(
+        ChildProcess living = processes.start(new ProcessBuilder(List.of(
                 ProcessHandle.current().info().command().orElseThrow(), "@" + Checkout.jvmOptions(),
                 // A heap that is all there from the beginning, and compiled code that settles early.
                 "-Xms96m", "-Xmx96m", "-XX:+AlwaysPreTouch", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
                 "-cp", System.getProperty("java.class.path"),
-                ManyMachines.class.getName(), directory.toString(), String.valueOf(machines)))).awaitExit();
+                ManyMachines.class.getName(), directory.toString(), String.valueOf(machines))));
+        for (int done = 0; done <= machines; done += ManyMachines.BETWEEN_LOOKS) {
+            living.awaitLine(done + " machines");
+        }
+        ChildProcess.Exit exit = living.awaitExit();
         assertThat(exit.status()).as(exit.output() + exit.errors()).isZero();
         List<String> words = List.of(exit.output().lines().filter(line -> line.startsWith("grown ")).findFirst()
                 .orElseThrow().split(" ", -1));

@@ -24,6 +24,9 @@ import java.util.stream.Stream;
 
 /** A process that makes, runs, captures, restores and closes many machines, and says what of it was left. */
 public final class ManyMachines {
+    /** After so many machines it says what it holds. */
+    static final int BETWEEN_LOOKS = 100;
+
     private static final long MIB = 1 << 20;
     private static final Touch TOUCH = new Touch(new Region(MIB, MIB), Pattern.RANDOM, 3, 20, 1);
 
@@ -56,10 +59,11 @@ public final class ManyMachines {
                 live(kvm, store, warming);
             }
             Held before = Held.now();
+            System.out.println("0 machines: " + before);
             for (int machine = 0; machine < machines; machine++) {
                 live(kvm, store, machine);
-                if (machine % 100 == 99) {
-                    System.out.println(Held.now());
+                if ((machine + 1) % BETWEEN_LOOKS == 0) {
+                    System.out.println((machine + 1) + " machines: " + Held.now());
                 }
             }
             Held after = Held.now();
