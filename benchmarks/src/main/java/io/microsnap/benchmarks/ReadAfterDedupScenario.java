@@ -34,8 +34,8 @@ final class ReadAfterDedupScenario implements Scenario {
     enum Pattern {
         /** A twentieth, in runs of 256 KiB. */
         USUAL(64 * PAGE, 5),
-        /** Every other 128 KiB: as many extents as the default budget allows. */
-        WORST(32 * PAGE, 50);
+        /** Every other 512 KiB: as many extents as the default budget allows. */
+        WORST(128 * PAGE, 50);
 
         private final int runBytes;
         private final int differingPercent;

@@ -23,6 +23,7 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.SplittableRandom;
 
@@ -112,6 +113,24 @@ class StoreDeduplicatorTest {
                             done -> assertThat(done.report().engine()).contains(Engine.SHARE_IN_PLACE));
             assertThat(imageStatus(store, "base").sameFile(before)).isTrue();
             assertThat(Bakery.image(store, "base")).isEqualTo(base);
+        }
+    }
+
+    @RealFileSystems({XFS, BTRFS})
+    void dataWhereTheSiblingHasAHoleIsKnownToDifferWithoutBeingRead(Path directory) throws IOException {
+        byte[] halfEmpty = guest.clone();
+        Arrays.fill(halfEmpty, LENGTH / 2, LENGTH, (byte) 0);
+        try (SnapshotStore store = Bakery.store(directory)) {
+            Bakery.bake(store, "old", halfEmpty);
+            Bakery.bake(store, "fresh", guest);
+            assertThat(new StoreDeduplicator(store).deduplicate(
+                    Bakery.id("fresh"), SiblingPolicy.MOST_ALIKE, DedupOptions.DEFAULTS))
+                    .isInstanceOfSatisfying(Deduplicated.class, done -> {
+                        assertThat(done.report().pages().read()).isZero();
+                        assertThat(done.report().pages().different()).isEqualTo(LENGTH / 2 / Bakery.PAGE);
+                        assertThat(done.report().sharedBytes()).isEqualTo(LENGTH / 2);
+                    });
+            assertThat(Bakery.image(store, "fresh")).isEqualTo(guest);
         }
     }
 
