@@ -29,6 +29,7 @@ import org.openjdk.jmh.annotations.Warmup;
 @Fork(1)
 public class DirtyBitmapBenchmark {
     private static final int PAGE = 4096;
+    private static final int SECTOR = 512;
     private static final long GUEST_BYTES = 4L << 30;
     private static final SnapshotReference SNAPSHOT = Snapshots.ANY;
 
@@ -54,10 +55,10 @@ public class DirtyBitmapBenchmark {
         return other.set(next());
     }
 
-    /** One write of a device, with its fence. */
+    /** One write of a device, a sector, with its fence. */
     @Benchmark
     public void markWritten() {
-        tracker.markWritten(next(), 512);
+        tracker.markWritten(next() & -SECTOR, SECTOR);
     }
 
     /** About 10,000 runs. */
