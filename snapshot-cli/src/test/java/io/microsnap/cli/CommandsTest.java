@@ -60,6 +60,21 @@ class CommandsTest {
     }
 
     @Test
+    void whatIsThereIsReplacedOnlyWhenAsked(Seed seed) throws IOException {
+        Path ram = ram("ram", 1 << 20, seed);
+        microsnap.run(0, "bake", "--ram", "ram", "--store", "s", "--id", "a");
+        microsnap.run(0, "restore", "--store", "s", "--id", "a", "--to", "file");
+        overwrite(ram, 0, "changed");
+        assertThat(microsnap.run(1, "bake", "--ram", "ram", "--store", "s", "--id", "a").errors())
+                .contains("has a snapshot a already");
+        assertThat(microsnap.run(1, "restore", "--store", "s", "--id", "a", "--to", "file").errors())
+                .contains("exists already");
+        microsnap.run(0, "bake", "--ram", "ram", "--store", "s", "--id", "a", "--replace");
+        microsnap.run(0, "restore", "--store", "s", "--id", "a", "--to", "file", "--replace");
+        assertThat(Files.mismatch(directory.resolve("file"), ram)).isEqualTo(-1);
+    }
+
+    @Test
     void aStoreIsListedInspectedVerifiedTransferredAndEmptied(Seed seed) throws IOException {
         ram("ram", 1 << 20, seed);
         Files.writeString(directory.resolve("state"), "vmm state");
