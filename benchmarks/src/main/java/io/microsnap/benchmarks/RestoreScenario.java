@@ -20,6 +20,8 @@ import java.util.Locale;
 final class RestoreScenario implements Scenario {
     private static final SnapshotId BASE = new SnapshotId("base");
     private static final SnapshotId DIFF = new SnapshotId("diff");
+    /** A restore makes few calls: it takes this many until the code that makes them is compiled. */
+    private static final int RESTORES_TO_WARM_UP = 60;
     private static final long MILLISECOND = 1_000_000;
     private static final long RUN = 5_000;
 
@@ -91,6 +93,10 @@ final class RestoreScenario implements Scenario {
             Capture.of(store, DIFF, guest.reader()).tracker(tracker).kind(CaptureKind.DIFF).take(paused);
         }
         Copy copy = workbench.closeLater(new Copy(store));
+        for (int restore = 0; restore < (kind == Kind.EAGER ? 0 : RESTORES_TO_WARM_UP); restore++) {
+            copy.restore();
+            copy.close();
+        }
         return new Duel(
                 Contestant.java(copy::close, copy::restore), peer(workbench, directory), () -> copy.check(guest));
     }

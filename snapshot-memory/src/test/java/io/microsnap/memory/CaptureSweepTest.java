@@ -40,17 +40,25 @@ final class CaptureSweepTest {
     private static final SnapshotId BASE = new SnapshotId("base");
     private static final SnapshotId NEXT = new SnapshotId("next");
 
+    private static final int FAULTS = 6;
+    private static final List<FileSystemKind> SWEPT =
+            List.of(FileSystemKind.EXT4, FileSystemKind.XFS, FileSystemKind.BTRFS);
+
     /** The calls of a capture that a signal may interrupt. */
     private static final Set<String> INTERRUPTIBLE = Set.of("openat", "close", "pread", "pwrite", "fsync", "ftruncate",
             "fallocate", "flock", "copy_file_range");
 
     @Tag("slow")
     @RealFileSystems({FileSystemKind.EXT4, FileSystemKind.XFS, FileSystemKind.BTRFS})
-    void afterAFailureAtAnyCallTheStoreAndTheEpochAreAsTheyWere(Path on) throws IOException {
+    void afterAFailureAtAnyCallTheStoreAndTheEpochAreAsTheyWere(Path on, FileSystemKind fileSystem)
+            throws IOException {
         Scene scene = new Scene(on);
         int calls = scene.callsOfACapture();
+        // Two faults at each call of each of three filesystems: together all of them, each at every third call.
+        int faults = Effort.choose(1, 2, FAULTS);
         for (int position = 1; position <= calls; position++) {
-            for (int fault = 0; fault < 6; fault++) {
+            for (int number = 0; number < faults; number++) {
+                int fault = (position + 2 * SWEPT.indexOf(fileSystem) + number) % FAULTS;
                 int here = position;
                 String[] call = {""};
                 FaultyPosix faulty = FaultyPosix.host().before(made -> {

@@ -32,11 +32,14 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 
 final class RestoreTest {
@@ -87,6 +90,47 @@ final class RestoreTest {
                 assertIsTheGuest(restored);
             }
         }
+    }
+
+    @Test
+    @EnabledOnOs(value = OS.LINUX, disabledReason = "mappings are told in /proc")
+    void aLazyRestoreOfAChainTakesNoMoreMappingsThanItMay() throws IOException {
+        for (int most = 0; most < 14; most++) {
+            try (RestoredSnapshot restored = Restore.of(store, TOP).mostMappings(most).lazily()) {
+                int mappings = mappingsOf(restored).size();
+                // Five runs of one page each: all of them, or none.
+                assertThat(mappings - 1).as("of %d", most).isLessThanOrEqualTo(most).isEqualTo(most < 10 ? 0 : 9);
+                assertIsTheGuest(restored);
+            }
+        }
+    }
+
+    @Test
+    @EnabledOnOs(value = OS.LINUX, disabledReason = "mappings are told in /proc")
+    void nothingIsReadAheadOfAnImageOfFewPages() throws IOException {
+        try (RestoredSnapshot restored = Restore.of(store, TOP).lazily()) {
+            for (String mapping : mappingsOf(restored)) {
+                boolean random = mapping.substring(mapping.indexOf("VmFlags:")).contains(" rr");
+                assertThat(random).as(mapping).isEqualTo(!mapping.contains("/base/"));
+            }
+        }
+    }
+
+    /** What the kernel tells of each mapping that a copy's memory is made of. */
+    private static List<String> mappingsOf(RestoredSnapshot restored) throws IOException {
+        long start = restored.memory().mapping(0).address();
+        List<String> mappings = new ArrayList<>();
+        String all = Files.readString(Path.of("/proc/self/smaps"));
+        for (String mapping : all.split("(?m)(?=^[0-9a-f]+-[0-9a-f]+ )", -1)) {
+            if (mapping.isEmpty()) {
+                continue;
+            }
+            long from = Long.parseUnsignedLong(mapping.substring(0, mapping.indexOf('-')), 16);
+            if (from >= start && from < start + LAYOUT.lengthBytes()) {
+                mappings.add(mapping);
+            }
+        }
+        return mappings;
     }
 
     @Test

@@ -113,6 +113,19 @@ final class TruncatedMemoryTest {
     }
 
     @Test
+    void whatWasCutOffBeforeItWasLookedAtIsNotTakenForZeros() throws IOException {
+        Capture.of(store, BASE, reader()).tracker(tracker).take(PAUSED);
+        change();
+        file.truncate(KEPT_PAGES * PAGE);
+
+        assertThatThrownBy(() -> Capture.of(store, NEXT, reader()).tracker(tracker).take(PAUSED))
+                .isInstanceOf(SnapshotException.class).hasMessageContaining("truncated");
+        assertThatThrownBy(() -> Capture.of(store, NEXT, reader()).kind(CaptureKind.FULL).take(PAUSED))
+                .isInstanceOf(SnapshotException.class).hasMessageContaining("truncated");
+        assertNothingLeft();
+    }
+
+    @Test
     void bytesThatTheKernelTakesStraightFromTheMappingAreMissedAsWell() throws IOException {
         Path plain = Files.writeString(directory.resolve("plain"), "as it was");
         try (MemoryWriter writer = MemoryWriter.create(Posix.host(), plain, LAYOUT, Zeros.DENSE)) {

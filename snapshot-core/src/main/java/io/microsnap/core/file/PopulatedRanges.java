@@ -1,12 +1,14 @@
 package io.microsnap.core.file;
 
 import io.microsnap.core.RangeConsumer;
+import io.microsnap.core.SnapshotException;
 import io.microsnap.core.posix.Descriptor;
 import io.microsnap.core.posix.Errno;
 import io.microsnap.core.posix.OperatingSystem;
 import io.microsnap.core.posix.PageMapScan;
 import io.microsnap.core.posix.PageMapScan.Categories;
 import io.microsnap.core.posix.Posix;
+import io.microsnap.core.posix.Stat;
 import io.microsnap.core.posix.SystemCallException;
 import java.io.IOException;
 import java.lang.foreign.Arena;
@@ -31,9 +33,14 @@ public final class PopulatedRanges {
     private PopulatedRanges() {
     }
 
-    /** The data ranges of a file or memfd, ascending, clipped to the range asked. Reads and allocates nothing. */
+    /**
+     * The data ranges of a file or memfd, ascending, clipped to the range asked. Reads and allocates nothing. A file
+     * that does not reach to the end of the range is an error: what was cut off is not zeros.
+     */
     public static void ofFile(Descriptor file, long offset, long lengthBytes, RangeConsumer ranges)
             throws IOException {
+        checkRange(offset, lengthBytes);
+        requireReaches(file, offset, lengthBytes);
         Extents.data(file, offset, lengthBytes, ranges);
     }
 
@@ -129,6 +136,16 @@ public final class PopulatedRanges {
             if (runStart >= 0) {
                 runs.accept(runStart, end - runStart);
             }
+        }
+    }
+
+    /** The range may end in the file's last page. */
+    private static void requireReaches(Descriptor file, long offset, long lengthBytes) throws IOException {
+        Stat status = file.status();
+        long reach = roundUp(status.sizeBytes(), file.posix().getpagesize());
+        if (status.isRegularFile() && offset + lengthBytes > reach) {
+            throw new SnapshotException(file + " has " + status.sizeBytes() + " bytes; it was truncated, and "
+                    + lengthBytes + " bytes from " + offset + " on are no longer there");
         }
     }
 

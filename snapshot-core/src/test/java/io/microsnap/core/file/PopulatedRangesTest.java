@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.microsnap.core.RangeConsumer;
+import io.microsnap.core.SnapshotException;
 import io.microsnap.core.posix.Constants;
 import io.microsnap.core.posix.Descriptor;
 import io.microsnap.core.posix.Errno;
@@ -191,6 +192,20 @@ class PopulatedRangesTest {
             faulty.at("lseek", faulty.calls("lseek") + 1).fails(Errno.EIO);
             assertThatThrownBy(() -> PopulatedRanges.ofFile(file, 0, page, (at, length) -> { }))
                     .isInstanceOf(SystemCallException.class).hasMessageContainingAll("file", "SEEK_DATA", "EIO");
+        }
+    }
+
+    @Test
+    void whatATruncatedFileLostIsNotTakenForAHole() throws IOException {
+        try (Descriptor file = create("file")) {
+            file.truncate(64 * page);
+            try (Mapping mapping = Mapping.file(file, 0, 64 * page, Access.SHARED_WRITE)) {
+                mapping.segment().fill((byte) 1);
+                file.truncate(32 * page + 1);
+                assertThatThrownBy(() -> mapping.populated(0, 64 * page, (at, length) -> { }))
+                        .isInstanceOf(SnapshotException.class).hasMessageContainingAll("file", "truncated");
+                assertThat(ranges(ranges -> PopulatedRanges.ofFile(file, page, 32 * page, ranges))).isNotEmpty();
+            }
         }
     }
 

@@ -64,6 +64,11 @@ public final class FileMemoryReader implements PageReader {
     }
 
     private Data dataFrom(long offset) throws IOException {
+        long sizeBytes = file.sizeBytes();
+        if (sizeBytes < layout.lengthBytes()) {
+            throw Truncation.found(layout.lengthBytes() - offset, file + ", which has " + sizeBytes + " bytes by now",
+                    offset, null);
+        }
         Data[] found = {new Data(Long.MAX_VALUE, Long.MAX_VALUE)};
         Extents.firstData(file, offset, (start, lengthBytes) -> found[0] = new Data(start, start + lengthBytes));
         return found[0];

@@ -67,6 +67,16 @@ final class FileMemoryReaderTest {
         }
     }
 
+    @RealFileSystems
+    void aFileThatWasTruncatedIsAnErrorAndNotZeros(Path directory) throws IOException {
+        try (Descriptor file = sparse(directory)) {
+            FileMemoryReader reader = FileMemoryReader.of(file, LAYOUT);
+            file.truncate(100 * PAGE);
+            assertThatThrownBy(() -> populated(reader, 128, 1)).isInstanceOf(SnapshotException.class)
+                    .hasMessageContaining("ram").hasMessageContaining("truncated").hasMessageContaining("409600");
+        }
+    }
+
     /** Pages 32 to 95 and page 128 have data. */
     private Descriptor sparse(Path directory) throws IOException {
         Descriptor file = Descriptor.open(
