@@ -16,6 +16,7 @@ import io.microsnap.testsupport.Seed;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -69,6 +70,20 @@ class MachineStateTest {
                 }
             }
             assertSameMsrs(expected, now);
+        }
+    }
+
+    @Test
+    void theGuestsClockGoesOnFromWhereItWas() throws IOException {
+        try (VirtualMachine first = machine(1, true); VirtualMachine second = machine(1, true)) {
+            List<MachineStateSection> saved = MachineState.save(kvm, first).sections();
+            // As if the guest had run for a day: a clock that starts anew does not get there.
+            long day = Duration.ofDays(1).toNanos();
+            List<MachineStateSection> later =
+                    changed(saved, "kvm.clock", clock -> clock.putLong(0, clock.getLong(0) + day));
+            MachineState.of(later).load(kvm, second);
+            byte[] now = bytes(MachineState.save(kvm, second)).get("kvm.clock");
+            assertThat(ByteBuffer.wrap(now).order(ByteOrder.LITTLE_ENDIAN).getLong(0)).isBetween(day, 2 * day);
         }
     }
 
