@@ -16,6 +16,7 @@ import io.microsnap.dedup.DedupOptions;
 import io.microsnap.dedup.DedupOutcome;
 import io.microsnap.dedup.DedupReport;
 import io.microsnap.dedup.Engine;
+import io.microsnap.dedup.FragmentationBudget;
 import io.microsnap.dedup.SiblingPolicy;
 import io.microsnap.dedup.StoreDeduplicator;
 import io.microsnap.memory.Capture;
@@ -192,8 +193,9 @@ final class Demo extends CliCommand {
     private static Optional<DedupReport> deduplicate(SnapshotStore store, List<Captured> snapshots, Report report)
             throws IOException {
         SnapshotId sibling = snapshots.getLast().id();
-        DedupOutcome outcome =
-                new StoreDeduplicator(store).deduplicate(sibling, SiblingPolicy.MOST_ALIKE, DedupOptions.DEFAULTS);
+        // A guest this small changes more of itself than the default would cut its image into pieces for.
+        DedupOptions options = DedupOptions.DEFAULTS.with(FragmentationBudget.UNLIMITED);
+        DedupOutcome outcome = new StoreDeduplicator(store).deduplicate(sibling, SiblingPolicy.MOST_ALIKE, options);
         return switch (outcome) {
             case DedupOutcome.Deduplicated done -> Optional.of(done.report());
             case DedupOutcome.LeftAlone leftAlone -> {

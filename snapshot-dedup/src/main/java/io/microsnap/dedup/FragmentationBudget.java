@@ -10,9 +10,9 @@ package io.microsnap.dedup;
  */
 public record FragmentationBudget(long shortestRunBytes, long extentsPerGiB, int leastPercent) {
     /**
-     * Extents of 512 KiB on average, and at least a twentieth of the data shared. With 8,192 extents in a GiB a cold
-     * read of the whole image took 1.8 times as long as of one in one piece, with 400 no longer than that; the scenario
-     * {@code dedup/xfs/later/full-read} measures it, with a usual image and with one that uses this budget up.
+     * Extents of 512 KiB on average, and at least a twentieth of the data shared. What an image in so many pieces costs
+     * a later cold read is measured by the scenario {@code dedup/xfs/later/full-read}, with a usual image and with one
+     * that uses this budget up.
      */
     public static final FragmentationBudget DEFAULT = new FragmentationBudget(64 << 10, 2048, 5);
 
