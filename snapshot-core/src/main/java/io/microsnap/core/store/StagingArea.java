@@ -187,17 +187,22 @@ final class StagingArea implements AutoCloseable {
         parent.removeDirectoryAt(name);
     }
 
+    /** What others remove meanwhile counts no more. */
     private static long occupied(Descriptor directory, int depth) throws IOException {
         long bytes = 0;
-        for (String name : directory.names()) {
-            Optional<Stat> status = directory.statusAt(name);
-            if (status.isPresent() && status.get().isDirectory() && depth > 0) {
-                try (Descriptor child = openDirectory(directory, name)) {
-                    bytes += occupied(child, depth - 1);
+        try {
+            for (String name : directory.names()) {
+                Optional<Stat> status = directory.statusAt(name);
+                if (status.isPresent() && status.get().isDirectory() && depth > 0) {
+                    try (Descriptor child = openDirectory(directory, name)) {
+                        bytes += occupied(child, depth - 1);
+                    }
+                } else if (status.isPresent()) {
+                    bytes += status.get().allocatedBytes();
                 }
-            } else if (status.isPresent()) {
-                bytes += status.get().allocatedBytes();
             }
+        } catch (NoSuchFileException gone) {
+            return bytes;
         }
         return bytes;
     }

@@ -9,6 +9,7 @@ import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotReference;
 import io.microsnap.core.file.FileCopy;
 import io.microsnap.core.posix.Posix;
+import io.microsnap.core.testing.FaultyPosix;
 import io.microsnap.testsupport.FileSystemKind;
 import io.microsnap.testsupport.RealFileSystems;
 import java.io.IOException;
@@ -32,6 +33,9 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 class SnapshotStoreTest {
+    /** How a directory is looked into. */
+    private static final String LOOK = "readdir";
+
     private final Posix posix = Posix.host();
     @TempDir
     Path directory;
@@ -281,6 +285,26 @@ class SnapshotStoreTest {
         try (SnapshotStore silent = SnapshotStore.openOrCreate(posix, place.resolve("store"), StoreOptions.PRIVATE)) {
             Snapshots.publish(silent, "name", 1);
             assertThat(silent.space(id("name")).exclusiveBytes()).isEmpty();
+        }
+    }
+
+    @Test
+    void aLeftoverThatSomebodyElseRemovesMeanwhileIsNoFailure() throws IOException {
+        Path leftover = path.resolve(".staging").resolve("0".repeat(32));
+        Path inside = leftover.resolve(SnapshotFiles.ATTACHMENTS);
+        FaultyPosix racing = FaultyPosix.host();
+        try (SnapshotStore other = SnapshotStore.open(racing.posix(), path, StoreOptions.PRIVATE)) {
+            for (int look = 1; look <= 3; look++) {
+                Files.createDirectories(inside);
+                int fatal = racing.calls(LOOK) + look;
+                racing.before(call -> {
+                    if (call.name().equals(LOOK) && racing.calls(LOOK) == fatal) {
+                        assertThat(inside.toFile().delete() && leftover.toFile().delete()).isTrue();
+                    }
+                });
+                other.gc();
+                assertThat(leftover).doesNotExist();
+            }
         }
     }
 
