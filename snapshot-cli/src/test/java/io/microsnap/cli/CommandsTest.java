@@ -95,6 +95,9 @@ class CommandsTest {
         microsnap.run(0, "delete", "--store", "s", "--id", "a");
         assertThat(microsnap.json(0, "gc", "--store", "s").get("removed")).isEqualTo(0L);
         assertThat(microsnap.run(0, "list", "--store", "s").output()).contains("no snapshots");
+        assertThat(microsnap.run(0, "gc", "--store", "s").output()).contains("removed 0 unfinished");
+        Map<?, ?> transferred = microsnap.json(0, "transfer", "--store", "t", "--id", "b", "--to-store", "u");
+        assertThat((List<?>) transferred.get("transferred")).hasSize(2);
     }
 
     @Test

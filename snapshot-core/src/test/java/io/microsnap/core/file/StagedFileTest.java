@@ -95,6 +95,14 @@ class StagedFileTest {
     }
 
     @Test
+    void aPipeUnderAStagedNameIsNotTakenForALeftover() throws Exception {
+        Path pipe = temporary.resolve(".microsnap-0123456789abcdef.staged");
+        assertThat(new ProcessBuilder("mkfifo", pipe.toString()).start().waitFor()).isZero();
+        StagedFile.create(posix, temporary.resolve("file")).close();
+        assertThat(pipe).exists();
+    }
+
+    @Test
     void aStagedFileIsPrivateLockedAndNamedUnguessably() throws IOException {
         try (StagedFile one = StagedFile.create(posix, temporary.resolve("file"));
                 StagedFile two = StagedFile.create(posix, temporary.resolve("file"))) {
