@@ -20,8 +20,11 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.api.parallel.Execution;
+import org.junit.jupiter.api.parallel.ExecutionMode;
 
-/** The commands as processes: what they print, how they end, what they leave. */
+/** The commands as processes: what they print, how they end, what they leave. Each has its directory to itself. */
+@Execution(ExecutionMode.CONCURRENT)
 class CommandsTest {
     private static final int PAGE = 4096;
 

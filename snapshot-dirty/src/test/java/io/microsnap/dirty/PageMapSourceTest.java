@@ -113,8 +113,9 @@ class PageMapSourceTest {
                 DirtySource source = guest.openSource()) {
             source.arm();
             guest.child().kill();
+            // Some kernels let the scan itself fail, others find nothing to report.
             assertThatThrownBy(() -> source.harvest(DirtyBitmap.of(source.layout()))).isInstanceOf(IOException.class)
-                    .hasMessageContaining("UFFDIO_REGISTER");
+                    .hasMessageMatching(".*(PAGEMAP_SCAN|UFFDIO_REGISTER).*failed with ESRCH.*");
             assertThatThrownBy(source::arm).isInstanceOf(IOException.class).hasMessageContaining("UFFDIO_REGISTER");
         }
     }

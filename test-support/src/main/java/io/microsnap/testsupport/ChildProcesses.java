@@ -12,13 +12,16 @@ import java.util.concurrent.CopyOnWriteArrayList;
 /** Starts processes for one test, which takes it as a parameter; whatever still runs when the test ends is killed. */
 public final class ChildProcesses implements AutoCloseable {
 
+    // Most children live for a second, and tests start hundreds: what makes a JVM fast in the long run only costs.
+    private static final List<String> SHORT_LIVED = List.of("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC");
+
     private final List<ChildProcess> children = new CopyOnWriteArrayList<>();
 
     /** None yet. */
     public ChildProcesses() {
     }
 
-    /** A JVM with the class path and the flags of this one, in {@code main} of that class. */
+    /** A JVM with the class path of this one and its flags, made to start quickly, in {@code main} of that class. */
     public ChildProcess java(Class<?> main, String... arguments) {
         return java(Map.of(), main, arguments);
     }
@@ -26,10 +29,9 @@ public final class ChildProcesses implements AutoCloseable {
     /** As {@link #java(Class, String...)}, with more in its environment. */
     public ChildProcess java(Map<String, String> environment, Class<?> main, String... arguments) {
         List<String> command = new ArrayList<>(List.of(
-                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                "@" + Checkout.jvmOptions(),
-                "-cp", absoluteClassPath(),
-                main.getName()));
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(), "@" + Checkout.jvmOptions()));
+        command.addAll(SHORT_LIVED);
+        command.addAll(List.of("-cp", absoluteClassPath(), main.getName()));
         command.addAll(List.of(arguments));
         ProcessBuilder builder = new ProcessBuilder(command);
         builder.environment().putAll(environment);
