@@ -186,20 +186,23 @@ public final class HeldSnapshot implements AutoCloseable {
     public synchronized Descriptor open(String file) throws IOException {
         SnapshotFile listed = manifest.file(file).orElseThrow(
                 () -> new NoSuchFileException(directory + "/" + Printable.of(file), null, "it has no such file"));
-        Descriptor opened;
+        Descriptor opened = openChecked(listed);
+        files.add(opened);
+        return opened;
+    }
+
+    private Descriptor openChecked(SnapshotFile listed) throws IOException {
         try {
-            opened = open(listed);
+            return open(listed);
         } catch (DamagedException failure) {
             if (StagingArea.isNamed(store.root(), id().key(), directory)) {
                 throw failure;
             }
-            NoSuchFileException gone = new NoSuchFileException(directory + "/" + file, null,
+            NoSuchFileException gone = new NoSuchFileException(directory + "/" + listed.name(), null,
                     id() + " was deleted or replaced by force while it was in use");
             gone.initCause(failure);
             throw gone;
         }
-        files.add(opened);
-        return opened;
     }
 
     private Descriptor open(SnapshotFile listed) throws IOException {
@@ -243,7 +246,10 @@ public final class HeldSnapshot implements AutoCloseable {
         }
         for (SnapshotFile file : manifest.files()) {
             if (file.hasSha256()) {
-                Digests.require(file, open(file.name()));
+                // One after another: there may be more of them than a process may have open.
+                try (Descriptor opened = openChecked(file)) {
+                    Digests.require(file, opened);
+                }
             }
         }
     }

@@ -157,6 +157,6 @@ final class Listing {
 
     private static String reason(IOException failure) {
         String message = failure.getMessage();
-        return message == null ? failure.getClass().getSimpleName() : message;
+        return message == null ? failure.getClass().getSimpleName() : Printable.whole(message);
     }
 }

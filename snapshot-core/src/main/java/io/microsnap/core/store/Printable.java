@@ -8,9 +8,15 @@ final class Printable {
     }
 
     static String of(String text) {
+        return text.codePointCount(0, text.length()) > LONGEST
+                ? whole(text.substring(0, text.offsetByCodePoints(0, LONGEST))) + "…" : whole(text);
+    }
+
+    /** As {@link #of}, however long: for a message of ours with such text in it. */
+    static String whole(String text) {
         StringBuilder shown = new StringBuilder();
-        text.codePoints().limit(LONGEST).forEach(c -> shown.appendCodePoint(isPlain(c) ? c : '?'));
-        return text.codePointCount(0, text.length()) > LONGEST ? shown + "…" : shown.toString();
+        text.codePoints().forEach(c -> shown.appendCodePoint(isPlain(c) ? c : '?'));
+        return shown.toString();
     }
 
     /** Whether every character may be shown and stored: no controls, no halves of a surrogate pair. */

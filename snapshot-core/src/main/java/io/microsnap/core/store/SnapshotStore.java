@@ -1,5 +1,6 @@
 package io.microsnap.core.store;
 
+import io.microsnap.core.DamagedException;
 import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.SnapshotId;
@@ -25,30 +26,31 @@ public final class SnapshotStore implements AutoCloseable {
     private static final System.Logger LOG = System.getLogger(SnapshotStore.class.getName());
 
     private final StoreDirectory store;
+    private final Recovered recovered;
 
     private SnapshotStore(StoreDirectory store) {
         this.store = store;
+        recovered = recover();
     }
 
     /** Opens a store that is there, and removes unfinished work of dead processes. */
     public static SnapshotStore open(Posix posix, Path path, StoreOptions options) throws IOException {
-        return recovered(StoreDirectory.open(posix, path, options));
+        return new SnapshotStore(StoreDirectory.open(posix, path, options));
     }
 
     /** Opens a store; makes one where there is nothing, or an empty directory. */
     public static SnapshotStore openOrCreate(Posix posix, Path path, StoreOptions options) throws IOException {
-        return recovered(StoreDirectory.openOrCreate(posix, path, options));
+        return new SnapshotStore(StoreDirectory.openOrCreate(posix, path, options));
     }
 
-    private static SnapshotStore recovered(StoreDirectory directory) {
-        SnapshotStore store = new SnapshotStore(directory);
+    private Recovered recover() {
         try {
-            store.gc();
+            return gc();
         } catch (IOException e) {
             // A store on a read-only filesystem, or of another user, can still be read.
-            LOG.log(System.Logger.Level.DEBUG, directory.root() + ": unfinished work of dead processes stays", e);
+            LOG.log(System.Logger.Level.DEBUG, store.root() + ": unfinished work of dead processes stays", e);
+            return Recovered.NOTHING;
         }
-        return store;
     }
 
     /** Begins a snapshot: out of sight until it is published. */
@@ -76,8 +78,16 @@ public final class SnapshotStore implements AutoCloseable {
     /** The manifest of one snapshot, whatever features it requires and whether or not its base is there. */
     public Manifest inspect(SnapshotId id) throws IOException {
         try (Descriptor snapshot = store.openSnapshot(id)) {
-            return StoreDirectory.manifest(snapshot, id.key());
+            try {
+                return StoreDirectory.manifest(snapshot, id.key());
+            } catch (DamagedException failure) {
+                if (StagingArea.isNamed(store.root(), id.key(), snapshot)) {
+                    throw failure;
+                }
+            }
         }
+        // Deleted or replaced under our eyes, it is not damaged.
+        return inspect(id);
     }
 
     /** Whether anybody holds a snapshot at this moment; a moment later it may be otherwise. */
@@ -103,10 +113,15 @@ public final class SnapshotStore implements AutoCloseable {
         Publication.delete(store, id, ifHeld);
     }
 
+    /** What opening the store removed of dead processes; nothing if that failed, which {@link #gc} then tells. */
+    public Recovered recovered() {
+        return recovered;
+    }
+
     /** Removes unfinished work of dead processes, and no snapshot. Opening a store does it too. */
     public Recovered gc() throws IOException {
         if (store.staging().isEmpty()) {
-            return new Recovered(0, 0, 0);
+            return Recovered.NOTHING;
         }
         StoreEvents.Recovery event = StoreEvents.recovery();
         Recovered recovered = store.staging().recover(store);

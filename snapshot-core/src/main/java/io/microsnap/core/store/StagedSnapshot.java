@@ -86,7 +86,9 @@ public final class StagedSnapshot implements AutoCloseable {
     public void attach(String name, Path source, Progress progress) throws IOException {
         Posix posix = directory.descriptor().posix();
         String file = SnapshotFiles.attachment(name);
-        try (Descriptor open = Descriptor.open(posix, source, posix.constants().O_RDONLY, 0)) {
+        // A pipe in the place of a file is refused, and not waited for.
+        int flags = posix.constants().O_RDONLY | posix.constants().O_NONBLOCK;
+        try (Descriptor open = Descriptor.open(posix, source, flags, 0)) {
             copy(file, open, progress);
         }
     }
@@ -116,14 +118,14 @@ public final class StagedSnapshot implements AutoCloseable {
      * @throws MissingBaseException if the base it requires is gone
      */
     public synchronized Manifest publish(SnapshotDescription description, IfTaken ifTaken) throws IOException {
-        requireOpen();
+        requireStaged();
         return publish(new Manifest(id, UUID.randomUUID(), Publication.now(), description, describe(description)),
                 ifTaken);
     }
 
     /** As it was published elsewhere. */
     synchronized Manifest publish(Manifest manifest, IfTaken ifTaken) throws IOException {
-        requireOpen();
+        requireStaged();
         for (Descriptor file : files.values()) {
             store.seal(file);
             file.sync();
@@ -203,12 +205,9 @@ public final class StagedSnapshot implements AutoCloseable {
     }
 
     private void requireNew(String file) {
-        requireOpen();
-        if (published) {
-            throw new IllegalStateException(id + " is published");
-        }
+        requireStaged();
         if (SnapshotFiles.isAttachment(file)) {
-            SnapshotFiles.attachment(leaf(file));
+            SnapshotFiles.attachment(file.substring(SnapshotFiles.ATTACHMENT_PREFIX.length()));
         } else if (!SnapshotFiles.FIXED.contains(file)) {
             throw new IllegalArgumentException("'" + Printable.of(file) + "' is no file of a snapshot; there are "
                     + SnapshotFiles.FIXED + " and " + SnapshotFiles.ATTACHMENT_PREFIX + "<name>");
@@ -240,6 +239,14 @@ public final class StagedSnapshot implements AutoCloseable {
             throw new SnapshotException(id + " cannot be published without " + file);
         }
         return found;
+    }
+
+    /** What has left the staging area belongs to the store, even where its publication failed after that. */
+    private void requireStaged() {
+        requireOpen();
+        if (directory.isGone()) {
+            throw new IllegalStateException(id + " is published");
+        }
     }
 
     private void requireOpen() {

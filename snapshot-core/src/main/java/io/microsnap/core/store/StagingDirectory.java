@@ -34,6 +34,10 @@ final class StagingDirectory implements AutoCloseable {
         gone = false;
     }
 
+    boolean isGone() {
+        return gone;
+    }
+
     /** Removes the tree before the lock goes with the descriptor. */
     @Override
     public void close() throws IOException {

@@ -180,10 +180,16 @@ final class StoreDirectory implements AutoCloseable {
 
     /** The manifest in a snapshot's directory, which must be the one of that name. */
     static Manifest manifest(Descriptor snapshot, String key) throws IOException {
-        byte[] document = readFile(snapshot, SnapshotFiles.MANIFEST, Manifest.LARGEST_BYTES);
-        Manifest manifest = Manifest.parse(snapshot + "/" + SnapshotFiles.MANIFEST, document);
+        String file = snapshot + "/" + SnapshotFiles.MANIFEST;
+        byte[] document;
+        try {
+            document = readFile(snapshot, SnapshotFiles.MANIFEST, Manifest.LARGEST_BYTES);
+        } catch (NoSuchFileException e) {
+            throw new DamagedException(file + " is missing", e);
+        }
+        Manifest manifest = Manifest.parse(file, document);
         if (!manifest.id().key().equals(key)) {
-            throw new DamagedException(snapshot + "/" + SnapshotFiles.MANIFEST + " is the manifest of "
+            throw new DamagedException(file + " is the manifest of "
                     + manifest.id() + ", not of " + Printable.of(key));
         }
         return manifest;

@@ -60,6 +60,10 @@ class HostileStoreTest {
             rewrite("victim/snapshot.json", spoilt);
             assertVictimIsDamaged("snapshot.json");
         }
+        Files.delete(path.resolve("victim/snapshot.json"));
+        assertVictimIsDamaged("snapshot.json is missing");
+        assertThatThrownBy(() -> store.hold(id("victim"))).isInstanceOf(DamagedException.class);
+        assertThatThrownBy(() -> store.inspect(id("victim"))).isInstanceOf(DamagedException.class);
         store.delete(id("victim"));
         assertThat(store.list()).hasSize(1);
     }
@@ -187,10 +191,13 @@ class HostileStoreTest {
         Files.createDirectory(path.resolve("Upper"));
         Files.createDirectory(path.resolve("with space\u001b[31m"));
         Files.writeString(path.resolve("file"), "?");
+        Files.writeString(path.resolve("file\u001b[2J"), "?");
         Files.createDirectory(path.resolve("lost+found"));
         Files.createDirectory(path.resolve(".hidden"));
         assertThat(store.list()).filteredOn(SnapshotEntry.Damaged.class::isInstance).extracting(SnapshotEntry::name)
-                .containsExactlyInAnyOrder("Upper", "with space?[31m", "file");
+                .containsExactlyInAnyOrder("Upper", "with space?[31m", "file", "file?[2J");
+        assertThat(store.list()).filteredOn(SnapshotEntry.Damaged.class::isInstance).as("reasons, too, are shown")
+                .noneMatch(entry -> ((SnapshotEntry.Damaged) entry).reason().contains("\u001b"));
         for (String name : List.of("", ".", "..", "a/b", "../x", ".staging", "store.json", "a\u0000b", "ü")) {
             assertThatIllegalArgumentException().isThrownBy(() -> id(name));
         }

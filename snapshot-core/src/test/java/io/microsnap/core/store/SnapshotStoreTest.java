@@ -2,10 +2,13 @@ package io.microsnap.core.store;
 
 import static io.microsnap.core.store.Snapshots.id;
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatCode;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
+import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.microsnap.core.Progress;
+import io.microsnap.core.SnapshotException;
 import io.microsnap.core.SnapshotReference;
 import io.microsnap.core.file.FileCopy;
 import io.microsnap.core.posix.Posix;
@@ -130,6 +133,79 @@ class SnapshotStoreTest {
             assertThatThrownBy(() -> store.delete(id("name"))).isInstanceOf(SnapshotInUseException.class);
         }
         store.delete(id("name"));
+    }
+
+    @Test
+    void whatIsPublishedIsNeitherPublishedAgainNorAddedTo() throws IOException {
+        try (StagedSnapshot staged = store.stage(id("name"))) {
+            Snapshots.fill(staged, 1);
+            Manifest published = staged.publish(Snapshots.full(1));
+            for (IfTaken ifTaken : IfTaken.values()) {
+                assertThatIllegalStateException().isThrownBy(() -> staged.publish(Snapshots.full(2), ifTaken));
+            }
+            assertThatIllegalStateException().isThrownBy(() -> staged.create(SnapshotFiles.attachment("late")));
+            assertThat(store.inspect(id("name"))).isEqualTo(published);
+        }
+        assertThat(Snapshots.verify(store, "name")).isEqualTo(1);
+    }
+
+    @Test
+    void anAttachmentIsAFileDirectlyInItsDirectory() throws Exception {
+        Path pipe = directory.resolve("pipe");
+        assertThat(new ProcessBuilder("mkfifo", pipe.toString()).start().waitFor()).isZero();
+        try (StagedSnapshot staged = store.stage(id("name"))) {
+            assertThatThrownBy(() -> staged.attach("pipe", pipe, Progress.NONE)).isInstanceOf(SnapshotException.class)
+                    .hasMessageContaining("not a plain file");
+            for (String name : List.of("attachments/below/disk", "attachments/", "attachments/../disk")) {
+                assertThatIllegalArgumentException().isThrownBy(() -> staged.create(name));
+            }
+        }
+    }
+
+    @Test
+    void filesAreVerifiedOneAfterAnotherAndNoneIsKeptOpen() throws IOException {
+        try (StagedSnapshot staged = store.stage(id("name"))) {
+            Snapshots.fill(staged, 1);
+            for (int number = 0; number < 20; number++) {
+                Snapshots.write(staged.create(SnapshotFiles.attachment("disk-" + number)), "disk");
+            }
+            staged.publish(Snapshots.full(1));
+        }
+        FaultyPosix watched = FaultyPosix.host();
+        try (SnapshotStore other = SnapshotStore.open(watched.posix(), path, StoreOptions.PRIVATE);
+                HeldSnapshot held = other.hold(id("name"))) {
+            held.pageIndex();
+            int before = watched.openDescriptors().size();
+            held.verifyFiles();
+            assertThat(watched.openDescriptors()).hasSize(before);
+        }
+    }
+
+    @Test
+    void whatOpeningRemovedIsTold() throws IOException {
+        Files.createDirectory(path.resolve(".staging").resolve("0".repeat(32)));
+        try (SnapshotStore opened = SnapshotStore.open(posix, path, StoreOptions.PRIVATE);
+                StagedSnapshot staged = opened.stage(id("name"))) {
+            assertThat(opened.recovered()).isEqualTo(new Recovered(1, 0, 0));
+            assertThat(opened.recovered().and(opened.gc())).isEqualTo(new Recovered(1, 0, 1));
+            assertThat(staged.id()).isEqualTo(id("name"));
+        }
+    }
+
+    @Test
+    void whatIsDeletedWhileItIsInspectedIsGoneAndNotDamaged() throws IOException {
+        Snapshots.publish(store, "name", 1);
+        FaultyPosix racing = FaultyPosix.host();
+        try (SnapshotStore other = SnapshotStore.open(racing.posix(), path, StoreOptions.PRIVATE)) {
+            int opened = racing.calls("openat") + 2;
+            racing.before(call -> {
+                if (call.name().equals("openat") && racing.calls("openat") == opened) {
+                    assertThatCode(() -> store.delete(id("name"))).doesNotThrowAnyException();
+                }
+            });
+            assertThatThrownBy(() -> other.inspect(id("name"))).isInstanceOf(NoSuchFileException.class)
+                    .hasMessageContaining("no snapshot name");
+        }
     }
 
     @Test
