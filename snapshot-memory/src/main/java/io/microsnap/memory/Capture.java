@@ -5,6 +5,7 @@ import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.store.IfTaken;
 import io.microsnap.core.store.SnapshotDescription;
+import io.microsnap.core.store.SnapshotFiles;
 import io.microsnap.core.store.SnapshotStore;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.memory.image.Zeros;
@@ -76,11 +77,16 @@ public final class Capture {
         return this;
     }
 
-    /** Keeps a file of the same moment, such as a disk overlay: cloned during the pause, copied where it cannot be. */
+    /**
+     * Keeps a file of the same moment, such as a disk overlay: cloned during the pause, copied where it cannot be. Names
+     * that {@link SnapshotFiles#attachment} refuses, and two that differ in case alone, are refused at once.
+     */
     public Capture attach(String name, Path file) {
-        if (attachments.putIfAbsent(name, file) != null) {
-            throw new IllegalArgumentException("two attachments are named " + name);
+        SnapshotFiles.attachment(name);
+        if (attachments.keySet().stream().anyMatch(name::equalsIgnoreCase)) {
+            throw new IllegalArgumentException("two attachments are named " + name + ", as far as case is not counted");
         }
+        attachments.put(name, file);
         return this;
     }
 

@@ -70,8 +70,8 @@ public final class Export {
             for (SnapshotFile file : held.manifest().files()) {
                 boolean memory = file.name().equals(SnapshotFiles.MEMORY)
                         || file.name().equals(SnapshotFiles.PAGE_INDEX) || file.name().equals(SnapshotFiles.PAGE_MAP);
-                if (!memory && !staged.clone(file.name(), held.open(file.name())).isCloned()) {
-                    Attachments.copy(held.open(file.name()), staged.create(file.name()));
+                if (!memory) {
+                    staged.copy(file.name(), held.open(file.name()), Progress.NONE);
                 }
             }
             SnapshotDescription description = held.manifest().description();

@@ -2,10 +2,10 @@ package io.microsnap.memory;
 
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.MachineStateSection;
+import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.SnapshotReference;
 import io.microsnap.core.file.ReflinkOutcome;
-import io.microsnap.core.posix.Constants;
 import io.microsnap.core.posix.Descriptor;
 import io.microsnap.core.store.HeldSnapshot;
 import io.microsnap.core.store.PageIndex;
@@ -272,7 +272,7 @@ public final class PreparedCapture implements AutoCloseable {
             written = writeMemory();
             long wrote = System.nanoTime();
             for (Map.Entry<String, Path> attachment : plan.attachments.entrySet()) {
-                attach(attachment.getKey(), attachment.getValue());
+                staged.attach(attachment.getKey(), attachment.getValue(), Progress.NONE);
             }
             long attached = System.nanoTime();
             state = Duration.ofNanos(saved - start);
@@ -304,17 +304,6 @@ public final class PreparedCapture implements AutoCloseable {
             MemoryWritten result = writer.changes(plan.reader, Held.compose(base.get()), epoch.bitmap(), changed);
             epoch.tellChanged(changed);
             return result;
-        }
-
-        private void attach(String name, Path source) throws IOException {
-            Constants constants = image.posix().constants();
-            String file = SnapshotFiles.attachment(name);
-            try (Descriptor open = Descriptor.open(image.posix(), source,
-                    constants.O_RDONLY | constants.O_NONBLOCK, 0)) {
-                if (!staged.clone(file, open).isCloned()) {
-                    Attachments.copy(open, staged.create(file));
-                }
-            }
         }
     }
 }

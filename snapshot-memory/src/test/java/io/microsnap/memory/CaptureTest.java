@@ -170,6 +170,15 @@ final class CaptureTest {
     }
 
     @Test
+    void whatIsNoFileIsNotAttachedAndNotWaitedFor() throws Exception {
+        Path pipe = directory.resolve("pipe");
+        assertThat(new ProcessBuilder("mkfifo", pipe.toString()).start().waitFor()).isZero();
+        assertThatThrownBy(() -> capture(BASE).attach("pipe", pipe).take(machine))
+                .isInstanceOf(SnapshotException.class).hasMessageContaining("not a plain file");
+        assertNothingLeft();
+    }
+
+    @Test
     void stateIsSavedBeforeMemoryIsReadBecauseSavingMayWriteMemory() throws IOException {
         machine.whilePaused = () -> write(50, 7);
         capture(BASE).take(machine);

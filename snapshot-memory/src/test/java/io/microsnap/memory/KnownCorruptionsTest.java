@@ -152,9 +152,11 @@ final class KnownCorruptionsTest {
         InMemoryPageReader guest = filled(GuestLayout.ofSingleRegion(PAGE, PAGE));
         try (SnapshotStore store = open(on)) {
             for (String name : List.of("../overlay", "/overlay", "a/b", ".hidden", "")) {
-                assertThatThrownBy(() -> Capture.of(store, BASE, guest).attach(name, overlay).take(PAUSED))
+                assertThatThrownBy(() -> Capture.of(store, BASE, guest).attach(name, overlay))
                         .as(name).isInstanceOf(IllegalArgumentException.class);
             }
+            assertThatThrownBy(() -> Capture.of(store, BASE, guest).attach("disk", overlay).attach("Disk", overlay))
+                    .isInstanceOf(IllegalArgumentException.class).hasMessageContaining("Disk");
             assertThat(store.list()).isEmpty();
             assertThat(store.gc().removed()).isZero();
         }
