@@ -192,7 +192,7 @@ final class PagePass implements PopulatedRuns.Parts {
         if (plan.writtenZeros != null) {
             plan.writtenZeros.mark(offset, lengthBytes);
         }
-        own().fill((byte) 0);
+        own().asSlice(0, Math.min(lengthBytes, STEP_BYTES)).fill((byte) 0);
         for (long done = 0; done < lengthBytes;) {
             long length = Math.min(lengthBytes - done, STEP_BYTES);
             write(own(), 0, offset + done, length);
