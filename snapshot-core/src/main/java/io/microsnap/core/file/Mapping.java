@@ -5,7 +5,6 @@ import io.microsnap.core.SnapshotException;
 import io.microsnap.core.posix.Constants;
 import io.microsnap.core.posix.Descriptor;
 import io.microsnap.core.posix.Errno;
-import io.microsnap.core.posix.FileSystemStat;
 import io.microsnap.core.posix.Posix;
 import io.microsnap.core.posix.Stat;
 import io.microsnap.core.posix.SystemCallException;
@@ -85,8 +84,9 @@ public final class Mapping implements AutoCloseable {
             return map(posix, memfd.name(), lengthBytes, unit, constants.PROT_READ | constants.PROT_WRITE,
                     constants.MAP_SHARED, hugePages, memfd.number(), 0, new Backing.Memfd(memfd));
         } catch (Throwable failure) {
-            closeAfter(failure, memfd);
-            throw failure;
+            try (memfd) {
+                throw failure;
+            }
         }
     }
 
@@ -138,7 +138,7 @@ public final class Mapping implements AutoCloseable {
 
     /**
      * Whether somebody may shorten what lies behind this memory. Java code that then reads it gets an exception, but
-     * native code (a checksum of the JDK, {@code memcmp}) is killed: see {@link PageScratch}.
+     * native code (a checksum of the JDK, {@code memcmp}) is killed: copy the bytes first, as into {@link PageScratch}.
      */
     public synchronized boolean mayBeTruncated() {
         return backing.mayBeTruncated() || !overlays.isEmpty();
@@ -304,8 +304,9 @@ public final class Mapping implements AutoCloseable {
             }
             return mapping;
         } catch (Throwable failure) {
-            closeAfter(failure, mapping);
-            throw failure;
+            try (mapping) {
+                throw failure;
+            }
         }
     }
 
@@ -363,9 +364,7 @@ public final class Mapping implements AutoCloseable {
     }
 
     private static long reservedPageBytes(Descriptor memfd) throws IOException {
-        FileSystemStat pool = new FileSystemStat();
-        memfd.check("fstatfs", memfd.posix().fstatfs(memfd.number(), pool), "");
-        return pool.blockSizeBytes();
+        return memfd.fileSystem().blockSizeBytes();
     }
 
     /** Whether the file's length is sealed, once it is known to be long enough. */
@@ -409,14 +408,6 @@ public final class Mapping implements AutoCloseable {
         if (value % posix.getpagesize() != 0) {
             throw new IllegalArgumentException(what + " " + value + " is no multiple of the page size of "
                     + posix.getpagesize() + " bytes");
-        }
-    }
-
-    private static void closeAfter(Throwable failure, AutoCloseable opened) {
-        try {
-            opened.close();
-        } catch (Exception second) {
-            failure.addSuppressed(second);
         }
     }
 

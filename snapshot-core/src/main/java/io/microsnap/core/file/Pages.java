@@ -11,7 +11,8 @@ import java.util.zip.CRC32C;
  * length and alignment will do.
  *
  * <p>{@link #isZero} and {@link #equal} may be used on memory that somebody truncates meanwhile: they then throw
- * {@link InternalError}. {@link #crc32c} on such memory would kill the process; {@link PageScratch} is for that.
+ * {@link InternalError}. {@link #crc32c} on such memory would kill the process: copy it into a {@link PageScratch}
+ * first.
  */
 public final class Pages {
     // Long enough that the compiler's vector loop pays, short enough that a difference at the front ends a long run.

@@ -22,8 +22,9 @@ final class Source {
             requirePlainFile(source, source.status());
             return source;
         } catch (IOException | RuntimeException refused) {
-            StagedFile.closeAfter(refused, source);
-            throw refused;
+            try (source) {
+                throw refused;
+            }
         }
     }
 

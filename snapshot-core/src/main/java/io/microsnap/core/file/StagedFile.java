@@ -63,8 +63,10 @@ public final class StagedFile implements AutoCloseable {
         try {
             return create(destination, true);
         } catch (IOException | RuntimeException failure) {
-            closeAfter(failure, destination.directory());
-            throw failure;
+            Descriptor directory = destination.directory();
+            try (directory) {
+                throw failure;
+            }
         }
     }
 
@@ -413,14 +415,6 @@ public final class StagedFile implements AutoCloseable {
             removeStagedName();
         } finally {
             file.close();
-        }
-    }
-
-    static void closeAfter(Exception failure, Descriptor directory) {
-        try {
-            directory.close();
-        } catch (IOException second) {
-            failure.addSuppressed(second);
         }
     }
 

@@ -12,8 +12,6 @@ import java.lang.foreign.ValueLayout;
  * names in the same pass. Its buffers are allocated once; use it from one thread at a time.
  */
 public final class PageMapScan {
-    /** The page is in a range registered for asynchronous write protection. */
-    public static final long PAGE_IS_WPALLOWED = 1;
     /** The page was written since it was last write-protected. */
     public static final long PAGE_IS_WRITTEN = 1 << 1;
     /** The page belongs to a file or to shared memory. */
@@ -22,7 +20,6 @@ public final class PageMapScan {
     public static final long PAGE_IS_SWAPPED = 1 << 4;
     /** The page is the shared page of zeros: it was read and never written. */
     public static final long PAGE_IS_PFNZERO = 1 << 5;
-    public static final long PAGE_IS_HUGE = 1 << 6;
     /** Write-protect what matches. */
     public static final long PM_SCAN_WP_MATCHING = 1;
     /** Fail with EPERM on ranges that are not registered for asynchronous write protection. */

@@ -6,7 +6,6 @@ public final class Stat {
     private static final int DIRECTORY = 0x4000;
     private static final int REGULAR = 0x8000;
     private static final int SYMBOLIC_LINK = 0xA000;
-    private static final int BLOCK_DEVICE = 0x6000;
 
     long device;
     long inode;
@@ -98,10 +97,6 @@ public final class Stat {
 
     public boolean isSymbolicLink() {
         return (mode & TYPE_MASK) == SYMBOLIC_LINK;
-    }
-
-    public boolean isBlockDevice() {
-        return (mode & TYPE_MASK) == BLOCK_DEVICE;
     }
 
     /** Whether it is the same file and, as far as length and time of modification tell, was not written in between. */

@@ -123,7 +123,7 @@ public final class StandInMac {
                 }
                 if (command == MACOS.F_DUPFD_CLOEXEC) {
                     arguments[1] = numbers.F_DUPFD_CLOEXEC;
-                } else if (command != MACOS.F_GETFD && command != MACOS.F_GETFL) {
+                } else if (command != MACOS.F_GETFD) {
                     // 0 would duplicate the descriptor: where a constant that macOS lacks was taken for a number.
                     throw new IllegalArgumentException("fcntl command " + command + " means something else there");
                 }

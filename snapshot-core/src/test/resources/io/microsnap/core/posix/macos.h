@@ -15,19 +15,16 @@
 #define AT_FDCWD (-2)
 #define AT_SYMLINK_NOFOLLOW 0x0020
 #define AT_REMOVEDIR 0x0080
-#define SEEK_END 2
 #define SEEK_HOLE 3
 #define SEEK_DATA 4
 #define LOCK_SH 1
 #define LOCK_EX 2
 #define LOCK_NB 4
-#define LOCK_UN 8
 #define RENAME_SWAP 0x2
 #define RENAME_EXCL 0x4
 #define PROT_NONE 0
 #define PROT_READ 1
 #define PROT_WRITE 2
-#define PROT_EXEC 4
 #define MAP_SHARED 0x0001
 #define MAP_PRIVATE 0x0002
 #define MAP_FIXED 0x0010
@@ -39,14 +36,12 @@
 #define MADV_WILLNEED 3
 #define MADV_DONTNEED 4
 #define F_GETFD 1
-#define F_GETFL 3
 #define F_FULLFSYNC 51
 #define F_DUPFD_CLOEXEC 67
 #define F_BARRIERFSYNC 85
 #define F_PUNCHHOLE 99
 #define CLONE_NOFOLLOW 0x0001
 #define CLONE_NOOWNERCOPY 0x0002
-#define UTIME_OMIT (-2)
 
 #define EPERM 1
 #define ENOENT 2

@@ -15,11 +15,4 @@ import java.time.Duration;
  */
 public record MemoryWritten(long pagesOffered, long pagesRecorded, long pagesZero, long bytesWritten, Duration time,
         Duration stalled) {
-    /** Nothing offered, nothing written. */
-    static final MemoryWritten NOTHING = new MemoryWritten(0, 0, 0, 0, Duration.ZERO, Duration.ZERO);
-
-    /** The share of the pages offered that did not differ: what a coarse dirty source costs. */
-    public long pagesUnchanged() {
-        return pagesOffered - pagesRecorded;
-    }
 }

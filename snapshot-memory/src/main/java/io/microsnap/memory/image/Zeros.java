@@ -1,7 +1,6 @@
 package io.microsnap.memory.image;
 
 import io.microsnap.core.posix.Descriptor;
-import io.microsnap.core.posix.FileSystemStat;
 import java.io.IOException;
 
 /**
@@ -23,8 +22,6 @@ public record Zeros(long smallestHoleBytes) {
 
     /** What suits the filesystem of a file: {@link #SPARSEST} in memory, {@link #SPARSE} on a disk. */
     public static Zeros suiting(Descriptor file) throws IOException {
-        FileSystemStat fileSystem = new FileSystemStat();
-        file.check("fstatfs", file.posix().fstatfs(file.number(), fileSystem), "");
-        return fileSystem.type() == TMPFS ? SPARSEST : SPARSE;
+        return file.fileSystem().type() == TMPFS ? SPARSEST : SPARSE;
     }
 }

@@ -12,22 +12,15 @@ import java.lang.foreign.MemorySegment;
 public final class InMemoryPageReader implements PageReader {
     private final GuestLayout layout;
     private final MemorySegment bytes;
-    private final boolean hasView;
 
-    private InMemoryPageReader(GuestLayout layout, MemorySegment bytes, boolean hasView) {
+    private InMemoryPageReader(GuestLayout layout, MemorySegment bytes) {
         this.layout = layout;
         this.bytes = bytes;
-        this.hasView = hasView;
     }
 
     /** Zeros, as many as the layout has bytes. */
     public static InMemoryPageReader of(GuestLayout layout) {
-        return new InMemoryPageReader(layout, Arena.ofAuto().allocate(layout.lengthBytes(), layout.pageBytes()), true);
-    }
-
-    /** The same bytes behind a reader that gives no direct view, as a source that must be asked for each range does. */
-    public InMemoryPageReader withoutView() {
-        return new InMemoryPageReader(layout, bytes, false);
+        return new InMemoryPageReader(layout, Arena.ofAuto().allocate(layout.lengthBytes(), layout.pageBytes()));
     }
 
     /** The guest's bytes by image offset, to be written between captures. */
@@ -42,7 +35,7 @@ public final class InMemoryPageReader implements PageReader {
 
     @Override
     public MemorySegment view(long imageOffset, long lengthBytes) {
-        return hasView ? bytes.asSlice(imageOffset, lengthBytes) : MemorySegment.NULL;
+        return bytes.asSlice(imageOffset, lengthBytes);
     }
 
     @Override
