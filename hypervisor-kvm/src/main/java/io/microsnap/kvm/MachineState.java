@@ -302,7 +302,7 @@ public final class MachineState {
             if (section != null) {
                 // KVM reads as much as it would write, which may be more than was saved elsewhere.
                 MemorySegment struct = arena.allocate(
-                        part == StatePart.XSAVE2 ? xsaveBytes : part.lengthBytes(), Long.BYTES);
+                        part.set() == Request.KVM_SET_XSAVE ? xsaveBytes : part.lengthBytes(), Long.BYTES);
                 MemorySegment bytes = MemorySegment.ofBuffer(section.payload());
                 MemorySegment.copy(bytes, 0, struct, 0, bytes.byteSize());
                 vcpu.call(part.set(), struct);

@@ -9,11 +9,14 @@ import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.file.GuestRam;
 import io.microsnap.core.file.HugePages;
 import io.microsnap.core.posix.Posix;
+import io.microsnap.core.testing.FaultyPosix;
 import io.microsnap.kvm.abi.Capability;
+import io.microsnap.kvm.abi.Request;
 import io.microsnap.kvm.abi.Structs;
 import io.microsnap.testsupport.Effort;
 import io.microsnap.testsupport.Seed;
 import java.io.IOException;
+import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.time.Duration;
@@ -117,6 +120,28 @@ class MachineStateTest {
         try (VirtualMachine vm = machine(1, false)) {
             MachineState.of(sections).load(kvm, vm);
         }
+    }
+
+    @Test
+    void asMuchVectorStateIsHandedOverAsTheKvmThatTakesItReads() throws IOException {
+        Posix old = PretendingPosix.answering(Map.of(Capability.KVM_CAP_XSAVE2, 0));
+        List<MachineStateSection> sections;
+        try (Kvm oldKvm = Kvm.open(old); VirtualMachine vm = machine(oldKvm, 1, false)) {
+            sections = MachineState.save(oldKvm, vm).sections();
+        }
+        assertThat(sections).extracting(MachineStateSection::name).contains("kvm.vcpu0.xsave");
+        List<Long> handedOver = new ArrayList<>();
+        FaultyPosix large = FaultyPosix.over(PretendingPosix.answering(Map.of(Capability.KVM_CAP_XSAVE2, 8192)))
+                .before(call -> {
+                    if (call.name().equals("ioctl")
+                            && call.arguments().get(1).equals(Request.KVM_SET_XSAVE.number())) {
+                        handedOver.add(((MemorySegment) call.arguments().get(2)).byteSize());
+                    }
+                });
+        try (Kvm largeKvm = Kvm.open(large.posix()); VirtualMachine vm = machine(largeKvm, 1, false)) {
+            MachineState.of(sections).load(largeKvm, vm);
+        }
+        assertThat(handedOver).containsExactly(8192L);
     }
 
     @Test
