@@ -5,7 +5,6 @@ public final class Numbers {
     public static final int KVM_API_VERSION = 12;
 
     public static final int KVM_MEM_LOG_DIRTY_PAGES = 1;
-    public static final int KVM_MEM_READONLY = 2;
 
     public static final int KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE = 1;
     public static final int KVM_DIRTY_LOG_INITIALLY_SET = 2;
@@ -22,10 +21,6 @@ public final class Numbers {
     public static final int KVM_EXIT_INTERNAL_ERROR = 17;
     public static final int KVM_EXIT_DIRTY_RING_FULL = 31;
     public static final int KVM_EXIT_IO_OUT = 1;
-
-    public static final int KVM_IRQCHIP_PIC_MASTER = 0;
-    public static final int KVM_IRQCHIP_PIC_SLAVE = 1;
-    public static final int KVM_IRQCHIP_IOAPIC = 2;
 
     private Numbers() {
     }
