@@ -275,6 +275,11 @@ public final class SmallMachine implements AutoCloseable {
         }
     }
 
+    /** Whether a vCPU runs its program, or is about to: it neither rests nor has finished, nor has it failed. */
+    public boolean isRunning(int vcpu) {
+        return threads.get(vcpu).isRunning();
+    }
+
     /** Whether a program has finished. */
     public boolean hasFinished(int vcpu) {
         return threads.get(vcpu).hasFinished();
@@ -293,7 +298,7 @@ public final class SmallMachine implements AutoCloseable {
      */
     public SelfCheck selfCheck(int vcpu) throws IOException, InterruptedException {
         checkOpen();
-        if (!threads.get(vcpu).isRunning()) {
+        if (!isRunning(vcpu)) {
             throw new IllegalStateException("vCPU " + vcpu + " does not run; resume the machine first");
         }
         return threads.get(vcpu).awaitCheck();

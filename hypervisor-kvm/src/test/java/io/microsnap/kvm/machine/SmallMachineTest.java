@@ -192,9 +192,13 @@ class SmallMachineTest {
             machine.resume();
             assertThatThrownBy(machine::awaitFinish).isInstanceOf(IOException.class)
                     .hasMessageContaining("vCPU 0").hasMessageContaining("no memory");
+            assertThat(machine.isRunning(0)).as("a vCPU that failed").isFalse();
             machine.load(0, GuestProgram.count());
             machine.resume();
             awaitCounter(machine, 10);
+            assertThat(machine.isRunning(0)).isTrue();
+            machine.pause();
+            assertThat(machine.isRunning(0)).isFalse();
         }
     }
 
