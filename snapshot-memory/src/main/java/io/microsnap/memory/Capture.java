@@ -78,8 +78,8 @@ public final class Capture {
     }
 
     /**
-     * Keeps a file of the same moment, such as a disk overlay: cloned during the pause, copied where it cannot be. Names
-     * that {@link SnapshotFiles#attachment} refuses, and two that differ in case alone, are refused at once.
+     * Keeps a file of the same moment, such as a disk overlay: cloned during the pause, copied where it cannot be.
+     * Names that {@link SnapshotFiles#attachment} refuses, and two that differ in case alone, are refused at once.
      */
     public Capture attach(String name, Path file) {
         SnapshotFiles.attachment(name);

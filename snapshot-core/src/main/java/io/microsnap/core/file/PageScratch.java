@@ -5,8 +5,8 @@ import java.lang.foreign.MemorySegment;
 
 /**
  * A buffer of our own. Bytes of a file, or of memory that somebody may truncate, are put here before they are
- * checksummed or compared: what lies here nobody takes away. It lives as long as it is reachable; use it from one thread
- * at a time.
+ * checksummed or compared: what lies here nobody takes away. It lives as long as it is reachable; use it from one
+ * thread at a time.
  */
 public final class PageScratch {
     /** Large enough to be filled at memory speed, small enough to stay in the processor's cache. */
