@@ -63,10 +63,10 @@ final class Dedup extends CliCommand {
         List<Document> documents = new ArrayList<>();
         Table table = new Table("ID", ">ALIKE", "WITH", "WHY");
         long all = 0;
-        for (Estimate estimate : new StoreBatch(open).estimate(SiblingPolicy.MOST_ALIKE)) {
-            if (id != null && !id.equals(estimate.target().id())) {
-                continue;
-            }
+        StoreBatch batch = new StoreBatch(open);
+        List<Estimate> estimates = id == null ? batch.estimate(SiblingPolicy.MOST_ALIKE)
+                : List.of(batch.estimate(id, SiblingPolicy.MOST_ALIKE));
+        for (Estimate estimate : estimates) {
             all += estimate.equalBytes();
             documents.add(new Document().put("id", estimate.target().id())
                     .put("sibling", estimate.sibling().map(sibling -> sibling.reference().id()))

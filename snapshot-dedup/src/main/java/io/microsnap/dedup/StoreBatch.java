@@ -2,6 +2,7 @@ package io.microsnap.dedup;
 
 import io.microsnap.core.CancelledException;
 import io.microsnap.core.Progress;
+import io.microsnap.core.SnapshotId;
 import io.microsnap.core.store.HeldSnapshot;
 import io.microsnap.core.store.Manifest;
 import io.microsnap.core.store.SnapshotStore;
@@ -44,31 +45,42 @@ public final class StoreBatch {
         List<Manifest> whole = whole();
         List<Estimate> estimates = new ArrayList<>();
         for (Manifest manifest : whole) {
-            if (whole.stream().anyMatch(olderSiblingsOf(manifest))) {
-                estimate(manifest, whole, policy).ifPresent(estimates::add);
+            List<Manifest> older = whole.stream().filter(olderSiblingsOf(manifest)).toList();
+            if (!older.isEmpty()) {
+                try {
+                    estimates.add(estimate(manifest.id(), older, policy));
+                } catch (NoSuchFileException gone) {
+                    LOG.log(System.Logger.Level.DEBUG, "{0}, or its sibling, was deleted meanwhile", manifest.id());
+                }
             }
         }
         return estimates;
     }
 
-    private Optional<Estimate> estimate(Manifest manifest, List<Manifest> whole, SiblingPolicy policy)
-            throws IOException {
+    /**
+     * Tells what {@link StoreDeduplicator#deduplicate(SnapshotId, SiblingPolicy, DedupOptions)} could gain, from page
+     * indexes alone: one snapshot with any sibling, older or not.
+     *
+     * @throws NoSuchFileException if there is no such snapshot
+     */
+    public Estimate estimate(SnapshotId target, SiblingPolicy policy) throws IOException {
+        return estimate(target, whole(), policy);
+    }
+
+    private Estimate estimate(SnapshotId target, List<Manifest> candidates, SiblingPolicy policy) throws IOException {
         SnapshotStore store = deduplicator.store();
-        List<Manifest> older = whole.stream().filter(olderSiblingsOf(manifest)).toList();
-        try (HeldSnapshot held = store.hold(manifest.id())) {
-            List<Sibling> ranked = new SiblingChoice(store, DedupOptions.DEFAULTS.threads()).rank(held, older, policy);
+        try (HeldSnapshot held = store.hold(target)) {
+            List<Sibling> ranked =
+                    new SiblingChoice(store, DedupOptions.DEFAULTS.threads()).rank(held, candidates, policy);
             if (ranked.isEmpty()) {
-                return Optional.of(new Estimate(held.reference(), Optional.empty(), 0));
+                return new Estimate(held.reference(), Optional.empty(), 0);
             }
             Sibling sibling = ranked.getFirst();
             try (HeldSnapshot canonical = store.hold(sibling.reference().id())) {
                 long pages = new IndexLikeness(SiblingChoice.evidence(held))
                         .exact(SiblingChoice.evidence(canonical)).equalPages();
-                return Optional.of(new Estimate(
-                        held.reference(), Optional.of(sibling), pages * held.layout().pageBytes()));
+                return new Estimate(held.reference(), Optional.of(sibling), pages * held.layout().pageBytes());
             }
-        } catch (NoSuchFileException gone) {
-            return Optional.empty();
         }
     }
 
