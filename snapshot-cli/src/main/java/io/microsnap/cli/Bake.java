@@ -7,6 +7,7 @@ import io.microsnap.core.SnapshotException;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.posix.Constants;
 import io.microsnap.core.posix.Descriptor;
+import io.microsnap.core.posix.Posix;
 import io.microsnap.core.store.IfTaken;
 import io.microsnap.core.store.SnapshotDescription;
 import io.microsnap.core.store.SnapshotStore;
@@ -75,11 +76,13 @@ final class Bake extends CliCommand {
 
     @Override
     int run(Console console) throws IOException {
-        Constants constants = console.posix().constants();
         CaptureResult result;
         SpaceUse space;
-        try (Descriptor file = Descriptor.open(console.posix(), ram, constants.O_RDONLY, 0)) {
-            FileMemoryReader reader = FileMemoryReader.of(file, layout(file, console.posix().getpagesize()));
+        try (Descriptor file = open(console.posix(), ram)) {
+            GuestLayout layout = layout(file, console.posix().getpagesize());
+            // A label that cannot be is told now, and not when all of memory is written.
+            describe(SnapshotDescription.full(layout));
+            FileMemoryReader reader = FileMemoryReader.of(file, layout);
             try (SnapshotStore open = store.openOrCreate(console.posix());
                     ProgressLine progress = console.progress("bake")) {
                 Capture capture = Capture.of(open, snapshot.id(), reader).described(this::describe)
@@ -89,6 +92,9 @@ final class Bake extends CliCommand {
                     capture.base(parent);
                 }
                 for (Path attachment : attachments) {
+                    if (attachment.getFileName() == null) {
+                        throw usage("--attach: " + attachment + " is no file");
+                    }
                     capture.attach(attachment.getFileName().toString(), attachment);
                 }
                 result = capture.take(PausableMachine.pausedAlready(readState(console)));
@@ -99,10 +105,23 @@ final class Bake extends CliCommand {
         return ExitStatus.OK;
     }
 
-    private GuestLayout layout(Descriptor file, int pageBytes) throws IOException {
-        if (!file.status().isRegularFile()) {
-            throw new SnapshotException(file + " is no regular file");
+    /** Opens a file, and refuses what is none without waiting for it: a pipe has no length that could be trusted. */
+    private static Descriptor open(Posix posix, Path path) throws IOException {
+        Constants constants = posix.constants();
+        Descriptor file = Descriptor.open(posix, path, constants.O_RDONLY | constants.O_NONBLOCK, 0);
+        try {
+            if (!file.status().isRegularFile()) {
+                throw new SnapshotException(file + " is no regular file");
+            }
+            return file;
+        } catch (IOException refused) {
+            try (file) {
+                throw refused;
+            }
         }
+    }
+
+    private GuestLayout layout(Descriptor file, int pageBytes) throws IOException {
         long sizeBytes = file.sizeBytes();
         if (sizeBytes == 0 || sizeBytes % pageBytes != 0) {
             throw new SnapshotException(file + " has " + sizeBytes + " bytes, which is no whole number of pages of "
@@ -150,8 +169,7 @@ final class Bake extends CliCommand {
         if (state == null) {
             return List.of();
         }
-        Constants constants = console.posix().constants();
-        try (Descriptor file = Descriptor.open(console.posix(), state, constants.O_RDONLY, 0)) {
+        try (Descriptor file = open(console.posix(), state)) {
             long sizeBytes = file.sizeBytes();
             if (sizeBytes > MachineStateFile.LARGEST_FILE_BYTES) {
                 throw new SnapshotException(file + " has " + sizeBytes + " bytes; a machine's state has at most "

@@ -20,7 +20,8 @@ final class CollectGarbage extends CliCommand {
     int run(Console console) throws IOException {
         Recovered recovered;
         try (SnapshotStore open = store.open(console.posix())) {
-            recovered = open.gc();
+            // Opening the store has removed most of it.
+            recovered = open.recovered().and(open.gc());
         }
         console.report(new Document().put("removed", recovered.removed()).put("freed_bytes", recovered.freedBytes())
                 .put("alive", recovered.alive()));

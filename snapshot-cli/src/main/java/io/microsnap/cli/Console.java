@@ -15,14 +15,21 @@ final class Console {
     private final Interruption interruption;
     private final PrintStream results;
     private final PrintStream remarks;
+    private boolean reported;
 
     Console(Posix posix, CommonOptions options, Interruption interruption) {
+        // Encoded alike everywhere: what is written for a program must not depend on the locale.
+        this(posix, options, interruption,
+                new PrintStream(new FileOutputStream(FileDescriptor.out), false, StandardCharsets.UTF_8),
+                new PrintStream(new FileOutputStream(FileDescriptor.err), true, StandardCharsets.UTF_8));
+    }
+
+    Console(Posix posix, CommonOptions options, Interruption interruption, PrintStream results, PrintStream remarks) {
         this.posix = posix;
         this.options = options;
         this.interruption = interruption;
-        // Encoded alike everywhere: what is written for a program must not depend on the locale.
-        results = new PrintStream(new FileOutputStream(FileDescriptor.out), false, StandardCharsets.UTF_8);
-        remarks = new PrintStream(new FileOutputStream(FileDescriptor.err), true, StandardCharsets.UTF_8);
+        this.results = results;
+        this.remarks = remarks;
     }
 
     Posix posix() {
@@ -31,10 +38,6 @@ final class Console {
 
     Interruption interruption() {
         return interruption;
-    }
-
-    boolean wantsJson() {
-        return options.json;
     }
 
     /** Prints a result for a person; nothing if a program, or nobody, listens. */
@@ -55,9 +58,10 @@ final class Console {
         lines.forEach(this::say);
     }
 
-    /** Prints the one document that a program listens for. */
+    /** Prints the one document that a program listens for: the first. */
     void report(Document document) {
-        if (options.json) {
+        if (options.json && !reported) {
+            reported = true;
             results.println(document.json());
         }
     }
@@ -85,11 +89,8 @@ final class Console {
 
     /** Says why a command failed, on one line. */
     void fail(Failure failure) {
-        if (options.json) {
-            results.println(new Document().put("ok", false).put("status", failure.status())
-                    .put("error", failure.message()).json());
-            results.flush();
-        }
+        report(new Document().put("ok", false).put("status", failure.status()).put("error", failure.message()));
+        results.flush();
         remarks.println("microsnap: " + failure.message());
         if (options.verbose) {
             failure.cause().printStackTrace(remarks);

@@ -7,7 +7,6 @@ import io.microsnap.core.SnapshotId;
 import io.microsnap.core.file.Reflink;
 import io.microsnap.core.posix.Constants;
 import io.microsnap.core.posix.Descriptor;
-import io.microsnap.core.posix.FileSystemStat;
 import io.microsnap.core.posix.OperatingSystem;
 import io.microsnap.core.posix.Posix;
 import io.microsnap.core.store.SnapshotStore;
@@ -310,9 +309,7 @@ final class Demo extends CliCommand {
         Constants constants = posix.constants();
         try (Descriptor directory =
                 Descriptor.open(posix, place, constants.O_RDONLY | constants.O_DIRECTORY, 0)) {
-            FileSystemStat stat = new FileSystemStat();
-            directory.check("fstatfs", posix.fstatfs(directory.number(), stat), "");
-            return FileSystems.name(constants, stat.type());
+            return FileSystems.name(constants, directory.fileSystem().type());
         }
     }
 

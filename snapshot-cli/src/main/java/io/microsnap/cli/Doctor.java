@@ -137,8 +137,7 @@ final class Doctor extends CliCommand {
     private void fileSystem(Console console, Posix posix) throws IOException {
         Constants constants = posix.constants();
         try (Descriptor open = Descriptor.open(posix, directory, constants.O_RDONLY | constants.O_DIRECTORY, 0)) {
-            FileSystemStat stat = new FileSystemStat();
-            open.check("fstatfs", posix.fstatfs(open.number(), stat), "");
+            FileSystemStat stat = open.fileSystem();
             found(console, "filesystem", true, FileSystems.name(constants, stat.type()) + ", "
                     + Sizes.bytes(stat.availableBytes()) + " free", "where " + directory + " is", "");
             Reflink reflink = new Reflink();

@@ -1,13 +1,16 @@
 package io.microsnap.cli;
 
+import io.microsnap.core.CancelledException;
 import io.microsnap.core.DamagedException;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.store.HeldSnapshot;
+import io.microsnap.core.store.MissingBaseException;
 import io.microsnap.core.store.SnapshotEntry;
 import io.microsnap.core.store.SnapshotStore;
 import io.microsnap.memory.Verification;
 import io.microsnap.memory.Verify;
 import java.io.IOException;
+import java.nio.file.NoSuchFileException;
 import java.util.ArrayList;
 import java.util.List;
 import picocli.CommandLine.Command;
@@ -37,7 +40,7 @@ final class VerifyAll extends CliCommand {
             } else {
                 for (SnapshotEntry entry : open.list()) {
                     int one = switch (entry) {
-                        case SnapshotEntry.Whole whole -> verify(console, open, whole.manifest().id(), documents);
+                        case SnapshotEntry.Whole whole -> oneOfAll(console, open, whole.manifest().id(), documents);
                         case SnapshotEntry.Damaged damaged ->
                                 damaged(console, damaged.name(), damaged.reason(), documents);
                     };
@@ -49,6 +52,24 @@ final class VerifyAll extends CliCommand {
         return status;
     }
 
+    /** One that cannot be verified does not keep the others from it. */
+    private static int oneOfAll(Console console, SnapshotStore open, SnapshotId snapshot, List<Document> documents)
+            throws IOException {
+        try {
+            return verify(console, open, snapshot, documents);
+        } catch (CancelledException stopped) {
+            throw stopped;
+        } catch (NoSuchFileException gone) {
+            console.remark(snapshot + ": was deleted meanwhile");
+            return ExitStatus.OK;
+        } catch (IOException failure) {
+            String reason = Failure.of(failure).message();
+            documents.add(notVerified(snapshot.name(), reason));
+            console.say(snapshot + ": NOT VERIFIED, " + reason);
+            return ExitStatus.FAILED;
+        }
+    }
+
     private static int verify(Console console, SnapshotStore open, SnapshotId snapshot, List<Document> documents)
             throws IOException {
         Verification verification;
@@ -56,7 +77,7 @@ final class VerifyAll extends CliCommand {
                 ProgressLine progress = console.progress("verify " + snapshot)) {
             int lanes = Runtime.getRuntime().availableProcessors();
             verification = Verify.snapshot(held, lanes, progress);
-        } catch (DamagedException failure) {
+        } catch (DamagedException | MissingBaseException failure) {
             return damaged(console, snapshot.name(), failure.getMessage(), documents);
         }
         List<Document> bad = new ArrayList<>();
@@ -80,9 +101,13 @@ final class VerifyAll extends CliCommand {
     }
 
     private static int damaged(Console console, String name, String reason, List<Document> documents) {
-        documents.add(new Document().put("id", name).put("ok", false).put("pages", null).put("bad_pages", null)
-                .put("first_bad", List.of()).put("reason", reason));
+        documents.add(notVerified(name, reason));
         console.say(name + ": DAMAGED, " + reason);
         return ExitStatus.DAMAGED;
+    }
+
+    private static Document notVerified(String name, String reason) {
+        return new Document().put("id", name).put("ok", false).put("pages", null).put("bad_pages", null)
+                .put("first_bad", List.of()).put("reason", reason);
     }
 }

@@ -2,6 +2,15 @@ package io.microsnap.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.microsnap.core.Progress;
+import io.microsnap.core.SnapshotId;
+import io.microsnap.core.posix.Posix;
+import io.microsnap.core.store.HeldSnapshot;
+import io.microsnap.core.store.SnapshotDescription;
+import io.microsnap.core.store.SnapshotFiles;
+import io.microsnap.core.store.SnapshotStore;
+import io.microsnap.core.store.StagedSnapshot;
+import io.microsnap.core.store.StoreOptions;
 import io.microsnap.testsupport.ChildProcess;
 import io.microsnap.testsupport.ChildProcesses;
 import io.microsnap.testsupport.FileSystemKind;
@@ -119,7 +128,39 @@ class CommandsTest {
     }
 
     @Test
-    void aWrongCommandLineSaysWhatIsWrongAndChangesNothing(Seed seed) throws IOException {
+    void whatADeadProcessLeftIsRemovedAndCounted(Seed seed) throws IOException {
+        ram("ram", 1 << 20, seed);
+        microsnap.run(0, "bake", "--ram", "ram", "--store", "s", "--id", "a");
+        Path leftover = Files.createDirectory(directory.resolve("s/.staging/" + "0".repeat(32)));
+        Files.write(leftover.resolve("memory.img"), new byte[1 << 20]);
+        Map<?, ?> removed = microsnap.json(0, "gc", "--store", "s");
+        assertThat(removed.get("removed")).isEqualTo(1L);
+        assertThat((Long) removed.get("freed_bytes")).isGreaterThanOrEqualTo(1L << 20);
+        assertThat(isStaging()).isFalse();
+    }
+
+    @Test
+    void oneThatCannotBeVerifiedDoesNotKeepTheOthersFromIt(Seed seed) throws IOException {
+        Path ram = ram("ram", 1 << 20, seed);
+        microsnap.run(0, "bake", "--ram", "ram", "--store", "s", "--id", "a");
+        try (SnapshotStore store =
+                SnapshotStore.open(Posix.host(), directory.resolve("s"), StoreOptions.PRIVATE);
+                HeldSnapshot held = store.hold(new SnapshotId("a"));
+                StagedSnapshot staged = store.stage(new SnapshotId("0-future"))) {
+            staged.copy(SnapshotFiles.MEMORY, held.image(), Progress.NONE);
+            staged.copy(SnapshotFiles.PAGE_INDEX, held.open(SnapshotFiles.PAGE_INDEX), Progress.NONE);
+            staged.publish(SnapshotDescription.full(held.layout()).withRequired("time-travel"));
+        }
+        assertThat(microsnap.run(1, "verify", "--store", "s").output()).contains("time-travel").contains("a: whole");
+        assertThat((List<?>) microsnap.json(1, "verify", "--store", "s").get("snapshots")).hasSize(2);
+        overwrite(ram, 0, "changed");
+        microsnap.run(0, "bake", "--ram", "ram", "--store", "s", "--id", "b", "--parent", "a");
+        Files.move(directory.resolve("s/a"), directory.resolve("moved"));
+        assertThat(microsnap.run(3, "verify", "--store", "s", "--id", "b").output()).contains("requires the base a");
+    }
+
+    @Test
+    void aWrongCommandLineSaysWhatIsWrongAndChangesNothing(Seed seed, ChildProcesses processes) throws IOException {
         Path ram = ram("ram", 1 << 20, seed);
         assertThat(microsnap.run(2).errors()).contains("which command");
         assertThat(microsnap.run(2, "frobnicate").errors()).contains("frobnicate");
@@ -135,7 +176,17 @@ class CommandsTest {
         assertThat(microsnap.run(1, "bake", "--ram", "ram", "--store", "s", "--id", "a").errors())
                 .contains("no whole number of pages");
         assertThat(microsnap.run(1, "bake", "--ram", "none", "--store", "s", "--id", "a").errors()).contains("none");
+        Path even = ram("even", 1 << 20, seed);
+        processes.command("mkfifo", directory.resolve("pipe").toString()).awaitExit();
+        assertThat(microsnap.run(1, "bake", "--ram", "pipe", "--store", "s", "--id", "a").errors())
+                .contains("pipe is no regular file");
+        assertThat(microsnap.run(2, "bake", "--ram", even.toString(), "--store", "s", "--id", "a", "--label", "_=x")
+                .errors()).contains("'_' cannot name a label");
         assertThat(directory.resolve("s")).doesNotExist();
+        assertThat(microsnap.run(1, "bake", "--ram", "even", "--store", "s", "--id", "a", "--state", "pipe").errors())
+                .contains("pipe is no regular file");
+        assertThat(microsnap.run(2, "bake", "--ram", "even", "--store", "s", "--id", "a", "--attach", "/").errors())
+                .contains("--attach");
         Map<?, ?> failure = microsnap.json(1, "inspect", "--store", "none", "--id", "a");
         assertThat(failure.get("status")).isEqualTo(1L);
     }
@@ -264,6 +315,10 @@ class CommandsTest {
         microsnap.run(0, "bake", "--ram", "ram", "--store", store, "--id", "b", "--image", "i", "--baked-by", "1");
         Map<?, ?> estimated = microsnap.json(0, "dedup", "--store", store, "--dry-run");
         assertThat((Long) estimated.get("equal_bytes")).isGreaterThan(3L << 20);
+        assertThat((List<?>) estimated.get("snapshots")).hasSize(1);
+        Map<?, ?> ofTheOldest = microsnap.json(0, "dedup", "--store", store, "--dry-run", "--id", "a");
+        assertThat(ofTheOldest.get("equal_bytes")).isEqualTo(estimated.get("equal_bytes"));
+        microsnap.run(1, "dedup", "--store", store, "--dry-run", "--id", "none");
         Map<?, ?> shared = microsnap.json(0, "dedup", "--store", store, "--id", "b", "--against", "a");
         Map<?, ?> outcome = (Map<?, ?>) ((List<?>) shared.get("snapshots")).getFirst();
         assertThat(outcome.get("outcome")).as(outcome.toString()).isEqualTo("deduplicated");
