@@ -5,9 +5,7 @@ import java.util.Locale;
 /** What a scenario means to reach, relative to its peer in the same run. */
 public sealed interface Target {
 
-    /**
-     * Over five pairs or more, a ratio this close to the bound counts as met: the machine is no steadier than that.
-     */
+    /** A ratio this close beyond the bound counts as met: the machine is no steadier than that. */
     double TOLERANCE = 0.05;
 
     /** How the measured ratio stands to it. */

@@ -1,2 +1,2 @@
-/** Guests of macOS Hypervisor.framework: their memory, what they wrote, their machine state. */
+/** Where guests of macOS Hypervisor.framework belong: their memory, what they wrote, their state. Empty as yet. */
 package io.microsnap.hvf;
