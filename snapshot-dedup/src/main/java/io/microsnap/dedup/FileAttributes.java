@@ -1,5 +1,6 @@
 package io.microsnap.dedup;
 
+import io.microsnap.core.posix.AttributeNames;
 import io.microsnap.core.posix.Constants;
 import io.microsnap.core.posix.Descriptor;
 import io.microsnap.core.posix.Errno;
@@ -9,10 +10,7 @@ import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.nio.charset.StandardCharsets;
-import java.util.ArrayList;
 import java.util.EnumSet;
-import java.util.List;
 import java.util.Set;
 
 /** What a file is besides its content: owner, permissions, extended attributes, times. */
@@ -54,20 +52,10 @@ final class FileAttributes {
                 return;
             }
             from.check("flistxattr", length, "");
-            for (String name : names(buffer.asSlice(0, length))) {
+            for (String name : AttributeNames.in(buffer.asSlice(0, length))) {
                 long valueLength = from.check("fgetxattr", posix.fgetxattr(from.number(), name, buffer), name);
                 to.check("fsetxattr", posix.fsetxattr(to.number(), name, buffer.asSlice(0, valueLength)), name);
             }
         }
-    }
-
-    private static List<String> names(MemorySegment list) {
-        List<String> names = new ArrayList<>();
-        for (long at = 0; at < list.byteSize();) {
-            String name = list.getString(at, StandardCharsets.UTF_8);
-            names.add(name);
-            at += name.getBytes(StandardCharsets.UTF_8).length + 1;
-        }
-        return names;
     }
 }

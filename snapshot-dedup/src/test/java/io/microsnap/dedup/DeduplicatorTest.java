@@ -21,6 +21,7 @@ import io.microsnap.testsupport.RealFileSystems;
 import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.io.UncheckedIOException;
+import java.lang.foreign.Arena;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -44,6 +45,9 @@ import org.junit.jupiter.api.io.TempDir;
 
 class DeduplicatorTest {
     private static final int LENGTH = 4 << 20;
+    private static final Posix POSIX = Posix.host();
+    /** An attribute's name with a byte in it that is no character. */
+    private static final String NO_UTF_8 = "user.\udcff";
 
     private final Deduplicator deduplicator = new Deduplicator(Posix.host());
     private final byte[] canonical = TwoImages.bytes(LENGTH, 1);
@@ -58,6 +62,9 @@ class DeduplicatorTest {
             Files.setAttribute(images.target, "unix:gid", 34);
             Files.getFileAttributeView(images.target, UserDefinedFileAttributeView.class)
                     .write("colour", StandardCharsets.UTF_8.encode("blue"));
+            try (Descriptor open = open(images.target); Arena arena = Arena.ofConfined()) {
+                open.check("fsetxattr", POSIX.fsetxattr(open.number(), NO_UTF_8, arena.allocate(3)), NO_UTF_8);
+            }
             FileTime modified = FileTime.from(Instant.parse("2001-02-03T04:05:06.123456789Z"));
             FileTime accessed = FileTime.from(Instant.parse("2002-02-03T04:05:06.987654321Z"));
             Files.getFileAttributeView(images.target, BasicFileAttributeView.class)
@@ -77,8 +84,15 @@ class DeduplicatorTest {
             ByteBuffer colour = ByteBuffer.allocate(4);
             Files.getFileAttributeView(images.target, UserDefinedFileAttributeView.class).read("colour", colour);
             assertThat(colour.array()).asString(StandardCharsets.UTF_8).isEqualTo("blue");
+            try (Descriptor open = open(images.target); Arena arena = Arena.ofConfined()) {
+                assertThat(POSIX.fgetxattr(open.number(), NO_UTF_8, arena.allocate(8))).isEqualTo(3);
+            }
             assertThat(images.target).hasBinaryContent(target);
         }
+    }
+
+    private static Descriptor open(Path file) throws IOException {
+        return Descriptor.open(POSIX, file, POSIX.constants().O_RDONLY, 0);
     }
 
     private static Map<String, Object> attributes(Path file) throws IOException {
