@@ -5,6 +5,8 @@ import io.microsnap.memory.image.ImageWriter;
 import io.microsnap.memory.image.Zeros;
 import io.microsnap.testsupport.FileSystemKind;
 import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.util.Locale;
 
@@ -91,9 +93,9 @@ final class FullCaptureScenario implements Scenario {
             return;
         }
         // The peer's guest has every page; ours is held against its own memory.
-        var content = java.lang.foreign.Arena.ofAuto().allocate(5 << 20);
+        MemorySegment content = Arena.ofAuto().allocate(5 << 20);
         for (long offset = 0; offset < bytes; offset += content.byteSize()) {
-            var piece = content.asSlice(0, Math.min(content.byteSize(), bytes - offset));
+            MemorySegment piece = content.asSlice(0, Math.min(content.byteSize(), bytes - offset));
             images.image().readFully(piece, offset);
             if (piece.mismatch(guest.memory().asSlice(offset, piece.byteSize())) >= 0) {
                 throw new IOException("our image differs from the guest in the 5 MiB from " + offset);
