@@ -74,12 +74,9 @@ public final class Deduplicator {
                             throw new LeaveAlone(Reason.SIBLING_GONE, canonical + " is gone");
                 };
             } catch (IOException | RuntimeException failure) {
-                try {
-                    staged.close();
-                } catch (IOException second) {
-                    failure.addSuppressed(second);
+                try (staged) {
+                    throw failure;
                 }
-                throw failure;
             }
         }
     }

@@ -28,12 +28,9 @@ record StoreWorkplace(SnapshotStore store, HeldSnapshot target, boolean mayRepla
             }
             return new Staged(staged, target.image().status());
         } catch (IOException | RuntimeException failure) {
-            try {
-                staged.close();
-            } catch (IOException second) {
-                failure.addSuppressed(second);
+            try (staged) {
+                throw failure;
             }
-            throw failure;
         }
     }
 

@@ -21,10 +21,9 @@ final class Closing {
             step.run();
             return opened;
         } catch (IOException | RuntimeException failure) {
-            Closing closing = new Closing();
-            closing.step(opened::close);
-            closing.after(failure);
-            throw failure;
+            try (opened) {
+                throw failure;
+            }
         }
     }
 
@@ -46,13 +45,6 @@ final class Closing {
 
     void close(HeldSnapshot held) {
         step(held::close);
-    }
-
-    /** Closing because something failed: what closing adds to it is told along with it. */
-    void after(Exception reason) {
-        if (failure != null) {
-            reason.addSuppressed(failure);
-        }
     }
 
     /** Closing files whose content is safe, or was only read: a failure changes nothing. */

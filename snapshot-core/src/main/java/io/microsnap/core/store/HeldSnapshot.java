@@ -57,10 +57,10 @@ public final class HeldSnapshot implements AutoCloseable {
                     return hold(store, id, directory, chain);
                 }
             } catch (IOException | RuntimeException failure) {
-                boolean stillThere = isStillThere(store, id, directory, failure);
-                closeAfter(failure, directory);
-                if (stillThere) {
-                    throw failure;
+                try (directory) {
+                    if (isStillThere(store, id, directory, failure)) {
+                        throw failure;
+                    }
                 }
                 continue;
             }
@@ -90,8 +90,9 @@ public final class HeldSnapshot implements AutoCloseable {
                     : Optional.of(holdBase(store, manifest, manifest.requiredBase().get(), longer));
             return new HeldSnapshot(store, directory, manifest, image, base);
         } catch (IOException | RuntimeException failure) {
-            closeAfter(failure, image);
-            throw failure;
+            try (image) {
+                throw failure;
+            }
         }
     }
 
@@ -103,12 +104,6 @@ public final class HeldSnapshot implements AutoCloseable {
             failure.addSuppressed(unknown);
             return true;
         }
-    }
-
-    private static void closeAfter(Exception failure, Descriptor descriptor) {
-        Closing closing = new Closing();
-        closing.close(descriptor);
-        closing.after(failure);
     }
 
     private static HeldSnapshot holdBase(

@@ -182,7 +182,7 @@ public final class SnapshotStore implements AutoCloseable {
         return store;
     }
 
-    /** Closes the store. What was staged or held stays usable. */
+    /** Closes the store. What is held stays usable; what is staged has to be published or closed before. */
     @Override
     public void close() {
         store.close();

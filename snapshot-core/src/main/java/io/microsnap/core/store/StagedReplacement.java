@@ -45,10 +45,9 @@ public final class StagedReplacement implements AutoCloseable {
             Descriptor file = directory.descriptor().openAt(name, constants.O_RDWR | constants.O_CREAT, 0600);
             return new StagedReplacement(store, held, name, directory, file);
         } catch (IOException | RuntimeException failure) {
-            Closing closing = new Closing();
-            closing.step(directory::close);
-            closing.after(failure);
-            throw failure;
+            try (directory) {
+                throw failure;
+            }
         }
     }
 

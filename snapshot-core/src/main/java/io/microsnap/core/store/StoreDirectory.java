@@ -80,12 +80,9 @@ final class StoreDirectory implements AutoCloseable {
             return new StoreDirectory(root, options,
                     new StagingArea(StagingArea.openDirectory(root, StagingArea.NAME)));
         } catch (IOException | RuntimeException failure) {
-            try {
-                root.close();
-            } catch (IOException second) {
-                failure.addSuppressed(second);
+            try (root) {
+                throw failure;
             }
-            throw failure;
         }
     }
 
@@ -247,8 +244,9 @@ final class StoreDirectory implements AutoCloseable {
             requireForm(file.name(), file.status(), lengthBytes);
             return file;
         } catch (IOException | RuntimeException failure) {
-            file.close();
-            throw failure;
+            try (file) {
+                throw failure;
+            }
         }
     }
 

@@ -26,10 +26,9 @@ final class StoreLock implements AutoCloseable {
             file.lock();
             return new StoreLock(file);
         } catch (IOException | RuntimeException failure) {
-            Closing closing = new Closing();
-            closing.close(file);
-            closing.after(failure);
-            throw failure;
+            try (file) {
+                throw failure;
+            }
         }
     }
 

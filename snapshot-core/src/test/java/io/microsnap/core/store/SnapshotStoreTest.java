@@ -224,6 +224,19 @@ class SnapshotStoreTest {
     }
 
     @Test
+    void whatIsHeldStaysUsableWhenTheStoreIsClosed() throws IOException {
+        Snapshots.publish(store, "name", 1);
+        SnapshotStore other = SnapshotStore.open(posix, path, StoreOptions.PRIVATE);
+        try (HeldSnapshot held = other.hold(id("name"))) {
+            other.close();
+            held.verifyFiles();
+            assertThat(Snapshots.read(held.open(Snapshots.ATTACHMENT))).isEqualTo("disk 1");
+            assertThatThrownBy(() -> store.delete(id("name"))).isInstanceOf(SnapshotInUseException.class);
+        }
+        store.delete(id("name"));
+    }
+
+    @Test
     void holdingADiffHoldsItsBase() throws IOException {
         Snapshots.publish(store, "base", 1);
         Snapshots.publishDiff(store, "diff", "base", 2);
