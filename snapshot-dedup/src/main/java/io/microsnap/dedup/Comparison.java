@@ -25,10 +25,14 @@ final class Comparison {
     /** What is read and compared at a time: both sides stay in the processor's cache. */
     private static final long WINDOW_BYTES = 128L << 10;
     private static final int ENTRIES_AT_A_TIME = 8192;
+    /** A sample is one piece in so many, each long enough to show how long runs are. */
+    private static final int SAMPLED_ONE_IN = 16;
+    private static final long SAMPLE_BYTES = 1L << 20;
 
     private final ImagePair pair;
     private final PageVerdicts verdicts;
     private final AtomicLong readPages = new AtomicLong();
+    private Reading alone;
 
     Comparison(ImagePair pair, int pageBytes) {
         this.pair = pair;
@@ -128,16 +132,42 @@ final class Comparison {
         return entries.get(ValueLayout.JAVA_INT, index * Integer.BYTES);
     }
 
-    /** Reads whatever is still open. */
-    void bytes(int threads, Pacer pacer, Steps steps) throws IOException {
-        bytes(0, pair.lengthBytes(), threads, pacer, steps);
+    /** Reads a little of what is still open, here and there, and tells what the whole is like by that. */
+    Sample sample(Pacer pacer) throws IOException {
+        long equal = 0;
+        long different = 0;
+        long differentRuns = 0;
+        long pieces = 0;
+        for (long from = 0; from < pair.lengthBytes(); from += SAMPLED_ONE_IN * SAMPLE_BYTES) {
+            long first = firstPage(from);
+            long end = firstPage(Math.min(from + SAMPLE_BYTES, pair.lengthBytes()) - 1) + 1;
+            long readBefore = readPages.get();
+            bytes(first, end, pacer);
+            pieces += readPages.get() > readBefore ? 1 : 0;
+            for (long page = first; page < end;) {
+                long stop = verdicts.runEnd(page, end);
+                equal += verdicts.at(page) == Verdict.EQUAL ? stop - page : 0;
+                different += verdicts.at(page) == Verdict.DIFFERENT ? stop - page : 0;
+                differentRuns += verdicts.at(page) == Verdict.DIFFERENT ? 1 : 0;
+                page = stop;
+            }
+        }
+        return new Sample(pieces, equal, different, differentRuns * SAMPLED_ONE_IN);
     }
 
-    /** Reads whatever is still open in a range that starts on a page. */
-    void bytes(long offset, long lengthBytes, int threads, Pacer pacer, Steps steps) throws IOException {
-        AtomicLong next = new AtomicLong(offset);
-        long end = offset + lengthBytes;
-        int members = (int) Math.min(threads, Math.ceilDiv(lengthBytes, PIECE_BYTES));
+    /** Reads whatever is still open among a few pages. Not for several threads. */
+    void bytes(long firstPage, long endPage, Pacer pacer) throws IOException {
+        if (alone == null) {
+            alone = new Reading(pacer);
+        }
+        alone.piece(firstPage, endPage);
+    }
+
+    /** Reads whatever is still open. */
+    void bytes(int threads, Pacer pacer, Steps steps) throws IOException {
+        AtomicLong next = new AtomicLong();
+        long end = pair.lengthBytes();
+        int members = (int) Math.min(threads, Math.ceilDiv(end, PIECE_BYTES));
         Crew crew = new Crew(members);
         crew.run(() -> {
             Reading reading = new Reading(pacer);

@@ -115,9 +115,9 @@ final class PairDedup {
     }
 
     private void shareInPlace(boolean evidence, boolean mayReplace) throws IOException {
-        ShareInPlace sharing = new ShareInPlace(pair, comparison, reflink, pacer);
+        ShareInPlace sharing = new ShareInPlace(pair, comparison, reflink, pacer, options);
         sharing.probe();
-        decide(evidence);
+        decide(evidence || looksClear(sharing));
         if (mayReplace && pair.targetBefore().links() == 1 && runsAreShort()) {
             swap();
             return;
@@ -133,6 +133,13 @@ final class PairDedup {
         steps.atLeast(2 * pair.lengthBytes());
         sharingNanos += System.nanoTime() - started;
         measure(pair.target());
+    }
+
+    private boolean looksClear(ShareInPlace sharing) throws IOException {
+        long started = System.nanoTime();
+        boolean clear = sharing.needsNoReading();
+        comparingNanos += System.nanoTime() - started;
+        return clear;
     }
 
     private void swap() throws IOException {
@@ -177,8 +184,8 @@ final class PairDedup {
     }
 
     /** Compares as far as needed, and decides whether sharing pays. */
-    private void decide(boolean indexesSuffice) throws IOException {
-        if (!indexesSuffice) {
+    private void decide(boolean enoughIsKnown) throws IOException {
+        if (!enoughIsKnown) {
             long started = System.nanoTime();
             comparison.bytes(options.threads(), pacer, steps);
             comparingNanos += System.nanoTime() - started;

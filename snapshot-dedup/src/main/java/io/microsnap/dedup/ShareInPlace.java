@@ -2,6 +2,7 @@ package io.microsnap.dedup;
 
 import io.microsnap.core.RangeConsumer;
 import io.microsnap.core.file.DedupeOutcome;
+import io.microsnap.core.file.ExtentSummary;
 import io.microsnap.core.file.Extents;
 import io.microsnap.core.file.Reflink;
 import io.microsnap.core.posix.Descriptor;
@@ -12,26 +13,32 @@ import java.util.Set;
 
 /**
  * Has the kernel share what is equal, range by range. It compares once more itself, so what is written meanwhile is
- * safe, and what indexes promise need not be read here at all.
+ * safe, and what indexes or a sample promise need not be read here at all: only where the kernel finds a difference.
  */
 final class ShareInPlace {
     /** Both files are locked while the kernel works on a piece: short enough that a restored guest does not notice. */
     private static final long PIECE_BYTES = 4L << 20;
+    /** Where differences are to be expected: most pieces have none. */
+    private static final long GUESSED_PIECE_BYTES = 1L << 20;
 
     private final ImagePair pair;
     private final Comparison comparison;
     private final Reflink reflink;
     private final Pacer pacer;
+    private final DedupOptions options;
     private final long blockBytes;
     private final boolean freesWholeExtentsOnly;
+    private long pieceBytes = PIECE_BYTES;
     private long sharedBytes;
     private long toldUntil;
 
-    ShareInPlace(ImagePair pair, Comparison comparison, Reflink reflink, Pacer pacer) throws IOException {
+    ShareInPlace(ImagePair pair, Comparison comparison, Reflink reflink, Pacer pacer, DedupOptions options)
+            throws IOException {
         this.pair = pair;
         this.comparison = comparison;
         this.reflink = reflink;
         this.pacer = pacer;
+        this.options = options;
         Allocation allocation = Allocation.of(pair.target());
         blockBytes = allocation.blockBytes();
         freesWholeExtentsOnly = allocation.freesWholeExtentsOnly();
@@ -49,21 +56,36 @@ final class ShareInPlace {
         }
     }
 
+    /**
+     * Whether a sample of the two says so clearly what sharing will bring that the rest need not be read. Where pages
+     * must be moved out of the way, all of those must be known.
+     */
+    boolean needsNoReading() throws IOException {
+        if (freesWholeExtentsOnly) {
+            return false;
+        }
+        long canonicalExtents = Extents.summary(pair.canonical()).map(ExtentSummary::extents).orElse(0L);
+        boolean clear = comparison.sample(pacer).isClear(options.budget(), canonicalExtents, pair.lengthBytes());
+        pieceBytes = clear ? GUESSED_PIECE_BYTES : PIECE_BYTES;
+        return clear;
+    }
+
     /** Shares all that the verdicts do not rule out; returns how many bytes came to be shared. */
     long share(Workplace workplace, Steps steps) throws IOException {
-        if (freesWholeExtentsOnly) {
-            workplace.withScratchFile(scratch -> moveOutOfTheWay(scratch, steps));
-        }
         long before = sharedBytes;
-        shareRuns(steps);
+        if (freesWholeExtentsOnly) {
+            workplace.withScratchFile(scratch -> shareAndMoveOutOfTheWay(scratch, steps));
+        } else {
+            shareRuns(steps);
+        }
         return sharedBytes - before;
     }
 
     /**
      * Gives pages that will not be shared new extents, where their old ones hold pages that will be: otherwise a few of
-     * them would keep all the others' blocks. The kernel compares these, too.
+     * them would keep all the others' blocks. The kernel compares these, too. They are copied while others are shared.
      */
-    private void moveOutOfTheWay(Descriptor scratch, Steps steps) throws IOException {
+    private void shareAndMoveOutOfTheWay(Descriptor scratch, Steps steps) throws IOException {
         scratch.truncate(pair.lengthBytes());
         // What is shared in the middle of an extent shows as extents of its own: the parts are known by their distance.
         Set<Long> willBeShared = new HashSet<>();
@@ -72,6 +94,23 @@ final class ShareInPlace {
                 willBeShared.add(distance);
             }
         });
+        Thread sharing = Thread.currentThread();
+        Crew crew = new Crew(Math.min(2, options.threads()));
+        crew.run(() -> {
+            if (Thread.currentThread() == sharing) {
+                shareRuns(steps);
+            } else {
+                copyOutOfTheWay(scratch, willBeShared, steps);
+            }
+        });
+        if (options.threads() == 1) {
+            copyOutOfTheWay(scratch, willBeShared, steps);
+        }
+        Extents.data(scratch, (offset, lengthBytes) ->
+                reflink.dedupeRange(scratch, offset, pair.target(), offset, lengthBytes));
+    }
+
+    private void copyOutOfTheWay(Descriptor scratch, Set<Long> willBeShared, Steps steps) throws IOException {
         try (RangeCopy copy = new RangeCopy(pair.target(), scratch, pacer)) {
             eachExtent((offset, end, distance) -> {
                 if (willBeShared.contains(distance)) {
@@ -79,8 +118,8 @@ final class ShareInPlace {
                 }
             });
         }
-        Extents.data(scratch, (offset, lengthBytes) ->
-                reflink.dedupeRange(scratch, offset, pair.target(), offset, lengthBytes));
+        // Only what lies on the device can be shared: the kernel would do the same later, with the target locked.
+        scratch.syncData();
     }
 
     /** The distance is that between an extent's place and its offset; of one without a place, no other has it. */
@@ -138,15 +177,15 @@ final class ShareInPlace {
         long from = alignedUp(verdicts.offset(firstPage));
         long end = alignedDown(verdicts.offset(endPage));
         for (long at = from; at < end;) {
-            long stop = Math.min(at + PIECE_BYTES, end);
+            long stop = Math.min(at + pieceBytes, end);
             // What was compared before is still in memory.
             if (stop < end && verdicts.at(stop / verdicts.pageBytes()).isUnread()) {
-                Comparison.willNeed(pair.canonical(), stop, Math.min(PIECE_BYTES, end - stop));
-                Comparison.willNeed(pair.target(), stop, Math.min(PIECE_BYTES, end - stop));
+                Comparison.willNeed(pair.canonical(), stop, Math.min(pieceBytes, end - stop));
+                Comparison.willNeed(pair.target(), stop, Math.min(pieceBytes, end - stop));
             }
             pacer.await(2 * (stop - at));
             if (!share(at, stop)) {
-                shareAfterReading(at, stop, steps);
+                shareAfterReading(at, stop);
             }
             steps.did(stop - Math.max(at, toldUntil));
             toldUntil = stop;
@@ -154,16 +193,16 @@ final class ShareInPlace {
         }
     }
 
-    /** The indexes were wrong, or somebody wrote: look for what is equal now. */
-    private void shareAfterReading(long from, long end, Steps steps) throws IOException {
+    /** Nobody had looked, the indexes were wrong, or somebody wrote: look for what is equal now. */
+    private void shareAfterReading(long from, long end) throws IOException {
         PageVerdicts verdicts = comparison.verdicts();
         int pageBytes = verdicts.pageBytes();
         long first = from / pageBytes;
         long last = Math.ceilDiv(end, (long) pageBytes);
         verdicts.replace(first, last - first, Verdict.EQUAL, Verdict.UNREAD);
         verdicts.replace(first, last - first, Verdict.UNREAD_AGAINST_HOLE, Verdict.UNREAD);
-        long offset = verdicts.offset(first);
-        comparison.bytes(offset, verdicts.offset(last) - offset, 1, pacer, steps.silent());
+        comparison.bytes(first, last, pacer);
+        verdicts.giveUpShortRuns(first, last, options.budget().shortestRunBytes());
         for (long page = first; page < last;) {
             long stop = verdicts.runEnd(page, last);
             if (verdicts.at(page) == Verdict.EQUAL) {
