@@ -1,4 +1,5 @@
-// kvm harvest TRACKING LOW HIGH ALIAS TIMES RESULT CODE: asks KVM what a guest wrote.
+// kvm harvest TRACKING LOW HIGH ALIAS TIMES RESULT CODE: runs the guest and asks KVM what it wrote; only that is timed.
+// kvm idle TRACKING LOW HIGH ALIAS TIMES RESULT CODE:    asks KVM as often what a guest wrote that does not run.
 // kvm state TRACKING LOW HIGH ALIAS TIMES RESULT CODE:   saves a vCPU's state.
 // kvm PART TRACKING LOW HIGH ALIAS 1 RESULT CODE:        captures what was written, onto a clone beside RESULT of the
 //                                                        file that it writes there first; times one PART of that, or
@@ -23,7 +24,7 @@ enum { CODE = 0x1000, FINISHED = 0xe4, RING_ENTRIES = 65536, CHUNK_WORDS = 4096,
 enum { LOG, MANUAL_CLEAR, RING };
 
 static int vm, vcpu, kvm, tracking, slot_count;
-static long harvests;
+static long times;
 static struct kvm_run *run;
 static uint8_t *ram;
 static struct kvm_dirty_gfn *ring;
@@ -318,6 +319,40 @@ static long long capture(const char *part) {
         : !strcmp(part, "pause-memory") ? end - harvested : end - start;
 }
 
+static void forget(void) {
+    memset(bitmap, 0, (total_pages + 63) / 64 * 8);
+}
+
+// Calls that take microseconds are timed together, those that need the guest to run before each one by one.
+static long long serve(const char *command) {
+    int saving = strcmp(command, "state") == 0, capturing = strncmp(command, "pause", 5) == 0;
+    long long nanoseconds = 0;
+    if (saving || strcmp(command, "idle") == 0) {
+        if (saving) {
+            run_guest();
+        }
+        forget();
+        long long start = peer_now();
+        for (long repeat = 0; repeat < times; repeat++) {
+            saving ? save() : harvest();
+        }
+        return peer_now() - start;
+    }
+    for (long repeat = 0; repeat < times; repeat++) {
+        run_guest();
+        forget();
+        if (capturing) {
+            clone_base();
+            nanoseconds += capture(command);
+        } else {
+            long long start = peer_now();
+            harvest();
+            nanoseconds += peer_now() - start;
+        }
+    }
+    return nanoseconds;
+}
+
 int main(int argc, char **argv) {
     if (argc != 9) {
         return 2;
@@ -325,7 +360,7 @@ int main(int argc, char **argv) {
     int capturing = strncmp(argv[1], "pause", 5) == 0;
     int saving = strcmp(argv[1], "state") == 0;
     tracking = atoi(argv[2]);
-    harvests = atol(argv[6]);
+    times = atol(argv[6]);
     make(strtoull(argv[3], NULL, 10), strtoull(argv[4], NULL, 10), strtoull(argv[5], NULL, 10), argv[8]);
     if (capturing) {
         write_base(argv[7]);
@@ -333,24 +368,7 @@ int main(int argc, char **argv) {
     harvest();
     char request[16];
     while (fgets(request, sizeof request, stdin) != NULL) {
-        if (harvests == 1 || saving) {
-            run_guest();
-        }
-        memset(bitmap, 0, (total_pages + 63) / 64 * 8);
-        long long part = 0;
-        if (capturing) {
-            clone_base();
-            part = capture(argv[1]);
-        }
-        long long start = peer_now();
-        for (long repeat = 0; !capturing && repeat < harvests; repeat++) {
-            if (saving) {
-                save();
-            } else {
-                harvest();
-            }
-        }
-        long long end = peer_now();
+        long long nanoseconds = serve(argv[1]);
         uint64_t found = 0;
         for (uint64_t word = 0; word < (total_pages + 63) / 64; word++) {
             found += __builtin_popcountll(bitmap[word]);
@@ -359,7 +377,7 @@ int main(int argc, char **argv) {
         check(result != NULL, argv[7]);
         fprintf(result, "%llu", saving ? (unsigned long long) listed.list.nmsrs : (unsigned long long) found);
         fclose(result);
-        printf("%lld\n", capturing ? part : end - start);
+        printf("%lld\n", nanoseconds);
         fflush(stdout);
     }
     return 0;
