@@ -103,14 +103,8 @@ final class PageVerdicts {
      * extent of the target's own in two.
      */
     void giveUpShortRuns(long shortestBytes) {
-        giveUpShortRuns(0, pageCount, shortestBytes);
-    }
-
-    /** As above, for the runs that begin within a range. */
-    void giveUpShortRuns(long firstPage, long endPage, long shortestBytes) {
-        long start = firstPage > 0 && sharableEnd(firstPage - 1) > firstPage - 1 ? sharableEnd(firstPage) : firstPage;
-        Verdict before = start > 0 ? at(start - 1) : Verdict.ABSENT;
-        for (long page = start; page < endPage;) {
+        Verdict before = Verdict.ABSENT;
+        for (long page = 0; page < pageCount;) {
             long end = sharableEnd(page);
             if (end == page) {
                 before = at(page);

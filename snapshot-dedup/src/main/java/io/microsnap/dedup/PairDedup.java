@@ -115,14 +115,19 @@ final class PairDedup {
     }
 
     private void shareInPlace(boolean evidence, boolean mayReplace) throws IOException {
-        ShareInPlace sharing = new ShareInPlace(pair, comparison, reflink, pacer, options);
+        ShareInPlace sharing = new ShareInPlace(pair, comparison, reflink, pacer, options.threads());
         sharing.probe();
-        decide(evidence || looksClear(sharing));
-        if (mayReplace && pair.targetBefore().links() == 1 && runsAreShort()) {
-            swap();
-            return;
+        if (!evidence && sharing.mayTry() && looksClear()) {
+            engine = Optional.of(Engine.SHARE_IN_PLACE);
+            tryBeforeReading(sharing);
+        } else {
+            decide(evidence);
+            if (mayReplace && pair.targetBefore().links() == 1 && runsAreShort()) {
+                swap();
+                return;
+            }
+            engine = Optional.of(Engine.SHARE_IN_PLACE);
         }
-        engine = Optional.of(Engine.SHARE_IN_PLACE);
         long started = System.nanoTime();
         sharedBytes = sharing.share(workplace, steps);
         if (options.rereads()) {
@@ -135,11 +140,27 @@ final class PairDedup {
         measure(pair.target());
     }
 
-    private boolean looksClear(ShareInPlace sharing) throws IOException {
+    /** Whether a sample of the two says so clearly what sharing will bring that there is nothing left to decide. */
+    private boolean looksClear() throws IOException {
         long started = System.nanoTime();
-        boolean clear = sharing.needsNoReading();
+        boolean clear = comparison.sample(pacer).isClear(options.budget(), canonicalExtents(), pair.lengthBytes());
         comparingNanos += System.nanoTime() - started;
         return clear;
+    }
+
+    /** The kernel compares anyhow: most of what is equal is never read here, only what is near a difference. */
+    private void tryBeforeReading(ShareInPlace sharing) throws IOException {
+        long started = System.nanoTime();
+        sharing.tryUnread(steps);
+        long tried = System.nanoTime();
+        sharingNanos += tried - started;
+        comparison.bytes(options.threads(), pacer, steps.silent());
+        verdicts.giveUpShortRuns(options.budget().shortestRunBytes());
+        comparingNanos += System.nanoTime() - tried;
+    }
+
+    private long canonicalExtents() throws IOException {
+        return Extents.summary(pair.canonical()).map(ExtentSummary::extents).orElse(0L);
     }
 
     private void swap() throws IOException {
@@ -184,8 +205,8 @@ final class PairDedup {
     }
 
     /** Compares as far as needed, and decides whether sharing pays. */
-    private void decide(boolean enoughIsKnown) throws IOException {
-        if (!enoughIsKnown) {
+    private void decide(boolean indexesSuffice) throws IOException {
+        if (!indexesSuffice) {
             long started = System.nanoTime();
             comparison.bytes(options.threads(), pacer, steps);
             comparingNanos += System.nanoTime() - started;
@@ -194,8 +215,7 @@ final class PairDedup {
         steps.atLeast(pair.lengthBytes());
         verdicts.giveUpShortRuns(options.budget().shortestRunBytes());
         requireEnough();
-        long extents = verdicts.sharableRuns() * 2
-                + Extents.summary(pair.canonical()).map(ExtentSummary::extents).orElse(0L);
+        long extents = verdicts.sharableRuns() * 2 + canonicalExtents();
         if (!options.budget().allows(extents, pair.lengthBytes())) {
             throw new LeaveAlone(Reason.TOO_FRAGMENTED, pair.target() + " would have about " + extents
                     + " extents, more than " + options.budget().extentsPerGiB() + " for each GiB");

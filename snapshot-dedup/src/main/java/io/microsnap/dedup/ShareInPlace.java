@@ -2,7 +2,6 @@ package io.microsnap.dedup;
 
 import io.microsnap.core.RangeConsumer;
 import io.microsnap.core.file.DedupeOutcome;
-import io.microsnap.core.file.ExtentSummary;
 import io.microsnap.core.file.Extents;
 import io.microsnap.core.file.Reflink;
 import io.microsnap.core.posix.Descriptor;
@@ -13,32 +12,31 @@ import java.util.Set;
 
 /**
  * Has the kernel share what is equal, range by range. It compares once more itself, so what is written meanwhile is
- * safe, and what indexes or a sample promise need not be read here at all: only where the kernel finds a difference.
+ * safe, and what indexes or a sample promise need not be read here before it is tried.
  */
 final class ShareInPlace {
     /** Both files are locked while the kernel works on a piece: short enough that a restored guest does not notice. */
     private static final long PIECE_BYTES = 4L << 20;
-    /** Where differences are to be expected: most pieces have none. */
-    private static final long GUESSED_PIECE_BYTES = 1L << 20;
+    /** Of what nobody has read, so much at a time is tried: a difference in it makes all of that comparing useless. */
+    private static final long TRIED_BYTES = 1L << 20;
 
     private final ImagePair pair;
     private final Comparison comparison;
     private final Reflink reflink;
     private final Pacer pacer;
-    private final DedupOptions options;
+    private final int threads;
     private final long blockBytes;
     private final boolean freesWholeExtentsOnly;
-    private long pieceBytes = PIECE_BYTES;
     private long sharedBytes;
     private long toldUntil;
 
-    ShareInPlace(ImagePair pair, Comparison comparison, Reflink reflink, Pacer pacer, DedupOptions options)
+    ShareInPlace(ImagePair pair, Comparison comparison, Reflink reflink, Pacer pacer, int threads)
             throws IOException {
         this.pair = pair;
         this.comparison = comparison;
         this.reflink = reflink;
         this.pacer = pacer;
-        this.options = options;
+        this.threads = threads;
         Allocation allocation = Allocation.of(pair.target());
         blockBytes = allocation.blockBytes();
         freesWholeExtentsOnly = allocation.freesWholeExtentsOnly();
@@ -51,34 +49,55 @@ final class ShareInPlace {
             if (verdicts.at(page).mayBeShared()) {
                 long from = alignedUp(verdicts.offset(page));
                 share(from, Math.min(from + blockBytes, pair.lengthBytes()));
+                // It will be shared once more, with all around it.
+                sharedBytes = 0;
                 return;
             }
         }
     }
 
-    /**
-     * Whether a sample of the two says so clearly what sharing will bring that the rest need not be read. Where pages
-     * must be moved out of the way, all of those must be known.
-     */
-    boolean needsNoReading() throws IOException {
-        if (freesWholeExtentsOnly) {
-            return false;
-        }
-        long canonicalExtents = Extents.summary(pair.canonical()).map(ExtentSummary::extents).orElse(0L);
-        boolean clear = comparison.sample(pacer).isClear(options.budget(), canonicalExtents, pair.lengthBytes());
-        pieceBytes = clear ? GUESSED_PIECE_BYTES : PIECE_BYTES;
-        return clear;
+    /** Whether it is all one when pages are shared: not where others must be moved out of the way, and so be known. */
+    boolean mayTry() {
+        return !freesWholeExtentsOnly;
     }
 
-    /** Shares all that the verdicts do not rule out; returns how many bytes came to be shared. */
+    /** Shares whatever pieces the kernel finds equal, of all that nobody has read; the others stay unread. */
+    void tryUnread(Steps steps) throws IOException {
+        PageVerdicts verdicts = comparison.verdicts();
+        for (long page = 0; page < verdicts.pageCount();) {
+            long end = verdicts.runEnd(page, verdicts.pageCount());
+            if (verdicts.at(page) == Verdict.UNREAD) {
+                long until = alignedDown(verdicts.offset(end));
+                for (long at = alignedUp(verdicts.offset(page)); at < until;) {
+                    long stop = Math.min((at / TRIED_BYTES + 1) * TRIED_BYTES, until);
+                    tryPiece(at, stop, steps);
+                    at = stop;
+                }
+            }
+            page = end;
+        }
+    }
+
+    private void tryPiece(long from, long end, Steps steps) throws IOException {
+        pacer.await(2 * (end - from));
+        if (share(from, end)) {
+            // Pages and blocks may differ in size: what is only shared in part is read like the others.
+            PageVerdicts verdicts = comparison.verdicts();
+            long first = Math.ceilDiv(from, (long) verdicts.pageBytes());
+            long last = end == pair.lengthBytes() ? verdicts.pageCount() : end / verdicts.pageBytes();
+            verdicts.replace(first, Math.max(0, last - first), Verdict.UNREAD, Verdict.SHARED);
+            steps.did(2 * (end - from));
+        }
+    }
+
+    /** Shares all that the verdicts do not rule out; returns how many bytes came to be shared, with those before. */
     long share(Workplace workplace, Steps steps) throws IOException {
-        long before = sharedBytes;
         if (freesWholeExtentsOnly) {
             workplace.withScratchFile(scratch -> shareAndMoveOutOfTheWay(scratch, steps));
         } else {
             shareRuns(steps);
         }
-        return sharedBytes - before;
+        return sharedBytes;
     }
 
     /**
@@ -95,7 +114,7 @@ final class ShareInPlace {
             }
         });
         Thread sharing = Thread.currentThread();
-        Crew crew = new Crew(Math.min(2, options.threads()));
+        Crew crew = new Crew(Math.min(2, threads));
         crew.run(() -> {
             if (Thread.currentThread() == sharing) {
                 shareRuns(steps);
@@ -103,7 +122,7 @@ final class ShareInPlace {
                 copyOutOfTheWay(scratch, willBeShared, steps);
             }
         });
-        if (options.threads() == 1) {
+        if (threads == 1) {
             copyOutOfTheWay(scratch, willBeShared, steps);
         }
         Extents.data(scratch, (offset, lengthBytes) ->
@@ -177,11 +196,11 @@ final class ShareInPlace {
         long from = alignedUp(verdicts.offset(firstPage));
         long end = alignedDown(verdicts.offset(endPage));
         for (long at = from; at < end;) {
-            long stop = Math.min(at + pieceBytes, end);
+            long stop = Math.min(at + PIECE_BYTES, end);
             // What was compared before is still in memory.
             if (stop < end && verdicts.at(stop / verdicts.pageBytes()).isUnread()) {
-                Comparison.willNeed(pair.canonical(), stop, Math.min(pieceBytes, end - stop));
-                Comparison.willNeed(pair.target(), stop, Math.min(pieceBytes, end - stop));
+                Comparison.willNeed(pair.canonical(), stop, Math.min(PIECE_BYTES, end - stop));
+                Comparison.willNeed(pair.target(), stop, Math.min(PIECE_BYTES, end - stop));
             }
             pacer.await(2 * (stop - at));
             if (!share(at, stop)) {
@@ -202,7 +221,6 @@ final class ShareInPlace {
         verdicts.replace(first, last - first, Verdict.EQUAL, Verdict.UNREAD);
         verdicts.replace(first, last - first, Verdict.UNREAD_AGAINST_HOLE, Verdict.UNREAD);
         comparison.bytes(first, last, pacer);
-        verdicts.giveUpShortRuns(first, last, options.budget().shortestRunBytes());
         for (long page = first; page < last;) {
             long stop = verdicts.runEnd(page, last);
             if (verdicts.at(page) == Verdict.EQUAL) {
