@@ -30,8 +30,9 @@ final class FileAttributes {
             to.check("fchown", posix.fchown(to.number(), status.owner(), status.group()),
                     "to " + status.owner() + ":" + status.group());
         }
-        to.permissions(status.permissions());
+        // Who is not root may set them only of a file that may be written, which the permissions may put an end to.
         copyExtended(from, to);
+        to.permissions(status.permissions());
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment times = arena.allocate(ValueLayout.JAVA_LONG, 4);
             times.setAtIndex(ValueLayout.JAVA_LONG, 0, status.accessedSeconds());

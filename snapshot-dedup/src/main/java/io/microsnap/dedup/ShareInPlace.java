@@ -141,12 +141,12 @@ final class ShareInPlace {
         scratch.syncData();
     }
 
-    /** The distance is that between an extent's place and its offset; of one without a place, no other has it. */
+    /** The distance is that between an extent's place and its offset; of one without a place, -1, no other has it. */
     private void eachExtent(Extents.ExtentConsumer extents) throws IOException {
         Extents.each(pair.target(), (offset, lengthBytes, place) -> {
             long end = Math.min(offset + lengthBytes, pair.lengthBytes());
             if (offset < end) {
-                extents.accept(offset, end, place < 0 ? Long.MIN_VALUE + offset : place - offset);
+                extents.accept(offset, end, place - offset);
             }
         });
     }

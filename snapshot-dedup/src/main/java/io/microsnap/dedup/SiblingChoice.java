@@ -1,6 +1,5 @@
 package io.microsnap.dedup;
 
-import io.microsnap.core.SnapshotReference;
 import io.microsnap.core.store.HeldSnapshot;
 import io.microsnap.core.store.Manifest;
 import io.microsnap.core.store.SnapshotKind;
@@ -46,7 +45,6 @@ final class SiblingChoice {
         return !one.id().equals(other.id())
                 && one.description().image().equals(other.description().image())
                 && one.description().bakedByVersion().equals(other.description().bakedByVersion())
-                && one.memoryMib() == other.memoryMib()
                 && one.layout().equals(other.layout());
     }
 
@@ -106,8 +104,8 @@ final class SiblingChoice {
     }
 
     private static boolean isLineage(Manifest target, Manifest candidate) {
-        Optional<SnapshotReference> reference = Optional.of(candidate.reference());
-        return target.description().base().equals(reference) || target.description().parent().equals(reference);
+        // A base is the parent, too, where there is one.
+        return target.description().parent().equals(Optional.of(candidate.reference()));
     }
 
     private static Comparator<Manifest> newestFirst() {

@@ -57,17 +57,18 @@ final class Bakery {
             throws IOException {
         try (StagedSnapshot staged = store.stage(id(name)); Arena arena = Arena.ofConfined();
                 PageIndex index = PageIndex.create(staged.create(SnapshotFiles.PAGE_INDEX), description.layout())) {
+            int pageBytes = description.layout().pageBytes();
             Descriptor image = staged.create(SnapshotFiles.MEMORY);
             image.truncate(guest.length);
             MemorySegment bytes = arena.allocateFrom(ValueLayout.JAVA_BYTE, guest);
-            for (long page = 0; page < guest.length / PAGE;) {
+            for (long page = 0; page < guest.length / pageBytes;) {
                 long end = page;
-                while (end < guest.length / PAGE && !Pages.isZero(bytes, end * PAGE, PAGE)) {
-                    index.set(end, Pages.crc32c(bytes, end * PAGE, PAGE));
+                while (end < guest.length / pageBytes && !Pages.isZero(bytes, end * pageBytes, pageBytes)) {
+                    index.set(end, Pages.crc32c(bytes, end * pageBytes, pageBytes));
                     end++;
                 }
                 if (end > page) {
-                    image.writeFully(bytes.asSlice(page * PAGE, (end - page) * PAGE), page * PAGE);
+                    image.writeFully(bytes.asSlice(page * pageBytes, (end - page) * pageBytes), page * pageBytes);
                 }
                 page = end + 1;
             }

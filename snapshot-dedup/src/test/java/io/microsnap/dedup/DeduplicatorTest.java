@@ -9,10 +9,13 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.microsnap.core.CancelledException;
 import io.microsnap.core.DamagedException;
+import io.microsnap.core.file.Durability;
+import io.microsnap.core.file.Reflink;
 import io.microsnap.core.posix.Constants;
 import io.microsnap.core.posix.Descriptor;
 import io.microsnap.core.posix.Posix;
 import io.microsnap.core.testing.FaultyPosix;
+import io.microsnap.core.testing.StandInMac;
 import io.microsnap.dedup.DedupOutcome.Deduplicated;
 import io.microsnap.dedup.DedupOutcome.LeftAlone;
 import io.microsnap.dedup.DedupOutcome.Reason;
@@ -23,13 +26,18 @@ import java.io.RandomAccessFile;
 import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
 import java.nio.ByteBuffer;
+import java.nio.MappedByteBuffer;
+import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.BasicFileAttributeView;
 import java.nio.file.attribute.FileTime;
+import java.nio.file.attribute.PosixFilePermission;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.nio.file.attribute.UserDefinedFileAttributeView;
 import java.time.Instant;
@@ -56,38 +64,65 @@ class DeduplicatorTest {
     @RealFileSystems({XFS, BTRFS})
     void modeTimesAndAttributesStayAndSoDoesTheInodeInPlace(Path directory) throws IOException {
         for (Engine engine : Engine.values()) {
-            TwoImages images = TwoImages.of(Files.createDirectory(directory.resolve(engine.name())), canonical, target);
-            Files.setPosixFilePermissions(images.target, PosixFilePermissions.fromString("r--r-----"));
-            Files.setAttribute(images.target, "unix:uid", 12);
-            Files.setAttribute(images.target, "unix:gid", 34);
-            Files.getFileAttributeView(images.target, UserDefinedFileAttributeView.class)
-                    .write("colour", StandardCharsets.UTF_8.encode("blue"));
-            try (Descriptor open = open(images.target); Arena arena = Arena.ofConfined()) {
-                open.check("fsetxattr", POSIX.fsetxattr(open.number(), NO_UTF_8, arena.allocate(3)), NO_UTF_8);
+            for (int owner : new int[] {0, 12}) {
+                attributesStay(Files.createDirectory(directory.resolve(engine + "-" + owner)), engine, owner);
             }
-            FileTime modified = FileTime.from(Instant.parse("2001-02-03T04:05:06.123456789Z"));
-            FileTime accessed = FileTime.from(Instant.parse("2002-02-03T04:05:06.987654321Z"));
-            Files.getFileAttributeView(images.target, BasicFileAttributeView.class)
-                    .setTimes(modified, accessed, null);
-            Map<String, Object> before = attributes(images.target);
-            assertThat(deduplicator.deduplicate(images.canonical, images.target, DedupOptions.DEFAULTS.with(engine)))
-                    .isInstanceOf(Deduplicated.class);
-            Map<String, Object> after = attributes(images.target);
-            if (engine == Engine.CLONE_AND_SWAP) {
-                assertThat(after.remove("ino")).isNotEqualTo(before.remove("ino"));
-            } else {
-                // It was read; nothing else was done to it.
-                before.remove("lastAccessTime");
-                after.remove("lastAccessTime");
+        }
+    }
+
+    private void attributesStay(Path directory, Engine engine, int owner) throws IOException {
+        TwoImages images = TwoImages.of(directory, canonical, target);
+        Files.setPosixFilePermissions(images.target, PosixFilePermissions.fromString("r--r-----"));
+        Files.setAttribute(images.target, "unix:uid", owner);
+        Files.setAttribute(images.target, "unix:gid", 34);
+        UserDefinedFileAttributeView named =
+                Files.getFileAttributeView(images.target, UserDefinedFileAttributeView.class);
+        named.write("colour", StandardCharsets.UTF_8.encode("blue"));
+        named.write("gr\u00f6\u00dfe", StandardCharsets.UTF_8.encode("large"));
+        named.write("none", ByteBuffer.allocate(0));
+        try (Descriptor open = open(images.target); Arena arena = Arena.ofConfined()) {
+            open.check("fsetxattr", POSIX.fsetxattr(open.number(), NO_UTF_8, arena.allocate(3)), NO_UTF_8);
+        }
+        FileTime modified = FileTime.from(Instant.parse("2001-02-03T04:05:06.123456789Z"));
+        FileTime accessed = FileTime.from(Instant.parse("2002-02-03T04:05:06.987654321Z"));
+        Files.getFileAttributeView(images.target, BasicFileAttributeView.class).setTimes(modified, accessed, null);
+        Map<String, Object> before = attributes(images.target);
+        FaultyPosix watched = FaultyPosix.host();
+        watched.before(call -> {
+            if (call.name().equals("fsetxattr")) {
+                assertThat(isWritable((int) call.arguments().getFirst()))
+                        .as("only root sets attributes of what may not be written").isTrue();
             }
-            assertThat(after).isEqualTo(before);
-            ByteBuffer colour = ByteBuffer.allocate(4);
-            Files.getFileAttributeView(images.target, UserDefinedFileAttributeView.class).read("colour", colour);
-            assertThat(colour.array()).asString(StandardCharsets.UTF_8).isEqualTo("blue");
-            try (Descriptor open = open(images.target); Arena arena = Arena.ofConfined()) {
-                assertThat(POSIX.fgetxattr(open.number(), NO_UTF_8, arena.allocate(8))).isEqualTo(3);
-            }
-            assertThat(images.target).hasBinaryContent(target);
+        });
+        assertThat(new Deduplicator(watched.posix()).deduplicate(images.canonical, images.target,
+                DedupOptions.DEFAULTS.with(engine))).isInstanceOf(Deduplicated.class);
+        Map<String, Object> after = attributes(images.target);
+        if (engine == Engine.CLONE_AND_SWAP) {
+            assertThat(after.remove("ino")).isNotEqualTo(before.remove("ino"));
+            assertThat(watched.calls("fsetxattr")).isEqualTo(4);
+        } else {
+            // It was read; nothing else was done to it.
+            before.remove("lastAccessTime");
+            after.remove("lastAccessTime");
+        }
+        assertThat(after).isEqualTo(before);
+        assertThat(named.list()).contains("colour", "gr\u00f6\u00dfe", "none");
+        ByteBuffer colour = ByteBuffer.allocate(4);
+        named.read("colour", colour);
+        assertThat(colour.array()).asString(StandardCharsets.UTF_8).isEqualTo("blue");
+        assertThat(named.size("none")).isZero();
+        try (Descriptor open = open(images.target); Arena arena = Arena.ofConfined()) {
+            assertThat(POSIX.fgetxattr(open.number(), NO_UTF_8, arena.allocate(8))).isEqualTo(3);
+        }
+        assertThat(images.target).hasBinaryContent(target);
+    }
+
+    private static boolean isWritable(int descriptor) {
+        try {
+            return Files.getPosixFilePermissions(Path.of("/proc/self/fd", Integer.toString(descriptor)))
+                    .contains(PosixFilePermission.OWNER_WRITE);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
         }
     }
 
@@ -208,25 +243,74 @@ class DeduplicatorTest {
         }
     }
 
+    /** Whoever has written a page through a mapping may go on unseen until it is synced; elsewhere extents do that. */
     @RealFileSystems({XFS, BTRFS})
-    void writtenMeanwhileInPlaceIsSafe(Path directory) throws IOException {
-        byte[] written = TwoImages.bytes(TwoImages.PAGE, 4);
-        TwoImages images = TwoImages.of(directory, canonical, target);
-        FaultyPosix racing = FaultyPosix.host();
-        int[] shares = {0};
-        racing.before(call -> {
-            // The first is the probe: by the second everything is compared.
-            if (call.name().equals("ioctl") && call.arguments().get(1).equals(0xC0189436L) && ++shares[0] == 2) {
-                write(images.target, 0, written);
+    void onMacosWhatIsWrittenThroughAMappingMeanwhileIsNoticed(Path directory) throws IOException {
+        for (String which : List.of("canonical", "target")) {
+            TwoImages images = TwoImages.of(Files.createDirectory(directory.resolve(which)), canonical, target);
+            byte[] expected = target.clone();
+            try (FileChannel open = FileChannel.open(which.equals("target") ? images.target : images.canonical,
+                    StandardOpenOption.READ, StandardOpenOption.WRITE)) {
+                MappedByteBuffer mapping = open.map(FileChannel.MapMode.READ_WRITE, 0, TwoImages.PAGE);
+                mapping.put(0, (byte) 1);
+                FaultyPosix racing = FaultyPosix.over(StandInMac.host());
+                racing.before(call -> {
+                    if (call.name().equals("pread") && racing.calls("pread") == 1) {
+                        mapping.put(1, (byte) 2);
+                    }
+                });
+                assertThat(new Deduplicator(racing.posix())
+                        .deduplicate(images.canonical, images.target, DedupOptions.DEFAULTS))
+                        .isInstanceOfSatisfying(LeftAlone.class, alone -> assertThat(alone.reason()).isEqualTo(
+                                which.equals("target") ? Reason.TARGET_CHANGED : Reason.CANONICAL_CHANGED));
             }
-        });
-        DedupOutcome outcome = new Deduplicator(racing.posix())
-                .deduplicate(images.canonical, images.target, DedupOptions.DEFAULTS.with(Engine.SHARE_IN_PLACE));
-        assertThat(outcome).isInstanceOf(Deduplicated.class);
-        byte[] expected = target.clone();
-        System.arraycopy(written, 0, expected, 0, written.length);
-        assertThat(images.target).hasBinaryContent(expected);
-        assertThat(images.canonical).hasBinaryContent(canonical);
+            if (which.equals("target")) {
+                expected[0] = 1;
+                expected[1] = 2;
+            }
+            assertThat(images.target).hasBinaryContent(expected);
+        }
+    }
+
+    @RealFileSystems({XFS, BTRFS})
+    void writtenMeanwhileInPlaceIsSafeAndARereadTellsOfIt(Path directory) throws IOException {
+        byte[] written = TwoImages.bytes(TwoImages.PAGE, 4);
+        DedupOptions inPlace = DedupOptions.DEFAULTS.with(Engine.SHARE_IN_PLACE);
+        int equalPages = 0;
+        int equalPage = 0;
+        for (int page = 0; page < LENGTH; page += TwoImages.PAGE) {
+            if (Arrays.equals(canonical, page, page + TwoImages.PAGE, target, page, page + TwoImages.PAGE)) {
+                equalPages++;
+                equalPage = page;
+            }
+        }
+        int at = equalPage;
+        long left = (equalPages - 1L) * TwoImages.PAGE;
+        for (DedupOptions options : List.of(inPlace, inPlace.withRereading())) {
+            TwoImages images = TwoImages.of(
+                    Files.createDirectory(directory.resolve("rereads-" + options.rereads())), canonical, target);
+            FaultyPosix racing = FaultyPosix.host();
+            int[] shares = {0};
+            racing.before(call -> {
+                // The first is the probe: by the second everything is compared.
+                if (call.name().equals("ioctl") && call.arguments().get(1).equals(0xC0189436L) && ++shares[0] == 2) {
+                    write(images.target, at, written);
+                }
+            });
+            DedupOutcome outcome =
+                    new Deduplicator(racing.posix()).deduplicate(images.canonical, images.target, options);
+            if (options.rereads()) {
+                assertThat(outcome).isInstanceOfSatisfying(LeftAlone.class,
+                        alone -> assertThat(alone.reason()).isEqualTo(Reason.TARGET_CHANGED));
+            } else {
+                assertThat(outcome).isInstanceOfSatisfying(Deduplicated.class, done -> assertThat(
+                        done.report().sharedBytes()).as("all but what was written").isEqualTo(left));
+            }
+            byte[] expected = target.clone();
+            System.arraycopy(written, 0, expected, at, written.length);
+            assertThat(images.target).hasBinaryContent(expected);
+            assertThat(images.canonical).hasBinaryContent(canonical);
+        }
     }
 
     @RealFileSystems({XFS, BTRFS})
@@ -271,25 +355,42 @@ class DeduplicatorTest {
                 TwoImages images = TwoImages.of(
                         Files.createDirectory(directory.resolve(engine + "-" + threads)), canonical, target);
                 DedupOptions options = DedupOptions.DEFAULTS.with(engine).withThreads(threads).withBytesPerSecond(1);
-                AtomicReference<Throwable> thrown = new AtomicReference<>();
-                Thread worker = Thread.ofPlatform().start(() -> {
-                    try {
-                        deduplicator.deduplicate(images.canonical, images.target, options);
-                    } catch (IOException stopped) {
-                        thrown.set(stopped);
-                    }
-                });
-                while (worker.isAlive() && worker.getState() != Thread.State.TIMED_WAITING) {
-                    Thread.onSpinWait();
-                }
-                worker.interrupt();
-                worker.join();
-                assertThat(thrown.get()).as(engine + ", " + threads + " threads")
+                assertThat(interruptedAsSoonAsItWaits(images, options)).as(engine + ", " + threads + " threads")
                         .isInstanceOf(CancelledException.class);
                 assertThat(images.target).hasBinaryContent(target);
                 assertThat(namesIn(images.target.getParent())).containsExactlyInAnyOrder("canonical", "target");
             }
         }
+    }
+
+    @RealFileSystems({XFS, BTRFS})
+    void whoeverComparesZerosWithAHoleWaitsToo(Path directory) throws Exception {
+        TwoImages images = TwoImages.of(directory, canonical, new byte[LENGTH]);
+        try (RandomAccessFile hole = new RandomAccessFile(images.canonical.toFile(), "rw")) {
+            hole.setLength(0);
+            hole.setLength(LENGTH);
+        }
+        assertThat(interruptedAsSoonAsItWaits(images,
+                DedupOptions.DEFAULTS.with(Engine.CLONE_AND_SWAP).withBytesPerSecond(1)))
+                .isInstanceOf(CancelledException.class);
+    }
+
+    /** What it throws then, or null if it never waits. */
+    private Throwable interruptedAsSoonAsItWaits(TwoImages images, DedupOptions options) throws InterruptedException {
+        AtomicReference<Throwable> thrown = new AtomicReference<>();
+        Thread worker = Thread.ofPlatform().start(() -> {
+            try {
+                deduplicator.deduplicate(images.canonical, images.target, options);
+            } catch (IOException stopped) {
+                thrown.set(stopped);
+            }
+        });
+        while (worker.isAlive() && worker.getState() != Thread.State.TIMED_WAITING) {
+            Thread.onSpinWait();
+        }
+        worker.interrupt();
+        worker.join();
+        return thrown.get();
     }
 
     @RealFileSystems({XFS, BTRFS})
@@ -326,6 +427,57 @@ class DeduplicatorTest {
         Files.write(images.target, target);
         assertThat(deduplicator.deduplicate(images.canonical, images.target, DedupOptions.DEFAULTS))
                 .isInstanceOf(Deduplicated.class);
+    }
+
+    @RealFileSystems({XFS, BTRFS})
+    void whatACloneRestsOnIsReadEvenIfItIsSaidToBeShared(Path directory) throws IOException {
+        Path canonicalFile = Files.write(directory.resolve("canonical"), canonical);
+        Path targetFile = directory.resolve("target");
+        new Reflink().clone(Posix.host(), canonicalFile, targetFile, Durability.FULL);
+        write(targetFile, 0, Arrays.copyOf(canonical, LENGTH / 2));
+        assertThat(deduplicator.deduplicate(canonicalFile, targetFile,
+                DedupOptions.DEFAULTS.with(Engine.CLONE_AND_SWAP))).isInstanceOfSatisfying(Deduplicated.class, done -> {
+                    DedupReport.Pages pages = done.report().pages();
+                    assertThat(pages.read()).isEqualTo(pages.all());
+                    assertThat(pages.alreadyShared()).isEqualTo(pages.all() / 2);
+                    assertThat(pages.equal()).isEqualTo(pages.all() / 2);
+                });
+    }
+
+    /** So many short runs that a clone is quicker; but another name would keep the old file. */
+    @RealFileSystems({XFS, BTRFS})
+    void aFileWithTwoNamesIsSharedInPlaceHoweverShortTheRunsAndSoIsWhoeverAsksForIt(Path directory) throws IOException {
+        byte[] scattered = canonical.clone();
+        for (int page = 0; page < LENGTH; page += 8 * TwoImages.PAGE) {
+            scattered[page]++;
+        }
+        for (boolean twoNames : new boolean[] {false, true}) {
+            TwoImages images = TwoImages.of(
+                    Files.createDirectory(directory.resolve("two-names-" + twoNames)), canonical, scattered);
+            if (twoNames) {
+                Files.createLink(images.target.resolveSibling("other"), images.target);
+            }
+            assertThat(deduplicator.deduplicate(images.canonical, images.target,
+                    DedupOptions.DEFAULTS.with(FragmentationBudget.UNLIMITED)))
+                    .isInstanceOfSatisfying(Deduplicated.class, done -> assertThat(done.report().engine())
+                            .contains(twoNames ? Engine.SHARE_IN_PLACE : Engine.CLONE_AND_SWAP));
+        }
+        TwoImages images = TwoImages.of(Files.createDirectory(directory.resolve("asked-for")), canonical, scattered);
+        assertThat(deduplicator.deduplicate(images.canonical, images.target,
+                DedupOptions.DEFAULTS.with(FragmentationBudget.UNLIMITED).with(Engine.SHARE_IN_PLACE)))
+                .isInstanceOfSatisfying(Deduplicated.class,
+                        done -> assertThat(done.report().engine()).contains(Engine.SHARE_IN_PLACE));
+    }
+
+    /** On btrfs a block that is taken over keeps the whole extent it was in. */
+    @RealFileSystems({XFS, BTRFS})
+    void aCloneTakesTheTargetsBlocksOverWhereThatFreesTheOthers(Path directory, FileSystemKind kind)
+            throws IOException {
+        TwoImages images = TwoImages.of(directory, canonical, target);
+        FaultyPosix counting = FaultyPosix.host();
+        assertThat(new Deduplicator(counting.posix()).deduplicate(images.canonical, images.target,
+                DedupOptions.DEFAULTS.with(Engine.CLONE_AND_SWAP))).isInstanceOf(Deduplicated.class);
+        assertThat(counting.calls("pwrite") > 0).isEqualTo(kind == BTRFS);
     }
 
     @RealFileSystems({XFS, BTRFS})
@@ -381,8 +533,38 @@ class DeduplicatorTest {
             assertThat(other.tryLock(true)).isTrue();
             assertThat(reason(images.canonical, images.target, DedupOptions.DEFAULTS)).isEqualTo(Reason.BUSY);
         }
-        assertThat(deduplicator.deduplicate(images.canonical, images.target, DedupOptions.DEFAULTS))
-                .isInstanceOf(Deduplicated.class);
+        try (Descriptor other = TwoImages.open(images.target)) {
+            assertThat(other.tryLock(false)).isTrue();
+            assertThat(reason(images.canonical, images.target, DedupOptions.DEFAULTS))
+                    .as("somebody's canonical image").isEqualTo(Reason.BUSY);
+        }
+        try (Descriptor other = TwoImages.open(images.canonical)) {
+            assertThat(other.tryLock(true)).isTrue();
+            assertThat(reason(images.canonical, images.target, DedupOptions.DEFAULTS))
+                    .as("somebody's target").isEqualTo(Reason.BUSY);
+        }
+        try (Descriptor other = TwoImages.open(images.canonical)) {
+            assertThat(other.tryLock(false)).isTrue();
+            assertThat(deduplicator.deduplicate(images.canonical, images.target, DedupOptions.DEFAULTS))
+                    .as("one canonical image serves many").isInstanceOf(Deduplicated.class);
+        }
+    }
+
+    @RealFileSystems({XFS, BTRFS})
+    void whatIsReplacedBeforeItIsLockedIsNotWorkedOn(Path directory) throws IOException {
+        for (String which : List.of("canonical", "target")) {
+            TwoImages images = TwoImages.of(Files.createDirectory(directory.resolve(which)), canonical, target);
+            FaultyPosix racing = FaultyPosix.host();
+            racing.before(call -> {
+                if (call.name().equals("flock") && racing.calls("flock") == 1) {
+                    replace(which.equals("target") ? images.target : images.canonical);
+                }
+            });
+            assertThat(new Deduplicator(racing.posix())
+                    .deduplicate(images.canonical, images.target, DedupOptions.DEFAULTS))
+                    .isInstanceOfSatisfying(LeftAlone.class, alone -> assertThat(alone.reason())
+                            .isEqualTo(which.equals("target") ? Reason.TARGET_GONE : Reason.SIBLING_GONE));
+        }
     }
 
     @RealFileSystems({XFS, BTRFS})
@@ -481,6 +663,14 @@ class DeduplicatorTest {
         try (RandomAccessFile open = new RandomAccessFile(file.toFile(), "rw")) {
             open.seek(offset);
             open.write(bytes);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    private static void replace(Path file) {
+        try {
+            Files.move(Files.copy(file, file.resolveSibling("copy")), file, StandardCopyOption.REPLACE_EXISTING);
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }

@@ -201,6 +201,31 @@ class SiblingChoiceTest {
         }
     }
 
+    /** Its image has holes there. */
+    @Test
+    void whatADiffHasFromItsBaseMakesItNotAlike() throws IOException {
+        byte[] guest = TwoImages.bytes(LENGTH, 1);
+        byte[] other = TwoImages.bytes(LENGTH, 2);
+        byte[] some = guest.clone();
+        System.arraycopy(other, 0, some, 0, 16 * PAGE);
+        try (SnapshotStore store = Bakery.store(directory)) {
+            bake(store, "base", guest);
+            Bakery.bakeDiff(store, "diff", "base", guest, some);
+            bake(store, "other-base", other);
+            Bakery.bakeDiff(store, "other-diff", "other-base", other, some);
+            bake(store, "fresh", some);
+            assertThat(likeness(store, "fresh", "diff")).isEqualTo(16.0 * PAGE / LENGTH);
+            assertThat(likeness(store, "fresh", "other-diff")).isEqualTo(1 - 16.0 * PAGE / LENGTH);
+            assertThat(likeness(store, "diff", "other-diff")).isZero();
+            assertThat(likeness(store, "diff", "fresh")).isEqualTo(1);
+        }
+    }
+
+    private static double likeness(SnapshotStore store, String target, String sibling) throws IOException {
+        return new StoreDeduplicator(store).siblings(id(target), SiblingPolicy.MOST_ALIKE).stream()
+                .filter(found -> found.reference().id().equals(id(sibling))).findFirst().orElseThrow().likeness();
+    }
+
     private static SnapshotId first(StoreDeduplicator deduplicator, SiblingPolicy policy) throws IOException {
         return deduplicator.siblings(id("fresh"), policy).getFirst().reference().id();
     }

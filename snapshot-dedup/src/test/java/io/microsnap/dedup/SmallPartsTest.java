@@ -78,6 +78,9 @@ class SmallPartsTest {
     @Test
     void shortRunsAreGivenUpOnlyWhereTheyCutAnExtent() {
         PageVerdicts verdicts = new PageVerdicts(20 * 4096L, 4096);
+        fill(verdicts, "AEEDAAAAAAAAAAADEEAA");
+        verdicts.giveUpShortRuns(3 * 4096);
+        assertThat(show(verdicts)).as("on one side is enough").isEqualTo("ADDDAAAAAAAAAAADDDAA");
         fill(verdicts, "DDDDEEDDEEEEEEDAEESD");
         verdicts.giveUpShortRuns(4 * 4096);
         assertThat(show(verdicts)).isEqualTo("DDDDDDDDEEEEEEDAEESD");

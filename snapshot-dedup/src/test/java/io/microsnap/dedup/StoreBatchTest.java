@@ -10,6 +10,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.microsnap.core.CancelledException;
 import io.microsnap.core.SnapshotId;
+import io.microsnap.core.posix.Descriptor;
 import io.microsnap.core.store.HeldSnapshot;
 import io.microsnap.core.store.SnapshotEntry;
 import io.microsnap.core.store.SnapshotFiles;
@@ -22,6 +23,8 @@ import io.microsnap.testsupport.ChildProcesses;
 import io.microsnap.testsupport.RealFileSystems;
 import io.microsnap.testsupport.Seed;
 import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -55,7 +58,7 @@ class StoreBatchTest {
                     })
                     .with(entry -> heard.add(entry.target().id())));
             assertThat(report.entries()).extracting(entry -> entry.target().id())
-                    .containsExactly(id("guest-1"), id("guest-2"), id("guest-3"), id("guest-4")).isEqualTo(heard);
+                    .containsExactly(id("guest-3"), id("guest-2"), id("guest-1"), id("guest-0")).isEqualTo(heard);
             assertThat(report.entries()).allSatisfy(
                     entry -> assertThat(entry.outcome()).isInstanceOf(Deduplicated.class));
             assertThat(report.sharedBytes()).isLessThanOrEqualTo(
@@ -63,6 +66,7 @@ class StoreBatchTest {
             assertThat(last[0]).isEqualTo(4L * LENGTH);
             for (BatchReport.Entry entry : report.entries()) {
                 DedupReport each = ((Deduplicated) entry.outcome()).report();
+                assertThat(each.freeBytesBefore()).as("measured once, for all").isEmpty();
                 assertThat(each.after().orElseThrow().exclusiveBytes())
                         .isLessThanOrEqualTo(each.pages().different() * each.pageBytes());
             }
@@ -102,6 +106,49 @@ class StoreBatchTest {
         }
     }
 
+    @RealFileSystems(XFS)
+    void whatSomebodyElseIsAtIsTriedOnceMoreInTheEnd(Path directory) throws IOException {
+        for (boolean lastingly : new boolean[] {false, true}) {
+            Path place = Files.createDirectory(directory.resolve("lastingly-" + lastingly));
+            byte[] second = guest.clone();
+            System.arraycopy(TwoImages.bytes(LENGTH / 4, 2), 0, second, 0, LENGTH / 4);
+            byte[] third = guest.clone();
+            third[LENGTH - 1]++;
+            try (SnapshotStore store = Bakery.store(place)) {
+                bake(store, "first", guest);
+                bake(store, "second", second);
+                bake(store, "third", third);
+                BatchReport report;
+                try (Descriptor theirs = TwoImages.open(
+                        place.resolve("store/second").resolve(SnapshotFiles.MEMORY))) {
+                    assertThat(theirs.tryLock(true)).isTrue();
+                    report = new StoreBatch(store).run(BatchOptions.DEFAULTS.with(entry -> {
+                        if (!lastingly) {
+                            close(theirs);
+                        }
+                    }));
+                }
+                assertThat(report.entries()).extracting(entry -> entry.target().id())
+                        .containsExactly(id("third"), id("second"));
+                assertThat(report.entries().getLast().outcome()).satisfies(outcome -> {
+                    if (lastingly) {
+                        assertThat(((LeftAlone) outcome).reason()).isEqualTo(Reason.BUSY);
+                    } else {
+                        assertThat(outcome).isInstanceOf(Deduplicated.class);
+                    }
+                });
+            }
+        }
+    }
+
+    private static void close(Descriptor descriptor) {
+        try {
+            descriptor.close();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
     @RealFileSystems(EXT4)
     void withoutClonesItSaysSoOnceAndStops(Path directory, Seed seed) throws IOException {
         try (SnapshotStore store = Bakery.store(directory)) {
@@ -117,7 +164,7 @@ class StoreBatchTest {
     void oneDamagedSnapshotDoesNotKeepTheOthersFromSharing(Path directory, Seed seed) throws IOException {
         try (SnapshotStore store = Bakery.store(directory)) {
             family(store, seed.random(), 4);
-            DeduplicatorTest.write(directory.resolve("store/guest-1").resolve(SnapshotFiles.PAGE_INDEX), 8192,
+            DeduplicatorTest.write(directory.resolve("store/guest-2").resolve(SnapshotFiles.PAGE_INDEX), 8192,
                     new byte[] {1, 2, 3});
             List<BatchReport.Entry> entries = new StoreBatch(store).run(BatchOptions.DEFAULTS).entries();
             assertThat(entries.getFirst().outcome()).isInstanceOf(DedupOutcome.Failed.class);
@@ -179,10 +226,11 @@ class StoreBatchTest {
         }
     }
 
+    /** The oldest has the highest number. */
     private Map<String, byte[]> family(SnapshotStore store, SplittableRandom random, int size) throws IOException {
         Map<String, byte[]> guests = new LinkedHashMap<>();
-        for (int at = 0; at < size; at++) {
-            byte[] member = at == 0 ? guest : changed(guest, 5 + random.nextInt(20), random);
+        for (int at = size - 1; at >= 0; at--) {
+            byte[] member = guests.isEmpty() ? guest : changed(guest, 5 + random.nextInt(20), random);
             guests.put("guest-" + at, member);
             bake(store, "guest-" + at, member);
         }

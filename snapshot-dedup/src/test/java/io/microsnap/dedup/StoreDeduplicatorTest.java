@@ -7,9 +7,14 @@ import static io.microsnap.testsupport.FileSystemKind.XFS;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.microsnap.core.CancelledException;
 import io.microsnap.core.DamagedException;
+import io.microsnap.core.GuestLayout;
+import io.microsnap.core.SnapshotReference;
+import io.microsnap.core.posix.Posix;
 import io.microsnap.core.posix.Stat;
 import io.microsnap.core.store.HeldSnapshot;
+import io.microsnap.core.store.SnapshotDescription;
 import io.microsnap.core.store.SnapshotFiles;
 import io.microsnap.core.store.SnapshotInUseException;
 import io.microsnap.core.store.SnapshotStore;
@@ -23,9 +28,11 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.util.Arrays;
 import java.util.List;
 import java.util.SplittableRandom;
+import java.util.concurrent.atomic.AtomicReference;
 
 class StoreDeduplicatorTest {
     private static final int LENGTH = 8 << 20;
@@ -63,6 +70,8 @@ class StoreDeduplicatorTest {
             byte[] like = Bakery.changed(guest, 5, random);
             Bakery.bake(store, "old", guest);
             Bakery.bake(store, "fresh", like);
+            Files.setPosixFilePermissions(directory.resolve("store/fresh").resolve(SnapshotFiles.MEMORY),
+                    PosixFilePermissions.fromString("r--r-----"));
             DedupOutcome outcome = new StoreDeduplicator(store).deduplicate(Bakery.id("fresh"),
                     SiblingPolicy.MOST_ALIKE, DedupOptions.DEFAULTS.with(Engine.CLONE_AND_SWAP).withRereading());
             assertThat(outcome).isInstanceOfSatisfying(Deduplicated.class, done -> {
@@ -72,9 +81,35 @@ class StoreDeduplicatorTest {
             assertThat(Bakery.image(store, "fresh")).isEqualTo(like);
             try (HeldSnapshot held = store.hold(Bakery.id("fresh"))) {
                 held.verifyFiles();
-                assertThat(held.image().status().permissions()).isEqualTo(0400);
+                assertThat(held.image().status().permissions()).isEqualTo(0440);
             }
         }
+    }
+
+    /** Nobody should write to what is published; but if somebody does, it is not thrown away. */
+    @RealFileSystems({XFS, BTRFS})
+    void anImageThatIsWrittenMeanwhileIsNotReplaced(Path directory) throws IOException {
+        byte[] like = Bakery.changed(guest, 5, random);
+        try (SnapshotStore store = Bakery.store(directory)) {
+            Bakery.bake(store, "old", guest);
+            Bakery.bake(store, "fresh", like);
+        }
+        Path image = directory.resolve("store/fresh").resolve(SnapshotFiles.MEMORY);
+        byte[] written = TwoImages.bytes(Bakery.PAGE, 4);
+        FaultyPosix racing = FaultyPosix.host();
+        racing.before(call -> {
+            // When it is cloned, all that is asked about the two has been asked.
+            if (call.name().equals("ioctl") && call.arguments().get(1).equals(Posix.host().constants().FICLONE)) {
+                DeduplicatorTest.write(image, 0, written);
+            }
+        });
+        try (SnapshotStore store = Bakery.store(racing.posix(), directory)) {
+            assertThat(reason(new StoreDeduplicator(store).deduplicate(Bakery.id("fresh"), SiblingPolicy.MOST_ALIKE,
+                    DedupOptions.DEFAULTS.with(Engine.CLONE_AND_SWAP)))).isEqualTo(Reason.TARGET_CHANGED);
+            System.arraycopy(written, 0, like, 0, written.length);
+            assertThat(Bakery.image(store, "fresh")).isEqualTo(like);
+        }
+        assertThat(racing.openDescriptors()).isEmpty();
     }
 
     @RealFileSystems({XFS, BTRFS})
@@ -131,6 +166,119 @@ class StoreDeduplicatorTest {
                         assertThat(done.report().sharedBytes()).isEqualTo(LENGTH / 2);
                     });
             assertThat(Bakery.image(store, "fresh")).isEqualTo(guest);
+        }
+    }
+
+    @RealFileSystems({XFS, BTRFS})
+    void dataWhereADiffHoldsNothingIsKnownToDifferWithoutBeingRead(Path directory) throws IOException {
+        byte[] changed = guest.clone();
+        byte[] half = guest.clone();
+        for (int page = 0; page < LENGTH; page += Bakery.PAGE) {
+            changed[page]++;
+            half[page] = page / (LENGTH / 4) % 2 == 0 ? changed[page] : guest[page];
+        }
+        try (SnapshotStore store = Bakery.store(directory)) {
+            Bakery.bake(store, "base", guest);
+            Bakery.bakeDiff(store, "half", "base", guest, half);
+            Bakery.bakeDiff(store, "whole", "base", guest, changed);
+            assertThat(new StoreDeduplicator(store).deduplicate(
+                    Bakery.id("whole"), Bakery.id("half"), DedupOptions.DEFAULTS))
+                    .isInstanceOfSatisfying(Deduplicated.class, done -> {
+                        assertThat(done.report().pages().read()).isZero();
+                        assertThat(done.report().pages().different()).isEqualTo(LENGTH / 2 / Bakery.PAGE);
+                        assertThat(done.report().sharedBytes()).isEqualTo(LENGTH / 2);
+                    });
+            assertThat(Bakery.image(store, "whole")).isEqualTo(changed);
+        }
+    }
+
+    /** More pages than indexes are compared at a time. */
+    @RealFileSystems(XFS)
+    void inALargeImageIndexesTellEveryDifference(Path directory) throws IOException {
+        byte[] large = TwoImages.bytes(5 * LENGTH, 3);
+        byte[] like = Bakery.changed(large, 20, random);
+        like[large.length - Bakery.PAGE]++;
+        long differing = 0;
+        for (int page = 0; page < large.length; page += Bakery.PAGE) {
+            differing += Arrays.equals(large, page, page + Bakery.PAGE, like, page, page + Bakery.PAGE) ? 0 : 1;
+        }
+        try (SnapshotStore store = Bakery.store(directory)) {
+            Bakery.bake(store, "old", large);
+            Bakery.bake(store, "fresh", like);
+            DedupOutcome outcome = new StoreDeduplicator(store).deduplicate(Bakery.id("fresh"), Bakery.id("old"),
+                    DedupOptions.DEFAULTS.with(FragmentationBudget.UNLIMITED).with(Engine.SHARE_IN_PLACE));
+            assertThat(((Deduplicated) outcome).report().pages().different()).isEqualTo(differing);
+            assertThat(((Deduplicated) outcome).report().pages().read()).isZero();
+        }
+    }
+
+    /** Their indexes are of other pages, and no help. */
+    @RealFileSystems({XFS, BTRFS})
+    void imagesOfOtherPagesAreComparedByTheirBytes(Path directory) throws IOException {
+        byte[] like = Bakery.changed(guest, 20, random);
+        try (SnapshotStore store = Bakery.store(directory)) {
+            Bakery.bake(store, "large-pages", guest,
+                    SnapshotDescription.full(GuestLayout.ofSingleRegion(4 * Bakery.PAGE, LENGTH)));
+            Bakery.bake(store, "fresh", like);
+            assertThat(new StoreDeduplicator(store).deduplicate(
+                    Bakery.id("fresh"), Bakery.id("large-pages"), DedupOptions.DEFAULTS))
+                    .isInstanceOfSatisfying(Deduplicated.class, done -> {
+                        assertThat(done.report().pages().read()).isEqualTo(LENGTH / Bakery.PAGE);
+                        assertThat(done.report().sharedBytes()).isGreaterThan(LENGTH / 2);
+                    });
+            assertThat(Bakery.image(store, "fresh")).isEqualTo(like);
+        }
+    }
+
+    /** The indexes tell everything; but the kernel reads what it shares. */
+    @RealFileSystems({XFS, BTRFS})
+    void whatTheKernelReadsIsPacedAndCanBeInterrupted(Path directory) throws Exception {
+        try (SnapshotStore store = Bakery.store(directory)) {
+            Bakery.bake(store, "old", guest);
+            Bakery.bake(store, "fresh", Bakery.changed(guest, 20, random));
+            AtomicReference<Throwable> thrown = new AtomicReference<>();
+            Thread worker = Thread.ofPlatform().start(() -> {
+                try {
+                    new StoreDeduplicator(store).deduplicate(Bakery.id("fresh"), Bakery.id("old"),
+                            DedupOptions.DEFAULTS.with(Engine.SHARE_IN_PLACE).withBytesPerSecond(1));
+                } catch (IOException stopped) {
+                    thrown.set(stopped);
+                }
+            });
+            while (worker.isAlive() && worker.getState() != Thread.State.TIMED_WAITING) {
+                Thread.onSpinWait();
+            }
+            worker.interrupt();
+            worker.join();
+            assertThat(thrown.get()).isInstanceOf(CancelledException.class);
+        }
+    }
+
+    /** As after a copy that knows no holes: zeros stand where a diff holds nothing, whatever the index says there. */
+    @RealFileSystems({XFS, BTRFS})
+    void whatADiffDoesNotHoldIsComparedByItsBytes(Path directory) throws IOException {
+        byte[] zeros = new byte[LENGTH];
+        byte[] changed = guest.clone();
+        for (int page = 0; page < LENGTH; page += Bakery.PAGE) {
+            if (page / (LENGTH / 4) % 2 == 0) {
+                changed[page]++;
+                System.arraycopy(changed, page, zeros, page, Bakery.PAGE);
+            }
+        }
+        for (boolean diffIsTarget : new boolean[] {false, true}) {
+            Path place = Files.createDirectory(directory.resolve("diff-is-target-" + diffIsTarget));
+            try (SnapshotStore store = Bakery.store(place)) {
+                Bakery.bake(store, "base", guest);
+                Bakery.bakeDiff(store, "diff", "base", guest, changed);
+                Bakery.bake(store, "full", zeros);
+                for (String name : List.of("diff", "full")) {
+                    DeduplicatorTest.write(place.resolve("store").resolve(name).resolve(SnapshotFiles.MEMORY), 0, zeros);
+                }
+                assertThat(new StoreDeduplicator(store).deduplicate(Bakery.id(diffIsTarget ? "diff" : "full"),
+                        Bakery.id(diffIsTarget ? "full" : "diff"), DedupOptions.DEFAULTS))
+                        .isInstanceOfSatisfying(Deduplicated.class,
+                                done -> assertThat(done.report().sharedBytes()).isEqualTo(LENGTH));
+            }
         }
     }
 
@@ -201,13 +349,31 @@ class StoreDeduplicatorTest {
     /** At whatever moment the best sibling goes, the next best does, or it stays because it is in use. */
     @RealFileSystems(XFS)
     void aSiblingDeletedMeanwhileIsNoFailure(Path directory) throws IOException {
+        siblingGoes(directory, store -> delete(store, "best"));
+    }
+
+    @RealFileSystems(XFS)
+    void aSiblingReplacedMeanwhileIsNotTakenForTheOneThatWasCompared(Path directory) throws IOException {
+        byte[] other = Bakery.changed(guest, 40, random);
+        siblingGoes(directory, store -> {
+            if (delete(store, "best")) {
+                Bakery.bake(store, "best", other);
+            }
+        });
+    }
+
+    private interface Going {
+        void of(SnapshotStore store) throws IOException;
+    }
+
+    private void siblingGoes(Path directory, Going going) throws IOException {
         byte[] like = Bakery.changed(guest, 5, random);
         boolean there = true;
         int gone = 0;
         for (int moment = 1; there; moment++) {
             Path place = Files.createDirectory(directory.resolve("moment-" + moment));
             try (SnapshotStore store = Bakery.store(place)) {
-                Bakery.bake(store, "best", guest);
+                SnapshotReference best = Bakery.bake(store, "best", guest).reference();
                 Bakery.bake(store, "second", Bakery.changed(guest, 20, random));
                 Bakery.bake(store, "fresh", like);
                 int[] seen = {0};
@@ -215,7 +381,11 @@ class StoreDeduplicatorTest {
                 FaultyPosix racing = FaultyPosix.host();
                 racing.before(call -> {
                     if (call.name().equals("openat") && call.arguments().contains("best") && ++seen[0] == at) {
-                        delete(store, "best");
+                        try {
+                            going.of(store);
+                        } catch (IOException e) {
+                            throw new UncheckedIOException(e);
+                        }
                     }
                 });
                 DedupOutcome outcome;
@@ -225,8 +395,11 @@ class StoreDeduplicatorTest {
                 }
                 there = seen[0] >= at;
                 assertThat(outcome).as("at moment " + at).isInstanceOf(Deduplicated.class);
-                gone += ((Deduplicated) outcome).report().sibling().orElseThrow().reference().id()
-                        .equals(Bakery.id("second")) ? 1 : 0;
+                SnapshotReference sibling = ((Deduplicated) outcome).report().sibling().orElseThrow().reference();
+                try (HeldSnapshot held = store.hold(sibling.id())) {
+                    assertThat(held.reference()).as("at moment " + at).isEqualTo(sibling);
+                }
+                gone += sibling.equals(best) ? 0 : 1;
                 assertThat(Bakery.image(store, "fresh")).isEqualTo(like);
                 assertThat(racing.openDescriptors()).isEmpty();
             }
@@ -234,11 +407,13 @@ class StoreDeduplicatorTest {
         assertThat(gone).as("how often it was gone in time").isGreaterThan(1);
     }
 
-    private static void delete(SnapshotStore store, String name) {
+    private static boolean delete(SnapshotStore store, String name) {
         try {
             store.delete(Bakery.id(name));
+            return true;
         } catch (SnapshotInUseException stays) {
             assertThat(stays).hasMessageContaining(name);
+            return false;
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
