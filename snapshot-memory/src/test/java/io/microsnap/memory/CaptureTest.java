@@ -14,7 +14,10 @@ import io.microsnap.core.store.HeldSnapshot;
 import io.microsnap.core.store.IfTaken;
 import io.microsnap.core.store.SnapshotStore;
 import io.microsnap.core.store.StoreOptions;
+import io.microsnap.dirty.DirtyBitmap;
+import io.microsnap.dirty.DirtySource;
 import io.microsnap.dirty.DirtyTracker;
+import io.microsnap.dirty.WritePath;
 import io.microsnap.memory.reader.InMemoryPageReader;
 import io.microsnap.testsupport.FileSystemKind;
 import io.microsnap.testsupport.RealFileSystems;
@@ -30,6 +33,7 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 import java.util.concurrent.atomic.AtomicInteger;
 import jdk.jfr.Recording;
 import jdk.jfr.consumer.RecordedEvent;
@@ -271,6 +275,44 @@ final class CaptureTest {
         assertRestores(NEXT);
     }
 
+    /** By its id it is the base, but what changed since is not known of it. */
+    @Test
+    void aBaseInWhosePlaceIsAnotherSnapshotIsNotBuiltOn() throws IOException {
+        for (boolean known : new boolean[] {true, false}) {
+            CaptureResult first = capture(BASE).ifTaken(IfTaken.REPLACE).kind(CaptureKind.FULL).take(machine);
+            write(7, known ? 3 : 4);
+            Capture.of(store, BASE, InMemoryPageReader.of(LAYOUT)).ifTaken(IfTaken.REPLACE).take(machine);
+            if (!known) {
+                tracker.invalidate("a slot was moved");
+            }
+            CaptureResult next = capture(NEXT).take(machine);
+
+            assertThat(next.kind()).isEqualTo(CaptureKind.FULL);
+            assertThat(next.because()).contains(first.reference().toString());
+            assertRestores(NEXT);
+            store.delete(NEXT);
+        }
+    }
+
+    @Test
+    void ofABlockOnlyThePagesThatChangedAreKeptAndItsSourceLearnsWhichTheyWere() throws IOException {
+        Blocks blocks = new Blocks();
+        try (DirtyTracker coarse = DirtyTracker.of(LAYOUT, blocks)) {
+            Capture.of(store, BASE, guest).tracker(coarse).take(machine);
+            guest.bytes().asSlice(20 * PAGE, PAGE).fill((byte) 3);
+            guest.bytes().asSlice(100 * PAGE, PAGE).fill((byte) 0);
+            blocks.written.mark(20 * PAGE, PAGE);
+            blocks.written.mark(100 * PAGE, PAGE);
+            CaptureResult next = Capture.of(store, NEXT, guest).tracker(coarse).take(machine);
+
+            assertThat(next.memory().pagesOffered()).isEqualTo(2 * Blocks.PAGES);
+            assertThat(next.memory().pagesRecorded()).isEqualTo(2);
+            assertThat(blocks.reported).isEqualTo(2 * Blocks.PAGES);
+            assertThat(blocks.changed).containsExactly(20L * PAGE, 100L * PAGE);
+            assertRestores(NEXT);
+        }
+    }
+
     @Test
     void ontoABaseIsRefusedWhereNothingCanBeCloned() throws IOException {
         capture(BASE).take(machine);
@@ -405,6 +447,65 @@ final class CaptureTest {
             if (failures.containsKey(call)) {
                 throw failures.get(call);
             }
+        }
+    }
+
+    /** Reports in blocks, and remembers what it was told of them. */
+    private static final class Blocks implements DirtySource {
+        private static final int PAGES = 16;
+
+        private final DirtyBitmap written = DirtyBitmap.of(LAYOUT, PAGES * PAGE);
+        private final List<Long> changed = new ArrayList<>();
+        private long reported;
+
+        @Override
+        public String name() {
+            return "blocks";
+        }
+
+        @Override
+        public GuestLayout layout() {
+            return LAYOUT;
+        }
+
+        @Override
+        public long blockBytes() {
+            return written.blockBytes();
+        }
+
+        @Override
+        public Set<WritePath> blindTo() {
+            return Set.of();
+        }
+
+        @Override
+        public void arm() {
+            written.clear();
+        }
+
+        @Override
+        public void harvest(DirtyBitmap into) {
+            written.drainInto(into);
+        }
+
+        @Override
+        public void learn(DirtyBitmap blocks, DirtyBitmap pages) {
+            reported = blocks.count();
+            try {
+                pages.runs(0, (offset, lengthBytes) -> changed.add(offset));
+            } catch (IOException impossible) {
+                throw new AssertionError(impossible);
+            }
+        }
+
+        @Override
+        public void disarm() {
+            written.clear();
+        }
+
+        @Override
+        public void close() {
+            written.clear();
         }
     }
 
