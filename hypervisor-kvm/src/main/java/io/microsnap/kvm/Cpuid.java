@@ -3,6 +3,7 @@ package io.microsnap.kvm;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.posix.Errno;
 import io.microsnap.core.posix.SystemCallException;
+import io.microsnap.kvm.abi.Capability;
 import io.microsnap.kvm.abi.Request;
 import io.microsnap.kvm.abi.Structs;
 import java.io.IOException;
@@ -23,6 +24,7 @@ final class Cpuid {
     private static final int APIC_ID_SHIFT = 24;
     private static final int VENDOR = 0;
     private static final int FEATURES = 1;
+    private static final int TSC_DEADLINE_TIMER = 1 << 24;
     private static final int TOPOLOGY = 0xb;
     private static final int TOPOLOGY_2 = 0x1f;
 
@@ -80,7 +82,19 @@ final class Cpuid {
 
     /** Everything that KVM can offer a guest here: the struct as {@code KVM_SET_CPUID2} takes it. */
     static MemorySegment supported(KvmDescriptor system, SegmentAllocator allocator) throws IOException {
-        return list(system, Request.KVM_GET_SUPPORTED_CPUID, allocator);
+        MemorySegment list = list(system, Request.KVM_GET_SUPPORTED_CPUID, allocator);
+        if (system.capability(Capability.KVM_CAP_TSC_DEADLINE_TIMER) != 0) {
+            // Before Linux 6.15 the list is without it, though VMMs do give it to their guests.
+            for (int number = 0; number < count(list); number++) {
+                long at = HEADER + number * ENTRY;
+                if (list.get(ValueLayout.JAVA_INT, at) == FEATURES) {
+                    long features = at + Register.ECX;
+                    list.set(ValueLayout.JAVA_INT, features,
+                            list.get(ValueLayout.JAVA_INT, features) | TSC_DEADLINE_TIMER);
+                }
+            }
+        }
+        return list;
     }
 
     /** What a vCPU was given. */

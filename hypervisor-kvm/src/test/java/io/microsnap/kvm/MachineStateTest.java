@@ -16,7 +16,9 @@ import io.microsnap.kvm.abi.Structs;
 import io.microsnap.testsupport.Effort;
 import io.microsnap.testsupport.Seed;
 import java.io.IOException;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.time.Duration;
@@ -25,6 +27,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.SplittableRandom;
+import java.util.concurrent.TimeUnit;
 import java.util.function.UnaryOperator;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -35,6 +38,10 @@ import org.junit.jupiter.api.Test;
 class MachineStateTest {
     private static final Posix POSIX = Posix.host();
     private static final GuestLayout LAYOUT = GuestLayout.ofSingleRegion(4096, 1 << 20);
+
+    private static final int CLOCK_REALTIME = 4;
+    private static final int TSC_DEADLINE = 0x6e0;
+    private static final int DEADLINE_MODE = 2 << 17;
 
     private Kvm kvm;
     private GuestRam memory;
@@ -73,6 +80,21 @@ class MachineStateTest {
                 }
             }
             assertSameMsrs(expected, now);
+            ByteBuffer timer = ByteBuffer.wrap(now.get("kvm.timer")).order(ByteOrder.LITTLE_ENDIAN);
+            assertThat(timer.getInt(StateScrambler.TIMER_COUNT)).isEqualTo(0x1234);
+            assertThat(timer.get(StateScrambler.TIMER_MODE)).isEqualTo((byte) 2);
+        }
+    }
+
+    @Test
+    void aRegisterThatIsListedAndCannotBeReadIsLeftOutAndNamed() throws IOException {
+        try (Kvm boastful = Kvm.open(PretendingPosix.listing(0x1234_5678)); VirtualMachine vm = machine(boastful, 2, true);
+                VirtualMachine other = machine(2, true)) {
+            MachineState saved = MachineState.save(boastful, vm);
+            assertThat(saved.omitted()).containsOnlyOnce("MSR 0x12345678");
+            assertThat(bytes(saved).get("kvm.vcpu1.msrs"))
+                    .hasSameSizeAs(bytes(MachineState.save(kvm, other)).get("kvm.vcpu1.msrs"));
+            MachineState.of(saved.sections()).load(kvm, other);
         }
     }
 
@@ -87,6 +109,62 @@ class MachineStateTest {
             MachineState.of(later).load(kvm, second);
             byte[] now = bytes(MachineState.save(kvm, second)).get("kvm.clock");
             assertThat(ByteBuffer.wrap(now).order(ByteOrder.LITTLE_ENDIAN).getLong(0)).isBetween(day, 2 * day);
+        }
+    }
+
+    /** KVM tells with its clock what the wall clock said, and would add what has passed since. */
+    @Test
+    void theGuestsClockStoodStillWhileItWasSaved() throws IOException {
+        try (VirtualMachine first = machine(1, true); VirtualMachine second = machine(1, true)) {
+            long day = Duration.ofDays(1).toNanos();
+            long now = TimeUnit.MILLISECONDS.toNanos(System.currentTimeMillis());
+            List<MachineStateSection> yesterday = changed(MachineState.save(kvm, first).sections(), "kvm.clock",
+                    clock -> clock.putInt(8, CLOCK_REALTIME).putLong(16, now - day));
+            MachineState.of(yesterday).load(kvm, second);
+            byte[] clock = bytes(MachineState.save(kvm, second)).get("kvm.clock");
+            assertThat(ByteBuffer.wrap(clock).order(ByteOrder.LITTLE_ENDIAN).getLong(0)).isLessThan(day);
+        }
+    }
+
+    /** It is armed only where the interrupt controller is in that mode already, and by the clock that runs then. */
+    @Test
+    void aTimerThatWaitsForTheProcessorsClockIsArmedAgain() throws IOException {
+        try (VirtualMachine first = machine(1, true); VirtualMachine second = machine(1, true);
+                Arena arena = Arena.ofConfined()) {
+            Vcpu vcpu = first.vcpus().getFirst();
+            MemorySegment controller = arena.allocate(Structs.KVM_LAPIC_STATE);
+            vcpu.call(Request.KVM_GET_LAPIC, controller);
+            controller.set(ValueLayout.JAVA_INT, 0xf0, 0x1ff);
+            controller.set(ValueLayout.JAVA_INT, 0x320, DEADLINE_MODE | 0x40);
+            vcpu.call(Request.KVM_SET_LAPIC, controller);
+            long never = Long.MAX_VALUE / 4;
+            MemorySegment deadline = arena.allocate(Structs.KVM_MSRS.byteSize() + Structs.KVM_MSR_ENTRY.byteSize(), 8);
+            deadline.set(ValueLayout.JAVA_INT, 0, 1);
+            deadline.set(ValueLayout.JAVA_INT, 8, TSC_DEADLINE);
+            deadline.set(ValueLayout.JAVA_LONG, 16, never);
+            assertThat(vcpu.call(Request.KVM_SET_MSRS, deadline)).isEqualTo(1);
+            MachineState saved = MachineState.save(kvm, first);
+            ByteBuffer registers = ByteBuffer.wrap(bytes(saved).get("kvm.vcpu0.msrs")).order(ByteOrder.LITTLE_ENDIAN);
+            int last = registers.limit() - (int) Structs.KVM_MSR_ENTRY.byteSize();
+            assertThat(registers.getInt(last)).as("the last, after the clock").isEqualTo(TSC_DEADLINE);
+            assertThat(registers.getLong(last + 8)).isEqualTo(never);
+            MachineState.of(saved.sections()).load(kvm, second);
+            deadline.set(ValueLayout.JAVA_LONG, 16, 0);
+            second.vcpus().getFirst().call(Request.KVM_GET_MSRS, deadline);
+            assertThat(deadline.get(ValueLayout.JAVA_LONG, 16)).isEqualTo(never);
+        }
+    }
+
+    /** Such kernels let a guest have the timer all the same, and VMMs give it to theirs. */
+    @Test
+    void aDeadlineTimerIsOfferedWhereTheKernelsListIsWithoutIt() throws IOException {
+        try (Kvm older = Kvm.open(PretendingPosix.withoutDeadlineTimerInItsList());
+                VirtualMachine first = machine(1, true); VirtualMachine second = machine(older, 1, true)) {
+            List<Cpuid.Entry> features = Cpuid.entries(Cpuid.of(first.vcpus().getFirst().descriptor(), Arena.ofAuto()));
+            assertThat(features).anyMatch(entry -> entry.function() == 1 && (entry.ecx() & 1 << 24) != 0);
+            MachineState saved = MachineState.save(kvm, first);
+            assertThat(saved.differences(older, second)).isEmpty();
+            saved.load(older, second);
         }
     }
 
@@ -150,12 +228,14 @@ class MachineStateTest {
         try (VirtualMachine vm = machine(1, false)) {
             sections = MachineState.save(kvm, vm).sections();
         }
-        Posix old = PretendingPosix.answering(Map.of(Capability.KVM_CAP_SREGS2, 0, Capability.KVM_CAP_XCRS, 0));
+        Posix old = PretendingPosix.answering(Map.of(Capability.KVM_CAP_SREGS2, 0, Capability.KVM_CAP_XCRS, 0,
+                Capability.KVM_CAP_ADJUST_CLOCK, 0));
         try (Kvm oldKvm = Kvm.open(old); VirtualMachine vm = machine(oldKvm, 2, true)) {
             assertThatThrownBy(() -> MachineState.of(sections).load(oldKvm, vm))
                     .isInstanceOfSatisfying(IncompatibleStateException.class, it -> assertThat(it.differences())
                             .anyMatch(difference -> difference.contains("KVM_CAP_SREGS2"))
                             .anyMatch(difference -> difference.contains("KVM_CAP_XCRS"))
+                            .anyMatch(difference -> difference.contains("KVM_CAP_ADJUST_CLOCK"))
                             .anyMatch(difference -> difference.contains("2 vCPUs, the state 1"))
                             .anyMatch(difference -> difference.contains("interrupt chip"))
                             .anyMatch(difference -> difference.contains("timer")));
@@ -187,6 +267,20 @@ class MachineStateTest {
                     .isInstanceOf(IncompatibleStateException.class)
                     .hasMessageContaining("the state is of GenuineIntel")
                     .hasMessageContaining("CPUID 0x7.1 EAX").hasMessageContaining("0x200000");
+        }
+    }
+
+    @Test
+    void vectorRegistersForWhichThereIsNoRoomAreRefused() throws IOException {
+        Posix wide = PretendingPosix.answering(Map.of(Capability.KVM_CAP_XSAVE2, 1 << 16));
+        try (Kvm wideKvm = Kvm.open(wide); VirtualMachine first = machine(wideKvm, 1, false);
+                VirtualMachine alike = machine(wideKvm, 1, false); VirtualMachine narrow = machine(1, false)) {
+            List<MachineStateSection> sections = MachineState.save(wideKvm, first).sections();
+            MachineState.of(sections).load(wideKvm, alike);
+            assertThatThrownBy(() -> MachineState.of(sections).load(kvm, narrow))
+                    .isInstanceOf(IncompatibleStateException.class)
+                    .hasMessageContaining("vector state of vCPU 0 takes 65536 bytes");
+            MachineState.of(MachineState.save(kvm, narrow).sections()).load(wideKvm, alike);
         }
     }
 
@@ -302,6 +396,7 @@ class MachineStateTest {
         for (Vcpu vcpu : vm.vcpus()) {
             StateScrambler.scramble(vcpu);
         }
+        StateScrambler.scrambleChips(vm);
     }
 
     private static void assertSameMsrs(Map<String, byte[]> expected, Map<String, byte[]> now) {

@@ -3,6 +3,9 @@ package io.microsnap.kvm;
 import io.microsnap.core.posix.Posix;
 import io.microsnap.kvm.abi.Capability;
 import io.microsnap.kvm.abi.Request;
+import io.microsnap.kvm.abi.Structs;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Proxy;
 import java.util.Map;
@@ -14,22 +17,72 @@ public final class PretendingPosix {
 
     /** A KVM that answers so; what it answers with zero it does not offer. */
     public static Posix answering(Map<Capability, Integer> answers) {
-        Posix real = Posix.host();
+        return over((request, argument, real) -> {
+            if (request == Request.KVM_CHECK_EXTENSION.number()) {
+                for (Map.Entry<Capability, Integer> answer : answers.entrySet()) {
+                    if (argument.equals((long) answer.getKey().number())) {
+                        return answer.getValue();
+                    }
+                }
+            }
+            return real.call();
+        });
+    }
+
+    /** A KVM before Linux 6.15: of the processor's deadline timer its list of features does not tell. */
+    public static Posix withoutDeadlineTimerInItsList() {
+        return over((request, argument, real) -> {
+            Object result = real.call();
+            if (request == Request.KVM_GET_SUPPORTED_CPUID.number() && result.equals(0)) {
+                MemorySegment list = (MemorySegment) argument;
+                for (int entry = 0; entry < list.get(ValueLayout.JAVA_INT, 0); entry++) {
+                    long at = Structs.KVM_CPUID2.byteSize() + entry * Structs.KVM_CPUID_ENTRY2.byteSize();
+                    if (list.get(ValueLayout.JAVA_INT, at) == 1) {
+                        long ecx = at + 20;
+                        list.set(ValueLayout.JAVA_INT, ecx, list.get(ValueLayout.JAVA_INT, ecx) & ~(1 << 24));
+                    }
+                }
+            }
+            return result;
+        });
+    }
+
+    /** A KVM that lists a register of the model which no processor has, before all others but one. */
+    public static Posix listing(int register) {
+        return over((request, argument, real) -> {
+            Object result = real.call();
+            if (request == Request.KVM_GET_MSR_INDEX_LIST.number() && result.equals(0)) {
+                MemorySegment list = (MemorySegment) argument;
+                int count = list.get(ValueLayout.JAVA_INT, 0);
+                MemorySegment.copy(list, 2 * Integer.BYTES, list, 3 * Integer.BYTES, (count - 1L) * Integer.BYTES);
+                list.set(ValueLayout.JAVA_INT, 2 * Integer.BYTES, register);
+                list.set(ValueLayout.JAVA_INT, 0, count + 1);
+            }
+            return result;
+        });
+    }
+
+    private interface Ioctl {
+        Object answer(long request, Object argument, Real real) throws Throwable;
+    }
+
+    private interface Real {
+        Object call() throws Throwable;
+    }
+
+    private static Posix over(Ioctl ioctl) {
+        Posix host = Posix.host();
         return (Posix) Proxy.newProxyInstance(Posix.class.getClassLoader(), new Class<?>[] {Posix.class},
                 (proxy, method, arguments) -> {
-                    if (method.getName().equals("ioctl")
-                            && arguments[1].equals(Request.KVM_CHECK_EXTENSION.number())) {
-                        for (Map.Entry<Capability, Integer> answer : answers.entrySet()) {
-                            if (arguments[2].equals((long) answer.getKey().number())) {
-                                return answer.getValue();
-                            }
+                    Real real = () -> {
+                        try {
+                            return method.invoke(host, arguments);
+                        } catch (InvocationTargetException thrown) {
+                            throw thrown.getCause();
                         }
-                    }
-                    try {
-                        return method.invoke(real, arguments);
-                    } catch (InvocationTargetException thrown) {
-                        throw thrown.getCause();
-                    }
+                    };
+                    return method.getName().equals("ioctl")
+                            ? ioctl.answer((long) arguments[1], arguments[2], real) : real.call();
                 });
     }
 }

@@ -12,12 +12,27 @@ import java.lang.foreign.ValueLayout;
 
 /** Gives a vCPU values that no reset leaves behind. */
 final class StateScrambler {
+    /** Where the third channel of the interval timer, which interrupts nobody, has its count and its mode. */
+    static final int TIMER_COUNT = 48;
+    static final int TIMER_MODE = TIMER_COUNT + 13;
+    private static final int RANDOM_NUMBERS = 1 << 30;
+
     private StateScrambler() {
     }
 
     static void scramble(Vcpu vcpu) throws IOException {
         int salt = vcpu.index() + 1;
         try (Arena arena = Arena.ofConfined()) {
+            MemorySegment features = Cpuid.of(vcpu.descriptor(), arena);
+            for (long at = Structs.KVM_CPUID2.byteSize(); at < features.byteSize();
+                    at += Structs.KVM_CPUID_ENTRY2.byteSize()) {
+                if (features.get(ValueLayout.JAVA_INT, at) == 1) {
+                    long ecx = at + 20;
+                    features.set(ValueLayout.JAVA_INT, ecx, features.get(ValueLayout.JAVA_INT, ecx) & ~RANDOM_NUMBERS);
+                }
+            }
+            vcpu.call(Request.KVM_SET_CPUID2, features);
+
             MemorySegment registers = arena.allocate(Structs.KVM_REGS);
             for (MemoryLayout register : Structs.KVM_REGS.memberLayouts()) {
                 String name = register.name().orElseThrow();
@@ -56,6 +71,31 @@ final class StateScrambler {
             if (vcpu.call(Request.KVM_SET_MSRS, registersOfModel) != 2) {
                 throw new AssertionError("these registers should have been set");
             }
+        }
+    }
+
+    /** The same for the chips of a VM that has them: what the firmware of a PC would set up. */
+    static void scrambleChips(VirtualMachine vm) throws IOException {
+        try (Arena arena = Arena.ofConfined()) {
+            for (int number = 0; number < 3; number++) {
+                MemorySegment chip = arena.allocate(Structs.KVM_IRQCHIP);
+                chip.set(ValueLayout.JAVA_INT, 0, number);
+                vm.call(Request.KVM_GET_IRQCHIP, chip);
+                if (number < 2) {
+                    // Which lines are masked, and the vector of the first.
+                    chip.set(ValueLayout.JAVA_BYTE, 8 + 2, (byte) 0xb8);
+                    chip.set(ValueLayout.JAVA_BYTE, 8 + 5, (byte) (0x20 + 8 * number));
+                } else {
+                    // The fifth line: masked, and its vector.
+                    chip.set(ValueLayout.JAVA_LONG, 8 + 24 + 4 * 8, 0x1_0031L);
+                }
+                vm.call(Request.KVM_SET_IRQCHIP, chip);
+            }
+            MemorySegment timer = arena.allocate(Structs.KVM_PIT_STATE2);
+            vm.call(Request.KVM_GET_PIT2, timer);
+            timer.set(ValueLayout.JAVA_INT, TIMER_COUNT, 0x1234);
+            timer.set(ValueLayout.JAVA_BYTE, TIMER_MODE, (byte) 2);
+            vm.call(Request.KVM_SET_PIT2, timer);
         }
     }
 
