@@ -88,8 +88,8 @@ class MachineStateTest {
 
     @Test
     void aRegisterThatIsListedAndCannotBeReadIsLeftOutAndNamed() throws IOException {
-        try (Kvm boastful = Kvm.open(PretendingPosix.listing(0x1234_5678)); VirtualMachine vm = machine(boastful, 2, true);
-                VirtualMachine other = machine(2, true)) {
+        try (Kvm boastful = Kvm.open(PretendingPosix.listing(0x1234_5678));
+                VirtualMachine vm = machine(boastful, 2, true); VirtualMachine other = machine(2, true)) {
             MachineState saved = MachineState.save(boastful, vm);
             assertThat(saved.omitted()).containsOnlyOnce("MSR 0x12345678");
             assertThat(bytes(saved).get("kvm.vcpu1.msrs"))

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -73,6 +74,23 @@ class SmallPartsTest {
             slow.await(Integer.MAX_VALUE);
         })).isInstanceOf(IOException.class).hasMessage("first");
         assertThat(Thread.currentThread().isInterrupted()).isFalse();
+    }
+
+    @Test
+    void progressIsToldByTheThreadThatAskedForIt() throws Exception {
+        List<Long> told = new ArrayList<>();
+        Steps steps = new Steps((done, total) -> told.add(done), 100);
+        Thread helper = Thread.ofPlatform().start(() -> {
+            try {
+                steps.did(3);
+            } catch (IOException never) {
+                throw new UncheckedIOException(never);
+            }
+        });
+        helper.join();
+        assertThat(told).isEmpty();
+        steps.did(4);
+        assertThat(told).containsExactly(7L);
     }
 
     @Test

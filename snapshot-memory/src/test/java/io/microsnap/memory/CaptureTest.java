@@ -17,6 +17,7 @@ import io.microsnap.core.store.StoreOptions;
 import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.dirty.DirtySource;
 import io.microsnap.dirty.DirtyTracker;
+import io.microsnap.dirty.OtherBaseException;
 import io.microsnap.dirty.WritePath;
 import io.microsnap.memory.reader.InMemoryPageReader;
 import io.microsnap.testsupport.FileSystemKind;
@@ -257,6 +258,21 @@ final class CaptureTest {
         assertThatThrownBy(() -> capture(NEXT).base(new SnapshotId("other")).take(machine))
                 .isInstanceOf(SnapshotException.class).hasMessageContaining("other").hasMessageContaining("base");
         assertThat(machine.calls).isEmpty();
+    }
+
+    @Test
+    void anotherCaptureSinceThePreparationIsNoticedInThePause() throws IOException {
+        capture(BASE).take(machine);
+        write(7, 3);
+        try (PreparedCapture prepared = capture(NEXT).prepare()) {
+            capture(new SnapshotId("between")).take(machine);
+            write(8, 4);
+            assertThatThrownBy(() -> prepared.capture(machine)).isInstanceOf(OtherBaseException.class)
+                    .hasMessageContaining("between");
+        }
+        assertNothingLeft();
+        assertThat(capture(NEXT).take(machine).memory().pagesRecorded()).isEqualTo(1);
+        assertRestores(NEXT);
     }
 
     @Test
