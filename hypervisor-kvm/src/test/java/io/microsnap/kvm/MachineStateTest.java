@@ -8,7 +8,9 @@ import io.microsnap.core.GuestLayout;
 import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.file.GuestRam;
 import io.microsnap.core.file.HugePages;
+import io.microsnap.core.posix.Errno;
 import io.microsnap.core.posix.Posix;
+import io.microsnap.core.posix.SystemCallException;
 import io.microsnap.core.testing.FaultyPosix;
 import io.microsnap.kvm.abi.Capability;
 import io.microsnap.kvm.abi.Request;
@@ -282,6 +284,70 @@ class MachineStateTest {
                     .hasMessageContaining("vector state of vCPU 0 takes 65536 bytes");
             MachineState.of(MachineState.save(kvm, narrow).sections()).load(wideKvm, alike);
         }
+    }
+
+    @Test
+    void aStateOfAnotherVersionOrArchitectureIsIncompatibleAndOneWithoutVcpusIsDamaged() throws IOException {
+        List<MachineStateSection> sections;
+        try (VirtualMachine vm = machine(1, true)) {
+            sections = MachineState.save(kvm, vm).sections();
+        }
+        assertThatThrownBy(() -> MachineState.of(changed(sections, "kvm.machine", it -> it.putInt(0, 2))))
+                .isInstanceOf(IncompatibleStateException.class).hasMessageContaining("version 2");
+        assertThatThrownBy(() -> MachineState.of(changed(sections, "kvm.machine", it -> it.putInt(4, 183))))
+                .isInstanceOf(IncompatibleStateException.class).hasMessageContaining("architecture 183");
+        for (int vcpus : new int[] {0, -1, 4097}) {
+            assertThatThrownBy(() -> MachineState.of(changed(sections, "kvm.machine", it -> it.putInt(8, vcpus))))
+                    .isInstanceOf(DamagedException.class).hasMessageContaining(vcpus + " vCPUs");
+        }
+        assertThatThrownBy(() -> MachineState.of(changed(sections, "kvm.pic-slave", it -> it.putInt(0, 0))))
+                .isInstanceOf(DamagedException.class).hasMessageContaining("is of chip 0");
+    }
+
+    @Test
+    void aClockThatRunsAtAnotherRateIsRefusedWhereItCannotBeSet() throws IOException {
+        try (Kvm rigid = Kvm.open(PretendingPosix.answering(Map.of(Capability.KVM_CAP_TSC_CONTROL, 0)));
+                Kvm flexible = Kvm.open(PretendingPosix.answering(Map.of(Capability.KVM_CAP_TSC_CONTROL, 1)));
+                VirtualMachine there = machine(rigid, 1, false); VirtualMachine here = machine(flexible, 1, false)) {
+            List<MachineStateSection> sections = MachineState.save(rigid, there).sections();
+            MachineState twice = MachineState.of(changed(sections, "kvm.machine",
+                    it -> it.putInt(16, it.getInt(16) * 2)));
+            assertThat(twice.differences(rigid, there)).singleElement().asString()
+                    .contains("the processor's clock runs at");
+            assertThat(twice.differences(flexible, here)).isEmpty();
+            MachineState nearly = MachineState.of(changed(sections, "kvm.machine",
+                    it -> it.putInt(16, it.getInt(16) + it.getInt(16) / 10_000)));
+            assertThat(nearly.differences(rigid, there)).isEmpty();
+        }
+    }
+
+    @Test
+    void anInterruptControllerThatCannotBeReadIsAFailureAndNotTakenToBeAbsent() throws IOException {
+        try (Kvm broken = Kvm.open(PretendingPosix.failing(Request.KVM_GET_LAPIC, Errno.ENOMEM));
+                VirtualMachine vm = machine(broken, 1, false)) {
+            assertThatThrownBy(() -> MachineState.save(broken, vm)).isInstanceOf(SystemCallException.class)
+                    .hasMessageContaining("KVM_GET_LAPIC").hasMessageContaining("ENOMEM");
+        }
+    }
+
+    @Test
+    void everyVcpuIsToldItsNumberAndWhatFollowsItsOwnRegistersIsNoFeature() throws IOException {
+        try (VirtualMachine vm = machine(3, true); Arena arena = Arena.ofConfined()) {
+            for (Vcpu vcpu : vm.vcpus()) {
+                for (Cpuid.Entry entry : Cpuid.entries(Cpuid.of(vcpu.descriptor(), arena))) {
+                    if (entry.function() == 1) {
+                        assertThat(entry.ebx() >>> 24).isEqualTo(vcpu.index());
+                    } else if (entry.function() == 0xb || entry.function() == 0x1f) {
+                        assertThat(entry.edx()).isEqualTo(vcpu.index());
+                    }
+                }
+            }
+        }
+        Cpuid.Entry plain = new Cpuid.Entry(1, 0, 0, 0, 0, 0);
+        Cpuid.Entry saving = new Cpuid.Entry(1, 0, 0, 0, 1 << 27, 0);
+        Cpuid.Entry keys = new Cpuid.Entry(7, 0, 0, 0, 1 << 4, 0);
+        assertThat(Cpuid.lacking(List.of(saving, keys), List.of(plain), List.of(plain)))
+                .noneMatch(difference -> difference.contains("bits"));
     }
 
     @Test

@@ -1,5 +1,6 @@
 package io.microsnap.kvm;
 
+import io.microsnap.core.posix.Errno;
 import io.microsnap.core.posix.Posix;
 import io.microsnap.kvm.abi.Capability;
 import io.microsnap.kvm.abi.Request;
@@ -60,6 +61,12 @@ public final class PretendingPosix {
             }
             return result;
         });
+    }
+
+    /** A KVM whose answer to one request is always the same error. */
+    public static Posix failing(Request failing, Errno errno) {
+        return over((request, argument, real) ->
+                request == failing.number() ? -errno.number(Posix.host().constants()) : real.call());
     }
 
     private interface Ioctl {

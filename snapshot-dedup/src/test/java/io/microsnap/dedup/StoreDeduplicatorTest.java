@@ -272,7 +272,8 @@ class StoreDeduplicatorTest {
                 Bakery.bakeDiff(store, "diff", "base", guest, changed);
                 Bakery.bake(store, "full", zeros);
                 for (String name : List.of("diff", "full")) {
-                    DeduplicatorTest.write(place.resolve("store").resolve(name).resolve(SnapshotFiles.MEMORY), 0, zeros);
+                    DeduplicatorTest.write(
+                            place.resolve("store").resolve(name).resolve(SnapshotFiles.MEMORY), 0, zeros);
                 }
                 assertThat(new StoreDeduplicator(store).deduplicate(Bakery.id(diffIsTarget ? "diff" : "full"),
                         Bakery.id(diffIsTarget ? "full" : "diff"), DedupOptions.DEFAULTS))

@@ -94,8 +94,28 @@ final class CaptureTest {
 
             assertThat(next.kind()).isEqualTo(CaptureKind.ONTO_BASE);
             assertThat(next.memory().pagesRecorded()).isEqualTo(1);
+            SnapshotId asked = new SnapshotId("asked-for");
+            assertThat(Capture.of(cloning, asked, guest).base(BASE).kind(CaptureKind.DIFF).take(machine).kind())
+                    .isEqualTo(CaptureKind.DIFF);
+            cloning.delete(asked);
             cloning.delete(BASE);
             assertRestores(cloning, NEXT);
+        }
+    }
+
+    @RealFileSystems({FileSystemKind.XFS, FileSystemKind.BTRFS})
+    void aCaptureOntoItsBaseMayTakeItsPlace(Path on) throws IOException {
+        try (SnapshotStore cloning = SnapshotStore.openOrCreate(
+                Posix.host(), on.resolve("store"), StoreOptions.PRIVATE)) {
+            Capture.of(cloning, BASE, guest).tracker(tracker).take(machine);
+            for (int value = 3; value < 5; value++) {
+                write(7, value);
+                CaptureResult next = Capture.of(cloning, BASE, guest).tracker(tracker).ifTaken(IfTaken.REPLACE)
+                        .take(machine);
+                assertThat(next.kind()).isEqualTo(CaptureKind.ONTO_BASE);
+                assertThat(next.memory().pagesRecorded()).isEqualTo(1);
+                assertRestores(cloning, BASE);
+            }
         }
     }
 
@@ -138,6 +158,7 @@ final class CaptureTest {
         CaptureResult next = Capture.of(store, NEXT, guest).base(BASE).take(machine);
 
         assertThat(next.memory().pagesRecorded()).isEqualTo(1);
+        assertThat(next.manifest().description().parent().orElseThrow().id()).isEqualTo(BASE);
         assertRestores(NEXT);
     }
 
@@ -188,6 +209,9 @@ final class CaptureTest {
         machine.whilePaused = () -> write(50, 7);
         capture(BASE).take(machine);
         assertRestores(BASE);
+        machine.whilePaused = () -> write(51, 8);
+        assertThat(capture(NEXT).take(machine).memory().pagesRecorded()).isEqualTo(1);
+        assertRestores(NEXT);
     }
 
     @Test
@@ -276,6 +300,16 @@ final class CaptureTest {
     }
 
     @Test
+    void theTrackerIsArmedBeforeThePause() throws IOException {
+        Blocks blocks = new Blocks();
+        try (DirtyTracker coarse = DirtyTracker.of(LAYOUT, blocks);
+                PreparedCapture prepared = Capture.of(store, BASE, guest).tracker(coarse).prepare()) {
+            assertThat(blocks.armed).isTrue();
+            assertThat(prepared.kind()).isEqualTo(CaptureKind.FULL);
+        }
+    }
+
+    @Test
     void aBaseThatIsGoneOrReplacedMakesTheNextCaptureFullUnlessADiffWasAskedFor() throws IOException {
         CaptureResult first = capture(BASE).take(machine);
         Capture.of(store, BASE, guest).ifTaken(IfTaken.REPLACE).take(machine);
@@ -319,7 +353,11 @@ final class CaptureTest {
             guest.bytes().asSlice(100 * PAGE, PAGE).fill((byte) 0);
             blocks.written.mark(20 * PAGE, PAGE);
             blocks.written.mark(100 * PAGE, PAGE);
-            CaptureResult next = Capture.of(store, NEXT, guest).tracker(coarse).take(machine);
+            CaptureResult next;
+            try (PreparedCapture prepared = Capture.of(store, NEXT, guest).tracker(coarse).prepare();
+                    CapturedSnapshot captured = prepared.capture(machine)) {
+                next = captured.publish();
+            }
 
             assertThat(next.memory().pagesOffered()).isEqualTo(2 * Blocks.PAGES);
             assertThat(next.memory().pagesRecorded()).isEqualTo(2);
@@ -473,6 +511,7 @@ final class CaptureTest {
         private final DirtyBitmap written = DirtyBitmap.of(LAYOUT, PAGES * PAGE);
         private final List<Long> changed = new ArrayList<>();
         private long reported;
+        private boolean armed;
 
         @Override
         public String name() {
@@ -496,6 +535,7 @@ final class CaptureTest {
 
         @Override
         public void arm() {
+            armed = true;
             written.clear();
         }
 
