@@ -71,11 +71,12 @@ final class CaptureTest {
 
     @Test
     void theFirstCaptureIsFullAndTheNextOneOnlyWhatChanged() throws IOException {
-        CaptureResult first = capture(BASE).take(machine);
+        CaptureResult first = capture(BASE).described(description -> description.withImage("debian")).take(machine);
         write(7, 3);
         CaptureResult second = capture(NEXT).take(machine);
 
         assertThat(first.kind()).isEqualTo(CaptureKind.FULL);
+        assertThat(first.manifest().description().image()).contains("debian");
         assertThat(second.kind()).isEqualTo(CaptureKind.DIFF);
         assertThat(second.memory().pagesRecorded()).isEqualTo(1);
         assertThat(second.manifest().description().parent()).contains(first.reference());
