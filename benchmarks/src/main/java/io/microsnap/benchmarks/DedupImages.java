@@ -15,6 +15,8 @@ import java.util.SplittableRandom;
 
 /** A canonical image, and one that differs from it in runs, as often as it is needed anew. */
 final class DedupImages {
+    /** Where every other run differs, the first few do not: a budget counts the extents of the canonical image, too. */
+    private static final int ALIKE_RUNS = 32;
     private static final int CHUNK = 1 << 20;
     private static final int PAGE = 4096;
     private static final Posix POSIX = Posix.host();
@@ -32,7 +34,7 @@ final class DedupImages {
      * Makes both.
      *
      * @param runBytes pages differ in runs of this length
-     * @param differingPercent how many of the runs differ; 50 makes every other one differ, but for the first two
+     * @param differingPercent how many of the runs differ; 50 makes every other one differ, but for the first few
      */
     static DedupImages make(Path directory, long lengthBytes, int runBytes, int differingPercent) throws IOException {
         DedupImages images = new DedupImages(directory.resolve("canonical"), directory.resolve("pristine"));
@@ -44,7 +46,7 @@ final class DedupImages {
                 write(first, chunk, at);
                 for (int run = 0; run < CHUNK; run += runBytes) {
                     long number = (at + run) / runBytes;
-                    boolean differs = differingPercent == 50 ? number % 2 == 0 && number > 2
+                    boolean differs = differingPercent == 50 ? number % 2 == 0 && number > ALIKE_RUNS
                             : random.nextInt(100) < differingPercent;
                     for (int page = run; differs && page < run + runBytes; page += PAGE) {
                         chunk[page]++;
