@@ -61,10 +61,10 @@ abstract sealed class SlotSource implements DirtySource permits DirtyLogSource, 
         try {
             slots.log(placed.slot());
             watched.add(placed);
-        } catch (IOException failure) {
+        } catch (IOException | RuntimeException failure) {
             try {
                 unwatch();
-            } catch (IOException alsoFailed) {
+            } catch (IOException | RuntimeException alsoFailed) {
                 failure.addSuppressed(alsoFailed);
             }
             throw failure;

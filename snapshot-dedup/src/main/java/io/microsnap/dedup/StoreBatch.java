@@ -1,6 +1,7 @@
 package io.microsnap.dedup;
 
 import io.microsnap.core.CancelledException;
+import io.microsnap.core.DamagedException;
 import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.store.HeldSnapshot;
@@ -40,7 +41,10 @@ public final class StoreBatch {
         return new Run(options).run();
     }
 
-    /** Tells what {@link #run} could gain, from page indexes alone; no image is read and nothing changes. */
+    /**
+     * Tells what {@link #run} could gain, from page indexes alone; no image is read and nothing changes. A snapshot whose
+     * index is damaged is left out, with a warning in the log.
+     */
     public List<Estimate> estimate(SiblingPolicy policy) throws IOException {
         List<Manifest> whole = whole();
         List<Estimate> estimates = new ArrayList<>();
@@ -51,6 +55,9 @@ public final class StoreBatch {
                     estimates.add(estimate(manifest.id(), older, policy));
                 } catch (NoSuchFileException gone) {
                     LOG.log(System.Logger.Level.DEBUG, "{0}, or its sibling, was deleted meanwhile", manifest.id());
+                } catch (DamagedException damaged) {
+                    LOG.log(System.Logger.Level.WARNING, "what " + manifest.id() + " could share cannot be told",
+                            damaged);
                 }
             }
         }

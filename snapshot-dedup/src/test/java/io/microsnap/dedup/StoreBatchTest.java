@@ -166,6 +166,8 @@ class StoreBatchTest {
             family(store, seed.random(), 4);
             DeduplicatorTest.write(directory.resolve("store/guest-2").resolve(SnapshotFiles.PAGE_INDEX), 8192,
                     new byte[] {1, 2, 3});
+            assertThat(new StoreBatch(store).estimate(SiblingPolicy.MOST_ALIKE)).extracting(
+                    estimate -> estimate.target().id().toString()).containsExactly("guest-2", "guest-3");
             List<BatchReport.Entry> entries = new StoreBatch(store).run(BatchOptions.DEFAULTS).entries();
             assertThat(entries.getFirst().outcome()).isInstanceOf(DedupOutcome.Failed.class);
             assertThat(entries.subList(1, 3)).allSatisfy(
