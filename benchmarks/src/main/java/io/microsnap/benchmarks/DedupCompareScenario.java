@@ -34,7 +34,7 @@ final class DedupCompareScenario implements Scenario {
         return "1 GiB compared with 1 GiB, both warm, page by page, beside memcmp over mappings populated before";
     }
 
-    /** One thread alone has to copy what it compares, for a file that shrinks must not end the JVM: it is only shown. */
+    /** One thread alone copies what it compares, so that a file that shrinks does not end the JVM: it is only shown. */
     @Override
     public Target target() {
         return threads > 1 ? Target.speedAtLeast(0.7) : Target.none();

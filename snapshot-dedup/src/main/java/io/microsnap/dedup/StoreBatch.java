@@ -42,8 +42,8 @@ public final class StoreBatch {
     }
 
     /**
-     * Tells what {@link #run} could gain, from page indexes alone; no image is read and nothing changes. A snapshot whose
-     * index is damaged is left out, with a warning in the log.
+     * Tells what {@link #run} could gain, from page indexes alone; no image is read and nothing changes. A snapshot
+     * whose index is damaged is left out, with a warning in the log.
      */
     public List<Estimate> estimate(SiblingPolicy policy) throws IOException {
         List<Manifest> whole = whole();

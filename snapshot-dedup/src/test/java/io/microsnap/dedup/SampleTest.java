@@ -61,7 +61,7 @@ class SampleTest {
         assertThat(deduplicated(canonical, quarterChanged, DedupOptions.DEFAULTS).pages().read())
                 .isEqualTo(2 * STRIDES * PAGES_IN_MIB);
         Path runs = image(directory.resolve("runs"), content, scattered);
-        // 64 runs in a sixteenth are 1024 in all, of two cuts each; only twice as many in a budget are safe from luck.
+        // 64 runs in a sixteenth are 1024 in all, of two cuts each; a budget of twice as many is safe from chance.
         FragmentationBudget tight = new FragmentationBudget(PAGE, 2 * 4096 - 1, 5);
         assertThat(deduplicated(canonical, runs, DedupOptions.DEFAULTS.with(tight)).pages().read())
                 .isEqualTo(2 * STRIDES * PAGES_IN_MIB);
