@@ -117,7 +117,8 @@ final class DirtyHarvestScenario implements Scenario {
                             }
                             return nanos;
                         },
-                workbench.peer(DirtyHarvestScenario.class, "kvm.c", dirtyPages == 0 ? "idle" : "harvest", number(tracking), lowBytes(spec),
+                workbench.peer(DirtyHarvestScenario.class, "kvm.c", dirtyPages == 0 ? "idle" : "harvest",
+                        number(tracking), lowBytes(spec),
                         ramBytes - lowBytes(spec), aliasBytes(machine, spec), harvests, found, code(machine)),
                 () -> requireSame(bitmap, found));
     }
