@@ -67,15 +67,25 @@ final class ShareInPlace {
         for (long page = 0; page < verdicts.pageCount();) {
             long end = verdicts.runEnd(page, verdicts.pageCount());
             if (verdicts.at(page) == Verdict.UNREAD) {
+                long start = alignedUp(verdicts.offset(page));
                 long until = alignedDown(verdicts.offset(end));
-                for (long at = alignedUp(verdicts.offset(page)); at < until;) {
+                for (long at = start; at < until;) {
                     long stop = Math.min((at / TRIED_BYTES + 1) * TRIED_BYTES, until);
+                    if (at == start || at % PIECE_BYTES == 0) {
+                        willNeed(at, Math.min(at + 2 * PIECE_BYTES, until));
+                    }
                     tryPiece(at, stop, steps);
                     at = stop;
                 }
             }
             page = end;
         }
+    }
+
+    /** The kernel compares page by page, and would wait for each. */
+    private void willNeed(long from, long end) {
+        Comparison.willNeed(pair.canonical(), from, end - from);
+        Comparison.willNeed(pair.target(), from, end - from);
     }
 
     private void tryPiece(long from, long end, Steps steps) throws IOException {
@@ -199,8 +209,7 @@ final class ShareInPlace {
             long stop = Math.min(at + PIECE_BYTES, end);
             // What was compared before is still in memory.
             if (stop < end && verdicts.at(stop / verdicts.pageBytes()).isUnread()) {
-                Comparison.willNeed(pair.canonical(), stop, Math.min(PIECE_BYTES, end - stop));
-                Comparison.willNeed(pair.target(), stop, Math.min(PIECE_BYTES, end - stop));
+                willNeed(stop, Math.min(stop + PIECE_BYTES, end));
             }
             pacer.await(2 * (stop - at));
             if (!share(at, stop)) {
@@ -212,7 +221,7 @@ final class ShareInPlace {
         }
     }
 
-    /** Nobody had looked, the indexes were wrong, or somebody wrote: look for what is equal now. */
+    /** The indexes were wrong, or somebody wrote: look for what is equal now. */
     private void shareAfterReading(long from, long end) throws IOException {
         PageVerdicts verdicts = comparison.verdicts();
         int pageBytes = verdicts.pageBytes();
