@@ -47,7 +47,6 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.SplittableRandom;
-import java.util.concurrent.atomic.AtomicReference;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -375,22 +374,9 @@ class DeduplicatorTest {
                 .isInstanceOf(CancelledException.class);
     }
 
-    /** What it throws then, or null if it never waits. */
     private Throwable interruptedAsSoonAsItWaits(TwoImages images, DedupOptions options) throws InterruptedException {
-        AtomicReference<Throwable> thrown = new AtomicReference<>();
-        Thread worker = Thread.ofPlatform().start(() -> {
-            try {
-                deduplicator.deduplicate(images.canonical, images.target, options);
-            } catch (IOException stopped) {
-                thrown.set(stopped);
-            }
-        });
-        while (worker.isAlive() && worker.getState() != Thread.State.TIMED_WAITING) {
-            Thread.onSpinWait();
-        }
-        worker.interrupt();
-        worker.join();
-        return thrown.get();
+        return Interruption.asSoonAsItWaits(
+                () -> deduplicator.deduplicate(images.canonical, images.target, options));
     }
 
     @RealFileSystems({XFS, BTRFS})

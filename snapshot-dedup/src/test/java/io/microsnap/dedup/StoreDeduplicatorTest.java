@@ -32,7 +32,6 @@ import java.nio.file.attribute.PosixFilePermissions;
 import java.util.Arrays;
 import java.util.List;
 import java.util.SplittableRandom;
-import java.util.concurrent.atomic.AtomicReference;
 
 class StoreDeduplicatorTest {
     private static final int LENGTH = 8 << 20;
@@ -236,21 +235,10 @@ class StoreDeduplicatorTest {
         try (SnapshotStore store = Bakery.store(directory)) {
             Bakery.bake(store, "old", guest);
             Bakery.bake(store, "fresh", Bakery.changed(guest, 20, random));
-            AtomicReference<Throwable> thrown = new AtomicReference<>();
-            Thread worker = Thread.ofPlatform().start(() -> {
-                try {
-                    new StoreDeduplicator(store).deduplicate(Bakery.id("fresh"), Bakery.id("old"),
-                            DedupOptions.DEFAULTS.with(Engine.SHARE_IN_PLACE).withBytesPerSecond(1));
-                } catch (IOException stopped) {
-                    thrown.set(stopped);
-                }
-            });
-            while (worker.isAlive() && worker.getState() != Thread.State.TIMED_WAITING) {
-                Thread.onSpinWait();
-            }
-            worker.interrupt();
-            worker.join();
-            assertThat(thrown.get()).isInstanceOf(CancelledException.class);
+            Throwable thrown = Interruption.asSoonAsItWaits(() -> new StoreDeduplicator(store).deduplicate(
+                    Bakery.id("fresh"), Bakery.id("old"),
+                    DedupOptions.DEFAULTS.with(Engine.SHARE_IN_PLACE).withBytesPerSecond(1)));
+            assertThat(thrown).isInstanceOf(CancelledException.class);
         }
     }
 
