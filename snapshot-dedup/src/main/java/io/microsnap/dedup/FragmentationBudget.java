@@ -2,7 +2,8 @@ package io.microsnap.dedup;
 
 /**
  * What sharing may cost later reads, and what it must bring to be worth that. Every run shared between changed ones
- * cuts an extent; reading, cloning and syncing an image take longer the more extents it has.
+ * cuts an extent; reading, cloning and syncing an image take longer the more extents it has. Images of half a GiB and
+ * more that have no indexes may be judged by a sample, with a margin.
  *
  * @param shortestRunBytes equal runs shorter than this, between pages that differ, are not shared
  * @param extentsPerGiB how many extents the image may have for each GiB of it
