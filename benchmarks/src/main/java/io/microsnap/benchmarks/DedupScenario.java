@@ -14,8 +14,8 @@ import java.util.Locale;
 
 /** An image that differs from another in a twentieth comes to share the rest, all of it warm; until the sync. */
 final class DedupScenario implements Scenario {
-    private static final int RUN_BYTES = 64 * 4096;
-    private static final int DIFFERING_PERCENT = 5;
+    static final int RUN_BYTES = 64 * 4096;
+    static final int DIFFERING_PERCENT = 5;
 
     private final FileSystemKind kind;
     private final int gibibytes;

@@ -42,6 +42,10 @@ final class Scenarios {
                 all.add(new DedupScenario(FileSystemKind.BTRFS, gibibytes, engine, 2));
             }
         }
+        for (int gibibytes = 1; gibibytes <= 2; gibibytes++) {
+            all.add(new DedupStoredScenario(FileSystemKind.XFS, gibibytes, 3));
+            all.add(new DedupStoredScenario(FileSystemKind.BTRFS, gibibytes, 2));
+        }
         all.add(new DedupCompareScenario(1));
         all.add(new DedupCompareScenario(2));
         all.add(new SiblingChoiceScenario());

@@ -1,0 +1,98 @@
+package io.microsnap.benchmarks;
+
+import io.microsnap.core.GuestLayout;
+import io.microsnap.core.SnapshotId;
+import io.microsnap.core.posix.Descriptor;
+import io.microsnap.core.posix.Posix;
+import io.microsnap.core.store.SnapshotFiles;
+import io.microsnap.core.store.SnapshotStore;
+import io.microsnap.core.store.StoreOptions;
+import io.microsnap.dedup.Accounting;
+import io.microsnap.dedup.DedupOptions;
+import io.microsnap.dedup.StoreDeduplicator;
+import io.microsnap.memory.Capture;
+import io.microsnap.memory.PausableMachine;
+import io.microsnap.memory.reader.FileMemoryReader;
+import io.microsnap.testsupport.FileSystemKind;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Locale;
+
+/** A fresh snapshot comes to share with its sibling what is equal: the two have indexes, and nothing is asked for. */
+final class DedupStoredScenario implements Scenario {
+    private static final int PAGE = 4096;
+    private static final SnapshotId CANONICAL = new SnapshotId("canonical");
+    private static final SnapshotId FRESH = new SnapshotId("fresh");
+
+    private final FileSystemKind kind;
+    private final int gibibytes;
+    private final Target target;
+
+    DedupStoredScenario(FileSystemKind kind, int gibibytes, double speed) {
+        this.kind = kind;
+        this.gibibytes = gibibytes;
+        this.target = Target.speedAtLeast(speed);
+    }
+
+    @Override
+    public String name() {
+        return "dedup/" + kind.name().toLowerCase(Locale.ROOT) + "/" + gibibytes + "GiB/stored";
+    }
+
+    @Override
+    public String question() {
+        return gibibytes + " GiB of which " + DedupScenario.DIFFERING_PERCENT + " % differ in runs, two warm snapshots"
+                + " of a store, beside clone, compare with the clone, write what differs";
+    }
+
+    @Override
+    public Target target() {
+        return target;
+    }
+
+    @Override
+    public long workingSetBytes() {
+        return (4L * gibibytes) << 30;
+    }
+
+    @Override
+    public Duel prepare(Workbench workbench) throws Exception {
+        Path directory = workbench.directory(kind);
+        DedupImages images = DedupImages.make(directory, (long) gibibytes << 30, DedupScenario.RUN_BYTES,
+                DedupScenario.DIFFERING_PERCENT);
+        Path storePath = directory.resolve("store");
+        SnapshotStore store = workbench.closeLater(
+                SnapshotStore.openOrCreate(Posix.host(), storePath, StoreOptions.PRIVATE));
+        bake(store, CANONICAL, images.canonical());
+        Files.delete(images.canonical());
+        Path canonical = storePath.resolve(CANONICAL.toString()).resolve(SnapshotFiles.MEMORY);
+        StoreDeduplicator deduplicator = new StoreDeduplicator(store);
+        DedupOptions options = DedupOptions.DEFAULTS.with(Accounting.PAGES);
+        Path peers = directory.resolve("peers");
+        Path fresh = storePath.resolve(FRESH.toString()).resolve(SnapshotFiles.MEMORY);
+        return new Duel(
+                Contestant.java(() -> {
+                    if (Files.exists(fresh)) {
+                        store.delete(FRESH);
+                    }
+                    bake(store, FRESH, images.pristine());
+                    DedupImages.readThrough(fresh);
+                    DedupImages.readThrough(canonical);
+                }, () -> DedupScenario.report(deduplicator.deduplicate(FRESH, CANONICAL, options))),
+                workbench.peer(DedupScenario.class, "clone_and_diff.c", canonical, images.pristine(), peers),
+                () -> {
+                    images.requireSame(fresh);
+                    images.requireSame(peers);
+                });
+    }
+
+    private static void bake(SnapshotStore store, SnapshotId id, Path image) throws IOException {
+        Posix posix = Posix.host();
+        GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, Files.size(image));
+        try (Descriptor open = Descriptor.open(posix, image, posix.constants().O_RDONLY, 0)) {
+            Capture.of(store, id, FileMemoryReader.of(open, layout)).take(PausableMachine.pausedAlready(List.of()));
+        }
+    }
+}
