@@ -96,7 +96,7 @@ final class DirtyHarvestScenario implements Scenario {
         source.arm();
 
         int harvests = harvests();
-        DirtyBitmap bitmap = DirtyBitmap.of(spec.layout());
+        DirtyBitmap bitmap = DirtyBitmap.of(source.layout());
         warm(machine, source, bitmap);
         machine.load(0, program);
         source.harvest(bitmap);

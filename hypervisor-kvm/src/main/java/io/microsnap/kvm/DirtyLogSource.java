@@ -51,6 +51,11 @@ final class DirtyLogSource extends SlotSource {
     }
 
     @Override
+    boolean isKnownToBeEmpty() {
+        return false;
+    }
+
+    @Override
     void begin(List<MemorySlots.Placed> watching) throws IOException {
         if (logs.isEmpty()) {
             List<Log> fresh = new ArrayList<>();

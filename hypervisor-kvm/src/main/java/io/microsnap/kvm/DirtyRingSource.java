@@ -24,6 +24,11 @@ final class DirtyRingSource extends SlotSource {
     }
 
     @Override
+    boolean isKnownToBeEmpty() {
+        return rings.areKnownToBeEmpty();
+    }
+
+    @Override
     void begin(List<MemorySlots.Placed> watching) throws IOException {
         rings.forget();
     }

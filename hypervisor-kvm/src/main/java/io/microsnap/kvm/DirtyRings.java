@@ -25,7 +25,9 @@ final class DirtyRings implements AutoCloseable {
 
     private static final long ENTRY_BYTES = Structs.KVM_DIRTY_GFN.byteSize();
     private static final VarHandle INT = ValueLayout.JAVA_INT.varHandle();
-    private static final long SLOT = 4;
+    private static final VarHandle LONG = ValueLayout.JAVA_LONG.varHandle();
+    /** An entry begins with its flags, in the lower half of a word, and its slot, in the upper one. */
+    private static final int SLOT_SHIFT = Integer.SIZE;
     private static final long PAGE = 8;
     /** The upper half of a slot number is the address space: system management mode has one of its own. */
     private static final int SLOT_MASK = 0xffff;
@@ -41,8 +43,10 @@ final class DirtyRings implements AutoCloseable {
     private final int pageBytes;
     private final DirtyBitmap waiting;
     private boolean anyWaiting;
+    /** Whether a harvest would find what is in the rings now, and nothing else: nothing waits, nothing went wrong. */
+    private volatile boolean settled;
     private final Arena arena = Arena.ofShared();
-    private final List<Ring> rings = new ArrayList<>();
+    private volatile List<Ring> rings = List.of();
     /** By slot number: where in the image it lies, and how long it is. */
     private long[] imageOffsets = new long[0];
     private long[] lengths = new long[0];
@@ -80,7 +84,22 @@ final class DirtyRings implements AutoCloseable {
 
     synchronized void add(Vcpu vcpu, int ringBytes) throws IOException {
         long offset = (long) Numbers.KVM_DIRTY_LOG_PAGE_OFFSET * vm.posix().getpagesize();
-        rings.add(new Ring(SharedWithKernel.map(vcpu.descriptor(), offset, ringBytes, arena)));
+        List<Ring> more = new ArrayList<>(rings);
+        more.add(new Ring(SharedWithKernel.map(vcpu.descriptor(), offset, ringBytes, arena)));
+        rings = List.copyOf(more);
+    }
+
+    /**
+     * Whether it is certain, without a lock, that a harvest begun now would find nothing. The order matters: whoever
+     * takes entries out says first that nothing is settled, so that what is seen to be gone is seen to be unsettled.
+     */
+    boolean areKnownToBeEmpty() {
+        for (Ring ring : rings) {
+            if (ring.hasMore()) {
+                return false;
+            }
+        }
+        return settled;
     }
 
     /** Takes out everything; what a full ring had put aside, too. */
@@ -93,6 +112,7 @@ final class DirtyRings implements AutoCloseable {
             anyWaiting = false;
             waiting.drainInto(target);
         }
+        settled = true;
     }
 
     /** Takes out everything and forgets it. */
@@ -117,6 +137,7 @@ final class DirtyRings implements AutoCloseable {
     }
 
     private void takeOut(DirtyBitmap target) throws IOException {
+        settled = false;
         if (closed) {
             throw new IllegalStateException("the dirty rings of " + vm.name() + " are closed");
         }
@@ -174,28 +195,39 @@ final class DirtyRings implements AutoCloseable {
     private final class Ring {
         private final MemorySegment entries;
         private final long mask;
-        private long next;
+        private volatile long next;
 
         Ring(MemorySegment entries) {
             this.entries = entries;
             mask = entries.byteSize() / ENTRY_BYTES - 1;
         }
 
+        boolean hasMore() {
+            return isDirty(head(next));
+        }
+
+        /** Acquire: the rest of the entry was written before its flags. */
+        private long head(long number) {
+            return (long) LONG.getAcquire(entries, (number & mask) * ENTRY_BYTES);
+        }
+
         boolean takeOut(DirtyBitmap target) {
             long start = next;
-            while (true) {
-                long entry = (next & mask) * ENTRY_BYTES;
-                // Acquire: the rest of the entry was written before its flag.
-                if (((int) INT.getAcquire(entries, entry) & Numbers.KVM_DIRTY_GFN_F_DIRTY) == 0) {
-                    ranOver |= next - start > mask + 1 - NEVER_USED;
-                    return next != start;
-                }
-                mark(entries.get(ValueLayout.JAVA_INT, entry + SLOT) & SLOT_MASK,
-                        entries.get(ValueLayout.JAVA_LONG, entry + PAGE), target);
+            long number = start;
+            for (long head = head(number); isDirty(head); head = head(number)) {
+                long entry = (number & mask) * ENTRY_BYTES;
+                mark((int) (head >>> SLOT_SHIFT) & SLOT_MASK, entries.get(ValueLayout.JAVA_LONG, entry + PAGE), target);
                 // Release: the entry was read before KVM may have it back.
                 INT.setRelease(entries, entry, Numbers.KVM_DIRTY_GFN_F_RESET);
-                next++;
+                number++;
             }
+            ranOver |= number - start > mask + 1 - NEVER_USED;
+            next = number;
+            return number != start;
+        }
+
+        private static boolean isDirty(long head) {
+            return (head & Numbers.KVM_DIRTY_GFN_F_DIRTY) != 0;
         }
     }
 }

@@ -15,7 +15,7 @@ import java.util.Set;
 abstract sealed class SlotSource implements DirtySource permits DirtyLogSource, DirtyRingSource {
     private final MemorySlots slots;
     private final List<MemorySlots.Placed> watched = new ArrayList<>();
-    private long changesWhenArmed;
+    private volatile long changesWhenArmed;
     private boolean armed;
     private boolean closed;
 
@@ -72,7 +72,13 @@ abstract sealed class SlotSource implements DirtySource permits DirtyLogSource, 
     }
 
     @Override
-    public final synchronized void harvest(DirtyBitmap into) throws IOException {
+    public final void harvest(DirtyBitmap into) throws IOException {
+        if (changesWhenArmed != slots.changes() || !into.layout().equals(layout()) || !isKnownToBeEmpty()) {
+            harvestLocked(into);
+        }
+    }
+
+    private synchronized void harvestLocked(DirtyBitmap into) throws IOException {
         if (!armed) {
             throw new IllegalStateException("the " + name() + " is not armed");
         }
@@ -132,6 +138,12 @@ abstract sealed class SlotSource implements DirtySource permits DirtyLogSource, 
 
     /** Whether a slot is there and logs: a VMM may have removed it without a word, and it must not come back. */
     abstract boolean isLogging(MemorySlot slot) throws IOException;
+
+    /**
+     * Whether it is certain, without asking KVM or taking a lock, that the slots are armed and there is nothing to
+     * collect.
+     */
+    abstract boolean isKnownToBeEmpty();
 
     /** The slots are logging: forget what they saw until now. */
     abstract void begin(List<MemorySlots.Placed> watching) throws IOException;
