@@ -38,8 +38,8 @@ class DirtyRingsTest {
         source = machine.openDirtySource();
         source.arm();
         bitmap = DirtyBitmap.of(source.layout());
-        machine.load(0, GuestProgram.touch(new Touch(
-                new Region(SmallMachine.PROGRAM_AREA_BYTES, (long) TOUCHED * PAGE), Pattern.SEQUENTIAL, 1, TOUCHED, 1)));
+        Region touched = new Region(SmallMachine.PROGRAM_AREA_BYTES, (long) TOUCHED * PAGE);
+        machine.load(0, GuestProgram.touch(new Touch(touched, Pattern.SEQUENTIAL, 1, TOUCHED, 1)));
         source.harvest(bitmap);
         bitmap.clear();
     }
