@@ -55,7 +55,7 @@ final class Comparison {
         long[] seen = {0};
         Extents.data(pair.canonical(), 0, pair.lengthBytes(), (offset, lengthBytes) -> {
             long first = firstPage(offset);
-            verdicts.replace(seen[0], Math.max(0, first - seen[0]), Verdict.UNREAD, Verdict.UNREAD_AGAINST_HOLE);
+            verdicts.replace(seen[0], first - seen[0], Verdict.UNREAD, Verdict.UNREAD_AGAINST_HOLE);
             seen[0] = first + pages(offset, lengthBytes);
             verdicts.replace(first, seen[0] - first, Verdict.ABSENT, Verdict.CLEARED);
         });
@@ -68,9 +68,7 @@ final class Comparison {
             long first = Math.ceilDiv(offset, (long) verdicts.pageBytes());
             long end = offset + lengthBytes >= pair.lengthBytes()
                     ? verdicts.pageCount() : (offset + lengthBytes) / verdicts.pageBytes();
-            if (end > first) {
-                verdicts.replace(first, end - first, Verdict.UNREAD, Verdict.SHARED);
-            }
+            verdicts.replace(first, end - first, Verdict.UNREAD, Verdict.SHARED);
         });
     }
 

@@ -49,7 +49,10 @@ final class PageVerdicts {
         verdicts.asSlice(firstPage, count).fill(verdict.code());
     }
 
-    /** Gives every page of a run that has one verdict another. */
+    /**
+     * Gives every page of a run that has one verdict another. A count below 1 is no page: a range of bytes may hold
+     * none whole.
+     */
     void replace(long firstPage, long count, Verdict from, Verdict to) {
         long end = firstPage + count;
         for (long page = firstPage; page < end; page++) {

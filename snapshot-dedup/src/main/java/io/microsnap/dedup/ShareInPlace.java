@@ -95,7 +95,7 @@ final class ShareInPlace {
             PageVerdicts verdicts = comparison.verdicts();
             long first = Math.ceilDiv(from, (long) verdicts.pageBytes());
             long last = end == pair.lengthBytes() ? verdicts.pageCount() : end / verdicts.pageBytes();
-            verdicts.replace(first, Math.max(0, last - first), Verdict.UNREAD, Verdict.SHARED);
+            verdicts.replace(first, last - first, Verdict.UNREAD, Verdict.SHARED);
             steps.did(2 * (end - from));
         }
     }

@@ -56,7 +56,7 @@ class PairCampaignTest {
             String canonical = TwoImages.sha256(images.canonical);
             long free = TwoImages.freeBytes(directory);
             DedupOutcome outcome = deduplicator.deduplicate(images.canonical, images.target,
-                    DedupOptions.DEFAULTS.with(engine).with(FragmentationBudget.UNLIMITED));
+                    DedupOptions.DEFAULTS.with(engine).with(FragmentationBudget.UNLIMITED).withThreads(1 + pair % 2));
             long returned = TwoImages.freeBytes(directory) - free;
             assertThat(TwoImages.sha256(images.target)).as(what).isEqualTo(before);
             assertThat(TwoImages.sha256(images.canonical)).as(what).isEqualTo(canonical);

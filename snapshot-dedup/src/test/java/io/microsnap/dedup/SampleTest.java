@@ -2,7 +2,10 @@ package io.microsnap.dedup;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.microsnap.core.file.Extents;
+import io.microsnap.core.posix.Descriptor;
 import io.microsnap.core.posix.Posix;
+import io.microsnap.core.testing.FaultyPosix;
 import io.microsnap.testsupport.FileSystemKind;
 import io.microsnap.testsupport.RealFileSystems;
 import io.microsnap.testsupport.Seed;
@@ -65,6 +68,50 @@ class SampleTest {
         FragmentationBudget tight = new FragmentationBudget(PAGE, 2 * 4096 - 1, 5);
         assertThat(deduplicated(canonical, runs, DedupOptions.DEFAULTS.with(tight)).pages().read())
                 .isEqualTo(2 * STRIDES * PAGES_IN_MIB);
+    }
+
+    /** Pages that differ are moved out of the way of those that will be shared, and so must be known first. */
+    @RealFileSystems(FileSystemKind.BTRFS)
+    void whereOnlyWholeExtentsAreFreedEverythingIsRead(Path directory, Seed seed) throws IOException {
+        long content = seed.random().nextLong();
+        Path canonical = image(directory.resolve("canonical"), content, List.of());
+        Path target = image(directory.resolve("target"), content, List.of(3 * STRIDE + MIB));
+        assertThat(deduplicated(canonical, target, DedupOptions.DEFAULTS).pages().read())
+                .isEqualTo(2 * STRIDES * PAGES_IN_MIB);
+    }
+
+    @RealFileSystems(FileSystemKind.XFS)
+    void whatTheKernelIsToCompareIsFetchedAhead(Path directory, Seed seed) throws IOException {
+        long content = seed.random().nextLong();
+        Path canonical = image(directory.resolve("canonical"), content, List.of());
+        Path target = image(directory.resolve("target"), content, List.of());
+        FaultyPosix watched = FaultyPosix.host();
+        List<Integer> fetched = new ArrayList<>();
+        watched.before(call -> {
+            if (call.name().equals("ioctl") && call.arguments().get(1).equals(0xC0189436L)) {
+                fetched.add(watched.calls("posix_fadvise"));
+            }
+        });
+        DedupOutcome outcome = new Deduplicator(watched.posix())
+                .deduplicate(canonical, target, DedupOptions.DEFAULTS.with(Engine.SHARE_IN_PLACE));
+        assertThat(outcome).isInstanceOf(DedupOutcome.Deduplicated.class);
+        // The first is the probe; at the second, of what was not sampled, both files are on their way.
+        assertThat(fetched.get(1)).isGreaterThanOrEqualTo(2);
+    }
+
+    /** Of 32 pieces, which are just enough, one has nothing to tell. */
+    @RealFileSystems(FileSystemKind.XFS)
+    void whereTooFewPiecesHoldDataEverythingIsRead(Path directory, Seed seed) throws IOException {
+        long content = seed.random().nextLong();
+        Path canonical = image(directory.resolve("canonical"), content, List.of());
+        Path target = image(directory.resolve("target"), content, List.of());
+        for (Path each : List.of(canonical, target)) {
+            try (Descriptor file = Descriptor.open(Posix.host(), each, Posix.host().constants().O_RDWR, 0)) {
+                assertThat(Extents.punch(file, 7 * STRIDE, 2 * MIB)).isTrue();
+            }
+        }
+        assertThat(deduplicated(canonical, target, DedupOptions.DEFAULTS).pages().read())
+                .isEqualTo(2 * (STRIDES - 1) * PAGES_IN_MIB);
     }
 
     private DedupReport deduplicated(Path canonical, Path target, DedupOptions options) throws IOException {
