@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.microsnap.core.DamagedException;
 import io.microsnap.core.GuestLayout;
+import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.Progress;
 import io.microsnap.core.Region;
 import io.microsnap.core.SnapshotId;
@@ -15,8 +16,13 @@ import io.microsnap.core.posix.Descriptor;
 import io.microsnap.core.posix.Errno;
 import io.microsnap.core.posix.Posix;
 import io.microsnap.core.store.HeldSnapshot;
+import io.microsnap.core.store.PageIndex;
+import io.microsnap.core.store.PageMap;
+import io.microsnap.core.store.SnapshotDescription;
+import io.microsnap.core.store.SnapshotFiles;
 import io.microsnap.core.store.SnapshotInUseException;
 import io.microsnap.core.store.SnapshotStore;
+import io.microsnap.core.store.StagedSnapshot;
 import io.microsnap.core.store.StoreOptions;
 import io.microsnap.core.testing.FaultyPosix;
 import io.microsnap.dirty.DirtyBitmap;
@@ -27,6 +33,7 @@ import io.microsnap.memory.reader.InMemoryPageReader;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
@@ -203,6 +210,25 @@ final class RestoreTest {
         }
     }
 
+    /** What a guest gives back reads as the image again: whoever discards pages must say so. */
+    @Test
+    void whatWasWrittenAndGivenBackIsNotSeenByTheCopysOwnTrackerAndThatIsSaid() throws IOException {
+        try (RestoredSnapshot restored = Restore.of(store, TOP).lazily(); DirtyTracker knows = restored.tracker()) {
+            assertThat(knows.blindTo())
+                    .containsExactlyInAnyOrder(WritePath.OTHER_MAPPING, WritePath.FILE, WritePath.DISCARD);
+            for (int page = 50; page < 52; page++) {
+                restored.memory().mapping(0).set(ValueLayout.JAVA_BYTE, (long) page * PAGE, (byte) 1);
+            }
+            assertThat(Posix.host().madvise(restored.memory().mapping(0).address() + 50 * PAGE, PAGE,
+                    Posix.host().constants().MADV_DONTNEED)).isZero();
+
+            CaptureResult next = Capture.of(store, new SnapshotId("next"), restored.reader()).tracker(knows)
+                    .take(PAUSED);
+
+            assertThat(next.memory().pagesOffered()).isEqualTo(1);
+        }
+    }
+
     @Test
     void aCopyIsRenewedBeforeAnybodySeesIt() throws IOException {
         try (RestoredSnapshot restored = Restore.of(store, TOP).renewing(copy ->
@@ -296,6 +322,44 @@ final class RestoreTest {
     }
 
     @Test
+    void aDiffWhoseGuestIsLaidOutOtherwiseThanItsBasesIsRefused() throws IOException {
+        GuestLayout other = GuestLayout.ofSingleRegion(PAGE, LAYOUT.lengthBytes());
+        SnapshotId id = new SnapshotId("other");
+        try (HeldSnapshot base = store.hold(BASE); StagedSnapshot staged = store.stage(id)) {
+            staged.create(SnapshotFiles.MEMORY).truncate(other.lengthBytes());
+            try (PageIndex index = PageIndex.create(staged.create(SnapshotFiles.PAGE_INDEX), other);
+                    PageMap map = PageMap.create(staged.create(SnapshotFiles.PAGE_MAP), other)) {
+                index.finish();
+                map.finish();
+            }
+            staged.publish(SnapshotDescription.diff(other, base.reference()));
+        }
+        assertThatThrownBy(() -> Restore.of(store, id).lazily()).isInstanceOf(DamagedException.class)
+                .hasMessageContaining("other").hasMessageContaining("base");
+    }
+
+    @Test
+    void whateverFileBesideMemoryIsDamagedIsFound() throws IOException {
+        SnapshotId id = new SnapshotId("whole");
+        Path disk = Files.writeString(directory.resolve("disk"), "as it was then");
+        MachineStateSection section = new MachineStateSection("cpu", ByteBuffer.wrap(new byte[500]));
+        Capture.of(store, id, guest).attach("disk", disk).take(PausableMachine.pausedAlready(List.of(section)));
+        for (String file : List.of("machine.bin", "attachments/disk", "memory.idx")) {
+            try (HeldSnapshot held = store.hold(id)) {
+                assertThat(Verify.snapshot(held, 1, Progress.NONE).isWhole()).isTrue();
+            }
+            Path path = writable("whole/" + file);
+            byte[] before = Files.readAllBytes(path);
+            damage("whole/" + file, before.length - 1);
+            try (HeldSnapshot held = store.hold(id)) {
+                assertThatThrownBy(() -> Verify.snapshot(held, 1, Progress.NONE)).as(file)
+                        .isInstanceOf(DamagedException.class).hasMessageContaining(path.getFileName().toString());
+            }
+            Files.write(path, before);
+        }
+    }
+
+    @Test
     void anIndexOrMapOfWhichABitIsAnotherIsRefused() throws IOException {
         damage("diff/memory.map", 8192);
         assertThatThrownBy(() -> Restore.of(store, DIFF).lazily()).isInstanceOf(DamagedException.class)
@@ -368,7 +432,7 @@ final class RestoreTest {
 
     private void damage(String file, long offset) throws IOException {
         try (var channel = Files.newByteChannel(writable(file), StandardOpenOption.READ, StandardOpenOption.WRITE)) {
-            java.nio.ByteBuffer one = java.nio.ByteBuffer.allocate(1);
+            ByteBuffer one = ByteBuffer.allocate(1);
             channel.position(offset).read(one);
             one.put(0, (byte) (one.get(0) ^ 0x40)).rewind();
             channel.position(offset).write(one);

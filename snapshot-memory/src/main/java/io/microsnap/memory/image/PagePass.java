@@ -241,9 +241,9 @@ final class PagePass implements PopulatedRuns.Parts {
         }
     }
 
-    /** How far the view reaches from the offset on; the view is asked for again only behind its end. */
+    /** How far the view reaches from the offset on. Parts come in ascending order: it is asked for again at its end. */
     private long viewed(long offset) {
-        if (offset < viewOffset || offset >= viewOffset + view.byteSize()) {
+        if (offset >= viewOffset + view.byteSize()) {
             view = reader.view(offset, imageBytes - offset);
             viewOffset = offset;
         }

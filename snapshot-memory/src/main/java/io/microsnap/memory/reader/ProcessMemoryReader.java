@@ -75,7 +75,7 @@ public final class ProcessMemoryReader implements PageReader, AutoCloseable {
     }
 
     /** Only of private anonymous memory does the page map tell what was never populated. */
-    private static boolean isAnonymous(List<String> maps, long address, long lengthBytes) throws SnapshotException {
+    static boolean isAnonymous(List<String> maps, long address, long lengthBytes) throws SnapshotException {
         long at = address;
         long end = address + lengthBytes;
         boolean anonymous = true;

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.microsnap.core.CancelledException;
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.PageReader;
+import io.microsnap.core.RangeConsumer;
 import io.microsnap.core.Region;
 import io.microsnap.core.file.Extents;
 import io.microsnap.core.posix.Constants;
@@ -174,6 +175,46 @@ final class ImageWriterTest {
     }
 
     @Test
+    void everythingThatIsWrittenOverACloneLeavesNothingOfItsBase() throws IOException {
+        GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, 64 * PAGE);
+        InMemoryPageReader guest = InMemoryPageReader.of(layout);
+        guest.bytes().asSlice(8 * PAGE, 4 * PAGE).fill((byte) 1);
+        BitSet populated = new BitSet();
+        populated.set(8, 16);
+        try (Descriptor image = file(directory, "image")) {
+            byte[] before = new byte[64 * PAGE];
+            java.util.Arrays.fill(before, (byte) 7);
+            fill(image, before);
+
+            ImageWriter.into(image, layout).startingAsBase().everything(new SparseReader(guest, populated, true));
+
+            assertThat(content(image)).isEqualTo(bytes(guest));
+        }
+    }
+
+    @Test
+    void zerosThatAreWrittenIntoACloneCanBePunchedWhereTheyAreLongEnough() throws IOException {
+        GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, 64 * PAGE);
+        InMemoryPageReader guest = InMemoryPageReader.of(layout);
+        guest.bytes().fill((byte) 1);
+        guest.bytes().asSlice(4 * PAGE, Zeros.SPARSE.smallestHoleBytes()).fill((byte) 0);
+        guest.bytes().asSlice(40 * PAGE, Zeros.SPARSE.smallestHoleBytes() - PAGE).fill((byte) 0);
+        DirtyBitmap dirty = DirtyBitmap.of(layout);
+        dirty.mark(0, layout.lengthBytes());
+        try (Descriptor image = file(directory, "image")) {
+            image.truncate(layout.lengthBytes());
+
+            ImageWriter writer = ImageWriter.into(image, layout).startingAsBase();
+            writer.dirty(guest, dirty);
+
+            List<Long> holes = new ArrayList<>();
+            writer.holesToPunch((offset, length) -> holes.addAll(List.of(offset, length)));
+            assertThat(holes).containsExactly(4L * PAGE, Zeros.SPARSE.smallestHoleBytes());
+            assertThat(content(image)).isEqualTo(bytes(guest));
+        }
+    }
+
+    @Test
     void aPageThatDiffersIsWrittenThoughItsChecksumIsTheBases() throws IOException {
         GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, 4 * PAGE);
         InMemoryPageReader base = InMemoryPageReader.of(layout);
@@ -236,6 +277,8 @@ final class ImageWriterTest {
         guest.bytes().fill((byte) 1);
         guest.bytes().asSlice(5 * PAGE, PAGE).fill((byte) 0);
         guest.bytes().asSlice(64 * PAGE, 64 * PAGE).fill((byte) 0);
+        guest.bytes().asSlice(160 * PAGE, Zeros.SPARSE.smallestHoleBytes()).fill((byte) 0);
+        guest.bytes().asSlice(200 * PAGE, Zeros.SPARSE.smallestHoleBytes() - PAGE).fill((byte) 0);
         try (Descriptor image = file(directory, "image")) {
             image.truncate(layout.lengthBytes());
 
@@ -243,8 +286,35 @@ final class ImageWriterTest {
 
             List<Long> data = new ArrayList<>();
             Extents.data(image, (offset, length) -> data.addAll(List.of(offset, length)));
-            assertThat(data).containsExactly(0L, 64L * PAGE, 128L * PAGE, 128L * PAGE);
+            assertThat(data).containsExactly(0L, 64L * PAGE, 128L * PAGE, 32L * PAGE, 176L * PAGE, 80L * PAGE);
             assertThat(content(image)).isEqualTo(bytes(guest));
+        }
+    }
+
+    /** What becomes a hole does not depend on where the pages before it begin to be populated. */
+    @Test
+    void runsOfZerosAreCutAtTheSameOffsetsWhereverPopulatedMemoryBegins() throws IOException {
+        long step = 4L << 20;
+        GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, 3 * step);
+        InMemoryPageReader guest = InMemoryPageReader.of(layout);
+        guest.bytes().fill((byte) 1);
+        guest.bytes().asSlice(0, PAGE).fill((byte) 0);
+        // Too short for a hole on either side of the cut, and a page further on long enough before it.
+        long half = Zeros.SPARSE.smallestHoleBytes() - PAGE;
+        guest.bytes().asSlice(step - half, 2 * half).fill((byte) 0);
+        for (boolean view : List.of(true, false)) {
+            BitSet populated = new BitSet();
+            populated.set(1, (int) layout.pageCount());
+            try (Descriptor image = file(directory, "view-" + view)) {
+                image.truncate(layout.lengthBytes());
+
+                ImageWriter.into(image, layout).startingAsZeros()
+                        .everything(new SparseReader(guest, populated, view));
+
+                List<Long> data = new ArrayList<>();
+                Extents.data(image, (offset, length) -> data.addAll(List.of(offset, length)));
+                assertThat(data).containsExactly((long) PAGE, layout.lengthBytes() - PAGE);
+            }
         }
     }
 
@@ -274,6 +344,53 @@ final class ImageWriterTest {
             assertThatThrownBy(() -> ImageWriter.into(image, layout).lanes(3).progress((done, total) -> {
                 throw new CancelledException("enough");
             }).startingAsZeros().everything(guest)).isInstanceOf(CancelledException.class).hasMessage("enough");
+        }
+    }
+
+    /** Only what is copied out of a view that may be shortened can meet memory that is gone. */
+    @Test
+    void anErrorOfTheMachineIsNotTakenForMemoryThatIsGone() throws IOException {
+        GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, 4 * PAGE);
+        InternalError error = new InternalError("of another kind");
+        for (boolean view : List.of(true, false)) {
+            PageReader failing = new PageReader() {
+                private final InMemoryPageReader guest = InMemoryPageReader.of(layout);
+
+                @Override
+                public GuestLayout layout() {
+                    return layout;
+                }
+
+                @Override
+                public MemorySegment view(long imageOffset, long lengthBytes) {
+                    return view ? guest.view(imageOffset, lengthBytes) : MemorySegment.NULL;
+                }
+
+                @Override
+                public void read(long imageOffset, MemorySegment destination) {
+                    throw error;
+                }
+
+                @Override
+                public void populated(long imageOffset, long lengthBytes, RangeConsumer ranges) throws IOException {
+                    if (view) {
+                        throw error;
+                    }
+                    ranges.accept(imageOffset, lengthBytes);
+                }
+
+                @Override
+                public boolean mayBeTruncated() {
+                    return !view;
+                }
+            };
+            DirtyBitmap dirty = DirtyBitmap.of(layout);
+            dirty.mark(0, layout.lengthBytes());
+            try (Descriptor image = file(directory, "image")) {
+                ImageWriter writer = ImageWriter.into(image, layout).startingAsZeros();
+                assertThatThrownBy(() -> writer.everything(failing)).isSameAs(error);
+                assertThatThrownBy(() -> writer.dirty(failing, dirty)).isSameAs(error);
+            }
         }
     }
 

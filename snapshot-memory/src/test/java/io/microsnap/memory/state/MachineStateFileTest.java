@@ -11,12 +11,14 @@ import io.microsnap.core.posix.Posix;
 import io.microsnap.testsupport.Seed;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.SplittableRandom;
 import java.util.stream.IntStream;
+import java.util.zip.CRC32C;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -104,6 +106,22 @@ final class MachineStateFileTest {
                 .mapToObj(number -> section("s" + number, bytes(1))).toList();
         assertThatThrownBy(() -> written(many)).isInstanceOf(IllegalArgumentException.class);
         assertThat(read(written(many.subList(1, many.size())))).hasSize(MachineStateFile.MOST_SECTIONS);
+    }
+
+    @Test
+    void refusesAFileThatNamesASectionTwice() throws IOException {
+        Path file = written(List.of(section("cpu0", bytes(8)), section("cpu1", bytes(8))));
+        byte[] bytes = Files.readAllBytes(file);
+        ByteBuffer content = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
+        int headerBytes = 8 + 4 + 4 + 2 * (1 + 4 + 8 + 4);
+        content.put(headerBytes - (8 + 4) - 1, (byte) '0');
+        CRC32C checksum = new CRC32C();
+        checksum.update(content.slice(0, headerBytes));
+        content.putInt(headerBytes, (int) checksum.getValue());
+        Files.write(file, bytes);
+
+        assertThatThrownBy(() -> read(file)).isInstanceOf(DamagedException.class)
+                .hasMessageContaining("two sections").hasMessageContaining("cpu0");
     }
 
     @Test
