@@ -20,8 +20,10 @@ import java.util.Locale;
 final class RestoreScenario implements Scenario {
     private static final SnapshotId BASE = new SnapshotId("base");
     private static final SnapshotId DIFF = new SnapshotId("diff");
-    /** A restore makes few calls: it takes this many until the code that makes them is compiled. */
-    private static final int RESTORES_TO_WARM_UP = 60;
+    /** A restore makes few calls: it takes this many until the code that makes them is compiled to the end. */
+    private static final int RESTORES_TO_WARM_UP = 1000;
+    /** Of a chain each makes a call a run; so many calls in all. */
+    private static final int RUNS_TO_WARM_UP = 1_000_000;
     private static final long MILLISECOND = 1_000_000;
     private static final long RUN = 5_000;
 
@@ -93,12 +95,20 @@ final class RestoreScenario implements Scenario {
             Capture.of(store, DIFF, guest.reader()).tracker(tracker).kind(CaptureKind.DIFF).take(paused);
         }
         Copy copy = workbench.closeLater(new Copy(store));
-        for (int restore = 0; restore < (kind == Kind.EAGER ? 0 : RESTORES_TO_WARM_UP); restore++) {
+        for (int restore = 0; restore < restoresToWarmUp(); restore++) {
             copy.restore();
             copy.close();
         }
         return new Duel(
                 Contestant.java(copy::close, copy::restore), peer(workbench, directory), () -> copy.check(guest));
+    }
+
+    private int restoresToWarmUp() {
+        return switch (kind) {
+            case LAZY -> RESTORES_TO_WARM_UP;
+            case CHAIN -> RUNS_TO_WARM_UP / count;
+            case EAGER -> 0;
+        };
     }
 
     private Contestant peer(Workbench workbench, Path directory) throws Exception {
