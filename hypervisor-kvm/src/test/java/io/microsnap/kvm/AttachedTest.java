@@ -3,6 +3,7 @@ package io.microsnap.kvm;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.microsnap.core.GuestLayout;
 import io.microsnap.core.GuestMemory;
 import io.microsnap.core.Region;
 import io.microsnap.core.SnapshotException;
@@ -15,6 +16,7 @@ import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.dirty.DirtySource;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.dirty.Epoch;
+import io.microsnap.kvm.abi.Numbers;
 import io.microsnap.kvm.machine.SmallMachine;
 import io.microsnap.testsupport.CCompiler;
 import java.io.IOException;
@@ -31,6 +33,8 @@ import org.junit.jupiter.api.Test;
 @KvmTest
 class AttachedTest {
     private static final Posix POSIX = Posix.host();
+    /** KVM_MEM_READONLY. */
+    private static final int READ_ONLY = 2;
     private Vmm vmm;
 
     @BeforeEach
@@ -131,6 +135,7 @@ class AttachedTest {
                         .isInstanceOf(IOException.class).hasMessageContaining("slot 2")
                         .hasMessageContaining("removed");
             }
+            assertThat(KvmCalls.remove(vm, 2)).as("what the VMM removed is there again").isFalse();
             vmm.dropAlias(false);
             List<MemorySlot> fewer = new ArrayList<>(vmm.slots());
             fewer.removeIf(slot -> slot.number() == 2);
@@ -185,6 +190,56 @@ class AttachedTest {
                 .isInstanceOf(IllegalArgumentException.class).hasMessageContaining("share a part");
     }
 
+    @Test
+    void slotsThatNoVmCanHaveAndTheRingAreRefusedAndNothingOfUsRemains() throws IOException {
+        MemorySlot first = vmm.slots().getFirst();
+        MemorySlot overlapping = new MemorySlot(77, new Region(4096, 4096), first.hostAddress());
+        MemorySlot namesake = new MemorySlot(first.number(), new Region(1L << 40, 4096), first.hostAddress());
+        long before = KvmCalls.descriptors();
+        assertThatThrownBy(() -> attach(List.of(first, overlapping), List.of()))
+                .isInstanceOf(IllegalArgumentException.class).hasMessageContaining("overlaps");
+        assertThatThrownBy(() -> attach(List.of(first, namesake), List.of()))
+                .isInstanceOf(IllegalArgumentException.class).hasMessageContaining("same number");
+        assertThatThrownBy(() -> attach(List.of(first), List.of(vmm.vcpuDescriptor(), 100_000)))
+                .isInstanceOf(SnapshotException.class).hasMessageContaining("EBADF");
+        assertThatThrownBy(() -> VirtualMachine.attach(
+                POSIX, vmm.vmDescriptor(), List.of(), vmm.slots(), DirtyTracking.RING))
+                .isInstanceOf(IllegalArgumentException.class).hasMessageContaining("page-map scan");
+        assertThat(KvmCalls.descriptors()).as("descriptors").isEqualTo(before);
+    }
+
+    @Test
+    void theFlagsOfASlotAreKeptAndWhatTheVmmLoggedItGoesOnLogging() throws IOException {
+        long half = 1 << 19;
+        try (Kvm kvm = Kvm.open(POSIX); VirtualMachine theirs = kvm.createVirtualMachine(DirtyTracking.LOG);
+                GuestRam ram = GuestRam.anonymous(
+                        POSIX, GuestLayout.ofSingleRegion(4096, 2 * half), HugePages.NONE)) {
+            long host = ram.mapping(0).address();
+            MemorySlot readOnly = new MemorySlot(0, new Region(0, half), host, READ_ONLY);
+            MemorySlot logged = new MemorySlot(1, new Region(half, half), host + half,
+                    Numbers.KVM_MEM_LOG_DIRTY_PAGES);
+            KvmCalls.register(theirs, readOnly);
+            KvmCalls.register(theirs, logged);
+            try (VirtualMachine vm = VirtualMachine.attach(POSIX, theirs.descriptor().number(), List.of(),
+                    List.of(readOnly, logged), DirtyTracking.LOG)) {
+                vm.openDirtySource().arm();
+                assertThat(KvmCalls.isLogging(theirs, 0)).isTrue();
+            }
+            assertThat(KvmCalls.isLogging(theirs, 0)).isFalse();
+            assertThat(KvmCalls.isLogging(theirs, 1)).isTrue();
+            // KVM changes no slot between the two.
+            KvmCalls.register(theirs, readOnly);
+        }
+    }
+
+    @Test
+    void whatIsNoLongerAttachedToIsNoLongerReached() throws IOException {
+        VirtualMachine vm = attach();
+        MemorySegment mapping = vm.memory().mapping(0);
+        vm.close();
+        assertThatThrownBy(() -> mapping.get(ValueLayout.JAVA_INT, 0x2000)).isInstanceOf(IllegalStateException.class);
+    }
+
     private boolean isLogging(MemorySlot slot) throws IOException {
         try (VirtualMachine vm = attach()) {
             return KvmCalls.isLogging(vm, slot.number());
@@ -192,8 +247,11 @@ class AttachedTest {
     }
 
     private VirtualMachine attach() throws IOException {
-        return VirtualMachine.attach(
-                POSIX, vmm.vmDescriptor(), List.of(vmm.vcpuDescriptor()), vmm.slots(), DirtyTracking.LOG);
+        return attach(vmm.slots(), List.of(vmm.vcpuDescriptor()));
+    }
+
+    private VirtualMachine attach(List<MemorySlot> slots, List<Integer> vcpus) throws IOException {
+        return VirtualMachine.attach(POSIX, vmm.vmDescriptor(), vcpus, slots, DirtyTracking.LOG);
     }
 
     private static DirtyTracker tracker(VirtualMachine vm) throws IOException {

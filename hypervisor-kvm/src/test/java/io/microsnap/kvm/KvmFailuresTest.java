@@ -15,19 +15,25 @@ import io.microsnap.core.testing.FaultyPosix;
 import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.dirty.DirtySource;
 import io.microsnap.kvm.abi.Capability;
+import io.microsnap.kvm.abi.Request;
 import io.microsnap.kvm.machine.GuestProgram;
 import io.microsnap.kvm.machine.MachineSpec;
+import io.microsnap.kvm.machine.Pattern;
 import io.microsnap.kvm.machine.SmallMachine;
+import io.microsnap.kvm.machine.Touch;
 import io.microsnap.testsupport.CCompiler;
 import io.microsnap.testsupport.ChildProcess;
 import io.microsnap.testsupport.ChildProcesses;
 import java.io.IOException;
+import java.lang.foreign.ValueLayout;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.FutureTask;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -83,10 +89,12 @@ class KvmFailuresTest {
     @Test
     void aRingOfAnImpossibleSizeIsRefused() throws IOException {
         try (Kvm kvm = Kvm.open(POSIX)) {
+            long before = KvmCalls.descriptors();
             for (int entries : new int[] {0, 1, 1000, 1 << 30}) {
                 assertThatThrownBy(() -> kvm.createVirtualMachine(DirtyTracking.RING, entries))
                         .isInstanceOf(IllegalArgumentException.class).hasMessageContaining("power of two");
             }
+            assertThat(KvmCalls.descriptors()).as("descriptors").isEqualTo(before);
         }
     }
 
@@ -127,6 +135,7 @@ class KvmFailuresTest {
             calls.at("ioctl", calls.calls("ioctl") + 3).fails(Errno.ENOMEM);
             assertThatThrownBy(() -> vm.register(memory)).hasMessageContaining("KVM_SET_USER_MEMORY_REGION")
                     .hasMessageContaining("slot 1").hasMessageContaining("ENOMEM");
+            assertThat(KvmCalls.remove(vm, 0)).as("the first slot is still there").isFalse();
             vm.register(memory);
             assertThat(vm.memorySlots()).hasSize(2);
         }
@@ -183,6 +192,7 @@ class KvmFailuresTest {
             machine.vm().removeAlias(alias);
             assertThatThrownBy(() -> source.harvest(bitmap)).isInstanceOf(SnapshotException.class);
             source.arm();
+            assertThat(KvmCalls.remove(machine.vm(), alias.number())).as("the alias is there again").isFalse();
             machine.load(0, GuestProgram.count());
             machine.resume();
             while (machine.counter(0) < 10) {
@@ -192,6 +202,45 @@ class KvmFailuresTest {
             source.harvest(bitmap);
             assertThat(bitmap.count()).as("the counter's page").isEqualTo(1);
         }
+    }
+
+    @Test
+    void whatARingNamesOfASlotThatIsGoneIsTakenForNoOtherPageAndTheVcpuGoesOn() throws Exception {
+        MachineSpec spec = MachineSpec.ofRam(8 << 20).withTracking(DirtyTracking.RING);
+        try (Kvm kvm = Kvm.open(POSIX); SmallMachine machine = SmallMachine.create(kvm, spec);
+                DirtySource source = machine.openDirtySource()) {
+            VirtualMachine vm = machine.vm();
+            source.arm();
+            MemorySlot alias = vm.addAlias(new Region(1L << 30, 1 << 20), 7 << 20);
+            source.arm();
+            touch(machine, alias.guest());
+            DirtyBitmap bitmap = DirtyBitmap.of(spec.layout());
+            source.harvest(bitmap);
+            assertThat(bitmap.count()).as("the alias, and the counter").isEqualTo(256 + 1);
+            assertThat(bitmap.test((8 << 20) - PAGE)).isTrue();
+            touch(machine, alias.guest());
+            vm.removeAlias(alias);
+            MemorySlot smaller = vm.addAlias(new Region(1L << 30, PAGE), (8 << 20) - PAGE);
+            assertThat(smaller.number()).isEqualTo(alias.number());
+            vm.dirtyRingFull();
+            // As if the slot had been removed just after the harvest looked.
+            assertThatThrownBy(() -> ((DirtyRingSource) source).collect(List.of(), DirtyBitmap.of(spec.layout())))
+                    .isInstanceOf(SnapshotException.class).hasMessageContaining("page 255 of slot 1")
+                    .hasMessageContaining("removed while it was watched");
+            source.arm();
+            bitmap = DirtyBitmap.of(spec.layout());
+            source.harvest(bitmap);
+            assertThat(bitmap.isEmpty()).isTrue();
+        }
+    }
+
+    /** Has the guest write every page of a range of its addresses. */
+    private static void touch(SmallMachine machine, Region pages) throws Exception {
+        machine.load(0, GuestProgram.touch(
+                new Touch(pages, Pattern.SEQUENTIAL, 0, (int) (pages.lengthBytes() / PAGE), 1)));
+        machine.resume();
+        machine.awaitFinish();
+        machine.pause();
     }
 
     @Test
@@ -244,6 +293,44 @@ class KvmFailuresTest {
             assertThatThrownBy(vm::openDirtySource).isInstanceOf(IllegalStateException.class)
                     .hasMessageContaining("closed");
         });
+    }
+
+    @Test
+    void theMemoryOfAClosedVmStaysItsOwners() throws IOException {
+        try (Kvm kvm = Kvm.open(POSIX); GuestRam memory = GuestRam.anonymous(POSIX, LAYOUT, HugePages.NONE)) {
+            VirtualMachine vm = kvm.createVirtualMachine();
+            vm.register(memory);
+            vm.close();
+            assertThat(memory.mapping(1).get(ValueLayout.JAVA_INT, 0)).isZero();
+        }
+    }
+
+    @Test
+    void aVcpuIsFreedOnlyWhenItHasLeftTheGuest() throws Exception {
+        FaultyPosix calls = FaultyPosix.host();
+        try (Kvm kvm = Kvm.open(calls.posix()); GuestRam memory = GuestRam.anonymous(POSIX, LAYOUT, HugePages.NONE);
+                VirtualMachine vm = kvm.createVirtualMachine()) {
+            vm.register(memory);
+            Vcpu vcpu = vm.createVcpu();
+            FutureTask<Void> closing = new FutureTask<>(() -> {
+                vcpu.close();
+                return null;
+            });
+            Thread closer = new Thread(closing);
+            AtomicBoolean waited = new AtomicBoolean();
+            calls.after((call, result) -> {
+                if (call.name().equals("ioctl") && call.arguments().contains(Request.KVM_RUN.number())) {
+                    closer.start();
+                    while (closer.getState() != Thread.State.WAITING && !closing.isDone()) {
+                        Thread.onSpinWait();
+                    }
+                    waited.set(!closing.isDone());
+                }
+            });
+            vcpu.run();
+            closing.get();
+            assertThat(waited).isTrue();
+        }
     }
 
     @Test

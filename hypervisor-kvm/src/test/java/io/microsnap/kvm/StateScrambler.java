@@ -15,7 +15,8 @@ final class StateScrambler {
     /** Where the third channel of the interval timer, which interrupts nobody, has its count and its mode. */
     static final int TIMER_COUNT = 48;
     static final int TIMER_MODE = TIMER_COUNT + 13;
-    private static final int RANDOM_NUMBERS = 1 << 30;
+    /** The first leaf of the processor's name, which is in every list and whose letters nothing looks at. */
+    private static final int PROCESSOR_NAME = 0x8000_0002;
 
     private StateScrambler() {
     }
@@ -23,15 +24,7 @@ final class StateScrambler {
     static void scramble(Vcpu vcpu) throws IOException {
         int salt = vcpu.index() + 1;
         try (Arena arena = Arena.ofConfined()) {
-            MemorySegment features = Cpuid.of(vcpu.descriptor(), arena);
-            for (long at = Structs.KVM_CPUID2.byteSize(); at < features.byteSize();
-                    at += Structs.KVM_CPUID_ENTRY2.byteSize()) {
-                if (features.get(ValueLayout.JAVA_INT, at) == 1) {
-                    long ecx = at + 20;
-                    features.set(ValueLayout.JAVA_INT, ecx, features.get(ValueLayout.JAVA_INT, ecx) & ~RANDOM_NUMBERS);
-                }
-            }
-            vcpu.call(Request.KVM_SET_CPUID2, features);
+            rename(vcpu, salt, arena);
 
             MemorySegment registers = arena.allocate(Structs.KVM_REGS);
             for (MemoryLayout register : Structs.KVM_REGS.memberLayouts()) {
@@ -72,6 +65,22 @@ final class StateScrambler {
                 throw new AssertionError("these registers should have been set");
             }
         }
+    }
+
+    private static void rename(Vcpu vcpu, int salt, Arena arena) throws IOException {
+        MemorySegment features = Cpuid.of(vcpu.descriptor(), arena);
+        int renamed = 0;
+        for (long at = Structs.KVM_CPUID2.byteSize(); at < features.byteSize();
+                at += Structs.KVM_CPUID_ENTRY2.byteSize()) {
+            if (features.get(ValueLayout.JAVA_INT, at) == PROCESSOR_NAME) {
+                features.set(ValueLayout.JAVA_INT, at + 12, 0x4142_4300 + salt);
+                renamed++;
+            }
+        }
+        if (renamed != 1) {
+            throw new AssertionError("the vCPU should be told a name of its processor, once");
+        }
+        vcpu.call(Request.KVM_SET_CPUID2, features);
     }
 
     /** The same for the chips of a VM that has them: what the firmware of a PC would set up. */

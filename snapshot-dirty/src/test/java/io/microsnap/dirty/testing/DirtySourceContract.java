@@ -123,6 +123,17 @@ public abstract class DirtySourceContract {
     }
 
     @Test
+    void what_was_written_before_arming_again_is_not_reported_however_much_it_was_and_is() throws IOException {
+        source.arm();
+        int[] all = IntStream.range(0, pageCount).filter(page -> !guest.writesByItself(offset(page))).toArray();
+        write(all);
+        source.arm();
+        int[] odd = IntStream.of(all).filter(page -> page % 2 == 1).toArray();
+        write(odd);
+        assertReported(harvest(), odd);
+    }
+
+    @Test
     void a_harvest_adds_to_what_is_there() throws IOException {
         source.arm();
         write(pageCount - 1);
