@@ -176,7 +176,7 @@ public final class VirtualMachine implements AutoCloseable {
         checkOwned();
         int index = vcpus.size();
         int limit = descriptor.capability(Capability.KVM_CAP_MAX_VCPUS);
-        if (limit > 0 && index >= limit) {
+        if (index >= limit) {
             throw new SnapshotException(descriptor.name() + " has " + index + " vCPUs, which is all that this KVM"
                     + " allows");
         }

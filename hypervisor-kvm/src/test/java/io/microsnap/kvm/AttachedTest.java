@@ -25,6 +25,7 @@ import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.UUID;
+import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -172,7 +173,11 @@ class AttachedTest {
         try (VirtualMachine vm = attach()) {
             assertThatThrownBy(() -> vm.addAlias(new Region(1 << 30, 4096), 0))
                     .isInstanceOf(IllegalStateException.class).hasMessageContaining("belongs to the VMM");
-            assertThatThrownBy(vm::createVcpu).isInstanceOf(IllegalStateException.class);
+            for (ThrowingCallable change : List.<ThrowingCallable>of(vm::createVcpu, vm::createInterruptChip,
+                    vm::createTimer, () -> vm.removeAlias(vm.memorySlots().getLast()))) {
+                assertThatThrownBy(change).isInstanceOf(IllegalStateException.class)
+                        .hasMessageContaining("belongs to the VMM");
+            }
             assertThatThrownBy(() -> vm.vcpus().getFirst().run()).isInstanceOf(IllegalStateException.class)
                     .hasMessageContaining("VMM");
             vm.vcpus().getFirst().interrupt();

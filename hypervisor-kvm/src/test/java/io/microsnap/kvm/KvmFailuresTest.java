@@ -138,6 +138,8 @@ class KvmFailuresTest {
             assertThat(KvmCalls.remove(vm, 0)).as("the first slot is still there").isFalse();
             vm.register(memory);
             assertThat(vm.memorySlots()).hasSize(2);
+            assertThatThrownBy(() -> vm.register(memory)).isInstanceOf(IllegalStateException.class)
+                    .hasMessageContaining("already");
         }
     }
 
@@ -281,6 +283,8 @@ class KvmFailuresTest {
     @Test
     void aVmHasOneDirtySourceAtATimeAndClosesItItself() throws IOException {
         withMemory(vm -> {
+            assertThatThrownBy(vm::dirtyRingFull).isInstanceOf(IllegalStateException.class)
+                    .hasMessageContaining("no dirty rings");
             DirtySource first = vm.openDirtySource();
             assertThatThrownBy(vm::openDirtySource).isInstanceOf(IllegalStateException.class)
                     .hasMessageContaining("close it first");
@@ -312,14 +316,17 @@ class KvmFailuresTest {
                 VirtualMachine vm = kvm.createVirtualMachine()) {
             vm.register(memory);
             Vcpu vcpu = vm.createVcpu();
-            FutureTask<Void> closing = new FutureTask<>(() -> {
+            FutureTask<Boolean> closing = new FutureTask<>(() -> {
+                Thread.currentThread().interrupt();
                 vcpu.close();
-                return null;
+                return Thread.interrupted();
             });
             Thread closer = new Thread(closing);
             AtomicBoolean waited = new AtomicBoolean();
             calls.after((call, result) -> {
                 if (call.name().equals("ioctl") && call.arguments().contains(Request.KVM_RUN.number())) {
+                    assertThatThrownBy(vcpu::run).isInstanceOf(IllegalStateException.class)
+                            .hasMessageContaining("is running");
                     closer.start();
                     while (closer.getState() != Thread.State.WAITING && !closing.isDone()) {
                         Thread.onSpinWait();
@@ -328,7 +335,7 @@ class KvmFailuresTest {
                 }
             });
             vcpu.run();
-            closing.get();
+            assertThat(closing.get()).as("its interruption is not lost").isTrue();
             assertThat(waited).isTrue();
         }
     }

@@ -69,6 +69,11 @@ public final class PretendingPosix {
                 request == failing.number() ? -errno.number(Posix.host().constants()) : real.call());
     }
 
+    /** A KVM that answers one request so, whatever it is asked. */
+    public static Posix returning(Request answered, int answer) {
+        return over((request, argument, real) -> request == answered.number() ? answer : real.call());
+    }
+
     private interface Ioctl {
         Object answer(long request, Object argument, Real real) throws Throwable;
     }

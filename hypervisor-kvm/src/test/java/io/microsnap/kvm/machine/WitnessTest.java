@@ -6,6 +6,8 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.Region;
 import io.microsnap.core.SnapshotException;
+import io.microsnap.core.file.GuestRam;
+import io.microsnap.core.file.HugePages;
 import io.microsnap.core.posix.Posix;
 import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.dirty.DirtySource;
@@ -13,8 +15,13 @@ import io.microsnap.dirty.PageMapSource;
 import io.microsnap.kvm.DirtyTracking;
 import io.microsnap.kvm.Kvm;
 import io.microsnap.kvm.KvmTest;
+import io.microsnap.kvm.Vcpu;
+import io.microsnap.kvm.VcpuExit;
+import io.microsnap.kvm.VirtualMachine;
 import io.microsnap.testsupport.Effort;
 import io.microsnap.testsupport.Seed;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.util.List;
 import java.util.SplittableRandom;
 import java.util.Set;
@@ -87,6 +94,29 @@ class WitnessTest {
                 assertThatThrownBy(() -> source.harvest(seen)).hasMessageContaining("ran over");
                 assertThatThrownBy(source::arm).hasMessageContaining("ran over");
             }
+        }
+    }
+
+    @Test
+    void aProcessorThatWasMadeBeforeItsMemoryHasItsRingToo() throws Exception {
+        try (Kvm kvm = Kvm.open(Posix.host());
+                GuestRam memory = GuestRam.anonymous(Posix.host(), LAYOUT, HugePages.NONE);
+                VirtualMachine vm = kvm.createVirtualMachine(DirtyTracking.RING, 1024)) {
+            Vcpu vcpu = vm.createVcpu();
+            vm.register(memory);
+            byte[] code = GuestProgram.checksum(new Region(MIB, 4096)).assemble(0x2000);
+            MemorySegment.copy(code, 0, memory.mapping(0), ValueLayout.JAVA_BYTE, 0x1000, code.length);
+            SmallMachine.begin(vcpu, 0x1000);
+            DirtySource source = vm.openDirtySource();
+            source.arm();
+            VcpuExit exit = vcpu.run();
+            while (exit == VcpuExit.Plain.INTERRUPTED) {
+                exit = vcpu.run();
+            }
+            assertThat(exit).isInstanceOf(VcpuExit.PortAccess.class);
+            DirtyBitmap seen = DirtyBitmap.of(LAYOUT);
+            source.harvest(seen);
+            assertThat(pages(seen)).containsExactly(0x2000L);
         }
     }
 
