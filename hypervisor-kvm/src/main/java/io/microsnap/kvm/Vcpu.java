@@ -149,7 +149,9 @@ public final class Vcpu implements AutoCloseable {
     /** Takes {@link #interrupt} back. */
     public synchronized void allowToRun() {
         checkOpen();
-        IMMEDIATE_EXIT.setVolatile(runPage, (byte) 0);
+        if (runPage.byteSize() > 0) {
+            IMMEDIATE_EXIT.setVolatile(runPage, (byte) 0);
+        }
     }
 
     /** Makes one of the vCPU's own ioctls that take a struct. */

@@ -181,6 +181,7 @@ class AttachedTest {
             assertThatThrownBy(() -> vm.vcpus().getFirst().run()).isInstanceOf(IllegalStateException.class)
                     .hasMessageContaining("VMM");
             vm.vcpus().getFirst().interrupt();
+            vm.vcpus().getFirst().allowToRun();
         }
         awaitCounter(100);
         assertThat(vmm.surprises()).isZero();

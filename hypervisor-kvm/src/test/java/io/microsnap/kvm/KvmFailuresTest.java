@@ -364,6 +364,8 @@ class KvmFailuresTest {
             }
             assertThatThrownBy(vcpu::run).isInstanceOf(IllegalStateException.class).hasMessageContaining("closed");
             vcpu.interrupt();
+            assertThatThrownBy(vcpu::allowToRun).isInstanceOf(IllegalStateException.class)
+                    .hasMessage("vCPU 0 is closed");
             assertThatThrownBy(vm::createVcpu).isInstanceOf(IllegalStateException.class);
         }
     }
