@@ -124,8 +124,8 @@ public final class GuestLayout {
 
     @Override
     public boolean equals(Object other) {
-        return other == this
-                || other instanceof GuestLayout layout && pageBytes == layout.pageBytes && regions.equals(layout.regions);
+        return other == this || (other instanceof GuestLayout layout
+                && pageBytes == layout.pageBytes && regions.equals(layout.regions));
     }
 
     @Override
