@@ -1,6 +1,5 @@
 package io.microsnap.kvm;
 
-import io.microsnap.core.posix.Errno;
 import io.microsnap.kvm.abi.Request;
 import io.microsnap.kvm.abi.Structs;
 import java.io.IOException;
@@ -90,12 +89,9 @@ final class ModelSpecificRegisters {
                 int left = count(list) - done;
                 rest.set(ValueLayout.JAVA_INT, 0, left);
                 MemorySegment.copy(list, HEADER + done * ENTRY, rest, HEADER, left * ENTRY);
-                int set = vcpu.raw(Request.KVM_SET_MSRS, rest);
-                if (set < 0 && !vcpu.failed(set, Errno.EINTR)) {
-                    vcpu.call(Request.KVM_SET_MSRS, rest);
-                }
-                done += Math.max(0, set);
-                if (set >= 0 && set < left) {
+                int set = vcpu.call(Request.KVM_SET_MSRS, rest);
+                done += set;
+                if (set < left) {
                     long at = HEADER + done * ENTRY;
                     int index = list.get(ValueLayout.JAVA_INT, at);
                     long value = list.get(ValueLayout.JAVA_LONG, at + VALUE);

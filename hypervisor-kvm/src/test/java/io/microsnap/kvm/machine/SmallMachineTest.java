@@ -191,7 +191,8 @@ class SmallMachineTest {
             machine.load(0, GuestProgram.touch(new Touch(new Region(64 * MIB, MIB), Pattern.RANDOM, 0, 1, 1)));
             machine.resume();
             assertThatThrownBy(machine::awaitFinish).isInstanceOf(IOException.class)
-                    .hasMessageContaining("vCPU 0").hasMessageContaining("no memory");
+                    .hasMessageContaining("vCPU 0").hasMessageContaining("read address 0x40")
+                    .hasMessageContaining("no memory");
             assertThat(machine.isRunning(0)).as("a vCPU that failed").isFalse();
             machine.load(0, GuestProgram.count());
             machine.resume();
