@@ -357,13 +357,15 @@ class MachineStateTest {
             sections = MachineState.save(kvm, vm).sections();
         }
         List<MachineStateSection> odd = changed(sections, "kvm.vcpu0.msrs", msrs -> {
-            // The first becomes one that no processor has.
-            return msrs.putInt(8, 0x1234_5678).putLong(16, 0xabcd);
+            // The first and the last become some that no processor has.
+            int last = 8 + (msrs.getInt(0) - 1) * 16;
+            return msrs.putInt(8, 0x1234_5678).putLong(16, 0xabcd).putInt(last, 0x1234_5679).putLong(last + 8, 0xef);
         });
         try (VirtualMachine vm = machine(1, false)) {
             assertThatThrownBy(() -> MachineState.of(odd).load(kvm, vm))
                     .isInstanceOf(IncompatibleStateException.class)
-                    .hasMessageContaining("MSR 0x12345678").hasMessageContaining("0xabcd");
+                    .hasMessageContaining("MSR 0x12345678").hasMessageContaining("0xabcd")
+                    .hasMessageContaining("MSR 0x12345679").hasMessageContaining("0xef");
         }
     }
 
