@@ -19,6 +19,8 @@ final class DirtyCaptureScenario implements Scenario {
     /** Runs are few: it takes this many captures until the code that makes them is compiled. */
     private static final int CAPTURES_TO_WARM_UP = 40;
 
+    private static final int LANES = 2;
+
     private final Kind kind;
     private final FileSystemKind fileSystem;
     private final long bytes;
@@ -47,7 +49,7 @@ final class DirtyCaptureScenario implements Scenario {
     @Override
     public String question() {
         return perMille / 10 + " % of " + (bytes >> 20) + " MiB in runs of " + runPages
-                + " pages, index and map included, " + switch (kind) {
+                + " pages, index and map included, in " + LANES + " lanes, " + switch (kind) {
                     case DIFF -> "to a sparse diff; the peer makes one write a run";
                     case CLONE -> "onto a clone of the base; the peer makes one write a run";
                     case INDEXED -> "to a sparse diff; the peer makes one write a run and keeps the checksums as well";
@@ -135,7 +137,8 @@ final class DirtyCaptureScenario implements Scenario {
         }
 
         void capture(DirtyBitmap dirty) throws IOException {
-            ImageWriter.Builder builder = ImageWriter.into(images.image(), guest.layout()).index(index).map(map);
+            ImageWriter.Builder builder = ImageWriter.into(images.image(), guest.layout())
+                    .index(index).map(map).lanes(LANES);
             ImageWriter writer = kind == Kind.CLONE ? builder.startingAsBase() : builder.startingAsZeros();
             writer.dirty(guest.reader(), dirty);
             index.finish();

@@ -189,10 +189,28 @@ public final class DirtyBitmap {
         if (bridgeBytes < 0) {
             throw new IllegalArgumentException("a bridge of " + bridgeBytes + " bytes");
         }
-        long bridge = bridgeBytes >>> blockShift;
+        scan(0, words.count(), bridgeBytes >>> blockShift, runs);
+    }
+
+    /** Hands out the exact runs of a part of the image, in ascending order, clipped to it. */
+    public void runs(long imageOffset, long lengthBytes, RangeConsumer runs) throws IOException {
+        checkRange(imageOffset, lengthBytes);
+        long end = imageOffset + lengthBytes;
+        if (lengthBytes > 0) {
+            scan(imageOffset >>> blockShift >>> 6, ((end - 1) >>> blockShift >>> 6) + 1, 0, (offset, length) -> {
+                long from = Math.max(imageOffset, offset);
+                long to = Math.min(end, offset + length);
+                if (from < to) {
+                    runs.accept(from, to - from);
+                }
+            });
+        }
+    }
+
+    private void scan(long firstWord, long endWord, long bridge, RangeConsumer runs) throws IOException {
         long from = 0;
         long to = 0;
-        for (long word = words.nextWithBits(0); word < words.count(); word = words.nextWithBits(word + 1)) {
+        for (long word = words.nextWithBits(firstWord); word < endWord; word = words.nextWithBits(word + 1)) {
             long bits = words.get(word);
             long first = word << 6;
             do {

@@ -1,6 +1,7 @@
 package io.microsnap.dirty;
 
 import io.microsnap.core.GuestLayout;
+import io.microsnap.core.RangeConsumer;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.util.ArrayList;
@@ -22,9 +23,21 @@ final class BitmapModel {
     }
 
     static List<Run> runsOf(DirtyBitmap bitmap, long bridgeBytes) {
+        return collected(runs -> bitmap.runs(bridgeBytes, runs));
+    }
+
+    static List<Run> runsOf(DirtyBitmap bitmap, long imageOffset, long lengthBytes) {
+        return collected(runs -> bitmap.runs(imageOffset, lengthBytes, runs));
+    }
+
+    private interface Scan {
+        void run(RangeConsumer runs) throws IOException;
+    }
+
+    private static List<Run> collected(Scan scan) {
         List<Run> runs = new ArrayList<>();
         try {
-            bitmap.runs(bridgeBytes, (offset, lengthBytes) -> runs.add(new Run(offset, lengthBytes)));
+            scan.run((offset, lengthBytes) -> runs.add(new Run(offset, lengthBytes)));
         } catch (IOException impossible) {
             throw new UncheckedIOException(impossible);
         }
@@ -75,6 +88,19 @@ final class BitmapModel {
 
     void orBits(long offset, BitSet pages, int pageCount) {
         pages.stream().filter(page -> page < pageCount).forEach(page -> set(offset + (long) page * layout.pageBytes()));
+    }
+
+    /** What of the exact runs lies in a range. */
+    List<Run> runs(long imageOffset, long lengthBytes) {
+        List<Run> parts = new ArrayList<>();
+        for (Run run : runs(0)) {
+            long from = Math.max(imageOffset, run.offset());
+            long to = Math.min(imageOffset + lengthBytes, run.offset() + run.lengthBytes());
+            if (from < to) {
+                parts.add(new Run(from, to - from));
+            }
+        }
+        return parts;
     }
 
     List<Run> runs(long bridgeBytes) {

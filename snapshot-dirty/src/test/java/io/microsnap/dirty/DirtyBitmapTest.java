@@ -326,6 +326,10 @@ class DirtyBitmapTest {
         private void compare(DirtyBitmap bitmap, BitmapModel model, Seed seed) {
             long bridge = random.nextBoolean() ? 0 : random.nextLong(4 * bitmap.blockBytes());
             assertThat(runsOf(bitmap, bridge)).as("%s", seed).isEqualTo(model.runs(bridge));
+            long start = random.nextLong(layout.lengthBytes() + 1);
+            long length = random.nextLong(layout.lengthBytes() - start + 1);
+            assertThat(runsOf(bitmap, start, length)).as("%s, %s bytes at %s", seed, length, start)
+                    .isEqualTo(model.runs(start, length));
             assertThat(bitmap.count()).as("%s", seed).isEqualTo(model.blocks().cardinality());
             assertThat(bitmap.isEmpty()).as("%s", seed).isEqualTo(model.blocks().isEmpty());
         }

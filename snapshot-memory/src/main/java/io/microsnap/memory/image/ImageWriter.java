@@ -12,7 +12,6 @@ import java.io.IOException;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.concurrent.atomic.AtomicLong;
 
 /**
  * Writes guest memory into an image that is open already, with the index and the map that belong to it. Makes nothing
@@ -22,6 +21,9 @@ import java.util.concurrent.atomic.AtomicLong;
  * caller to say: a new file does, a clone does not.
  */
 public final class ImageWriter {
+    /** For less it does not pay to start another thread. */
+    private static final long DIRTY_BYTES_A_LANE = 4L << 20;
+
     private final GuestLayout layout;
     private final Descriptor image;
     private final boolean startsAsZeros;
@@ -114,7 +116,7 @@ public final class ImageWriter {
     /** Every page. */
     public MemoryWritten everything(PageReader reader) throws IOException {
         check(reader);
-        return ranges(reader, null, null);
+        return write(reader, null, null, null);
     }
 
     /**
@@ -124,7 +126,7 @@ public final class ImageWriter {
     public MemoryWritten dirty(PageReader reader, DirtyBitmap dirty) throws IOException {
         check(reader);
         check(dirty);
-        return runs(reader, dirty, null, null);
+        return write(reader, dirty, null, null);
     }
 
     /**
@@ -140,10 +142,10 @@ public final class ImageWriter {
             throw new IllegalArgumentException("a base of " + base.layout() + " under an image of " + layout);
         }
         if (dirty == null) {
-            return ranges(reader, base, changed);
+            return write(reader, null, base, changed);
         }
         check(dirty);
-        return runs(reader, dirty, base, changed);
+        return write(reader, dirty, base, changed);
     }
 
     /** The runs of zeros written into a clone that are long enough to be holes: to be punched when nobody waits. */
@@ -162,30 +164,57 @@ public final class ImageWriter {
         return new PagePass.Plan(image, startsAsZeros, zeros, index, map, base, changed, writtenZeros);
     }
 
-    private MemoryWritten ranges(PageReader reader, PageReader base, DirtyBitmap changed) throws IOException {
+    private MemoryWritten write(PageReader reader, DirtyBitmap dirty, PageReader base, DirtyBitmap changed)
+            throws IOException {
         long startNanos = System.nanoTime();
-        AtomicLong stalledNanos = new AtomicLong();
         PagePass.Plan plan = plan(base, changed);
-        List<PagePass> passes = new ArrayList<>();
-        List<Lanes.Lane> work = new ArrayList<>();
-        long chunks = Math.ceilDiv(layout.lengthBytes(), Lanes.CHUNK_BYTES);
-        for (int lane = 0; lane < Math.min(lanes, chunks); lane++) {
-            PagePass pass = new PagePass(reader, plan);
-            PopulatedRuns runs = new PopulatedRuns(reader, parts(pass, base));
-            passes.add(pass);
-            work.add((offset, lengthBytes) -> {
-                try {
-                    ThreadStall stall = ThreadStall.begin(image.posix());
-                    runs.run(offset, lengthBytes);
-                    runs.flush();
-                    stalledNanos.addAndGet(stall.nanos());
-                } catch (InternalError error) {
-                    throw pass.truncated(error);
-                }
-            });
+        List<WritingLane> work = new ArrayList<>();
+        long most = Math.min(lanes, Math.ceilDiv(layout.lengthBytes(), Lanes.CHUNK_BYTES));
+        if (dirty != null) {
+            most = Math.min(most, 1 + dirty.count() * dirty.blockBytes() / DIRTY_BYTES_A_LANE);
+        }
+        for (int lane = 0; lane < most; lane++) {
+            work.add(new WritingLane(reader, dirty, plan));
         }
         Lanes.run(work, layout.lengthBytes(), progress);
-        return written(passes, startNanos, stalledNanos.get());
+        return written(work, startNanos);
+    }
+
+    /** What one thread writes: each chunk whole, or what the bitmap names of it. */
+    private final class WritingLane implements Lanes.Lane {
+        private final DirtyBitmap dirty;
+        private final PagePass pass;
+        private final PopulatedRuns runs;
+        private ThreadStall stall;
+        private long stalledNanos;
+
+        WritingLane(PageReader reader, DirtyBitmap dirty, PagePass.Plan plan) {
+            this.dirty = dirty;
+            pass = new PagePass(reader, plan);
+            runs = new PopulatedRuns(reader, dirty == null ? parts(pass, plan.base()) : pass);
+        }
+
+        @Override
+        public void chunk(long offset, long lengthBytes) throws IOException {
+            if (stall == null) {
+                stall = ThreadStall.begin(image.posix());
+            }
+            try {
+                if (dirty == null) {
+                    runs.run(offset, lengthBytes);
+                } else {
+                    dirty.runs(offset, lengthBytes, runs::run);
+                }
+                runs.flush();
+            } catch (InternalError error) {
+                throw pass.truncated(error);
+            }
+        }
+
+        @Override
+        public void finish() {
+            stalledNanos = stall == null ? 0 : stall.nanos();
+        }
     }
 
     /** In a new image what was never populated is a hole already, and zero in its index. */
@@ -206,62 +235,13 @@ public final class ImageWriter {
         };
     }
 
-    private MemoryWritten runs(PageReader reader, DirtyBitmap dirty, PageReader base, DirtyBitmap changed)
-            throws IOException {
-        long startNanos = System.nanoTime();
-        PagePass pass = new PagePass(reader, plan(base, changed));
-        try {
-            ThreadStall stall = ThreadStall.begin(image.posix());
-            runs(new PopulatedRuns(reader, pass), dirty);
-            return written(List.of(pass), startNanos, stall.nanos());
-        } catch (InternalError error) {
-            throw pass.truncated(error);
-        }
-    }
-
-    private void runs(PopulatedRuns populated, DirtyBitmap dirty) throws IOException {
-        Meter meter = new Meter(dirty.count() * dirty.blockBytes());
-        dirty.runs(0, (offset, lengthBytes) -> {
-            for (long done = 0; done < lengthBytes; done += Lanes.CHUNK_BYTES) {
-                long piece = Math.min(lengthBytes - done, Lanes.CHUNK_BYTES);
-                populated.run(offset + done, piece);
-                meter.add(piece);
-            }
-        });
-        populated.flush();
-        meter.finish();
-    }
-
-    /** Tells of progress seldom enough to cost nothing, however short the runs are. */
-    private final class Meter {
-        private final long totalBytes;
-        private long doneBytes;
-        private long toldBytes;
-
-        Meter(long totalBytes) {
-            this.totalBytes = totalBytes;
-        }
-
-        void add(long bytes) throws IOException {
-            doneBytes += bytes;
-            if (doneBytes - toldBytes >= Lanes.CHUNK_BYTES) {
-                toldBytes = doneBytes;
-                // The last block of a bitmap may reach past the end of the image.
-                progress.advanced(Math.min(doneBytes, totalBytes), totalBytes);
-            }
-        }
-
-        void finish() throws IOException {
-            progress.advanced(totalBytes, totalBytes);
-        }
-    }
-
-    private static MemoryWritten written(List<PagePass> passes, long startNanos, long stalledNanos) {
-        return new MemoryWritten(passes.stream().mapToLong(PagePass::pagesOffered).sum(),
-                passes.stream().mapToLong(PagePass::pagesRecorded).sum(),
-                passes.stream().mapToLong(PagePass::pagesZero).sum(),
-                passes.stream().mapToLong(PagePass::bytesWritten).sum(),
-                Duration.ofNanos(System.nanoTime() - startNanos), Duration.ofNanos(stalledNanos));
+    private static MemoryWritten written(List<WritingLane> lanes, long startNanos) {
+        return new MemoryWritten(lanes.stream().mapToLong(lane -> lane.pass.pagesOffered()).sum(),
+                lanes.stream().mapToLong(lane -> lane.pass.pagesRecorded()).sum(),
+                lanes.stream().mapToLong(lane -> lane.pass.pagesZero()).sum(),
+                lanes.stream().mapToLong(lane -> lane.pass.bytesWritten()).sum(),
+                Duration.ofNanos(System.nanoTime() - startNanos),
+                Duration.ofNanos(lanes.stream().mapToLong(lane -> lane.stalledNanos).sum()));
     }
 
     private void check(PageReader reader) {

@@ -19,6 +19,10 @@ public final class Lanes {
     @FunctionalInterface
     public interface Lane {
         void chunk(long offset, long lengthBytes) throws IOException;
+
+        /** There are no chunks left, or another lane has failed. In the lane's thread. */
+        default void finish() {
+        }
     }
 
     private final long lengthBytes;
@@ -67,12 +71,13 @@ public final class Lanes {
             while (failure.get() == null) {
                 long offset = next.getAndAdd(CHUNK_BYTES);
                 if (offset >= lengthBytes) {
-                    return;
+                    break;
                 }
                 long length = Math.min(CHUNK_BYTES, lengthBytes - offset);
                 lane.chunk(offset, length);
                 advanced(length);
             }
+            lane.finish();
         } catch (Throwable thrown) {
             if (!failure.compareAndSet(null, thrown)) {
                 failure.get().addSuppressed(thrown);

@@ -26,6 +26,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.BitSet;
 import java.util.List;
 import java.util.SplittableRandom;
@@ -160,13 +161,13 @@ final class ImageWriterTest {
         try (Descriptor image = file(directory, "image"); Descriptor mapFile = file(directory, "map");
                 PageMap map = PageMap.create(mapFile, layout)) {
             byte[] before = new byte[64 * PAGE];
-            java.util.Arrays.fill(before, (byte) 7);
+            Arrays.fill(before, (byte) 7);
             fill(image, before);
 
             ImageWriter writer = ImageWriter.into(image, layout).map(map).startingAsBase();
             writer.dirty(discarded, dirty);
 
-            java.util.Arrays.fill(before, 10 * PAGE, 30 * PAGE, (byte) 0);
+            Arrays.fill(before, 10 * PAGE, 30 * PAGE, (byte) 0);
             assertThat(content(image)).isEqualTo(before);
             List<Long> holes = new ArrayList<>();
             writer.holesToPunch((offset, length) -> holes.addAll(List.of(offset, length)));
@@ -183,7 +184,7 @@ final class ImageWriterTest {
         populated.set(8, 16);
         try (Descriptor image = file(directory, "image")) {
             byte[] before = new byte[64 * PAGE];
-            java.util.Arrays.fill(before, (byte) 7);
+            Arrays.fill(before, (byte) 7);
             fill(image, before);
 
             ImageWriter.into(image, layout).startingAsBase().everything(new SparseReader(guest, populated, true));
@@ -334,6 +335,39 @@ final class ImageWriterTest {
                     InMemoryPageReader.of(GuestLayout.ofSingleRegion(16 << 10, 2 << 20))))
                     .isInstanceOf(IllegalArgumentException.class);
         }
+    }
+
+    @Test
+    void whatIsDirtyIsWrittenBySeveralLanesAsByOne(Seed seed) throws IOException {
+        SplittableRandom random = seed.random();
+        GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, 2 * Lanes.CHUNK_BYTES + 37 * PAGE);
+        InMemoryPageReader guest = InMemoryPageReader.of(layout);
+        DirtyBitmap dirty = DirtyBitmap.of(layout);
+        long marked = 0;
+        while (marked < 16L << 20) {
+            long first = random.nextLong(layout.pageCount());
+            long length = Math.min(random.nextLong(1, 600) * PAGE, layout.lengthBytes() - first * PAGE);
+            dirty.mark(first * PAGE, length);
+            guest.bytes().asSlice(first * PAGE, length).fill((byte) random.nextInt(1, 100));
+            marked += length;
+        }
+        // A run over the border between two chunks.
+        dirty.mark(Lanes.CHUNK_BYTES - PAGE, 2 * PAGE);
+        guest.bytes().asSlice(Lanes.CHUNK_BYTES - PAGE, 2 * PAGE).fill((byte) 101);
+        List<MemoryWritten> written = new ArrayList<>();
+        for (int lanes = 1; lanes <= 3; lanes++) {
+            try (Descriptor image = file(directory, "image" + lanes);
+                    Descriptor mapFile = file(directory, "map" + lanes);
+                    PageMap map = PageMap.create(mapFile, layout)) {
+                image.truncate(layout.lengthBytes());
+                written.add(ImageWriter.into(image, layout).map(map).lanes(lanes).startingAsZeros()
+                        .dirty(guest, dirty));
+                assertThat(Arrays.mismatch(content(image), bytes(guest))).as("%d lanes", lanes).isEqualTo(-1);
+                map.finish();
+                assertThat(DirtyBitmap.load(map).count()).isEqualTo(dirty.count());
+            }
+        }
+        assertThat(written).extracting(MemoryWritten::pagesRecorded).containsOnly(dirty.count());
     }
 
     @Test
