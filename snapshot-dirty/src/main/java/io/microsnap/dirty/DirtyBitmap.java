@@ -210,7 +210,8 @@ public final class DirtyBitmap {
     private void scan(long firstWord, long endWord, long bridge, RangeConsumer runs) throws IOException {
         long from = 0;
         long to = 0;
-        for (long word = words.nextWithBits(firstWord); word < endWord; word = words.nextWithBits(word + 1)) {
+        for (long word = words.nextWithBits(firstWord, endWord); word < endWord;
+                word = words.nextWithBits(word + 1, endWord)) {
             long bits = words.get(word);
             long first = word << 6;
             do {

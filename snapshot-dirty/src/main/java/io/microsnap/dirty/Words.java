@@ -78,16 +78,21 @@ final class Words {
 
     /** The first word from this one on that has a bit set, or the count. Clean memory costs one branch for 64 bytes. */
     long nextWithBits(long from) {
+        return nextWithBits(from, count);
+    }
+
+    /** As above, or the end: what lies behind it is not looked at. */
+    long nextWithBits(long from, long end) {
         long index = from;
-        long firstStep = Math.min(count, (from + STEP - 1) & -STEP);
+        long firstStep = Math.min(end, (from + STEP - 1) & -STEP);
         while (index < firstStep && get(index) == 0) {
             index++;
         }
         if (index == firstStep) {
-            while (index <= count - STEP && isStepClean(index)) {
+            while (index <= end - STEP && isStepClean(index)) {
                 index += STEP;
             }
-            while (index < count && get(index) == 0) {
+            while (index < end && get(index) == 0) {
                 index++;
             }
         }
