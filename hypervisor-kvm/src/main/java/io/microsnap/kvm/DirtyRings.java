@@ -214,15 +214,20 @@ final class DirtyRings implements AutoCloseable {
         boolean takeOut(DirtyBitmap target) {
             long start = next;
             long number = start;
-            for (long head = head(number); isDirty(head); head = head(number)) {
-                long entry = (number & mask) * ENTRY_BYTES;
-                mark((int) (head >>> SLOT_SHIFT) & SLOT_MASK, entries.get(ValueLayout.JAVA_LONG, entry + PAGE), target);
-                // Release: the entry was read before KVM may have it back.
-                INT.setRelease(entries, entry, Numbers.KVM_DIRTY_GFN_F_RESET);
-                number++;
+            try {
+                for (long head = head(number); isDirty(head); head = head(number)) {
+                    long entry = (number & mask) * ENTRY_BYTES;
+                    mark((int) (head >>> SLOT_SHIFT) & SLOT_MASK, entries.get(ValueLayout.JAVA_LONG, entry + PAGE),
+                            target);
+                    // Release: the entry was read before KVM may have it back.
+                    INT.setRelease(entries, entry, Numbers.KVM_DIRTY_GFN_F_RESET);
+                    number++;
+                }
+            } finally {
+                // What was given back must not be looked at again, whatever happened: the ring would seem empty.
+                ranOver |= number - start > mask + 1 - NEVER_USED;
+                next = number;
             }
-            ranOver |= number - start > mask + 1 - NEVER_USED;
-            next = number;
             return number != start;
         }
 
