@@ -21,7 +21,7 @@ final class Comparison {
     /** What a thread takes at a time, and what is read ahead. */
     private static final long PIECE_BYTES = 4L << 20;
     /** A piece that takes longer was not in memory; advice on one that is costs a tenth of comparing it. */
-    private static final long IN_MEMORY_NANOS = 2_000_000;
+    static final long IN_MEMORY_NANOS = 2_000_000;
     /** What is read and compared at a time: both sides stay in the processor's cache. */
     private static final long WINDOW_BYTES = 128L << 10;
     private static final int ENTRIES_AT_A_TIME = 8192;
@@ -150,7 +150,41 @@ final class Comparison {
                 page = stop;
             }
         }
-        return new Sample(pieces, equal, different, differentRuns * SAMPLED_ONE_IN);
+        return new Sample(pieces, equal, different, differentRuns, SAMPLED_ONE_IN);
+    }
+
+    /**
+     * Reads one page in so many of what is unread, and more of them only to find where a difference begins and ends:
+     * all between {@linkplain Verdict#SUSPECTED is suspected}. Not for several threads.
+     */
+    void suspect(long firstPage, long endPage, int pagesBetweenLooks, Pacer pacer) throws IOException {
+        long before = firstPage;
+        boolean differedBefore = differs(firstPage, pacer);
+        while (before < endPage - 1) {
+            long page = Math.min(before + pagesBetweenLooks, endPage - 1);
+            boolean differs = differs(page, pacer);
+            long change = page;
+            for (long low = before; differs != differedBefore && low + 1 < change;) {
+                long middle = (low + change) >>> 1;
+                if (differs(middle, pacer) == differs) {
+                    change = middle;
+                } else {
+                    low = middle;
+                }
+            }
+            long first = differedBefore ? before : change;
+            long end = differs ? page : change;
+            verdicts.replace(first, end - first, Verdict.UNREAD, Verdict.SUSPECTED);
+            before = page;
+            differedBefore = differs;
+        }
+    }
+
+    private boolean differs(long page, Pacer pacer) throws IOException {
+        if (verdicts.at(page) == Verdict.UNREAD) {
+            bytes(page, page + 1, pacer);
+        }
+        return verdicts.at(page) == Verdict.DIFFERENT;
     }
 
     /** Reads whatever is still open among a few pages. Not for several threads. */
@@ -199,7 +233,7 @@ final class Comparison {
             if (verdicts.at(page).isUnread()) {
                 long length = verdicts.offset(stop) - verdicts.offset(page);
                 willNeed(pair.target(), verdicts.offset(page), length);
-                if (verdicts.at(page) == Verdict.UNREAD) {
+                if (verdicts.at(page) != Verdict.UNREAD_AGAINST_HOLE) {
                     willNeed(pair.canonical(), verdicts.offset(page), length);
                 }
             }
@@ -241,10 +275,10 @@ final class Comparison {
                 Verdict verdict = verdicts.at(page);
                 if (verdict.isUnread()) {
                     readPages.addAndGet(end - page);
-                    if (verdict == Verdict.UNREAD) {
-                        compare(page, end);
-                    } else {
+                    if (verdict == Verdict.UNREAD_AGAINST_HOLE) {
                         compareWithZeros(page, end);
+                    } else {
+                        compare(page, end);
                     }
                 }
                 page = end;

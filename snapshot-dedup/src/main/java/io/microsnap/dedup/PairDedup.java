@@ -10,6 +10,7 @@ import io.microsnap.dedup.DedupReport.SpaceTaken;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.OptionalLong;
 import java.util.concurrent.locks.LockSupport;
 
@@ -117,9 +118,10 @@ final class PairDedup {
     private void shareInPlace(boolean evidence, boolean mayReplace) throws IOException {
         ShareInPlace sharing = new ShareInPlace(pair, comparison, reflink, pacer, options.threads());
         sharing.probe();
-        if (!evidence && sharing.mayTry() && looksClear()) {
+        Optional<Sample> sample = evidence || !sharing.mayTry() ? Optional.empty() : clearSample();
+        if (sample.isPresent()) {
             engine = Optional.of(Engine.SHARE_IN_PLACE);
-            tryBeforeReading(sharing);
+            tryBeforeReading(sharing, sample.get().pagesBetweenLooks());
         } else {
             decide(evidence);
             if (mayReplace && pair.targetBefore().links() == 1 && runsAreShort()) {
@@ -140,18 +142,19 @@ final class PairDedup {
         measure(pair.target());
     }
 
-    /** Whether a sample of the two says so clearly what sharing will bring that there is nothing left to decide. */
-    private boolean looksClear() throws IOException {
+    /** A sample of the two, if it says so clearly what sharing will bring that there is nothing left to decide. */
+    private Optional<Sample> clearSample() throws IOException {
         long started = System.nanoTime();
-        boolean clear = comparison.sample(pacer).isClear(options.budget(), canonicalExtents(), pair.lengthBytes());
+        Sample sample = comparison.sample(pacer);
         comparingNanos += System.nanoTime() - started;
-        return clear;
+        boolean clear = sample.isClear(options.budget(), canonicalExtents(), pair.lengthBytes());
+        return clear ? Optional.of(sample) : Optional.empty();
     }
 
     /** The kernel compares anyhow: most of what is equal is never read here, only what is near a difference. */
-    private void tryBeforeReading(ShareInPlace sharing) throws IOException {
+    private void tryBeforeReading(ShareInPlace sharing, OptionalInt pagesBetweenLooks) throws IOException {
         long started = System.nanoTime();
-        sharing.tryUnread(steps);
+        sharing.tryUnread(pagesBetweenLooks, steps);
         long tried = System.nanoTime();
         sharingNanos += tried - started;
         comparison.bytes(options.threads(), pacer, steps.silent());

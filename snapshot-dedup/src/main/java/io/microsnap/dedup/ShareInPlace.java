@@ -8,6 +8,8 @@ import io.microsnap.core.posix.Descriptor;
 import io.microsnap.dedup.DedupOutcome.Reason;
 import java.io.IOException;
 import java.util.HashSet;
+import java.util.OptionalInt;
+import java.util.OptionalInt;
 import java.util.Set;
 
 /**
@@ -17,8 +19,8 @@ import java.util.Set;
 final class ShareInPlace {
     /** Both files are locked while the kernel works on a piece: short enough that a restored guest does not notice. */
     private static final long PIECE_BYTES = 4L << 20;
-    /** Of what nobody has read, so much at a time is tried: a difference in it makes all of that comparing useless. */
-    private static final long TRIED_BYTES = 1L << 20;
+    /** Where a difference is likely, so much is tried at a time: it makes all the comparing before it useless. */
+    private static final long SHORT_PIECE_BYTES = 1L << 20;
 
     private final ImagePair pair;
     private final Comparison comparison;
@@ -28,7 +30,6 @@ final class ShareInPlace {
     private final long blockBytes;
     private final boolean freesWholeExtentsOnly;
     private long sharedBytes;
-    private long toldUntil;
 
     ShareInPlace(ImagePair pair, Comparison comparison, Reflink reflink, Pacer pacer, int threads)
             throws IOException {
@@ -61,24 +62,50 @@ final class ShareInPlace {
         return !freesWholeExtentsOnly;
     }
 
-    /** Shares whatever pieces the kernel finds equal, of all that nobody has read; the others stay unread. */
-    void tryUnread(Steps steps) throws IOException {
+    /**
+     * Shares whatever pieces the kernel finds equal, of all that was not found different; the others stay unread.
+     *
+     * @param pagesBetweenLooks where it pays: one page in so many is read first, to leave out what differs there
+     */
+    void tryUnread(OptionalInt pagesBetweenLooks, Steps steps) throws IOException {
         PageVerdicts verdicts = comparison.verdicts();
-        for (long page = 0; page < verdicts.pageCount();) {
-            long end = verdicts.runEnd(page, verdicts.pageCount());
-            if (verdicts.at(page) == Verdict.UNREAD) {
-                long start = alignedUp(verdicts.offset(page));
-                long until = alignedDown(verdicts.offset(end));
-                for (long at = start; at < until;) {
-                    long stop = Math.min((at / TRIED_BYTES + 1) * TRIED_BYTES, until);
-                    if (at == start || at % PIECE_BYTES == 0) {
-                        willNeed(at, Math.min(at + 2 * PIECE_BYTES, until));
-                    }
-                    tryPiece(at, stop, steps);
-                    at = stop;
-                }
+        long pages = PIECE_BYTES / verdicts.pageBytes();
+        long triedBytes = pagesBetweenLooks.isPresent() ? PIECE_BYTES : SHORT_PIECE_BYTES;
+        boolean waits = true;
+        willNeed(0, Math.min(PIECE_BYTES, pair.lengthBytes()));
+        for (long first = 0; first < verdicts.pageCount(); first += pages) {
+            long started = System.nanoTime();
+            long end = Math.min(first + pages, verdicts.pageCount());
+            if (waits) {
+                willNeed(verdicts.offset(end), verdicts.offset(end + pages));
             }
-            page = end;
+            if (pagesBetweenLooks.isPresent()) {
+                comparison.suspect(first, end, pagesBetweenLooks.getAsInt(), pacer);
+            }
+            tryRuns(first, end, triedBytes, steps);
+            waits = System.nanoTime() - started > Comparison.IN_MEMORY_NANOS;
+        }
+    }
+
+    private void tryRuns(long firstPage, long endPage, long triedBytes, Steps steps) throws IOException {
+        PageVerdicts verdicts = comparison.verdicts();
+        for (long page = firstPage; page < endPage;) {
+            long end = page;
+            while (end < endPage && (verdicts.at(end) == Verdict.UNREAD || verdicts.at(end) == Verdict.EQUAL)) {
+                end = verdicts.runEnd(end, endPage);
+            }
+            tryPieces(alignedUp(verdicts.offset(page)), alignedDown(verdicts.offset(end)), triedBytes, steps);
+            page = end > page ? end : verdicts.runEnd(page, endPage);
+        }
+    }
+
+    private void tryPieces(long from, long end, long triedBytes, Steps steps) throws IOException {
+        for (long at = from; at < end;) {
+            long stop = Math.min((at / triedBytes + 1) * triedBytes, end);
+            if (!tryPiece(at, stop, steps) && triedBytes > SHORT_PIECE_BYTES) {
+                tryPieces(at, stop, SHORT_PIECE_BYTES, steps);
+            }
+            at = stop;
         }
     }
 
@@ -88,16 +115,19 @@ final class ShareInPlace {
         Comparison.willNeed(pair.target(), from, end - from);
     }
 
-    private void tryPiece(long from, long end, Steps steps) throws IOException {
+    private boolean tryPiece(long from, long end, Steps steps) throws IOException {
         pacer.await(2 * (end - from));
-        if (share(from, end)) {
-            // Pages and blocks may differ in size: what is only shared in part is read like the others.
-            PageVerdicts verdicts = comparison.verdicts();
-            long first = Math.ceilDiv(from, (long) verdicts.pageBytes());
-            long last = end == pair.lengthBytes() ? verdicts.pageCount() : end / verdicts.pageBytes();
-            verdicts.replace(first, last - first, Verdict.UNREAD, Verdict.SHARED);
-            steps.did(2 * (end - from));
+        if (!share(from, end)) {
+            return false;
         }
+        // Pages and blocks may differ in size: what is only shared in part is read like the others.
+        PageVerdicts verdicts = comparison.verdicts();
+        long first = Math.ceilDiv(from, (long) verdicts.pageBytes());
+        long last = end == pair.lengthBytes() ? verdicts.pageCount() : end / verdicts.pageBytes();
+        verdicts.replace(first, last - first, Verdict.UNREAD, Verdict.SHARED);
+        verdicts.replace(first, last - first, Verdict.EQUAL, Verdict.SHARED);
+        steps.did(2 * (end - from));
+        return true;
     }
 
     /** Shares all that the verdicts do not rule out; returns how many bytes came to be shared, with those before. */
@@ -215,8 +245,7 @@ final class ShareInPlace {
             if (!share(at, stop)) {
                 shareAfterReading(at, stop);
             }
-            steps.did(stop - Math.max(at, toldUntil));
-            toldUntil = stop;
+            steps.did(stop - at);
             at = stop;
         }
     }

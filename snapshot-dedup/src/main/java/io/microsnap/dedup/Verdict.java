@@ -15,7 +15,9 @@ enum Verdict {
     /** The same bytes. */
     EQUAL(5),
     /** Other bytes, or not worth sharing. */
-    DIFFERENT(6);
+    DIFFERENT(6),
+    /** Nobody has looked, but what lies around it differs: not to be tried before it was read. */
+    SUSPECTED(7);
 
     private static final Verdict[] ALL = values();
 
@@ -40,6 +42,6 @@ enum Verdict {
     }
 
     boolean isUnread() {
-        return this == UNREAD || this == UNREAD_AGAINST_HOLE;
+        return this == UNREAD || this == UNREAD_AGAINST_HOLE || this == SUSPECTED;
     }
 }

@@ -16,6 +16,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
+import org.junit.jupiter.api.Test;
 
 /** Images without indexes that are much alike: a sample is read, and beyond it only what the kernel finds different. */
 class SampleTest {
@@ -41,7 +42,8 @@ class SampleTest {
         Path target = image(directory.resolve("target"), content, changed);
         Path expected = image(directory.resolve("expected"), content, changed);
         DedupReport report = deduplicated(canonical, target, DedupOptions.DEFAULTS);
-        assertThat(report.pages().read()).as("the sample, and three pieces").isEqualTo((STRIDES + 3) * PAGES_IN_MIB);
+        assertThat(report.pages().read()).as("the sample, one look into every other piece, and three of them whole")
+                .isEqualTo((STRIDES + 3) * PAGES_IN_MIB + STRIDES - 3);
         assertThat(report.pages().different()).as("with the lonely ones").isEqualTo(3 * 4);
         assertThat(report.after().orElseThrow().sharedBytes())
                 .isEqualTo((2L * STRIDES * PAGES_IN_MIB - 3 * 4) * PAGE);
@@ -112,6 +114,15 @@ class SampleTest {
         }
         assertThat(deduplicated(canonical, target, DedupOptions.DEFAULTS).pages().read())
                 .isEqualTo(2 * (STRIDES - 1) * PAGES_IN_MIB);
+    }
+
+    @Test
+    void differencesAreLookedForAtTheDistanceOfTheirLength() {
+        assertThat(new Sample(64, 16_000, 64 * 5 + 3, 5, 16).pagesBetweenLooks()).hasValue(64);
+        assertThat(new Sample(64, 16_000, 16 * 5, 5, 16).pagesBetweenLooks()).hasValue(16);
+        assertThat(new Sample(64, 16_000, 16 * 5 - 1, 5, 16).pagesBetweenLooks()).isEmpty();
+        assertThat(new Sample(64, 16_000, 4000, 2, 16).pagesBetweenLooks()).hasValue(256);
+        assertThat(new Sample(64, 16_000, 0, 0, 16).pagesBetweenLooks()).hasValue(256);
     }
 
     private DedupReport deduplicated(Path canonical, Path target, DedupOptions options) throws IOException {
