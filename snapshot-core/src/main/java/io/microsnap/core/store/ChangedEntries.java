@@ -41,6 +41,8 @@ final class ChangedEntries implements IndexEntries {
     private final int[] weights = Crc32cAlgebra.weights(LINE_BYTES, LINES_IN_CHUNK);
     private final int writtenLines;
     private int used;
+    /** Since it was last written; as yet not even the header is ours. */
+    private boolean changed = true;
 
     private ChangedEntries(IndexEntries base, Descriptor copy, boolean cloned) throws IOException {
         this.base = base;
@@ -153,6 +155,9 @@ final class ChangedEntries implements IndexEntries {
 
     @Override
     public int finish() throws IOException {
+        if (!changed) {
+            return table.root();
+        }
         for (int slot = 0; slot < used;) {
             long first = line(slot) - line(slot) % writtenLines;
             long end = first;
@@ -167,7 +172,9 @@ final class ChangedEntries implements IndexEntries {
             table.file().writeFully(buffer.asSlice(0, (end - first) * LINE_BYTES),
                     table.entriesAt() + first * LINE_BYTES);
         }
-        return table.write();
+        int root = table.write();
+        changed = false;
+        return root;
     }
 
     @Override
@@ -208,6 +215,10 @@ final class ChangedEntries implements IndexEntries {
     }
 
     private int slotToChange(long line) throws IOException {
+        if (!changed) {
+            // Not written each time: the threads that set entries would take it from one another.
+            changed = true;
+        }
         int slot = slot(line);
         return slot < 0 ? takeOver(line) : slot;
     }

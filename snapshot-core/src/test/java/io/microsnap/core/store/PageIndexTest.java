@@ -8,6 +8,7 @@ import io.microsnap.core.DamagedException;
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.Region;
 import io.microsnap.core.posix.Descriptor;
+import io.microsnap.core.posix.Errno;
 import io.microsnap.core.posix.Posix;
 import io.microsnap.core.testing.FaultyPosix;
 import io.microsnap.testsupport.FileSystemKind;
@@ -243,6 +244,28 @@ class PageIndexTest {
             // 16 lines of 256 bytes, the header, and the table once.
             assertThat(written[0]).isLessThan(16 * 256 + PAGE + (64 << 10) + 1);
         }
+    }
+
+    @Test
+    void finishingAgainWritesNothingUnlessItFailedTheFirstTime() throws IOException {
+        write("base", new int[] {1, 2, 3});
+        try (Descriptor baseFile = open("base"); PageIndex base = PageIndex.open(baseFile, LAYOUT)) {
+            FaultyPosix faulty = FaultyPosix.host();
+            int flags = posix.constants().O_RDWR | posix.constants().O_CREAT | posix.constants().O_EXCL;
+            try (Descriptor file = Descriptor.open(faulty.posix(), directory.resolve("changed"), flags, 0600);
+                    PageIndex changed = PageIndex.createFrom(base, file)) {
+                changed.set(1, 22);
+                // The header is written last.
+                faulty.at("pwrite", faulty.calls("pwrite") + 3).fails(Errno.ENOSPC);
+                assertThatThrownBy(changed::finish).hasMessageContaining("ENOSPC");
+                int root = changed.finish();
+                int writes = faulty.calls("pwrite");
+                assertThat(changed.finish()).isEqualTo(root);
+                assertThat(faulty.calls("pwrite")).isEqualTo(writes);
+            }
+        }
+        write("anew", new int[] {1, 22, 3});
+        assertThat(directory.resolve("changed")).hasSameBinaryContentAs(directory.resolve("anew"));
     }
 
     @Test

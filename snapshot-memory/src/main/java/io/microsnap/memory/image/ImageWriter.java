@@ -14,8 +14,8 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Writes guest memory into an image that is open already, with the index and the map that belong to it. Makes nothing
- * durable and nothing visible.
+ * Writes guest memory into an image that is open already, and sets the index and the map that belong to it; these are
+ * the caller's to finish when nobody waits. Makes nothing durable and nothing visible.
  *
  * <p>The image is as long as the guest before it starts. Whether it reads as zeros where nothing is written is for the
  * caller to say: a new file does, a clone does not.
@@ -168,16 +168,42 @@ public final class ImageWriter {
             throws IOException {
         long startNanos = System.nanoTime();
         PagePass.Plan plan = plan(base, changed);
-        List<WritingLane> work = new ArrayList<>();
         long most = Math.min(lanes, Math.ceilDiv(layout.lengthBytes(), Lanes.CHUNK_BYTES));
         if (dirty != null) {
             most = Math.min(most, 1 + dirty.count() * dirty.blockBytes() / DIRTY_BYTES_A_LANE);
         }
-        for (int lane = 0; lane < most; lane++) {
-            work.add(new WritingLane(reader, dirty, plan));
+        boolean inPlace = PagePass.hasView(reader) && !(reader.mayBeTruncated() && plan.looksAtBytes());
+        if (inPlace && !plan.looksAtBytes()) {
+            // A file takes one write at a time, and there is nothing else to do.
+            most = 1;
         }
+        if (inPlace && most > 1 && base == null) {
+            try (WriteBehind behind = new WriteBehind(image, reader)) {
+                List<WritingLane> looking = lanes(most - 1, reader, dirty, plan, behind);
+                Lanes.run(looking, layout.lengthBytes(), progress);
+                // Whoever publishes them would do this, but now there is time: the image takes a while yet.
+                if (index != null) {
+                    index.finish();
+                }
+                if (map != null) {
+                    map.finish();
+                }
+                behind.finish();
+                return written(looking, startNanos, behind.stalledNanos());
+            }
+        }
+        List<WritingLane> work = lanes(most, reader, dirty, plan, null);
         Lanes.run(work, layout.lengthBytes(), progress);
-        return written(work, startNanos);
+        return written(work, startNanos, work.stream().mapToLong(lane -> lane.stalledNanos).sum());
+    }
+
+    private List<WritingLane> lanes(long count, PageReader reader, DirtyBitmap dirty, PagePass.Plan plan,
+            WriteBehind behind) {
+        List<WritingLane> work = new ArrayList<>();
+        for (int lane = 0; lane < count; lane++) {
+            work.add(new WritingLane(reader, dirty, plan, behind == null ? null : behind.feed()));
+        }
+        return work;
     }
 
     /** What one thread writes: each chunk whole, or what the bitmap names of it. */
@@ -185,18 +211,20 @@ public final class ImageWriter {
         private final DirtyBitmap dirty;
         private final PagePass pass;
         private final PopulatedRuns runs;
+        private final WriteBehind.Feed behind;
         private ThreadStall stall;
         private long stalledNanos;
 
-        WritingLane(PageReader reader, DirtyBitmap dirty, PagePass.Plan plan) {
+        WritingLane(PageReader reader, DirtyBitmap dirty, PagePass.Plan plan, WriteBehind.Feed behind) {
             this.dirty = dirty;
-            pass = new PagePass(reader, plan);
+            this.behind = behind;
+            pass = new PagePass(reader, plan, behind);
             runs = new PopulatedRuns(reader, dirty == null ? parts(pass, plan.base()) : pass);
         }
 
         @Override
         public void chunk(long offset, long lengthBytes) throws IOException {
-            if (stall == null) {
+            if (stall == null && behind == null) {
                 stall = ThreadStall.begin(image.posix());
             }
             try {
@@ -206,6 +234,9 @@ public final class ImageWriter {
                     dirty.runs(offset, lengthBytes, runs::run);
                 }
                 runs.flush();
+                if (behind != null) {
+                    behind.flush();
+                }
             } catch (InternalError error) {
                 throw pass.truncated(error);
             }
@@ -235,13 +266,13 @@ public final class ImageWriter {
         };
     }
 
-    private static MemoryWritten written(List<WritingLane> lanes, long startNanos) {
+    private static MemoryWritten written(List<WritingLane> lanes, long startNanos, long stalledNanos) {
         return new MemoryWritten(lanes.stream().mapToLong(lane -> lane.pass.pagesOffered()).sum(),
                 lanes.stream().mapToLong(lane -> lane.pass.pagesRecorded()).sum(),
                 lanes.stream().mapToLong(lane -> lane.pass.pagesZero()).sum(),
                 lanes.stream().mapToLong(lane -> lane.pass.bytesWritten()).sum(),
                 Duration.ofNanos(System.nanoTime() - startNanos),
-                Duration.ofNanos(lanes.stream().mapToLong(lane -> lane.stalledNanos).sum()));
+                Duration.ofNanos(stalledNanos));
     }
 
     private void check(PageReader reader) {

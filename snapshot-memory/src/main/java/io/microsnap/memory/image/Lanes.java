@@ -63,7 +63,7 @@ public final class Lanes {
         if (interrupted) {
             Thread.currentThread().interrupt();
         }
-        work.rethrow();
+        rethrow(work.failure.get());
     }
 
     private void drain(Lane lane) {
@@ -79,7 +79,8 @@ public final class Lanes {
             }
             lane.finish();
         } catch (Throwable thrown) {
-            if (!failure.compareAndSet(null, thrown)) {
+            // What they all wait for may have failed, and each says so.
+            if (!failure.compareAndSet(null, thrown) && failure.get() != thrown) {
                 failure.get().addSuppressed(thrown);
             }
         }
@@ -90,8 +91,9 @@ public final class Lanes {
         progress.advanced(doneBytes, lengthBytes);
     }
 
-    private void rethrow() throws IOException {
-        switch (failure.get()) {
+    /** Throws a failure of another thread as it is; null is none. */
+    static void rethrow(Throwable failure) throws IOException {
+        switch (failure) {
             case null -> { }
             case IOException thrown -> throw thrown;
             case RuntimeException thrown -> throw thrown;

@@ -64,8 +64,8 @@ final class PagePass implements PopulatedRuns.Parts {
     private final boolean hasView;
     private final boolean leavesHoles;
     private final int smallestHolePages;
-    private MemorySegment view = MemorySegment.NULL;
-    private long viewOffset;
+    private final DirectView view;
+    private final WriteBehind.Feed behind;
     private long loadedOffset;
     private long loadedBytes;
 
@@ -74,21 +74,33 @@ final class PagePass implements PopulatedRuns.Parts {
     private long pagesZero;
     private long bytesWritten;
 
-    PagePass(PageReader reader, Plan plan) {
+    /**
+     * One lane's pass.
+     *
+     * @param behind takes what is to be written from the view; null to write it at once
+     */
+    PagePass(PageReader reader, Plan plan, WriteBehind.Feed behind) {
         this.reader = reader;
         this.plan = plan;
+        this.behind = behind;
+        view = new DirectView(reader);
         GuestLayout layout = reader.layout();
         pageBytes = layout.pageBytes();
         imageBytes = layout.lengthBytes();
         verdicts = new byte[STEP_BYTES / pageBytes];
         checksums = new int[verdicts.length];
         checksumsAsMemory = MemorySegment.ofArray(checksums);
-        // An imported image may be shorter than a page.
-        hasView = !reader.view(0, Math.min(pageBytes, imageBytes)).equals(MemorySegment.NULL);
+        hasView = hasView(reader);
         // What somebody may truncate meanwhile must not reach the JDK's checksum.
         copies = !hasView || (reader.mayBeTruncated() && plan.looksAtBytes());
         leavesHoles = plan.startsAsZeros && !plan.zeros.equals(Zeros.DENSE);
         smallestHolePages = (int) Math.ceilDiv(Math.min(plan.zeros.smallestHoleBytes(), STEP_BYTES), (long) pageBytes);
+    }
+
+    static boolean hasView(PageReader reader) {
+        // An imported image may be shorter than a page.
+        GuestLayout layout = reader.layout();
+        return !reader.view(0, Math.min(layout.pageBytes(), layout.lengthBytes())).equals(MemorySegment.NULL);
     }
 
     long pagesOffered() {
@@ -115,9 +127,9 @@ final class PagePass implements PopulatedRuns.Parts {
         while (at < end) {
             if (straight) {
                 long length = Math.min(end - at, STEP_BYTES);
-                length = Math.min(length, viewed(at));
+                length = Math.min(length, view.reach(at));
                 record(at, length);
-                write(view, at - viewOffset, at, length);
+                writeView(at, length);
                 at += length;
             } else {
                 // Steps end where a later one would start, so that runs of pages meet the same boundaries every time.
@@ -126,8 +138,8 @@ final class PagePass implements PopulatedRuns.Parts {
                     load(at, length);
                     step(own(), 0, at, (int) length);
                 } else {
-                    length = Math.min(length, viewed(at));
-                    step(view, at - viewOffset, at, (int) length);
+                    length = Math.min(length, view.reach(at));
+                    step(view.memory(), view.at(at), at, (int) length);
                 }
                 at += length;
             }
@@ -195,7 +207,7 @@ final class PagePass implements PopulatedRuns.Parts {
         own().asSlice(0, Math.min(lengthBytes, STEP_BYTES)).fill((byte) 0);
         for (long done = 0; done < lengthBytes;) {
             long length = Math.min(lengthBytes - done, STEP_BYTES);
-            write(own(), 0, offset + done, length);
+            writeOwn(0, offset + done, length);
             done += length;
         }
     }
@@ -234,20 +246,11 @@ final class PagePass implements PopulatedRuns.Parts {
             return;
         }
         for (long done = 0; done < lengthBytes;) {
-            long length = Math.min(lengthBytes - done, viewed(offset + done));
-            Truncation.copy(view, offset + done - viewOffset, own(), done, length,
+            long length = Math.min(lengthBytes - done, view.reach(offset + done));
+            Truncation.copy(view.memory(), view.at(offset + done), own(), done, length,
                     "guest memory", offset + done);
             done += length;
         }
-    }
-
-    /** How far the view reaches from the offset on. Parts come in ascending order: it is asked for again at its end. */
-    private long viewed(long offset) {
-        if (offset >= viewOffset + view.byteSize()) {
-            view = reader.view(offset, imageBytes - offset);
-            viewOffset = offset;
-        }
-        return viewOffset + view.byteSize() - offset;
     }
 
     /** Where nothing is looked at. */
@@ -276,7 +279,7 @@ final class PagePass implements PopulatedRuns.Parts {
             }
             if (!same) {
                 recordRun(offset, lengthBytes, from, page);
-                writeRun(memory, at, offset, lengthBytes, from, page);
+                writeRun(offset, lengthBytes, from, page);
             }
         }
     }
@@ -349,8 +352,7 @@ final class PagePass implements PopulatedRuns.Parts {
     }
 
     /** Writes a run of recorded pages, leaving out the runs of zeros that are to become holes. */
-    private void writeRun(MemorySegment memory, long at, long offset, int lengthBytes, int from, int to)
-            throws IOException {
+    private void writeRun(long offset, int lengthBytes, int from, int to) throws IOException {
         int start = from;
         int page = from;
         while (page < to) {
@@ -359,31 +361,50 @@ final class PagePass implements PopulatedRuns.Parts {
                 zeros++;
             }
             if (leavesHoles && zeros - page >= smallestHolePages) {
-                writePages(memory, at, offset, lengthBytes, start, page);
+                writePages(offset, lengthBytes, start, page);
                 start = zeros;
             }
             page = Math.max(zeros, page + 1);
         }
-        writePages(memory, at, offset, lengthBytes, start, to);
+        writePages(offset, lengthBytes, start, to);
     }
 
-    private void writePages(MemorySegment memory, long at, long offset, int lengthBytes, int from, int to)
-            throws IOException {
-        if (to > from) {
-            long start = (long) from * pageBytes;
-            write(memory, at + start, offset + start, Math.min((long) to * pageBytes, lengthBytes) - start);
+    private void writePages(long offset, int lengthBytes, int from, int to) throws IOException {
+        if (to == from) {
+            return;
+        }
+        long start = (long) from * pageBytes;
+        long length = Math.min((long) to * pageBytes, lengthBytes) - start;
+        if (copies) {
+            writeOwn(start, offset + start, length);
+        } else {
+            writeView(offset + start, length);
         }
     }
 
-    private void write(MemorySegment memory, long at, long offset, long lengthBytes) throws IOException {
+    private void writeOwn(long at, long offset, long lengthBytes) throws IOException {
+        write(plan.image, own(), at, offset, lengthBytes);
+        bytesWritten += lengthBytes;
+    }
+
+    private void writeView(long offset, long lengthBytes) throws IOException {
+        if (behind == null) {
+            write(plan.image, view.memory(), view.at(offset), offset, lengthBytes);
+        } else {
+            behind.write(offset, lengthBytes);
+        }
+        bytesWritten += lengthBytes;
+    }
+
+    static void write(Descriptor image, MemorySegment memory, long at, long offset, long lengthBytes)
+            throws IOException {
         try {
-            plan.image.writeFully(memory.asSlice(at, lengthBytes), offset);
+            image.writeFully(memory.asSlice(at, lengthBytes), offset);
         } catch (SystemCallException failure) {
             // The kernel came upon memory that is not there: all of ours is, and a view's may have gone.
             throw failure.errno() == Errno.EFAULT ? Truncation.found(lengthBytes, "guest memory", offset, failure)
                     : failure;
         }
-        bytesWritten += lengthBytes;
     }
 
     private long pages(long lengthBytes) {
