@@ -41,8 +41,8 @@ final class ChangedEntries implements IndexEntries {
     private final int[] weights = Crc32cAlgebra.weights(LINE_BYTES, LINES_IN_CHUNK);
     private final int writtenLines;
     private int used;
-    /** Since it was last written; as yet not even the header is ours. */
-    private boolean changed = true;
+    /** Since it was last written; a copy is as it should be until something is set. */
+    private boolean changed;
 
     private ChangedEntries(IndexEntries base, Descriptor copy, boolean cloned) throws IOException {
         this.base = base;

@@ -38,6 +38,17 @@ final class LanesTest {
                 .satisfies(thrown -> assertThat(thrown.getSuppressed()).containsExactly(second));
     }
 
+    /** All may wait for one thing, which failed. */
+    @Test
+    void lanesMayFailWithOneException() {
+        Lanes.Lane other = (offset, lengthBytes) -> {
+            awaitFailure();
+            throw first;
+        };
+        assertThatThrownBy(() -> Lanes.run(List.of(other, failing()), LENGTH, Progress.NONE)).isSameAs(first)
+                .hasNoSuppressedExceptions();
+    }
+
     private Lanes.Lane failing() {
         return (offset, lengthBytes) -> {
             otherHasBegun.join();

@@ -111,18 +111,20 @@ final class WriteBehindTest {
             dirty.set(page * PAGE);
             guest.bytes().set(ValueLayout.JAVA_BYTE, page * PAGE, (byte) 1);
         }
-        for (int lanes = 2; lanes <= 4; lanes++) {
-            FaultyPosix full = FaultyPosix.host();
-            full.at("pwrite", 700).andLater().fails(Errno.ENOSPC);
-            try (Descriptor image = image(full.posix())) {
-                image.truncate(layout.lengthBytes());
-                int most = lanes;
-                assertThatThrownBy(() -> ImageWriter.into(image, layout).lanes(most).startingAsZeros()
-                        .dirty(guest, dirty)).isInstanceOf(SystemCallException.class)
-                        .hasMessageContaining("ENOSPC").hasNoSuppressedExceptions();
-                assertThat(full.calls("pwrite")).as("nobody tries again").isEqualTo(700);
+        for (int failing : new int[] {700, (int) dirty.count()}) {
+            for (int lanes = 2; lanes <= 4; lanes++) {
+                FaultyPosix full = FaultyPosix.host();
+                full.at("pwrite", failing).andLater().fails(Errno.ENOSPC);
+                try (Descriptor image = image(full.posix())) {
+                    image.truncate(layout.lengthBytes());
+                    int most = lanes;
+                    assertThatThrownBy(() -> ImageWriter.into(image, layout).lanes(most).startingAsZeros()
+                            .dirty(guest, dirty)).isInstanceOf(SystemCallException.class)
+                            .hasMessageContaining("ENOSPC").hasNoSuppressedExceptions();
+                    assertThat(full.calls("pwrite")).as("nobody tries again").isEqualTo(failing);
+                }
+                assertThat(threads()).isZero();
             }
-            assertThat(threads()).isZero();
         }
     }
 
