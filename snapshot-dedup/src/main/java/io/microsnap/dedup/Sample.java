@@ -27,7 +27,7 @@ record Sample(long pieces, long equalPages, long differentPages, long differentR
      */
     boolean isClear(FragmentationBudget budget, long canonicalExtents, long imageBytes) {
         return pieces >= ENOUGH_PIECES && equalPages >= EQUAL_TO_DIFFERENT * differentPages && equalPages > 0
-                && budget.allows(2 * MARGIN * oneIn * differentRuns + canonicalExtents, imageBytes);
+                && budget.allows(2L * MARGIN * oneIn * differentRuns + canonicalExtents, imageBytes);
     }
 
     /** One look in so many pages finds most runs of pages that differ; none if they are too short to look for. */

@@ -9,7 +9,6 @@ import io.microsnap.dedup.DedupOutcome.Reason;
 import java.io.IOException;
 import java.util.HashSet;
 import java.util.OptionalInt;
-import java.util.OptionalInt;
 import java.util.Set;
 
 /**

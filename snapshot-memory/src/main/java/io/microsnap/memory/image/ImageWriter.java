@@ -172,29 +172,34 @@ public final class ImageWriter {
         if (dirty != null) {
             most = Math.min(most, 1 + dirty.count() * dirty.blockBytes() / DIRTY_BYTES_A_LANE);
         }
-        boolean inPlace = PagePass.hasView(reader) && !(reader.mayBeTruncated() && plan.looksAtBytes());
-        if (inPlace && !plan.looksAtBytes()) {
-            // A file takes one write at a time, and there is nothing else to do.
-            most = 1;
-        }
-        if (inPlace && most > 1 && base == null) {
-            try (WriteBehind behind = new WriteBehind(image, reader)) {
-                List<WritingLane> looking = lanes(most - 1, reader, dirty, plan, behind);
-                Lanes.run(looking, layout.lengthBytes(), progress);
-                // Whoever publishes them would do this, but now there is time: the image takes a while yet.
-                if (index != null) {
-                    index.finish();
-                }
-                if (map != null) {
-                    map.finish();
-                }
-                behind.finish();
-                return written(looking, startNanos, behind.stalledNanos());
+        if (PagePass.staysInPlace(reader, plan)) {
+            if (!plan.looksAtBytes()) {
+                // A file takes one write at a time, and there is nothing else to do.
+                most = 1;
+            } else if (most > 1 && base == null) {
+                return writeBehind(reader, dirty, plan, most - 1, startNanos);
             }
         }
         List<WritingLane> work = lanes(most, reader, dirty, plan, null);
         Lanes.run(work, layout.lengthBytes(), progress);
         return written(work, startNanos, work.stream().mapToLong(lane -> lane.stalledNanos).sum());
+    }
+
+    private MemoryWritten writeBehind(PageReader reader, DirtyBitmap dirty, PagePass.Plan plan, long lookers,
+            long startNanos) throws IOException {
+        try (WriteBehind behind = new WriteBehind(image, reader)) {
+            List<WritingLane> looking = lanes(lookers, reader, dirty, plan, behind);
+            Lanes.run(looking, layout.lengthBytes(), progress);
+            // Whoever publishes them would do this, but now there is time: the image takes a while yet.
+            if (index != null) {
+                index.finish();
+            }
+            if (map != null) {
+                map.finish();
+            }
+            behind.finish();
+            return written(looking, startNanos, behind.stalledNanos());
+        }
     }
 
     private List<WritingLane> lanes(long count, PageReader reader, DirtyBitmap dirty, PagePass.Plan plan,

@@ -54,7 +54,6 @@ final class PagePass implements PopulatedRuns.Parts {
     private final PageReader reader;
     private final Plan plan;
     private final int pageBytes;
-    private final long imageBytes;
     private MemorySegment own = MemorySegment.NULL;
     private MemorySegment ofBase = MemorySegment.NULL;
     private final byte[] verdicts;
@@ -86,18 +85,22 @@ final class PagePass implements PopulatedRuns.Parts {
         view = new DirectView(reader);
         GuestLayout layout = reader.layout();
         pageBytes = layout.pageBytes();
-        imageBytes = layout.lengthBytes();
         verdicts = new byte[STEP_BYTES / pageBytes];
         checksums = new int[verdicts.length];
         checksumsAsMemory = MemorySegment.ofArray(checksums);
         hasView = hasView(reader);
-        // What somebody may truncate meanwhile must not reach the JDK's checksum.
-        copies = !hasView || (reader.mayBeTruncated() && plan.looksAtBytes());
+        copies = !staysInPlace(reader, plan);
         leavesHoles = plan.startsAsZeros && !plan.zeros.equals(Zeros.DENSE);
         smallestHolePages = (int) Math.ceilDiv(Math.min(plan.zeros.smallestHoleBytes(), STEP_BYTES), (long) pageBytes);
     }
 
-    static boolean hasView(PageReader reader) {
+    /** Whether guest memory is looked at, and written from, where it is. */
+    static boolean staysInPlace(PageReader reader, Plan plan) {
+        // What somebody may truncate meanwhile must not reach the JDK's checksum.
+        return hasView(reader) && !(reader.mayBeTruncated() && plan.looksAtBytes());
+    }
+
+    private static boolean hasView(PageReader reader) {
         // An imported image may be shorter than a page.
         GuestLayout layout = reader.layout();
         return !reader.view(0, Math.min(layout.pageBytes(), layout.lengthBytes())).equals(MemorySegment.NULL);
