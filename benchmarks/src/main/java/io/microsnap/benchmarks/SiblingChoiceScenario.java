@@ -26,7 +26,7 @@ final class SiblingChoiceScenario implements Scenario {
     private static final int PAGE = 4096;
     private static final long LENGTH = 1L << 30;
     private static final long ALLOWED_MILLIS = 50;
-    private static final int CHOICES_TO_WARM = 20;
+    private static final int CHOICES_TO_WARM = 40;
     private static final SnapshotId FRESH = new SnapshotId("fresh");
 
     @Override
