@@ -48,13 +48,17 @@ public final class Lanes {
                     () -> work.drain(lane)));
         }
         work.drain(lanes.getFirst());
+        awaitEnd(threads);
+        rethrow(work.failure.get());
+    }
+
+    /** They use the caller's memory and files: there is no leaving before they have stopped, interrupted or not. */
+    static void awaitEnd(List<Thread> threads) {
         boolean interrupted = false;
         for (Thread thread : threads) {
-            // The lanes use the caller's memory and files: there is no leaving before they have stopped.
-            while (true) {
+            while (thread.isAlive()) {
                 try {
                     thread.join();
-                    break;
                 } catch (InterruptedException later) {
                     interrupted = true;
                 }
@@ -63,7 +67,6 @@ public final class Lanes {
         if (interrupted) {
             Thread.currentThread().interrupt();
         }
-        rethrow(work.failure.get());
     }
 
     private void drain(Lane lane) {

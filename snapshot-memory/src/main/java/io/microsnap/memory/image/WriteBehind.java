@@ -3,6 +3,7 @@ package io.microsnap.memory.image;
 import io.microsnap.core.PageReader;
 import io.microsnap.core.posix.Descriptor;
 import java.io.IOException;
+import java.util.List;
 import java.util.Queue;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.Semaphore;
@@ -120,18 +121,7 @@ final class WriteBehind implements AutoCloseable {
             ended = true;
             fulls.release();
         }
-        boolean interrupted = false;
-        // It reads the caller's memory: there is no leaving before it has stopped.
-        while (thread.isAlive()) {
-            try {
-                thread.join();
-            } catch (InterruptedException later) {
-                interrupted = true;
-            }
-        }
-        if (interrupted) {
-            Thread.currentThread().interrupt();
-        }
+        Lanes.awaitEnd(List.of(thread));
     }
 
     private void work() {
