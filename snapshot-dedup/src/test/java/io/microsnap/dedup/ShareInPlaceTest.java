@@ -4,10 +4,13 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.microsnap.core.file.Reflink;
 import io.microsnap.core.posix.Descriptor;
+import io.microsnap.core.posix.Errno;
 import io.microsnap.core.posix.Posix;
 import io.microsnap.core.testing.FaultyPosix;
+import io.microsnap.testsupport.Effort;
 import io.microsnap.testsupport.FileSystemKind;
 import io.microsnap.testsupport.RealFileSystems;
+import io.microsnap.testsupport.Seed;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -20,6 +23,7 @@ class ShareInPlaceTest {
     private static final int MIB = 1 << 20;
     private static final int PAGES_IN_MIB = MIB / PAGE;
     private static final int LENGTH = 8 * MIB;
+    private static final int STEP = Effort.choose(40, 20, 1);
     private static final long NANOS_IN_SECOND = 1_000_000_000;
     private static final long FIDEDUPERANGE = 0xC0189436L;
 
@@ -104,6 +108,41 @@ class ShareInPlaceTest {
             assertThat(verdicts.at(0)).isEqualTo(Verdict.DIFFERENT);
             assertThat(verdicts.runEnd(0, verdicts.pageCount())).isEqualTo(6);
         });
+    }
+
+    @RealFileSystems(FileSystemKind.XFS)
+    void whereverItFailsTheTargetKeepsItsBytes(Path directory, Seed seed) throws IOException {
+        List<Integer> run = new ArrayList<>();
+        for (int page = 300; page < 370; page++) {
+            run.add(page);
+        }
+        int calls = callsWithFault(directory, run, Integer.MAX_VALUE);
+        assertThat(calls).as("looks, tries and reads").isGreaterThan(50);
+        for (int failing = 1 + seed.random().nextInt(STEP); failing <= calls; failing += STEP) {
+            callsWithFault(directory, run, failing);
+        }
+    }
+
+    /** Tells how many calls were made, and holds the target against what it was. */
+    private static int callsWithFault(Path directory, List<Integer> different, int failing) throws IOException {
+        FaultyPosix faulty = FaultyPosix.host();
+        int[] made = {0};
+        sharing(directory, faulty.posix(), unlimited(), different, (sharing, comparison) -> {
+            int before = faulty.calls();
+            faulty.at(before + Math.min(failing, Integer.MAX_VALUE - before)).fails(Errno.EIO);
+            try {
+                sharing.tryUnread(OptionalInt.of(64), steps());
+                comparison.bytes(1, unlimited(), steps());
+                sharing.share(null, steps());
+            } catch (IOException expected) {
+                assertThat(expected).hasMessageContaining("EIO");
+            }
+            made[0] = faulty.calls() - before;
+            byte[] target = TwoImages.bytes(LENGTH, 1);
+            different.forEach(page -> target[page * PAGE]++);
+            assertThat(directory.resolve("target")).as("call %d failed", failing).hasBinaryContent(target);
+        });
+        return made[0];
     }
 
     /** Two images that differ in these pages, of which nobody has read anything. */
