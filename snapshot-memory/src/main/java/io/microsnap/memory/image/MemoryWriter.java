@@ -43,7 +43,7 @@ public final class MemoryWriter implements AutoCloseable {
         }
     }
 
-    /** The most threads a full writing may use, the calling one included; one unless told. */
+    /** The most threads a writing may use, the calling one included; one unless told. */
     public MemoryWriter lanes(int most) {
         lanes = most;
         return this;
