@@ -20,12 +20,16 @@ class LeakTest {
     @Test
     void manyMachinesMadeRunSnapshottedAndClosedLeaveNothing(ChildProcesses processes, @TempDir Path directory) {
         int machines = Effort.choose(100, 200, 1000);
-        ChildProcess living = processes.start(new ProcessBuilder(List.of(
+        ProcessBuilder command = new ProcessBuilder(List.of(
                 ProcessHandle.current().info().command().orElseThrow(), "@" + Checkout.jvmOptions(),
                 // A heap that is all there from the beginning, and compiled code that settles early.
                 "-Xms96m", "-Xmx96m", "-XX:+AlwaysPreTouch", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
+                "-XX:-UseDynamicNumberOfCompilerThreads",
                 "-cp", System.getProperty("java.class.path"),
-                ManyMachines.class.getName(), directory.toString(), String.valueOf(machines))));
+                ManyMachines.class.getName(), directory.toString(), String.valueOf(machines)));
+        // Threads that meet in the allocator get an arena each, with mappings of its own, which stay.
+        command.environment().put("MALLOC_ARENA_MAX", "1");
+        ChildProcess living = processes.start(command);
         for (int done = 0; done <= machines; done += ManyMachines.BETWEEN_LOOKS) {
             living.awaitLine(done + " machines");
         }
