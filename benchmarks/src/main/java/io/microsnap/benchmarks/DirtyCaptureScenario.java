@@ -16,9 +16,6 @@ import java.util.Locale;
  * that makes one write a run and keeps neither; or beside the way of the reference writer.
  */
 final class DirtyCaptureScenario implements Scenario {
-    /** Runs are few: it takes this many captures until the code that makes them is compiled. */
-    private static final int CAPTURES_TO_WARM_UP = 40;
-
     private static final int LANES = 2;
 
     private final Kind kind;
@@ -67,7 +64,7 @@ final class DirtyCaptureScenario implements Scenario {
 
     @Override
     public long workingSetBytes() {
-        return kind == Kind.CLONE ? 2 * bytes : bytes / 4;
+        return bytes / 4;
     }
 
     @Override
@@ -88,16 +85,16 @@ final class DirtyCaptureScenario implements Scenario {
         baseIndex.finish();
         Images images = workbench.closeLater(new Images(directory));
         Staged staged = workbench.closeLater(new Staged(guest, images, baseFiles.path(), baseIndex));
-        for (int capture = 0; capture < CAPTURES_TO_WARM_UP; capture++) {
+        Workbench.warmUp(() -> {
             staged.prepare();
             staged.capture(dirty);
-        }
+        });
         return new Duel(
                 Contestant.java(staged::prepare, () -> staged.capture(dirty)),
                 workbench.peer(DirtyCaptureScenario.class, "guest_memory.c",
                         job(), peers, bytes, runPages, perMille,
                         kind == Kind.CLONE ? baseFiles.path() : "-"),
-                () -> Images.requireSame(images.path(), peers));
+                () -> images.requireSame(peers));
     }
 
     private String job() {

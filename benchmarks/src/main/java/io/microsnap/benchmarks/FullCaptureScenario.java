@@ -91,7 +91,7 @@ final class FullCaptureScenario implements Scenario {
 
     private void check(Guest guest, Images images, Path peers) throws IOException {
         if (kind != Kind.SPARSE) {
-            Images.requireSame(images.path(), peers);
+            images.requireSame(peers);
             return;
         }
         // The peer's guest has every page; ours is held against its own memory.
@@ -103,5 +103,6 @@ final class FullCaptureScenario implements Scenario {
                 throw new IOException("our image differs from the guest in the 5 MiB from " + offset);
             }
         }
+        images.remove(peers);
     }
 }

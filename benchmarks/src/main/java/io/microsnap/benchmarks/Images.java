@@ -81,10 +81,19 @@ final class Images implements AutoCloseable {
         return Posix.host().constants();
     }
 
-    static void requireSame(Path ours, Path peers) throws IOException {
-        long difference = Files.mismatch(ours, peers);
+    /** Holds the image against the peer's, and removes both. */
+    void requireSame(Path peers) throws IOException {
+        long difference = Files.mismatch(path(), peers);
         if (difference >= 0) {
             throw new IOException("our image and the peer's differ from byte " + difference + " on");
         }
+        remove(peers);
+    }
+
+    /** A file system frees the blocks of a large file when it has the time: it must have had it before the next run. */
+    void remove(Path peers) throws IOException {
+        close();
+        Files.delete(path());
+        Files.delete(peers);
     }
 }

@@ -4,8 +4,8 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Measures a scenario so that its ratio means something: memory warmed, both sides in turn (A B A B) so that what
- * drifts hits both, nothing left to write back from the run before, and the outputs compared after every pair.
+ * Measures a scenario so that its ratio means something: memory warmed before each run, both sides in turn (A B A B)
+ * so that what drifts hits both, nothing left to write back from the run before, and the outputs compared after every pair.
  */
 final class ScenarioRunner {
 
@@ -21,9 +21,9 @@ final class ScenarioRunner {
         List<Outcome.Pair> measured = new ArrayList<>();
         try (Workbench workbench = new Workbench()) {
             Duel duel = scenario.prepare(workbench);
-            workbench.warm(scenario.workingSetBytes());
             for (int pair = -warmUps; pair < pairs; pair++) {
-                Outcome.Pair times = new Outcome.Pair(settledRun(duel.ours()), settledRun(duel.peer()));
+                Outcome.Pair times = new Outcome.Pair(
+                        settledRun(duel.ours(), scenario), settledRun(duel.peer(), scenario));
                 duel.check().run();
                 if (pair >= 0) {
                     measured.add(times);
@@ -37,8 +37,9 @@ final class ScenarioRunner {
         return new Outcome.Measured(scenario, measured);
     }
 
-    private static long settledRun(Contestant contestant) throws Exception {
+    private static long settledRun(Contestant contestant, Scenario scenario) throws Exception {
         new ProcessBuilder("sync").start().waitFor();
+        Workbench.warm(scenario.workingSetBytes());
         return contestant.run();
     }
 }

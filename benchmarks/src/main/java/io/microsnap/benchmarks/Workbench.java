@@ -1,11 +1,16 @@
 package io.microsnap.benchmarks;
 
+import io.microsnap.core.file.Advice;
+import io.microsnap.core.file.HugePages;
+import io.microsnap.core.file.Mapping;
+import io.microsnap.core.posix.Posix;
 import io.microsnap.testsupport.CCompiler;
 import io.microsnap.testsupport.FileSystemKind;
 import io.microsnap.testsupport.Scratch;
 import io.microsnap.testsupport.ScratchFs;
 import java.io.IOException;
-import java.io.OutputStream;
+import java.lang.management.CompilationMXBean;
+import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayDeque;
@@ -18,6 +23,9 @@ public final class Workbench implements AutoCloseable {
     /** Headers that any peer may include. */
     private static final String[] PEER_HEADERS =
             {"/io/microsnap/benchmarks/peer.h", "/io/microsnap/benchmarks/checksum.h"};
+
+    private static final int MOST_WARM_UPS = 400;
+    private static final int QUIET_WARM_UPS = 30;
 
     private final Deque<AutoCloseable> toClose = new ArrayDeque<>();
     private ScratchFs scratchFs;
@@ -60,17 +68,23 @@ public final class Workbench implements AutoCloseable {
 
     /**
      * Touches that much memory and gives it back. A virtual machine's host backs a page at its first touch, which takes
-     * ten times as long as any later one; whoever runs first would pay for both.
+     * ten times as long as any later one, and may take back what is free for a second or two: without this, whoever
+     * happens upon such memory pays for it.
      */
-    void warm(long bytes) throws IOException {
-        Path file = Files.createTempFile("microsnap-warm-", ".tmp");
-        try (OutputStream out = Files.newOutputStream(file)) {
-            byte[] chunk = new byte[1 << 20];
-            for (long done = 0; done < bytes; done += chunk.length) {
-                out.write(chunk);
-            }
-        } finally {
-            Files.delete(file);
+    static void warm(long bytes) throws IOException {
+        try (Mapping memory = Mapping.anonymous(Posix.host(), bytes, HugePages.TRANSPARENT)) {
+            memory.advise(0, bytes, Advice.POPULATE_WRITE);
+        }
+    }
+
+    /** Does something until the JVM has nothing left to compile for it, or no patience: as long-lived processes have it. */
+    static void warmUp(Duel.Action action) throws Exception {
+        CompilationMXBean compiler = ManagementFactory.getCompilationMXBean();
+        int quiet = 0;
+        for (int time = 0; time < MOST_WARM_UPS && quiet < QUIET_WARM_UPS; time++) {
+            long before = compiler.getTotalCompilationTime();
+            action.run();
+            quiet = compiler.getTotalCompilationTime() == before ? quiet + 1 : 0;
         }
     }
 

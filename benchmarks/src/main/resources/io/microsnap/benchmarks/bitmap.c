@@ -146,10 +146,10 @@ int main(int argc, char **argv) {
     clean();
     if (strcmp(argv[1], "set-dirty") == 0) {
         memset(words, 0xff, pages / 8);
-        return peer_serve(NULL, set_dirty);
+        return peer_serve(NULL, set_dirty, NULL);
     }
     if (strcmp(argv[1], "set-clean") == 0) {
-        return peer_serve(clean, set_clean);
+        return peer_serve(clean, set_clean, NULL);
     }
     if (strcmp(argv[1], "runs") == 0) {
         uint64_t state = 88172645463325252ULL;
@@ -159,10 +159,10 @@ int main(int argc, char **argv) {
             state ^= state << 17;
             set(&bitmap, ((state >> 20) & (pages - 1)) << PAGE_SHIFT);
         }
-        return peer_serve(NULL, runs);
+        return peer_serve(NULL, runs, NULL);
     }
     if (strcmp(argv[1], "scan") == 0) {
-        return peer_serve(NULL, runs);
+        return peer_serve(NULL, runs, NULL);
     }
     return 2;
 }

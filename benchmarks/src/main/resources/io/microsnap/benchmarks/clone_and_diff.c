@@ -95,5 +95,5 @@ int main(int argc, char **argv) {
     snprintf(pristine, sizeof pristine, "%s", argv[2]);
     snprintf(target, sizeof target, "%s", argv[3]);
     snprintf(temporary, sizeof temporary, "%s.tmp", target);
-    return peer_serve(prepare, job);
+    return peer_serve(prepare, job, NULL);
 }

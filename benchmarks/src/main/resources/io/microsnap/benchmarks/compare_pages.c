@@ -42,5 +42,5 @@ int main(int argc, char **argv) {
     }
     one = map(argv[1]);
     other = map(argv[2]);
-    return peer_serve(NULL, job);
+    return peer_serve(NULL, job, NULL);
 }

@@ -36,5 +36,5 @@ int main(int argc, char **argv) {
     }
     from = argv[1];
     to = argv[2];
-    return peer_serve(prepare, job);
+    return peer_serve(prepare, job, NULL);
 }

@@ -42,5 +42,5 @@ int main(int argc, char **argv) {
     }
     extents = atoll(argv[2]);
     bytes = atoll(argv[3]);
-    return peer_serve(NULL, job);
+    return peer_serve(NULL, job, NULL);
 }

@@ -38,10 +38,6 @@ static void write_all(const char *from, long long length, long long offset) {
 }
 
 static void new_file(void) {
-    if (file >= 0) {
-        close(file);
-        unlink(path);
-    }
     file = open(path, O_CREAT | O_TRUNC | O_RDWR | O_CLOEXEC, 0600);
     if (file < 0) {
         peer_fail(path);
@@ -66,6 +62,11 @@ static void new_file(void) {
             peer_fail("copy-on-write extent size");
         }
     }
+}
+
+// Whoever compares it removes it then, and its blocks are free before the next run begins.
+static void close_file(void) {
+    close(file);
 }
 
 static void full(void) {
@@ -156,14 +157,14 @@ int main(int argc, char **argv) {
     if (strcmp(argv[1], "eager") == 0) {
         lanes = atoll(argv[4]);
         file = open(path, O_RDONLY | O_CLOEXEC);
-        return file < 0 || lanes > 64 ? 2 : peer_serve(no_memory, eager);
+        return file < 0 || lanes > 64 ? 2 : peer_serve(no_memory, eager, NULL);
     }
     ram = memory();
     for (long long offset = 0; offset < bytes; offset += 8) {
         *(uint64_t *) (ram + offset) = ((uint64_t) offset + 1) * 0x9E3779B97F4A7C15ULL;
     }
     if (strcmp(argv[1], "full") == 0) {
-        return peer_serve(new_file, full);
+        return peer_serve(new_file, full, close_file);
     }
     run_pages = atoll(argv[4]);
     runs = bytes / PAGE * atoll(argv[5]) / 1000 / run_pages;
@@ -176,7 +177,7 @@ int main(int argc, char **argv) {
         }
         memset(checksums, 1, bytes / PAGE * sizeof *checksums);
         prepare_checksums();
-        return peer_serve(new_file, indexed);
+        return peer_serve(new_file, indexed, close_file);
     }
-    return peer_serve(new_file, strcmp(argv[1], "dirty") == 0 ? dirty : reference);
+    return peer_serve(new_file, strcmp(argv[1], "dirty") == 0 ? dirty : reference, close_file);
 }

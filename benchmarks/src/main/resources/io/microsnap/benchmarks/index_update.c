@@ -72,5 +72,5 @@ int main(int argc, char **argv) {
     run_pages = atoi(argv[5]);
     percent = atoi(argv[6]);
     zero_page = crc32c_of_zeros(4096);
-    return peer_serve(prepare, job);
+    return peer_serve(prepare, job, NULL);
 }

@@ -42,5 +42,5 @@ int main(int argc, char **argv) {
     }
     path = argv[1];
     count = atoi(argv[2]);
-    return peer_serve(NULL, job);
+    return peer_serve(NULL, job, NULL);
 }

@@ -91,5 +91,5 @@ int main(int argc, char **argv) {
         fill(memory);
         prepare_checksums();
     }
-    return peer_serve(NULL, job);
+    return peer_serve(NULL, job, NULL);
 }

@@ -18,16 +18,19 @@ static inline long long peer_now(void) {
     return now.tv_sec * 1000000000LL + now.tv_nsec;
 }
 
-// Serves runs until asked no more: prepare (may be NULL) is not timed, job is.
-static inline int peer_serve(void (*prepare)(void), void (*job)(void)) {
+// Serves runs until asked no more: job is timed, what is done before and after it (each may be NULL) is not.
+static inline int peer_serve(void (*before)(void), void (*job)(void), void (*after)(void)) {
     char request[16];
     while (fgets(request, sizeof request, stdin) != NULL) {
-        if (prepare != NULL) {
-            prepare();
+        if (before != NULL) {
+            before();
         }
         long long start = peer_now();
         job();
         long long end = peer_now();
+        if (after != NULL) {
+            after();
+        }
         printf("%lld\n", end - start);
         fflush(stdout);
     }

@@ -85,5 +85,5 @@ int main(int argc, char **argv) {
     lengths[2] = atoll(argv[3]);
     bytes = malloc(1 << 20);
     memset(bytes, 0x5a, 1 << 20);
-    return peer_serve(prepare, job);
+    return peer_serve(prepare, job, NULL);
 }

@@ -33,5 +33,5 @@ int main(int argc, char **argv) {
     bytes = atoll(argv[2]);
     passes = atoi(argv[3]);
     memset(page, 0x5a, PAGE);
-    return peer_serve(NULL, job);
+    return peer_serve(NULL, job, NULL);
 }
