@@ -12,6 +12,8 @@ import java.io.IOException;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicLong;
 
 /**
  * Writes guest memory into an image that is open already, and sets the index and the map that belong to it; these are
@@ -22,7 +24,9 @@ import java.util.List;
  */
 public final class ImageWriter {
     /** For less it does not pay to start another thread. */
-    private static final long DIRTY_BYTES_A_LANE = 4L << 20;
+    private static final long BYTES_A_LANE = 4L << 20;
+    /** What a writing thread looks at itself at once: a long range is then asked about as exactly as elsewhere. */
+    private static final long LEAST_LOOKED_AT_BYTES = 8L << 20;
 
     private final GuestLayout layout;
     private final Descriptor image;
@@ -168,70 +172,71 @@ public final class ImageWriter {
             throws IOException {
         long startNanos = System.nanoTime();
         PagePass.Plan plan = plan(base, changed);
-        long most = Math.min(lanes, Math.ceilDiv(layout.lengthBytes(), Lanes.CHUNK_BYTES));
-        if (dirty != null) {
-            most = Math.min(most, 1 + dirty.count() * dirty.blockBytes() / DIRTY_BYTES_A_LANE);
-        }
+        long offeredBytes = dirty == null ? layout.lengthBytes() : dirty.count() * dirty.blockBytes();
+        long most = Math.min(lanes, 1 + offeredBytes / BYTES_A_LANE);
+        WriteBehind behind = null;
         if (PagePass.staysInPlace(reader, plan)) {
             if (!plan.looksAtBytes()) {
                 // A file takes one write at a time, and there is nothing else to do.
                 most = 1;
             } else if (most > 1 && base == null) {
-                return writeBehind(reader, dirty, plan, most - 1, startNanos);
+                behind = new WriteBehind(image, reader);
             }
         }
-        List<WritingLane> work = lanes(most, reader, dirty, plan, null);
+        List<WritingLane> work = behind == null
+                ? eachWriting(most, reader, dirty, plan) : oneWriting(most, reader, dirty, plan, behind);
         Lanes.run(work, layout.lengthBytes(), progress);
-        return written(work, startNanos, work.stream().mapToLong(lane -> lane.stalledNanos).sum());
+        return new MemoryWritten(work.stream().mapToLong(lane -> lane.pass.pagesOffered()).sum(),
+                work.stream().mapToLong(lane -> lane.pass.pagesRecorded()).sum(),
+                work.stream().mapToLong(lane -> lane.pass.pagesZero()).sum(),
+                work.stream().mapToLong(lane -> lane.pass.bytesWritten()).sum(),
+                Duration.ofNanos(System.nanoTime() - startNanos),
+                Duration.ofNanos(work.stream().mapToLong(lane -> lane.stalledNanos).sum()));
     }
 
-    private MemoryWritten writeBehind(PageReader reader, DirtyBitmap dirty, PagePass.Plan plan, long lookers,
-            long startNanos) throws IOException {
-        try (WriteBehind behind = new WriteBehind(image, reader)) {
-            List<WritingLane> looking = lanes(lookers, reader, dirty, plan, behind);
-            Lanes.run(looking, layout.lengthBytes(), progress);
-            // Whoever publishes them would do this, but now there is time: the image takes a while yet.
-            if (index != null) {
-                index.finish();
-            }
-            if (map != null) {
-                map.finish();
-            }
-            behind.finish();
-            return written(looking, startNanos, behind.stalledNanos());
-        }
-    }
-
-    private List<WritingLane> lanes(long count, PageReader reader, DirtyBitmap dirty, PagePass.Plan plan,
-            WriteBehind behind) {
+    private List<WritingLane> eachWriting(long count, PageReader reader, DirtyBitmap dirty, PagePass.Plan plan) {
         List<WritingLane> work = new ArrayList<>();
-        for (int lane = 0; lane < count; lane++) {
-            work.add(new WritingLane(reader, dirty, plan, behind == null ? null : behind.feed()));
+        for (long lane = 0; lane < Math.min(count, Math.ceilDiv(layout.lengthBytes(), Lanes.CHUNK_BYTES)); lane++) {
+            work.add(new WritingLane(reader, dirty, plan, null));
         }
         return work;
     }
 
-    /** What one thread writes: each chunk whole, or what the bitmap names of it. */
-    private final class WritingLane implements Lanes.Lane {
+    /** The first lane is the calling thread's: it writes what the others look at, and looks itself when it is idle. */
+    private List<WritingLane> oneWriting(long count, PageReader reader, DirtyBitmap dirty, PagePass.Plan plan,
+            WriteBehind behind) {
+        Looking looking = new Looking(count - 1);
+        List<WritingLane> work = new ArrayList<>();
+        work.add(new WriterLane(reader, dirty, plan, behind, looking));
+        while (work.size() < count) {
+            work.add(new LookingLane(reader, dirty, plan, behind, looking));
+        }
+        return work;
+    }
+
+    /** A thread that writes what it looks at: each chunk whole, or what the bitmap names of it. */
+    private class WritingLane implements Lanes.Lane {
         private final DirtyBitmap dirty;
         private final PagePass pass;
         private final PopulatedRuns runs;
-        private final WriteBehind.Feed behind;
         private ThreadStall stall;
         private long stalledNanos;
 
-        WritingLane(PageReader reader, DirtyBitmap dirty, PagePass.Plan plan, WriteBehind.Feed behind) {
+        WritingLane(PageReader reader, DirtyBitmap dirty, PagePass.Plan plan, WriteBehind.Feed feed) {
             this.dirty = dirty;
-            this.behind = behind;
-            pass = new PagePass(reader, plan, behind);
+            pass = new PagePass(reader, plan, feed);
             runs = new PopulatedRuns(reader, dirty == null ? parts(pass, plan.base()) : pass);
         }
 
         @Override
-        public void chunk(long offset, long lengthBytes) throws IOException {
-            if (stall == null && behind == null) {
+        public void ready() throws IOException {
+            if (stall == null) {
                 stall = ThreadStall.begin(image.posix());
             }
+        }
+
+        @Override
+        public void chunk(long offset, long lengthBytes) throws IOException {
             try {
                 if (dirty == null) {
                     runs.run(offset, lengthBytes);
@@ -239,17 +244,133 @@ public final class ImageWriter {
                     dirty.runs(offset, lengthBytes, runs::run);
                 }
                 runs.flush();
-                if (behind != null) {
-                    behind.flush();
-                }
             } catch (InternalError error) {
                 throw pass.truncated(error);
             }
         }
 
         @Override
-        public void finish() {
-            stalledNanos = stall == null ? 0 : stall.nanos();
+        public void finish() throws IOException {
+            stalledNanos = stall.nanos();
+        }
+    }
+
+    /** A thread that leaves the writing of what it looks at to another. */
+    private final class LookingLane extends WritingLane {
+        private final WriteBehind behind;
+        private final WriteBehind.Feed feed;
+        private final Looking looking;
+
+        LookingLane(PageReader reader, DirtyBitmap dirty, PagePass.Plan plan, WriteBehind behind, Looking looking) {
+            this(reader, dirty, plan, behind, behind.feed(), looking);
+        }
+
+        private LookingLane(PageReader reader, DirtyBitmap dirty, PagePass.Plan plan, WriteBehind behind,
+                WriteBehind.Feed feed, Looking looking) {
+            super(reader, dirty, plan, feed);
+            this.behind = behind;
+            this.feed = feed;
+            this.looking = looking;
+        }
+
+        @Override
+        public void ready() {
+            // It writes nothing that it could be held up by.
+        }
+
+        @Override
+        public void chunk(long offset, long lengthBytes) throws IOException {
+            super.chunk(offset, lengthBytes);
+            feed.flush();
+        }
+
+        @Override
+        public void finish() throws IOException {
+            looking.ended();
+            feed.end();
+        }
+
+        @Override
+        public void abandon(Throwable failure) {
+            behind.abandon(failure);
+        }
+    }
+
+    /** The calling thread: it writes what the others have looked at, and where that is nothing it does as they do. */
+    private final class WriterLane extends WritingLane {
+        private final WriteBehind behind;
+        private final Looking looking;
+
+        WriterLane(PageReader reader, DirtyBitmap dirty, PagePass.Plan plan, WriteBehind behind, Looking looking) {
+            super(reader, dirty, plan, null);
+            this.behind = behind;
+            this.looking = looking;
+        }
+
+        /** Little, to be soon back at what the others hand over: whole chunks of the index all the same. */
+        @Override
+        public long chunkBytes() {
+            return Math.max(LEAST_LOOKED_AT_BYTES, (long) PageIndex.PAGES_IN_CHUNK * layout.pageBytes());
+        }
+
+        @Override
+        public void ready() throws IOException {
+            behind.writeWhatIsThere();
+            looking.begun();
+        }
+
+        @Override
+        public void chunk(long offset, long lengthBytes) throws IOException {
+            super.chunk(offset, lengthBytes);
+            looking.paused();
+        }
+
+        @Override
+        public void finish() throws IOException {
+            looking.ended();
+            behind.writeToTheEnd();
+            super.stalledNanos = behind.stalledNanos();
+        }
+
+        @Override
+        public void abandon(Throwable failure) {
+            behind.abandon(failure);
+        }
+    }
+
+    /**
+     * Who still looks, so that the last one finishes index and map: whoever publishes them would, but now there is
+     * time, for the image takes a while yet.
+     */
+    private final class Looking {
+        private final AtomicLong lanes;
+        private final AtomicBoolean finished = new AtomicBoolean();
+
+        Looking(long lanes) {
+            this.lanes = new AtomicLong(lanes);
+        }
+
+        /** One more is about to take a chunk. */
+        void begun() {
+            lanes.incrementAndGet();
+        }
+
+        /** One has looked at its chunk and may begin again. */
+        void paused() {
+            lanes.decrementAndGet();
+        }
+
+        /** One found no chunk left. Who begins after the last one has ended finds none either. */
+        void ended() throws IOException {
+            if (lanes.decrementAndGet() > 0 || !finished.compareAndSet(false, true)) {
+                return;
+            }
+            if (index != null) {
+                index.finish();
+            }
+            if (map != null) {
+                map.finish();
+            }
         }
     }
 
@@ -269,15 +390,6 @@ public final class ImageWriter {
                 // Neither written nor indexed.
             }
         };
-    }
-
-    private static MemoryWritten written(List<WritingLane> lanes, long startNanos, long stalledNanos) {
-        return new MemoryWritten(lanes.stream().mapToLong(lane -> lane.pass.pagesOffered()).sum(),
-                lanes.stream().mapToLong(lane -> lane.pass.pagesRecorded()).sum(),
-                lanes.stream().mapToLong(lane -> lane.pass.pagesZero()).sum(),
-                lanes.stream().mapToLong(lane -> lane.pass.bytesWritten()).sum(),
-                Duration.ofNanos(System.nanoTime() - startNanos),
-                Duration.ofNanos(stalledNanos));
     }
 
     private void check(PageReader reader) {

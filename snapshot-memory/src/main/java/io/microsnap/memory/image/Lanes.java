@@ -20,8 +20,21 @@ public final class Lanes {
     public interface Lane {
         void chunk(long offset, long lengthBytes) throws IOException;
 
-        /** There are no chunks left, or another lane has failed. In the lane's thread. */
-        default void finish() {
+        /** How much it takes at once. */
+        default long chunkBytes() {
+            return CHUNK_BYTES;
+        }
+
+        /** It is about to take a chunk. */
+        default void ready() throws IOException {
+        }
+
+        /** There are no chunks left. */
+        default void finish() throws IOException {
+        }
+
+        /** It or another lane has failed, and it is given no more to do. */
+        default void abandon(Throwable failure) {
         }
     }
 
@@ -72,21 +85,23 @@ public final class Lanes {
     private void drain(Lane lane) {
         try {
             while (failure.get() == null) {
-                long offset = next.getAndAdd(CHUNK_BYTES);
+                lane.ready();
+                long offset = next.getAndAdd(lane.chunkBytes());
                 if (offset >= lengthBytes) {
-                    break;
+                    lane.finish();
+                    return;
                 }
-                long length = Math.min(CHUNK_BYTES, lengthBytes - offset);
+                long length = Math.min(lane.chunkBytes(), lengthBytes - offset);
                 lane.chunk(offset, length);
                 advanced(length);
             }
-            lane.finish();
         } catch (Throwable thrown) {
             // What they all wait for may have failed, and each says so.
             if (!failure.compareAndSet(null, thrown) && failure.get() != thrown) {
                 failure.get().addSuppressed(thrown);
             }
         }
+        lane.abandon(failure.get());
     }
 
     private synchronized void advanced(long length) throws IOException {

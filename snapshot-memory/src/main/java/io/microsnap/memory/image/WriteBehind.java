@@ -3,51 +3,55 @@ package io.microsnap.memory.image;
 import io.microsnap.core.PageReader;
 import io.microsnap.core.posix.Descriptor;
 import java.io.IOException;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Queue;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.Semaphore;
 
 /**
- * A thread that writes to an image what others have looked at, straight from guest memory. A filesystem lets one write
+ * What other threads have looked at and one writes to an image, straight from guest memory. A filesystem lets one write
  * at a time into a file: lanes that each write what they have looked at wait for each other there, and the one that
- * only writes never waits.
+ * writes for all never waits.
+ *
+ * <p>The thread that made it writes, and is the only one to call it; each of the others has a {@link Feed}.
  */
-final class WriteBehind implements AutoCloseable {
+final class WriteBehind {
     /** What is handed over at once: a hundred writes take longer than to wake a thread. */
     private static final int BATCH_RANGES = 128;
     private static final long BATCH_BYTES = 1 << 20;
-    /** So few that what they name is still in the processor's last-level cache when the kernel copies it. */
-    private static final int BATCHES = 8;
+    /** So few of one feed that what they name may still be in the processor's last-level cache when it is copied. */
+    private static final int BATCHES = 16;
+    /** To wake a thread takes about as long; one that looks hands something over sooner, as a rule. */
+    private static final long AWAKE_NANOS = 100_000;
 
     private final Descriptor image;
     private final DirectView view;
-    private final Thread thread;
-    private final Queue<Batch> empty = new ConcurrentLinkedQueue<>();
+    private final List<Feed> feeds = new ArrayList<>();
     private final Queue<Batch> full = new ConcurrentLinkedQueue<>();
-    private final Semaphore empties = new Semaphore(BATCHES);
-    /** One for each full batch, and one for the end. */
-    private final Semaphore fulls = new Semaphore(0);
-    private volatile boolean abandoned;
+    /** One for each full batch, and one for each feed's end. */
+    private final Semaphore news = new Semaphore(0);
+    private ThreadStall stall;
+    private long waitedNanos;
+    private int ended;
     private volatile Throwable failure;
-    private boolean ended;
-    private long stalledNanos;
 
     WriteBehind(Descriptor image, PageReader reader) {
         this.image = image;
         view = new DirectView(reader);
-        for (int batch = 0; batch < BATCHES; batch++) {
-            empty.add(new Batch());
-        }
-        thread = Thread.ofPlatform().daemon().name("microsnap-write").start(this::work);
     }
 
     /** Ranges to write, in the order in which they were looked at. */
     private static final class Batch {
+        private final Semaphore room;
         private final long[] offsets = new long[BATCH_RANGES];
         private final long[] lengths = new long[BATCH_RANGES];
         private int ranges;
         private long bytes;
+
+        Batch(Semaphore room) {
+            this.room = room;
+        }
 
         /** Returns whether it is full now. */
         boolean add(long offset, long lengthBytes) {
@@ -66,21 +70,42 @@ final class WriteBehind implements AutoCloseable {
 
     /** Hands over what one thread has looked at. */
     final class Feed {
+        private final Semaphore room = new Semaphore(BATCHES);
+        private final Batch[] batches = new Batch[BATCHES];
         private Batch batch;
+        private int granted;
+        private int next;
+
+        private Feed() {
+            for (int index = 0; index < BATCHES; index++) {
+                batches[index] = new Batch(room);
+            }
+        }
 
         /**
          * The range will be written; its memory must stay as it is until then. Waits while too much is unwritten, and
-         * fails once the writing has failed.
+         * fails once somebody else has.
          */
         void write(long offset, long lengthBytes) throws IOException {
             if (batch == null) {
-                empties.acquireUninterruptibly();
-                Lanes.rethrow(failure);
-                batch = empty.remove();
+                batch = free();
             }
             if (batch.add(offset, lengthBytes)) {
                 flush();
             }
+        }
+
+        private Batch free() throws IOException {
+            if (granted == 0) {
+                // Who had to wait is woken when there is work for a while: waking is the writing thread's time.
+                granted = room.tryAcquire() ? 1 : BATCHES / 2;
+                if (granted > 1) {
+                    room.acquireUninterruptibly(granted);
+                }
+            }
+            Lanes.rethrow(failure);
+            granted--;
+            return batches[next++ % BATCHES];
         }
 
         /** Nothing is held back any longer. */
@@ -88,72 +113,83 @@ final class WriteBehind implements AutoCloseable {
             if (batch != null) {
                 full.add(batch);
                 batch = null;
-                fulls.release();
+                news.release();
             }
+        }
+
+        /** There is nothing more to come. */
+        void end() {
+            flush();
+            news.release();
         }
     }
 
-    /** One for each thread that looks. */
+    /** One for each of the threads that look, each of which must end it or {@link #abandon}. */
     Feed feed() {
-        return new Feed();
+        Feed feed = new Feed();
+        feeds.add(feed);
+        return feed;
     }
 
-    /** Returns when all that was handed over is written, or throws what kept it from being. */
-    void finish() throws IOException {
-        end();
-        Lanes.rethrow(failure);
-    }
-
-    /** How long the writing thread slept inside the kernel; known at the end. */
-    long stalledNanos() {
-        return stalledNanos;
-    }
-
-    /** Ends the thread; unless that was the end already, what is not written yet will not be. */
-    @Override
-    public void close() {
-        abandoned = true;
-        end();
-    }
-
-    private void end() {
-        if (!ended) {
-            ended = true;
-            fulls.release();
+    /** Writes what there is to write. */
+    void writeWhatIsThere() throws IOException {
+        if (stall == null) {
+            stall = ThreadStall.begin(image.posix());
         }
-        Lanes.awaitEnd(List.of(thread));
+        while (news.tryAcquire()) {
+            writeNext();
+        }
     }
 
-    private void work() {
-        try {
-            ThreadStall stall = ThreadStall.begin(image.posix());
-            long waitedNanos = 0;
-            while (true) {
-                long started = System.nanoTime();
-                fulls.acquireUninterruptibly();
-                waitedNanos += System.nanoTime() - started;
-                Batch batch = full.poll();
-                if (batch == null) {
-                    break;
-                }
-                write(batch);
-                batch.clear();
-                empty.add(batch);
-                empties.release();
-            }
-            stalledNanos = Math.max(0, stall.nanos() - waitedNanos);
-        } catch (Throwable thrown) {
-            failure = thrown;
+    /** Writes until every feed has ended; throws what it was abandoned for. */
+    void writeToTheEnd() throws IOException {
+        while (ended < feeds.size()) {
+            awaitNews();
+            writeNext();
+        }
+    }
+
+    /** What is not written yet will not be, and whoever looks stops. From any thread. */
+    synchronized void abandon(Throwable why) {
+        if (failure == null) {
+            failure = why;
+            news.release();
             // Those who look learn of it when they next hand something over: none of them must wait for room.
-            empties.release(Integer.MAX_VALUE / 2);
+            feeds.forEach(feed -> feed.room.release(Integer.MAX_VALUE / 2));
         }
     }
 
-    private void write(Batch batch) throws IOException {
-        for (int range = 0; range < batch.ranges && !abandoned; range++) {
+    /** How long the writing thread slept inside the kernel until now. */
+    long stalledNanos() {
+        return Math.max(0, stall.nanos() - waitedNanos);
+    }
+
+    private void awaitNews() {
+        long start = System.nanoTime();
+        while (!news.tryAcquire()) {
+            if (System.nanoTime() - start > AWAKE_NANOS) {
+                long asleep = System.nanoTime();
+                news.acquireUninterruptibly();
+                waitedNanos += System.nanoTime() - asleep;
+                return;
+            }
+            Thread.onSpinWait();
+        }
+    }
+
+    private void writeNext() throws IOException {
+        Lanes.rethrow(failure);
+        Batch batch = full.poll();
+        if (batch == null) {
+            ended++;
+            return;
+        }
+        for (int range = 0; range < batch.ranges && failure == null; range++) {
             long offset = batch.offsets[range];
             view.reach(offset);
             PagePass.write(image, view.memory(), view.at(offset), offset, batch.lengths[range]);
         }
+        batch.clear();
+        batch.room.release();
     }
 }

@@ -25,6 +25,7 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import org.junit.jupiter.api.Test;
@@ -33,7 +34,8 @@ import org.junit.jupiter.api.io.TempDir;
 final class WriteBehindTest {
     private static final int PAGE = 4096;
     private static final int BATCH_RANGES = 128;
-    private static final int BATCHES = 8;
+    private static final int BATCHES = 16;
+    private static final long LOOKED_AT_BY_THE_WRITER = 8L << 20;
     private static final long BUSY_NANOS = 100_000_000;
 
     private final FaultyPosix watched = FaultyPosix.host();
@@ -49,17 +51,19 @@ final class WriteBehindTest {
             for (int region = 0; region < 3; region++) {
                 ram.mapping(region).fill((byte) (region + 1));
             }
-            try (WriteBehind behind = new WriteBehind(image, new GuestMemoryReader(ram))) {
-                WriteBehind.Feed one = behind.feed();
-                WriteBehind.Feed other = behind.feed();
-                one.write(8 * PAGE, 2 * PAGE);
-                one.write(2 * PAGE, PAGE);
-                other.write(0, PAGE);
-                other.flush();
-                one.write(4 * PAGE, 3 * PAGE);
-                one.flush();
-                behind.finish();
-            }
+            WriteBehind behind = new WriteBehind(image, new GuestMemoryReader(ram));
+            WriteBehind.Feed one = behind.feed();
+            WriteBehind.Feed other = behind.feed();
+            one.write(8 * PAGE, 2 * PAGE);
+            one.write(2 * PAGE, PAGE);
+            other.write(0, PAGE);
+            other.flush();
+            behind.writeWhatIsThere();
+            assertThat(image.sizeBytes()).as("what is held back is not there").isEqualTo(PAGE);
+            one.write(4 * PAGE, 3 * PAGE);
+            one.end();
+            other.end();
+            behind.writeToTheEnd();
             byte[] expected = new byte[10 * PAGE];
             fill(expected, 0, 1, 1);
             fill(expected, 2, 3, 1);
@@ -72,34 +76,35 @@ final class WriteBehindTest {
     @Test
     void whoeverLooksWaitsWhileTooMuchIsUnwritten() throws Exception {
         InMemoryPageReader guest = guest(2 * BATCHES * BATCH_RANGES);
-        CountDownLatch mayWrite = new CountDownLatch(1);
-        watched.before(call -> {
-            if (call.name().equals("pwrite")) {
-                await(mayWrite);
-            }
-        });
         AtomicInteger handed = new AtomicInteger();
-        try (Descriptor image = image(); WriteBehind behind = new WriteBehind(image, guest)) {
-            Thread looking = Thread.ofPlatform().start(() -> {
-                WriteBehind.Feed feed = behind.feed();
-                try {
-                    for (int page = 0; page < 2 * BATCHES * BATCH_RANGES; page++) {
-                        feed.write((long) page * PAGE, PAGE);
-                        handed.incrementAndGet();
-                    }
-                } catch (IOException unexpected) {
-                    throw new AssertionError(unexpected);
-                }
-            });
-            while (looking.getState() != Thread.State.WAITING) {
-                Thread.onSpinWait();
-            }
+        try (Descriptor image = image()) {
+            WriteBehind behind = new WriteBehind(image, guest);
+            WriteBehind.Feed feed = behind.feed();
+            Thread looking = looking(feed, 2 * BATCHES * BATCH_RANGES, handed);
+            awaitWaiting(looking);
             assertThat(handed).hasValue(BATCHES * BATCH_RANGES);
-            mayWrite.countDown();
+            behind.writeToTheEnd();
             looking.join();
-            behind.finish();
         }
         assertThat(directory.resolve("image")).hasBinaryContent(guest.bytes().toArray(ValueLayout.JAVA_BYTE));
+    }
+
+    @Test
+    void whoeverWaitsForRoomLearnsThatItWasAbandoned() throws Exception {
+        InMemoryPageReader guest = guest(2 * BATCHES * BATCH_RANGES);
+        AtomicInteger handed = new AtomicInteger();
+        IOException failure = new IOException("somebody else failed");
+        try (Descriptor image = image()) {
+            WriteBehind behind = new WriteBehind(image, guest);
+            Thread looking = looking(behind.feed(), 2 * BATCHES * BATCH_RANGES, handed);
+            awaitWaiting(looking);
+            behind.abandon(failure);
+            behind.abandon(new IOException("so did I"));
+            looking.join();
+            assertThat(handed).as("no more than there was room for").hasValue(BATCHES * BATCH_RANGES);
+            assertThatThrownBy(behind::writeToTheEnd).isSameAs(failure);
+            assertThat(watched.calls("pwrite")).isZero();
+        }
     }
 
     @Test
@@ -129,7 +134,32 @@ final class WriteBehindTest {
     }
 
     @Test
-    void whatIsNotWrittenWhenItIsClosedWillNotBe() throws Exception {
+    void whereLookingFailsNothingIsWrittenAnyMore() throws IOException {
+        GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, 4 * Lanes.CHUNK_BYTES);
+        InMemoryPageReader guest = InMemoryPageReader.of(layout);
+        guest.bytes().fill((byte) 1);
+        IOException failure = new IOException("the page map cannot be read");
+        Thread caller = Thread.currentThread();
+        CountDownLatch helping = new CountDownLatch(1);
+        PageReader failing = viewed(guest, (offset, lengthBytes, ranges) -> {
+            if (Thread.currentThread() == caller) {
+                await(helping);
+                ranges.accept(offset, lengthBytes);
+            } else {
+                helping.countDown();
+                throw failure;
+            }
+        });
+        try (Descriptor image = image()) {
+            assertThatThrownBy(() -> ImageWriter.into(image, layout).lanes(2).startingAsZeros().everything(failing))
+                    .isSameAs(failure).hasNoSuppressedExceptions();
+            assertThat(threads()).isZero();
+            assertThat(image.sizeBytes()).isLessThanOrEqualTo(Lanes.CHUNK_BYTES + LOOKED_AT_BY_THE_WRITER);
+        }
+    }
+
+    @Test
+    void whatIsUnderWayWhenItIsAbandonedIsTheLast() throws Exception {
         InMemoryPageReader guest = guest(3 * BATCH_RANGES);
         CountDownLatch writing = new CountDownLatch(1);
         CountDownLatch mayWrite = new CountDownLatch(1);
@@ -139,27 +169,27 @@ final class WriteBehindTest {
                 await(mayWrite);
             }
         });
+        IOException failure = new IOException("somebody else failed");
         try (Descriptor image = image()) {
             WriteBehind behind = new WriteBehind(image, guest);
             WriteBehind.Feed feed = behind.feed();
             for (int page = 0; page < 3 * BATCH_RANGES; page++) {
                 feed.write((long) page * PAGE, PAGE);
             }
-            writing.await();
-            Thread closing = Thread.ofPlatform().start(behind::close);
-            while (closing.getState() != Thread.State.WAITING) {
-                Thread.onSpinWait();
-            }
-            mayWrite.countDown();
-            closing.join();
-            assertThat(watched.calls("pwrite")).as("the one that was under way").isEqualTo(1);
-            assertThat(threads()).isZero();
+            Thread other = Thread.ofPlatform().start(() -> {
+                await(writing);
+                behind.abandon(failure);
+                mayWrite.countDown();
+            });
+            assertThatThrownBy(behind::writeToTheEnd).isSameAs(failure);
+            other.join();
+            assertThat(watched.calls("pwrite")).isEqualTo(1);
         }
     }
 
     @Test
     void whenItIsCancelledNothingIsWrittenAnyMore() throws IOException {
-        GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, 2 * Lanes.CHUNK_BYTES);
+        GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, 4 * Lanes.CHUNK_BYTES);
         InMemoryPageReader guest = InMemoryPageReader.of(layout);
         guest.bytes().fill((byte) 1);
         try (Descriptor image = image()) {
@@ -167,7 +197,7 @@ final class WriteBehindTest {
                 throw new CancelledException("enough");
             }).startingAsZeros().everything(guest)).isInstanceOf(CancelledException.class);
             assertThat(threads()).isZero();
-            assertThat(image.sizeBytes()).isLessThanOrEqualTo(Lanes.CHUNK_BYTES);
+            assertThat(image.sizeBytes()).isLessThanOrEqualTo(Lanes.CHUNK_BYTES + LOOKED_AT_BY_THE_WRITER);
         }
     }
 
@@ -175,12 +205,48 @@ final class WriteBehindTest {
     void waitingForSomethingToWriteIsNoThrottling() throws IOException {
         GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, 2 * Lanes.CHUNK_BYTES);
         InMemoryPageReader guest = InMemoryPageReader.of(layout);
-        guest.bytes().asSlice(0, PAGE).fill((byte) 1);
+        for (long offset = 0; offset < layout.lengthBytes(); offset += LOOKED_AT_BY_THE_WRITER) {
+            guest.bytes().asSlice(offset, PAGE).fill((byte) 1);
+        }
         AtomicLong busyNanos = new AtomicLong();
-        PageReader slow = new PageReader() {
+        Thread caller = Thread.currentThread();
+        AtomicBoolean helping = new AtomicBoolean();
+        PageReader slow = viewed(guest, (offset, lengthBytes, ranges) -> {
+            if (Thread.currentThread() == caller) {
+                // Awake, for the other must not take this for waiting.
+                while (!helping.get()) {
+                    Thread.onSpinWait();
+                }
+                return;
+            }
+            helping.set(true);
+            awaitWaiting(caller);
+            long start = System.nanoTime();
+            while (System.nanoTime() - start < BUSY_NANOS) {
+                Thread.onSpinWait();
+            }
+            busyNanos.addAndGet(System.nanoTime() - start);
+            ranges.accept(offset, PAGE);
+        });
+        try (Descriptor image = image()) {
+            MemoryWritten written = ImageWriter.into(image, layout).lanes(2).startingAsZeros().everything(slow);
+            assertThat(written.bytesWritten()).isGreaterThanOrEqualTo(PAGE);
+            assertThat(written.stalled().toNanos())
+                    .isLessThanOrEqualTo(written.time().toNanos() - busyNanos.get());
+        }
+    }
+
+    /** What is populated, as a test has it. */
+    @FunctionalInterface
+    private interface Populated {
+        void tell(long imageOffset, long lengthBytes, RangeConsumer ranges) throws IOException;
+    }
+
+    private static PageReader viewed(InMemoryPageReader guest, Populated populated) {
+        return new PageReader() {
             @Override
             public GuestLayout layout() {
-                return layout;
+                return guest.layout();
             }
 
             @Override
@@ -195,17 +261,7 @@ final class WriteBehindTest {
 
             @Override
             public void populated(long imageOffset, long lengthBytes, RangeConsumer ranges) throws IOException {
-                if (imageOffset == 0) {
-                    while (!isWriterWaiting()) {
-                        Thread.onSpinWait();
-                    }
-                    long start = System.nanoTime();
-                    while (System.nanoTime() - start < BUSY_NANOS) {
-                        Thread.onSpinWait();
-                    }
-                    busyNanos.set(System.nanoTime() - start);
-                    ranges.accept(0, PAGE);
-                }
+                populated.tell(imageOffset, lengthBytes, ranges);
             }
 
             @Override
@@ -213,17 +269,27 @@ final class WriteBehindTest {
                 return false;
             }
         };
-        try (Descriptor image = image()) {
-            MemoryWritten written = ImageWriter.into(image, layout).lanes(2).startingAsZeros().everything(slow);
-            assertThat(written.bytesWritten()).isEqualTo(PAGE);
-            assertThat(written.stalled().toNanos())
-                    .isLessThanOrEqualTo(written.time().toNanos() - busyNanos.get());
-        }
     }
 
-    private static boolean isWriterWaiting() {
-        return Thread.getAllStackTraces().keySet().stream().anyMatch(thread ->
-                thread.getName().equals("microsnap-write") && thread.getState() == Thread.State.WAITING);
+    /** Hands over page after page and counts them, until there are no more or somebody has failed. */
+    private static Thread looking(WriteBehind.Feed feed, int pages, AtomicInteger handed) {
+        return Thread.ofPlatform().start(() -> {
+            try {
+                for (int page = 0; page < pages; page++) {
+                    feed.write((long) page * PAGE, PAGE);
+                    handed.incrementAndGet();
+                }
+                feed.end();
+            } catch (IOException abandoned) {
+                // Its maker knows why.
+            }
+        });
+    }
+
+    private static void awaitWaiting(Thread thread) {
+        while (thread.getState() != Thread.State.WAITING) {
+            Thread.onSpinWait();
+        }
     }
 
     private static long threads() {
