@@ -4,6 +4,7 @@ import io.microsnap.core.store.PageIndex;
 import io.microsnap.core.store.PageMap;
 import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.memory.image.ImageWriter;
+import io.microsnap.memory.image.Lanes;
 import io.microsnap.memory.image.Zeros;
 import io.microsnap.testsupport.FileSystemKind;
 import java.io.IOException;
@@ -105,7 +106,7 @@ final class DirtyCaptureScenario implements Scenario {
         };
     }
 
-    /** As a prepared capture has it: image, index and map ready, the base's index read. */
+    /** As a prepared capture has it: image, index and map ready, the base's index read, threads started. */
     private final class Staged implements AutoCloseable {
         private final Guest guest;
         private final Images images;
@@ -113,6 +114,7 @@ final class DirtyCaptureScenario implements Scenario {
         private final PageIndex baseIndex;
         private PageIndex index;
         private PageMap map;
+        private Lanes lanes;
 
         Staged(Guest guest, Images images, Path base, PageIndex baseIndex) {
             this.guest = guest;
@@ -131,11 +133,12 @@ final class DirtyCaptureScenario implements Scenario {
             index = PageIndex.createFrom(baseIndex, images.index());
             index.load(0, guest.layout().pageCount());
             map = PageMap.create(images.map(), guest.layout());
+            lanes = Lanes.started(LANES);
         }
 
         void capture(DirtyBitmap dirty) throws IOException {
             ImageWriter.Builder builder = ImageWriter.into(images.image(), guest.layout())
-                    .index(index).map(map).lanes(LANES);
+                    .index(index).map(map).lanes(lanes);
             ImageWriter writer = kind == Kind.CLONE ? builder.startingAsBase() : builder.startingAsZeros();
             writer.dirty(guest.reader(), dirty);
             index.finish();
@@ -147,6 +150,7 @@ final class DirtyCaptureScenario implements Scenario {
             if (index != null) {
                 index.close();
                 map.close();
+                lanes.close();
             }
             index = null;
         }

@@ -16,6 +16,7 @@ import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.dirty.Epoch;
 import io.microsnap.memory.image.ImageWriter;
+import io.microsnap.memory.image.Lanes;
 import io.microsnap.memory.image.MemoryWritten;
 import io.microsnap.memory.image.Zeros;
 import java.io.IOException;
@@ -44,6 +45,7 @@ public final class PreparedCapture implements AutoCloseable {
     private Descriptor image;
     private PageIndex index;
     private PageMap map;
+    private Lanes lanes;
     private Duration prepareTime;
     private boolean used;
 
@@ -58,6 +60,7 @@ public final class PreparedCapture implements AutoCloseable {
         try {
             prepared.findBase();
             prepared.stage();
+            prepared.lanes = prepared.closing.add(Lanes.started(plan.lanes));
             if (plan.tracker.isPresent()) {
                 plan.tracker.get().arm();
             }
@@ -88,6 +91,7 @@ public final class PreparedCapture implements AutoCloseable {
         Pause pause = new Pause();
         try {
             pause.run(machine);
+            closing.closeNow(lanes);
         } catch (IOException | RuntimeException | Error failure) {
             closing.closeAfter(failure);
             throw failure;
@@ -282,7 +286,7 @@ public final class PreparedCapture implements AutoCloseable {
         }
 
         private MemoryWritten writeMemory() throws IOException {
-            ImageWriter.Builder builder = ImageWriter.into(image, layout).index(index).lanes(plan.lanes)
+            ImageWriter.Builder builder = ImageWriter.into(image, layout).index(index).lanes(lanes)
                     .progress(plan.progress).zeros(plan.zeros.orElse(Zeros.suiting(image)));
             if (base.isEmpty()) {
                 writer = builder.startingAsZeros();

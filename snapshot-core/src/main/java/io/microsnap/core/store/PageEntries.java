@@ -33,6 +33,8 @@ final class PageEntries implements IndexEntries {
     private final long chunkCount;
     private final MemorySegment entries;
     private final MemorySegment states;
+    /** Whether the file is as it is here. */
+    private boolean finished;
 
     private PageEntries(EntryTable.Form form, GuestLayout layout, Descriptor file, boolean writable)
             throws IOException {
@@ -152,6 +154,9 @@ final class PageEntries implements IndexEntries {
     /** After an entry of a prepared chunk was changed. */
     void changed(long chunk) {
         requireWritable();
+        if (finished) {
+            finished = false;
+        }
         if (state(chunk) != CHANGED) {
             STATE.setRelease(states, chunk, CHANGED);
         }
@@ -160,6 +165,9 @@ final class PageEntries implements IndexEntries {
     @Override
     public int finish() throws IOException {
         requireWritable();
+        if (finished) {
+            return table.root();
+        }
         long chunk = 0;
         while (chunk < chunkCount) {
             if (state(chunk) != CHANGED) {
@@ -174,7 +182,9 @@ final class PageEntries implements IndexEntries {
             table.file().writeFully(chunks(first, chunk), table.entriesAt() + first * CHUNK_BYTES);
             states.asSlice(first, chunk - first).fill(LOADED);
         }
-        return table.write();
+        int root = table.write();
+        finished = true;
+        return root;
     }
 
     @Override

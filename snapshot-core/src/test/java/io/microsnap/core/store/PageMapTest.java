@@ -7,7 +7,9 @@ import io.microsnap.core.DamagedException;
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.Region;
 import io.microsnap.core.posix.Descriptor;
+import io.microsnap.core.posix.Errno;
 import io.microsnap.core.posix.Posix;
+import io.microsnap.core.testing.FaultyPosix;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -94,6 +96,33 @@ class PageMapTest {
         }
         try (Descriptor file = open("map"); PageMap map = PageMap.open(file, LAYOUT)) {
             assertThat(map.count()).isEqualTo(PAGES);
+        }
+    }
+
+    @Test
+    void finishingAgainWritesNothingUnlessItFailedOrSomethingWasMarkedSince() throws IOException {
+        FaultyPosix faulty = FaultyPosix.host();
+        int flags = posix.constants().O_RDWR | posix.constants().O_CREAT | posix.constants().O_EXCL;
+        int root;
+        try (Descriptor file = Descriptor.open(faulty.posix(), directory.resolve("map"), flags, 0600);
+                PageMap map = PageMap.create(file, LAYOUT)) {
+            map.mark(7);
+            // Entries, table, and last the header.
+            faulty.at("pwrite", 3).fails(Errno.ENOSPC);
+            assertThatThrownBy(map::finish).hasMessageContaining("ENOSPC");
+            int first = map.finish();
+            assertThat(map.finish()).isEqualTo(first);
+            assertThat(faulty.calls("pwrite")).isEqualTo(4);
+            map.mark(7);
+            assertThat(map.finish()).as("it was marked already").isEqualTo(first);
+            assertThat(faulty.calls("pwrite")).isEqualTo(4);
+            map.mark(8);
+            root = map.finish();
+            assertThat(root).isNotEqualTo(first);
+        }
+        try (Descriptor file = open("map"); PageMap map = PageMap.open(file, LAYOUT)) {
+            assertThat(map.root()).isEqualTo(root);
+            assertThat(map.count()).isEqualTo(2);
         }
     }
 

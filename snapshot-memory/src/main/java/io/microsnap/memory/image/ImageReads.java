@@ -84,6 +84,8 @@ public final class ImageReads {
                 runs.flush();
             });
         }
-        Lanes.run(work, lengthBytes, progress);
+        try (Lanes threads = Lanes.started(work.size())) {
+            threads.run(work, lengthBytes, progress);
+        }
     }
 }

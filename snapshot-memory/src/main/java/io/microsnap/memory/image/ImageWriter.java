@@ -35,6 +35,7 @@ public final class ImageWriter {
     private final PageMap map;
     private final Zeros zeros;
     private final int lanes;
+    private final Lanes started;
     private final Progress progress;
     private final DirtyBitmap writtenZeros;
 
@@ -46,6 +47,7 @@ public final class ImageWriter {
         map = builder.map;
         zeros = builder.zeros;
         lanes = builder.lanes;
+        started = builder.started;
         progress = builder.progress;
         writtenZeros = startsAsZeros ? null : DirtyBitmap.of(layout);
     }
@@ -63,6 +65,7 @@ public final class ImageWriter {
         private PageMap map;
         private Zeros zeros = Zeros.SPARSE;
         private int lanes = 1;
+        private Lanes started;
         private Progress progress = Progress.NONE;
 
         private Builder(Descriptor image, GuestLayout layout) {
@@ -98,6 +101,12 @@ public final class ImageWriter {
             }
             lanes = most;
             return this;
+        }
+
+        /** As above, with threads that are started already; closing them is for the caller. */
+        public Builder lanes(Lanes threads) {
+            started = threads;
+            return lanes(threads.most());
         }
 
         /** Hears how far the writing has come, and may stop it. */
@@ -185,13 +194,23 @@ public final class ImageWriter {
         }
         List<WritingLane> work = behind == null
                 ? eachWriting(most, reader, dirty, plan) : oneWriting(most, reader, dirty, plan, behind);
-        Lanes.run(work, layout.lengthBytes(), progress);
+        run(work);
         return new MemoryWritten(work.stream().mapToLong(lane -> lane.pass.pagesOffered()).sum(),
                 work.stream().mapToLong(lane -> lane.pass.pagesRecorded()).sum(),
                 work.stream().mapToLong(lane -> lane.pass.pagesZero()).sum(),
                 work.stream().mapToLong(lane -> lane.pass.bytesWritten()).sum(),
                 Duration.ofNanos(System.nanoTime() - startNanos),
                 Duration.ofNanos(work.stream().mapToLong(lane -> lane.stalledNanos).sum()));
+    }
+
+    private void run(List<WritingLane> work) throws IOException {
+        if (started != null) {
+            started.run(work, layout.lengthBytes(), progress);
+            return;
+        }
+        try (Lanes threads = Lanes.started(work.size())) {
+            threads.run(work, layout.lengthBytes(), progress);
+        }
     }
 
     private List<WritingLane> eachWriting(long count, PageReader reader, DirtyBitmap dirty, PagePass.Plan plan) {

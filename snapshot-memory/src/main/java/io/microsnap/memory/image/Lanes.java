@@ -4,16 +4,58 @@ import io.microsnap.core.Progress;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.ThreadPoolExecutor;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.AtomicReference;
 
 /**
- * Works through a range in chunks, in one thread or in several. The first failure stops every lane after its chunk and
- * is what the caller gets.
+ * Threads that work through a range together, chunk by chunk: the calling one and others, which are started ahead and
+ * wait for work, because to start a thread takes longer than many a pause should. The first failure stops every lane
+ * after its chunk and is what the caller gets.
  */
-public final class Lanes {
+public final class Lanes implements AutoCloseable {
     /** A chunk's length: whole chunks of a page index and whole words of a page map, whatever the page size. */
     public static final long CHUNK_BYTES = 64L << 20;
+
+    private final int most;
+    private final List<Thread> threads = new ArrayList<>();
+    private final ThreadPoolExecutor others;
+
+    private Lanes(int most) {
+        this.most = most;
+        int count = most - 1;
+        others = new ThreadPoolExecutor(count, Math.max(1, count), 0, TimeUnit.SECONDS, new LinkedBlockingQueue<>(),
+                work -> {
+                    threads.add(Thread.ofPlatform().daemon().name("microsnap-lane-", threads.size()).unstarted(work));
+                    return threads.getLast();
+                });
+        try {
+            others.prestartAllCoreThreads();
+        } catch (Error noMoreThreads) {
+            close();
+            throw noMoreThreads;
+        }
+    }
+
+    /**
+     * Starts all threads but the calling one.
+     *
+     * @param most how many may work at a time, the one included that is going to call {@link #run}
+     */
+    public static Lanes started(int most) {
+        if (most < 1) {
+            throw new IllegalArgumentException(most + " lanes");
+        }
+        return new Lanes(most);
+    }
+
+    /** How many may work at a time. */
+    public int most() {
+        return most;
+    }
 
     /** One lane's work, with what it needs for itself: a buffer, counters. Used by one thread. */
     @FunctionalInterface
@@ -38,43 +80,48 @@ public final class Lanes {
         }
     }
 
-    private final long lengthBytes;
-    private final Progress progress;
-    private final AtomicLong next = new AtomicLong();
-    private final AtomicReference<Throwable> failure = new AtomicReference<>();
-    private long doneBytes;
-
-    private Lanes(long lengthBytes, Progress progress) {
-        this.lengthBytes = lengthBytes;
-        this.progress = progress;
-    }
-
     /**
-     * Gives every chunk of the range to one of the lanes and returns when all are done. A single lane runs in the
+     * Gives every chunk of the range to one of the lanes and returns when all are done. The first lane runs in the
      * calling thread.
      */
-    public static void run(List<? extends Lane> lanes, long lengthBytes, Progress progress) throws IOException {
-        Lanes work = new Lanes(lengthBytes, progress);
-        List<Thread> threads = new ArrayList<>();
+    public void run(List<? extends Lane> lanes, long lengthBytes, Progress progress) throws IOException {
+        if (lanes.size() > most) {
+            throw new IllegalArgumentException(lanes.size() + " lanes where " + most + " may work");
+        }
+        Work work = new Work(lengthBytes, progress);
+        CountDownLatch working = new CountDownLatch(lanes.size() - 1);
         for (Lane lane : lanes.subList(1, lanes.size())) {
-            threads.add(Thread.ofPlatform().daemon().name("microsnap-lane-", threads.size()).start(
-                    () -> work.drain(lane)));
+            others.execute(() -> {
+                work.drain(lane);
+                working.countDown();
+            });
         }
         work.drain(lanes.getFirst());
-        awaitEnd(threads);
+        uninterrupted(working::await);
         rethrow(work.failure.get());
     }
 
+    /** Ends the threads and returns when they have ended. */
+    @Override
+    public void close() {
+        others.shutdown();
+        threads.forEach(thread -> uninterrupted(thread::join));
+    }
+
+    @FunctionalInterface
+    private interface Wait {
+        void done() throws InterruptedException;
+    }
+
     /** They use the caller's memory and files: there is no leaving before they have stopped, interrupted or not. */
-    static void awaitEnd(List<Thread> threads) {
+    private static void uninterrupted(Wait wait) {
         boolean interrupted = false;
-        for (Thread thread : threads) {
-            while (thread.isAlive()) {
-                try {
-                    thread.join();
-                } catch (InterruptedException later) {
-                    interrupted = true;
-                }
+        while (true) {
+            try {
+                wait.done();
+                break;
+            } catch (InterruptedException later) {
+                interrupted = true;
             }
         }
         if (interrupted) {
@@ -82,31 +129,45 @@ public final class Lanes {
         }
     }
 
-    private void drain(Lane lane) {
-        try {
-            while (failure.get() == null) {
-                lane.ready();
-                long offset = next.getAndAdd(lane.chunkBytes());
-                if (offset >= lengthBytes) {
-                    lane.finish();
-                    return;
-                }
-                long length = Math.min(lane.chunkBytes(), lengthBytes - offset);
-                lane.chunk(offset, length);
-                advanced(length);
-            }
-        } catch (Throwable thrown) {
-            // What they all wait for may have failed, and each says so.
-            if (!failure.compareAndSet(null, thrown) && failure.get() != thrown) {
-                failure.get().addSuppressed(thrown);
-            }
-        }
-        lane.abandon(failure.get());
-    }
+    /** One range, and how far they have come with it. */
+    private static final class Work {
+        private final long lengthBytes;
+        private final Progress progress;
+        private final AtomicLong next = new AtomicLong();
+        private final AtomicReference<Throwable> failure = new AtomicReference<>();
+        private long doneBytes;
 
-    private synchronized void advanced(long length) throws IOException {
-        doneBytes += length;
-        progress.advanced(doneBytes, lengthBytes);
+        Work(long lengthBytes, Progress progress) {
+            this.lengthBytes = lengthBytes;
+            this.progress = progress;
+        }
+
+        void drain(Lane lane) {
+            try {
+                while (failure.get() == null) {
+                    lane.ready();
+                    long offset = next.getAndAdd(lane.chunkBytes());
+                    if (offset >= lengthBytes) {
+                        lane.finish();
+                        return;
+                    }
+                    long length = Math.min(lane.chunkBytes(), lengthBytes - offset);
+                    lane.chunk(offset, length);
+                    advanced(length);
+                }
+            } catch (Throwable thrown) {
+                // What they all wait for may have failed, and each says so.
+                if (!failure.compareAndSet(null, thrown) && failure.get() != thrown) {
+                    failure.get().addSuppressed(thrown);
+                }
+            }
+            lane.abandon(failure.get());
+        }
+
+        private synchronized void advanced(long length) throws IOException {
+            doneBytes += length;
+            progress.advanced(doneBytes, lengthBytes);
+        }
     }
 
     /** Throws a failure of another thread as it is; null is none. */

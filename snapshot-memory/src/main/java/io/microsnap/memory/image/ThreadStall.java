@@ -7,7 +7,6 @@ import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 
 /**
@@ -48,13 +47,26 @@ final class ThreadStall {
         try (Arena arena = Arena.ofConfined();
                 Descriptor file = Descriptor.open(posix, SCHEDULER, posix.constants().O_RDONLY, 0)) {
             MemorySegment line = arena.allocate(LONGEST_LINE);
-            byte[] text = new byte[(int) file.read(line, 0)];
-            MemorySegment.copy(line, ValueLayout.JAVA_BYTE, 0, text, 0, text.length);
-            String[] numbers = new String(text, StandardCharsets.US_ASCII).trim().split(" ", -1);
-            return Long.parseLong(numbers[0]) + Long.parseLong(numbers[1]);
-        } catch (IOException | NumberFormatException | ArrayIndexOutOfBoundsException untold) {
+            return sumOfFirstTwo(line.asSlice(0, file.read(line, 0)));
+        } catch (IOException | IndexOutOfBoundsException untold) {
             // Only a figure for the report; a kernel without scheduler statistics does not tell it.
             return -1;
         }
+    }
+
+    /** Of decimal numbers, each with a space behind it. */
+    private static long sumOfFirstTwo(MemorySegment line) {
+        long sum = 0;
+        long at = 0;
+        for (int number = 0; number < 2; number++) {
+            long value = 0;
+            byte character = line.get(ValueLayout.JAVA_BYTE, at++);
+            while (character != ' ') {
+                value = 10 * value + (character - '0');
+                character = line.get(ValueLayout.JAVA_BYTE, at++);
+            }
+            sum += value;
+        }
+        return sum;
     }
 }

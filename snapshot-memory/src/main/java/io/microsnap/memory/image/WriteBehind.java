@@ -77,9 +77,6 @@ final class WriteBehind {
         private int next;
 
         private Feed() {
-            for (int index = 0; index < BATCHES; index++) {
-                batches[index] = new Batch(room);
-            }
         }
 
         /**
@@ -105,7 +102,11 @@ final class WriteBehind {
             }
             Lanes.rethrow(failure);
             granted--;
-            return batches[next++ % BATCHES];
+            int index = next++ % BATCHES;
+            if (batches[index] == null) {
+                batches[index] = new Batch(room);
+            }
+            return batches[index];
         }
 
         /** Nothing is held back any longer. */

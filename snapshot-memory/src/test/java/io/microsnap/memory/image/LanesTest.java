@@ -1,12 +1,19 @@
 package io.microsnap.memory.image;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.microsnap.core.Progress;
 import java.io.IOException;
 import java.util.List;
+import java.util.Set;
+import java.util.concurrent.BrokenBarrierException;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CyclicBarrier;
+import java.util.concurrent.atomic.AtomicInteger;
+import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
 final class LanesTest {
@@ -15,7 +22,14 @@ final class LanesTest {
     private final IOException first = new IOException("the first");
     private final CompletableFuture<Void> otherHasBegun = new CompletableFuture<>();
     private final CompletableFuture<Thread> failed = new CompletableFuture<>();
+    private final Lanes lanes = Lanes.started(2);
     private int chunks;
+
+    @AfterEach
+    void noThreadIsLeft() {
+        lanes.close();
+        assertThat(Thread.getAllStackTraces().keySet()).noneMatch(thread -> thread.getName().startsWith("microsnap-"));
+    }
 
     @Test
     void whereALaneHasFailedTheOthersTakeNoMore() {
@@ -23,7 +37,7 @@ final class LanesTest {
             chunks++;
             awaitFailure();
         };
-        assertThatThrownBy(() -> Lanes.run(List.of(other, failing()), LENGTH, Progress.NONE)).isSameAs(first);
+        assertThatThrownBy(() -> lanes.run(List.of(other, failing()), LENGTH, Progress.NONE)).isSameAs(first);
         assertThat(chunks).isEqualTo(1);
     }
 
@@ -34,7 +48,7 @@ final class LanesTest {
             awaitFailure();
             throw second;
         };
-        assertThatThrownBy(() -> Lanes.run(List.of(other, failing()), LENGTH, Progress.NONE)).isSameAs(first)
+        assertThatThrownBy(() -> lanes.run(List.of(other, failing()), LENGTH, Progress.NONE)).isSameAs(first)
                 .satisfies(thrown -> assertThat(thrown.getSuppressed()).containsExactly(second));
     }
 
@@ -45,8 +59,94 @@ final class LanesTest {
             awaitFailure();
             throw first;
         };
-        assertThatThrownBy(() -> Lanes.run(List.of(other, failing()), LENGTH, Progress.NONE)).isSameAs(first)
+        assertThatThrownBy(() -> lanes.run(List.of(other, failing()), LENGTH, Progress.NONE)).isSameAs(first)
                 .hasNoSuppressedExceptions();
+    }
+
+    @Test
+    void whoeverAbandonsIsToldWhy() {
+        CompletableFuture<Throwable> told = new CompletableFuture<>();
+        Lanes.Lane other = new Lanes.Lane() {
+            @Override
+            public void chunk(long offset, long lengthBytes) {
+                awaitFailure();
+            }
+
+            @Override
+            public void finish() {
+                throw new AssertionError("there is more to do");
+            }
+
+            @Override
+            public void abandon(Throwable failure) {
+                told.complete(failure);
+            }
+        };
+        assertThatThrownBy(() -> lanes.run(List.of(other, failing()), LENGTH, Progress.NONE)).isSameAs(first);
+        assertThat(told).isCompletedWithValue(first);
+    }
+
+    /** What one lane does at the end may fail, too, and is waited for by the others. */
+    @Test
+    void aFailureAtTheEndIsOneAsWell() {
+        Lanes.Lane other = new Lanes.Lane() {
+            @Override
+            public void chunk(long offset, long lengthBytes) {
+                chunks++;
+            }
+
+            @Override
+            public void finish() throws IOException {
+                throw first;
+            }
+        };
+        assertThatThrownBy(() -> lanes.run(List.of(other), LENGTH, Progress.NONE)).isSameAs(first);
+        assertThat(chunks).isEqualTo(4);
+    }
+
+    @Test
+    void theSameThreadsWorkThroughOneRangeAfterAnother() throws IOException {
+        Set<Thread> workers = ConcurrentHashMap.newKeySet();
+        for (int time = 0; time < 3; time++) {
+            CyclicBarrier both = new CyclicBarrier(2);
+            Lanes.Lane lane = (offset, lengthBytes) -> {
+                workers.add(Thread.currentThread());
+                meet(both);
+            };
+            lanes.run(List.of(lane, lane), LENGTH, Progress.NONE);
+        }
+        assertThat(workers).hasSize(2).contains(Thread.currentThread());
+    }
+
+    @Test
+    void anInterruptedCallerWaitsAllTheSameAndIsToldLater() throws IOException {
+        CyclicBarrier both = new CyclicBarrier(2);
+        AtomicInteger done = new AtomicInteger();
+        Thread caller = Thread.currentThread();
+        Lanes.Lane slow = (offset, lengthBytes) -> {
+            meet(both);
+            caller.interrupt();
+            done.incrementAndGet();
+        };
+        lanes.run(List.of((offset, lengthBytes) -> meet(both), slow), 2 * Lanes.CHUNK_BYTES, Progress.NONE);
+        assertThat(Thread.interrupted()).isTrue();
+        assertThat(done).hasValue(1);
+    }
+
+    @Test
+    void moreLanesThanThereAreThreadsAreRefused() {
+        Lanes.Lane lane = (offset, lengthBytes) -> { };
+        assertThatIllegalArgumentException().isThrownBy(
+                () -> lanes.run(List.of(lane, lane, lane), LENGTH, Progress.NONE));
+        assertThatIllegalArgumentException().isThrownBy(() -> Lanes.started(0));
+    }
+
+    private static void meet(CyclicBarrier both) {
+        try {
+            both.await();
+        } catch (InterruptedException | BrokenBarrierException unexpected) {
+            throw new AssertionError(unexpected);
+        }
     }
 
     private Lanes.Lane failing() {
@@ -57,13 +157,12 @@ final class LanesTest {
         };
     }
 
-    /** Until the lane that fails has ended, and with it told of its failure. */
+    /** Until the lane that fails has ended, and with it told of its failure: its thread has nothing to do then. */
     private void awaitFailure() {
         otherHasBegun.complete(null);
-        try {
-            failed.join().join();
-        } catch (InterruptedException unexpected) {
-            throw new AssertionError(unexpected);
+        Thread thread = failed.join();
+        while (thread.getState() != Thread.State.WAITING) {
+            Thread.onSpinWait();
         }
     }
 }
