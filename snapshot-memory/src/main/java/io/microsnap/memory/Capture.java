@@ -102,7 +102,10 @@ public final class Capture {
         return this;
     }
 
-    /** The most threads that may read and write guest memory; one unless told. */
+    /**
+     * The most threads that may read and write guest memory, the one that captures included; the others are started
+     * with the preparation. One unless told.
+     */
     public Capture lanes(int most) {
         if (most < 1) {
             throw new IllegalArgumentException(most + " lanes");

@@ -85,6 +85,27 @@ final class CaptureTest {
         assertRestores(NEXT);
     }
 
+    @Test
+    void threadsAreStartedWhenItIsPreparedAndGoWithThePauseOrThePreparation() throws IOException {
+        try (PreparedCapture prepared = capture(BASE).lanes(3).prepare()) {
+            assertThat(lanes()).isEqualTo(2);
+            try (CapturedSnapshot captured = prepared.capture(machine)) {
+                assertThat(lanes()).isZero();
+                captured.publish();
+            }
+        }
+        try (PreparedCapture prepared = capture(NEXT).lanes(2).prepare()) {
+            assertThat(lanes()).isEqualTo(1);
+            assertThat(prepared.kind()).isEqualTo(CaptureKind.DIFF);
+        }
+        assertThat(lanes()).isZero();
+    }
+
+    private static long lanes() {
+        return Thread.getAllStackTraces().keySet().stream()
+                .filter(thread -> thread.getName().startsWith("microsnap-lane-")).count();
+    }
+
     @RealFileSystems({FileSystemKind.XFS, FileSystemKind.BTRFS})
     void whereTheFilesystemCanCloneTheNextCaptureIsCompleteAndItsBaseMayGo(Path on) throws IOException {
         try (SnapshotStore cloning = SnapshotStore.openOrCreate(

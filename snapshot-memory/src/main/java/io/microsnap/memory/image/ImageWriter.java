@@ -12,8 +12,6 @@ import java.io.IOException;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.concurrent.atomic.AtomicBoolean;
-import java.util.concurrent.atomic.AtomicLong;
 
 /**
  * Writes guest memory into an image that is open already, and sets the index and the map that belong to it; these are
@@ -25,8 +23,6 @@ import java.util.concurrent.atomic.AtomicLong;
 public final class ImageWriter {
     /** For less it does not pay to start another thread. */
     private static final long BYTES_A_LANE = 4L << 20;
-    /** What a writing thread looks at itself at once: a long range is then asked about as exactly as elsewhere. */
-    private static final long LEAST_LOOKED_AT_BYTES = 8L << 20;
 
     private final GuestLayout layout;
     private final Descriptor image;
@@ -100,13 +96,15 @@ public final class ImageWriter {
                 throw new IllegalArgumentException(most + " lanes");
             }
             lanes = most;
+            started = null;
             return this;
         }
 
         /** As above, with threads that are started already; closing them is for the caller. */
         public Builder lanes(Lanes threads) {
+            lanes = threads.most();
             started = threads;
-            return lanes(threads.most());
+            return this;
         }
 
         /** Hears how far the writing has come, and may stop it. */
@@ -182,25 +180,23 @@ public final class ImageWriter {
         long startNanos = System.nanoTime();
         PagePass.Plan plan = plan(base, changed);
         long offeredBytes = dirty == null ? layout.lengthBytes() : dirty.count() * dirty.blockBytes();
-        long most = Math.min(lanes, 1 + offeredBytes / BYTES_A_LANE);
-        WriteBehind behind = null;
-        if (PagePass.staysInPlace(reader, plan)) {
-            if (!plan.looksAtBytes()) {
-                // A file takes one write at a time, and there is nothing else to do.
-                most = 1;
-            } else if (most > 1 && base == null) {
-                behind = new WriteBehind(image, reader);
-            }
+        int most = (int) Math.min(lanes, 1 + offeredBytes / BYTES_A_LANE);
+        List<WritingLane> work;
+        if (!PagePass.staysInPlace(reader, plan) || base != null) {
+            work = eachWriting(most, reader, dirty, plan);
+        } else if (plan.looksAtBytes() && most > 1) {
+            work = oneWriting(most, reader, dirty, plan);
+        } else {
+            // A file takes one write at a time, and there is nothing else to do.
+            work = eachWriting(1, reader, dirty, plan);
         }
-        List<WritingLane> work = behind == null
-                ? eachWriting(most, reader, dirty, plan) : oneWriting(most, reader, dirty, plan, behind);
         run(work);
-        return new MemoryWritten(work.stream().mapToLong(lane -> lane.pass.pagesOffered()).sum(),
-                work.stream().mapToLong(lane -> lane.pass.pagesRecorded()).sum(),
-                work.stream().mapToLong(lane -> lane.pass.pagesZero()).sum(),
-                work.stream().mapToLong(lane -> lane.pass.bytesWritten()).sum(),
+        return new MemoryWritten(work.stream().mapToLong(WritingLane::pagesOffered).sum(),
+                work.stream().mapToLong(WritingLane::pagesRecorded).sum(),
+                work.stream().mapToLong(WritingLane::pagesZero).sum(),
+                work.stream().mapToLong(WritingLane::bytesWritten).sum(),
                 Duration.ofNanos(System.nanoTime() - startNanos),
-                Duration.ofNanos(work.stream().mapToLong(lane -> lane.stalledNanos).sum()));
+                Duration.ofNanos(work.stream().mapToLong(WritingLane::stalledNanos).sum()));
     }
 
     private void run(List<WritingLane> work) throws IOException {
@@ -213,202 +209,24 @@ public final class ImageWriter {
         }
     }
 
-    private List<WritingLane> eachWriting(long count, PageReader reader, DirtyBitmap dirty, PagePass.Plan plan) {
+    private List<WritingLane> eachWriting(int count, PageReader reader, DirtyBitmap dirty, PagePass.Plan plan) {
+        long chunks = Math.ceilDiv(layout.lengthBytes(), Lanes.CHUNK_BYTES);
         List<WritingLane> work = new ArrayList<>();
-        for (long lane = 0; lane < Math.min(count, Math.ceilDiv(layout.lengthBytes(), Lanes.CHUNK_BYTES)); lane++) {
+        for (int lane = 0; lane < Math.min(count, chunks); lane++) {
             work.add(new WritingLane(reader, dirty, plan, null));
         }
         return work;
     }
 
-    /** The first lane is the calling thread's: it writes what the others look at, and looks itself when it is idle. */
-    private List<WritingLane> oneWriting(long count, PageReader reader, DirtyBitmap dirty, PagePass.Plan plan,
-            WriteBehind behind) {
-        Looking looking = new Looking(count - 1);
+    private List<WritingLane> oneWriting(int count, PageReader reader, DirtyBitmap dirty, PagePass.Plan plan) {
+        WriteBehind behind = new WriteBehind(image, reader);
+        Looking looking = new Looking(count - 1, index, map);
         List<WritingLane> work = new ArrayList<>();
         work.add(new WriterLane(reader, dirty, plan, behind, looking));
         while (work.size() < count) {
-            work.add(new LookingLane(reader, dirty, plan, behind, looking));
+            work.add(new LookingLane(reader, dirty, plan, behind, behind.feed(), looking));
         }
         return work;
-    }
-
-    /** A thread that writes what it looks at: each chunk whole, or what the bitmap names of it. */
-    private class WritingLane implements Lanes.Lane {
-        private final DirtyBitmap dirty;
-        private final PagePass pass;
-        private final PopulatedRuns runs;
-        private ThreadStall stall;
-        private long stalledNanos;
-
-        WritingLane(PageReader reader, DirtyBitmap dirty, PagePass.Plan plan, WriteBehind.Feed feed) {
-            this.dirty = dirty;
-            pass = new PagePass(reader, plan, feed);
-            runs = new PopulatedRuns(reader, dirty == null ? parts(pass, plan.base()) : pass);
-        }
-
-        @Override
-        public void ready() throws IOException {
-            if (stall == null) {
-                stall = ThreadStall.begin(image.posix());
-            }
-        }
-
-        @Override
-        public void chunk(long offset, long lengthBytes) throws IOException {
-            try {
-                if (dirty == null) {
-                    runs.run(offset, lengthBytes);
-                } else {
-                    dirty.runs(offset, lengthBytes, runs::run);
-                }
-                runs.flush();
-            } catch (InternalError error) {
-                throw pass.truncated(error);
-            }
-        }
-
-        @Override
-        public void finish() throws IOException {
-            stalledNanos = stall.nanos();
-        }
-    }
-
-    /** A thread that leaves the writing of what it looks at to another. */
-    private final class LookingLane extends WritingLane {
-        private final WriteBehind behind;
-        private final WriteBehind.Feed feed;
-        private final Looking looking;
-
-        LookingLane(PageReader reader, DirtyBitmap dirty, PagePass.Plan plan, WriteBehind behind, Looking looking) {
-            this(reader, dirty, plan, behind, behind.feed(), looking);
-        }
-
-        private LookingLane(PageReader reader, DirtyBitmap dirty, PagePass.Plan plan, WriteBehind behind,
-                WriteBehind.Feed feed, Looking looking) {
-            super(reader, dirty, plan, feed);
-            this.behind = behind;
-            this.feed = feed;
-            this.looking = looking;
-        }
-
-        @Override
-        public void ready() {
-            // It writes nothing that it could be held up by.
-        }
-
-        @Override
-        public void chunk(long offset, long lengthBytes) throws IOException {
-            super.chunk(offset, lengthBytes);
-            feed.flush();
-        }
-
-        @Override
-        public void finish() throws IOException {
-            looking.ended();
-            feed.end();
-        }
-
-        @Override
-        public void abandon(Throwable failure) {
-            behind.abandon(failure);
-        }
-    }
-
-    /** The calling thread: it writes what the others have looked at, and where that is nothing it does as they do. */
-    private final class WriterLane extends WritingLane {
-        private final WriteBehind behind;
-        private final Looking looking;
-
-        WriterLane(PageReader reader, DirtyBitmap dirty, PagePass.Plan plan, WriteBehind behind, Looking looking) {
-            super(reader, dirty, plan, null);
-            this.behind = behind;
-            this.looking = looking;
-        }
-
-        /** Little, to be soon back at what the others hand over: whole chunks of the index all the same. */
-        @Override
-        public long chunkBytes() {
-            return Math.max(LEAST_LOOKED_AT_BYTES, (long) PageIndex.PAGES_IN_CHUNK * layout.pageBytes());
-        }
-
-        @Override
-        public void ready() throws IOException {
-            behind.writeWhatIsThere();
-            looking.begun();
-        }
-
-        @Override
-        public void chunk(long offset, long lengthBytes) throws IOException {
-            super.chunk(offset, lengthBytes);
-            looking.paused();
-        }
-
-        @Override
-        public void finish() throws IOException {
-            looking.ended();
-            behind.writeToTheEnd();
-            super.stalledNanos = behind.stalledNanos();
-        }
-
-        @Override
-        public void abandon(Throwable failure) {
-            behind.abandon(failure);
-        }
-    }
-
-    /**
-     * Who still looks, so that the last one finishes index and map: whoever publishes them would, but now there is
-     * time, for the image takes a while yet.
-     */
-    private final class Looking {
-        private final AtomicLong lanes;
-        private final AtomicBoolean finished = new AtomicBoolean();
-
-        Looking(long lanes) {
-            this.lanes = new AtomicLong(lanes);
-        }
-
-        /** One more is about to take a chunk. */
-        void begun() {
-            lanes.incrementAndGet();
-        }
-
-        /** One has looked at its chunk and may begin again. */
-        void paused() {
-            lanes.decrementAndGet();
-        }
-
-        /** One found no chunk left. Who begins after the last one has ended finds none either. */
-        void ended() throws IOException {
-            if (lanes.decrementAndGet() > 0 || !finished.compareAndSet(false, true)) {
-                return;
-            }
-            if (index != null) {
-                index.finish();
-            }
-            if (map != null) {
-                map.finish();
-            }
-        }
-    }
-
-    /** In a new image what was never populated is a hole already, and zero in its index. */
-    private PopulatedRuns.Parts parts(PagePass pass, PageReader base) {
-        if (base != null || !startsAsZeros || zeros.equals(Zeros.DENSE)) {
-            return pass;
-        }
-        return new PopulatedRuns.Parts() {
-            @Override
-            public void populated(long offset, long lengthBytes) throws IOException {
-                pass.populated(offset, lengthBytes);
-            }
-
-            @Override
-            public void empty(long offset, long lengthBytes) {
-                // Neither written nor indexed.
-            }
-        };
     }
 
     private void check(PageReader reader) {

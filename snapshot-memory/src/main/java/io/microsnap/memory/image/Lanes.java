@@ -12,9 +12,9 @@ import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.AtomicReference;
 
 /**
- * Threads that work through a range together, chunk by chunk: the calling one and others, which are started ahead and
- * wait for work, because to start a thread takes longer than many a pause should. The first failure stops every lane
- * after its chunk and is what the caller gets.
+ * Threads that work through a range together, chunk by chunk: the calling one and others, which are started ahead so
+ * that no pause waits for a thread to start. One range at a time; the first failure stops every lane after its chunk
+ * and is what the caller gets.
  */
 public final class Lanes implements AutoCloseable {
     /** A chunk's length: whole chunks of a page index and whole words of a page map, whatever the page size. */

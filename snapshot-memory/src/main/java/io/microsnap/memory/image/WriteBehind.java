@@ -33,6 +33,7 @@ final class WriteBehind {
     private final Semaphore news = new Semaphore(0);
     private ThreadStall stall;
     private long waitedNanos;
+    private long stalledNanos;
     private int ended;
     private volatile Throwable failure;
 
@@ -134,9 +135,7 @@ final class WriteBehind {
 
     /** Writes what there is to write. */
     void writeWhatIsThere() throws IOException {
-        if (stall == null) {
-            stall = ThreadStall.begin(image.posix());
-        }
+        watch();
         while (news.tryAcquire()) {
             writeNext();
         }
@@ -144,10 +143,12 @@ final class WriteBehind {
 
     /** Writes until every feed has ended; throws what it was abandoned for. */
     void writeToTheEnd() throws IOException {
+        watch();
         while (ended < feeds.size()) {
             awaitNews();
             writeNext();
         }
+        stalledNanos = Math.max(0, stall.nanos() - waitedNanos);
     }
 
     /** What is not written yet will not be, and whoever looks stops. From any thread. */
@@ -160,9 +161,16 @@ final class WriteBehind {
         }
     }
 
-    /** How long the writing thread slept inside the kernel until now. */
+    /** How long the writing thread slept inside the kernel; known when all is written. */
     long stalledNanos() {
-        return Math.max(0, stall.nanos() - waitedNanos);
+        return stalledNanos;
+    }
+
+    /** Not before there is something to do, for that is when the others have begun. */
+    private void watch() {
+        if (stall == null) {
+            stall = ThreadStall.begin(image.posix());
+        }
     }
 
     private void awaitNews() {

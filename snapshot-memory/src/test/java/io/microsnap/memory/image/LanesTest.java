@@ -12,7 +12,7 @@ import java.util.concurrent.BrokenBarrierException;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CyclicBarrier;
-import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
@@ -121,16 +121,33 @@ final class LanesTest {
     @Test
     void anInterruptedCallerWaitsAllTheSameAndIsToldLater() throws IOException {
         CyclicBarrier both = new CyclicBarrier(2);
-        AtomicInteger done = new AtomicInteger();
+        AtomicBoolean returned = new AtomicBoolean();
+        AtomicBoolean returnedEarly = new AtomicBoolean();
         Thread caller = Thread.currentThread();
         Lanes.Lane slow = (offset, lengthBytes) -> {
             meet(both);
+            awaitWaiting(caller, returned);
             caller.interrupt();
-            done.incrementAndGet();
+            awaitWaiting(caller, returned);
+            returnedEarly.set(returned.get());
         };
         lanes.run(List.of((offset, lengthBytes) -> meet(both), slow), 2 * Lanes.CHUNK_BYTES, Progress.NONE);
+        returned.set(true);
         assertThat(Thread.interrupted()).isTrue();
-        assertThat(done).hasValue(1);
+        lanes.close();
+        assertThat(returnedEarly).isFalse();
+    }
+
+    @Test
+    void threadsAreThereBeforeThereIsWork() {
+        assertThat(Thread.getAllStackTraces().keySet()).filteredOn(thread -> thread.getName().startsWith("microsnap-"))
+                .singleElement().satisfies(thread -> assertThat(thread.isDaemon()).isTrue());
+    }
+
+    private static void awaitWaiting(Thread thread, AtomicBoolean orElse) {
+        while (thread.getState() != Thread.State.WAITING && !orElse.get()) {
+            Thread.onSpinWait();
+        }
     }
 
     @Test

@@ -14,6 +14,8 @@ import io.microsnap.core.posix.Descriptor;
 import io.microsnap.core.posix.Errno;
 import io.microsnap.core.posix.Posix;
 import io.microsnap.core.posix.SystemCallException;
+import io.microsnap.core.store.PageIndex;
+import io.microsnap.core.store.PageMap;
 import io.microsnap.core.testing.FaultyPosix;
 import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.memory.reader.GuestMemoryReader;
@@ -28,6 +30,7 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -201,6 +204,42 @@ final class WriteBehindTest {
         }
     }
 
+    /** One that finished them earlier would leave out what the last one has yet to look at. */
+    @Test
+    void whoeverLooksLastFinishesTheIndexAndTheMap() throws IOException {
+        GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, 2 * Lanes.CHUNK_BYTES);
+        InMemoryPageReader guest = InMemoryPageReader.of(layout);
+        guest.bytes().fill((byte) 1);
+        Thread caller = Thread.currentThread();
+        AtomicReference<Thread> helper = new AtomicReference<>();
+        PageReader reader = viewed(guest, (offset, lengthBytes, ranges) -> {
+            if (Thread.currentThread() != caller) {
+                helper.set(Thread.currentThread());
+            } else {
+                // Until the other has ended, for nothing is left to look at, nor does it wait for room.
+                while (helper.get() == null || !isIdle(helper.get())) {
+                    Thread.onSpinWait();
+                }
+            }
+            ranges.accept(offset, PAGE);
+        });
+        try (Descriptor image = image(); Descriptor indexFile = file("index"); Descriptor mapFile = file("map");
+                PageIndex index = PageIndex.create(indexFile, layout); PageMap map = PageMap.create(mapFile, layout);
+                Lanes lanes = Lanes.started(2)) {
+            ImageWriter.into(image, layout).index(index).map(map).lanes(lanes).startingAsZeros().everything(reader);
+            int writes = watched.calls("pwrite");
+            index.finish();
+            map.finish();
+            assertThat(watched.calls("pwrite")).as("both were finished").isEqualTo(writes);
+            assertThat(index.isZero(0)).isFalse();
+        }
+    }
+
+    private static boolean isIdle(Thread lane) {
+        return lane.getState() == Thread.State.WAITING && Arrays.stream(lane.getStackTrace())
+                .anyMatch(frame -> frame.getMethodName().equals("getTask"));
+    }
+
     @Test
     void waitingForSomethingToWriteIsNoThrottling() throws IOException {
         GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, 2 * Lanes.CHUNK_BYTES);
@@ -318,11 +357,19 @@ final class WriteBehindTest {
     }
 
     private Descriptor image() throws IOException {
-        return image(watched.posix());
+        return file("image");
     }
 
     private Descriptor image(Posix posix) throws IOException {
-        return Descriptor.open(posix, directory.resolve("image"),
+        return file(posix, "image");
+    }
+
+    private Descriptor file(String name) throws IOException {
+        return file(watched.posix(), name);
+    }
+
+    private Descriptor file(Posix posix, String name) throws IOException {
+        return Descriptor.open(posix, directory.resolve(name),
                 posix.constants().O_RDWR | posix.constants().O_CREAT | posix.constants().O_TRUNC, 0600);
     }
 }
