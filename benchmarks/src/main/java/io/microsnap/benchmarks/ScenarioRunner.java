@@ -4,8 +4,9 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Measures a scenario so that its ratio means something: memory warmed before each run, both sides in turn (A B A B)
- * so that what drifts hits both, nothing left to write back from the run before, and the outputs compared after every pair.
+ * Measures a scenario so that its ratio means something: memory warmed before each run, both sides in turn (A B A B) so
+ * that what drifts hits both, nothing left to write back from the run before, and the outputs compared after every
+ * pair.
  */
 final class ScenarioRunner {
 

@@ -77,7 +77,7 @@ public final class Workbench implements AutoCloseable {
         }
     }
 
-    /** Does something until the JVM has nothing left to compile for it, or no patience: as long-lived processes have it. */
+    /** Does something until the JVM has had nothing to compile for a while: a long-lived process is in that state. */
     static void warmUp(Duel.Action action) throws Exception {
         CompilationMXBean compiler = ManagementFactory.getCompilationMXBean();
         int quiet = 0;

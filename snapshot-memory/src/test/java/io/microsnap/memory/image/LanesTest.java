@@ -140,8 +140,12 @@ final class LanesTest {
 
     @Test
     void threadsAreThereBeforeThereIsWork() {
-        assertThat(Thread.getAllStackTraces().keySet()).filteredOn(thread -> thread.getName().startsWith("microsnap-"))
-                .singleElement().satisfies(thread -> assertThat(thread.isDaemon()).isTrue());
+        try (Lanes three = Lanes.started(3)) {
+            assertThat(three.most()).isEqualTo(3);
+            assertThat(Thread.getAllStackTraces().keySet())
+                    .filteredOn(thread -> thread.getName().startsWith("microsnap-"))
+                    .as("two of these, and the one of the other").hasSize(3).allMatch(Thread::isDaemon);
+        }
     }
 
     private static void awaitWaiting(Thread thread, AtomicBoolean orElse) {
