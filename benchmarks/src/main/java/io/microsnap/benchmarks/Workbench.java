@@ -72,6 +72,9 @@ public final class Workbench implements AutoCloseable {
      * happens upon such memory pays for it.
      */
     static void warm(long bytes) throws IOException {
+        if (bytes == 0) {
+            return;
+        }
         try (Mapping memory = Mapping.anonymous(Posix.host(), bytes, HugePages.TRANSPARENT)) {
             memory.advise(0, bytes, Advice.POPULATE_WRITE);
         }

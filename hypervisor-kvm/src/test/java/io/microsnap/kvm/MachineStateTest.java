@@ -30,6 +30,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.SplittableRandom;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.UnaryOperator;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -250,16 +251,20 @@ class MachineStateTest {
         try (VirtualMachine vm = machine(1, false)) {
             sections = MachineState.save(kvm, vm).sections();
         }
+        AtomicInteger feature = new AtomicInteger();
         List<MachineStateSection> foreign = changed(sections, "kvm.vcpu0.cpuid", cpuid -> {
             int entries = cpuid.getInt(0);
             for (int entry = 0; entry < entries; entry++) {
                 int at = 8 + entry * 40;
                 if (cpuid.getInt(at) == 0) {
-                    cpuid.putInt(at + 16, 0x756e_6547).putInt(at + 24, 0x4965_6e69).putInt(at + 20, 0x6c65_746e);
+                    // "NobodysChips"
+                    cpuid.putInt(at + 16, 0x6f62_6f4e).putInt(at + 24, 0x4373_7964).putInt(at + 20, 0x7370_6968);
                 }
-                if (cpuid.getInt(at) == 7 && cpuid.getInt(at + 4) == 1) {
-                    // AMX-FP16, which nothing here has.
-                    cpuid.putInt(at + 12, cpuid.getInt(at + 12) | 1 << 21);
+                if (cpuid.getInt(at) == 7 && cpuid.getInt(at + 4) == 0) {
+                    // The first that this processor lacks, whichever it is.
+                    int features = cpuid.getInt(at + 24);
+                    feature.set(Integer.lowestOneBit(~features));
+                    cpuid.putInt(at + 24, features | feature.get());
                 }
             }
             return cpuid;
@@ -267,8 +272,8 @@ class MachineStateTest {
         try (VirtualMachine vm = machine(1, false)) {
             assertThatThrownBy(() -> MachineState.of(foreign).load(kvm, vm))
                     .isInstanceOf(IncompatibleStateException.class)
-                    .hasMessageContaining("the state is of GenuineIntel")
-                    .hasMessageContaining("CPUID 0x7.1 EAX").hasMessageContaining("0x200000");
+                    .hasMessageContaining("the state is of NobodysChips")
+                    .hasMessageContaining("CPUID 0x7.0 EDX: bits 0x" + Integer.toHexString(feature.get()) + " are not");
         }
     }
 
