@@ -4,6 +4,7 @@ import io.microsnap.core.SnapshotException;
 import io.microsnap.core.posix.Descriptor;
 import io.microsnap.core.posix.Errno;
 import io.microsnap.core.posix.Posix;
+import io.microsnap.core.posix.SystemCallException;
 import io.microsnap.kvm.abi.Capability;
 import io.microsnap.kvm.abi.Request;
 import java.io.IOException;
@@ -89,6 +90,9 @@ final class KvmDescriptor implements AutoCloseable {
     }
 
     private int check(Request request, int result, String detail) throws IOException {
+        if (result >= 0) {
+            return result;
+        }
         if (failed(result, Errno.EIO)) {
             throw new SnapshotException(name() + ": " + request + " failed with EIO: this VM belongs to another"
                     + " process, and KVM answers only the process that made it. Track its memory with the page-map"
@@ -98,7 +102,7 @@ final class KvmDescriptor implements AutoCloseable {
             throw new SnapshotException(name() + ": " + request + " failed with ENOTTY: the descriptor is not of that"
                     + " kind, or this kernel's KVM lacks the call");
         }
-        return (int) descriptor.check("ioctl " + request, result, detail);
+        throw SystemCallException.of(posix(), result, "ioctl " + request, name(), detail);
     }
 
     @Override
