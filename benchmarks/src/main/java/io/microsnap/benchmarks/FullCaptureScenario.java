@@ -12,6 +12,9 @@ import java.util.Locale;
 
 /** A guest written whole, beside a loop that writes all of the same RAM in 4 MiB calls. */
 final class FullCaptureScenario implements Scenario {
+    /** Enough for the lanes to be started and each to take several steps. */
+    private static final long BYTES_TO_WARM_UP = 64L << 20;
+
     private final Kind kind;
     private final FileSystemKind fileSystem;
     private final long bytes;
@@ -71,6 +74,11 @@ final class FullCaptureScenario implements Scenario {
             }
         }
         Images images = workbench.closeLater(new Images(directory));
+        Guest small = Guest.full(workbench, BYTES_TO_WARM_UP);
+        Workbench.warmUp(() -> {
+            images.renew(BYTES_TO_WARM_UP);
+            capture(small, images);
+        });
         return new Duel(
                 Contestant.java(() -> images.renew(bytes), () -> capture(guest, images)),
                 workbench.peer(FullCaptureScenario.class, "guest_memory.c", "full", peers, bytes),
