@@ -161,6 +161,32 @@ final class WriteBehindTest {
         }
     }
 
+    /** It waits for what the other hands over, and the other has nothing more to hand over. */
+    @Test
+    void whereLookingFailsTheCallerIsNotLeftWaiting() throws IOException {
+        GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, 2 * Lanes.CHUNK_BYTES);
+        IOException failure = new IOException("the page map cannot be read");
+        Thread caller = Thread.currentThread();
+        AtomicBoolean helping = new AtomicBoolean();
+        PageReader failing = viewed(InMemoryPageReader.of(layout), (offset, lengthBytes, ranges) -> {
+            if (Thread.currentThread() == caller) {
+                // Awake, for the other must not take this for waiting.
+                while (!helping.get()) {
+                    Thread.onSpinWait();
+                }
+            } else {
+                helping.set(true);
+                awaitWaiting(caller);
+                throw failure;
+            }
+        });
+        try (Descriptor image = image()) {
+            assertThatThrownBy(() -> ImageWriter.into(image, layout).lanes(2).startingAsZeros().everything(failing))
+                    .isSameAs(failure).hasNoSuppressedExceptions();
+        }
+        assertThat(threads()).isZero();
+    }
+
     @Test
     void whatIsUnderWayWhenItIsAbandonedIsTheLast() throws Exception {
         InMemoryPageReader guest = guest(3 * BATCH_RANGES);
