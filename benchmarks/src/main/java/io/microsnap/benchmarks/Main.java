@@ -6,6 +6,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import org.openjdk.jmh.profile.GCProfiler;
 import org.openjdk.jmh.runner.Runner;
 import org.openjdk.jmh.runner.options.CommandLineOptions;
@@ -13,8 +14,10 @@ import org.openjdk.jmh.runner.options.Options;
 import org.openjdk.jmh.runner.options.OptionsBuilder;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
 
 /**
  * {@code ./microsnap bench}: whole-path scenarios, JMH for the parts, jcstress for what threads may do to each other.
@@ -55,12 +58,20 @@ public final class Main {
                 description = "Regular expressions, found anywhere in a name (default: all).")
         private List<Pattern> patterns;
 
+        @Spec
+        private CommandSpec spec;
+
         @Override
         public Integer call() {
             PrintStream out = new PrintStream(System.out, true, StandardCharsets.UTF_8);
             List<Scenario> chosen = Scenarios.all().stream()
                     .filter(scenario -> patterns.stream().anyMatch(p -> p.matcher(scenario.name()).find()))
                     .toList();
+            if (chosen.isEmpty()) {
+                throw new CommandLine.ParameterException(spec.commandLine(), "no scenario has a name in which "
+                        + patterns.stream().map(Pattern::pattern).collect(Collectors.joining(" or "))
+                        + " is found; --list names them all");
+            }
             Report report = new Report(out);
             if (list) {
                 chosen.forEach(report::announce);
