@@ -81,10 +81,17 @@ record Downcall(String name, int named, boolean capturesErrno, FunctionDescripto
         }
     }
 
-    /** What a method handle threw: nothing that libc does, so a mistake of the caller (closed segment) or of ours. */
+    /**
+     * What a method handle threw, which is nothing that libc does: a mistake of the caller (closed segment) or of ours;
+     * or why the function could not be linked.
+     */
     static RuntimeException unexpected(Throwable thrown) {
         if (thrown instanceof RuntimeException exception) {
             return exception;
+        }
+        if (thrown instanceof ExceptionInInitializerError unlinked
+                && unlinked.getCause() instanceof UnsupportedOperationException reason) {
+            return reason;
         }
         if (thrown instanceof Error error) {
             throw error;

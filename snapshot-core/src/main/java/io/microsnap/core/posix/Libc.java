@@ -14,28 +14,30 @@ import java.lang.foreign.MemorySegment;
 
 /** The calls that have one name, one form and one meaning on every platform. */
 abstract class Libc implements Posix {
-    private static final Downcall OPENAT = Downcall.variadic(LIBC, "openat", 3, INT, INT, POINTER, INT, INT);
-    private static final Downcall CLOSE = Downcall.of(LIBC, "close", INT, INT);
-    private static final Downcall PREAD = Downcall.of(LIBC, "pread", LONG, INT, POINTER, LONG, LONG);
-    private static final Downcall PWRITE = Downcall.of(LIBC, "pwrite", LONG, INT, POINTER, LONG, LONG);
-    private static final Downcall LSEEK = Downcall.of(LIBC, "lseek", LONG, INT, LONG, INT);
-    private static final Downcall FTRUNCATE = Downcall.of(LIBC, "ftruncate", INT, INT, LONG);
-    private static final Downcall FSYNC = Downcall.of(LIBC, "fsync", INT, INT);
-    private static final Downcall UNLINKAT = Downcall.of(LIBC, "unlinkat", INT, INT, POINTER, INT);
-    private static final Downcall FCHOWN = Downcall.of(LIBC, "fchown", INT, INT, INT, INT);
-    private static final Downcall FUTIMENS = Downcall.of(LIBC, "futimens", INT, INT, POINTER);
-    private static final Downcall FLOCK = Downcall.of(LIBC, "flock", INT, INT, INT);
-    private static final Downcall FCNTL = Downcall.variadic(LIBC, "fcntl", 2, INT, INT, INT, LONG);
-    private static final Downcall FCNTL_POINTER = Downcall.variadic(LIBC, "fcntl", 2, INT, INT, INT, POINTER);
-    private static final Downcall IOCTL = Downcall.variadic(LIBC, "ioctl", 2, INT, INT, LONG, LONG);
-    private static final Downcall IOCTL_POINTER = Downcall.variadic(LIBC, "ioctl", 2, INT, INT, LONG, POINTER);
-    private static final Downcall MMAP = Downcall.of(LIBC, "mmap", LONG, LONG, LONG, INT, INT, INT, LONG);
-    private static final Downcall MUNMAP = Downcall.of(LIBC, "munmap", INT, LONG, LONG);
-    private static final Downcall MPROTECT = Downcall.of(LIBC, "mprotect", INT, LONG, LONG, INT);
-    private static final Downcall MADVISE = Downcall.of(LIBC, "madvise", INT, LONG, LONG, INT);
-    private static final Downcall MINCORE = Downcall.of(LIBC, "mincore", INT, LONG, LONG, POINTER);
-    private static final Downcall GETPAGESIZE = Downcall.withoutErrno(LIBC, "getpagesize", INT);
-    private static final Downcall MEMCMP = Downcall.withoutErrno(LIBC, "memcmp", INT, POINTER, POINTER, LONG);
+    // Each function is linked when it is first called, which is when its interface is initialized: linking makes classes
+    // and machine code, and no program calls all of them.
+    private interface Openat { Downcall CALL = Downcall.variadic(LIBC, "openat", 3, INT, INT, POINTER, INT, INT); }
+    private interface Close { Downcall CALL = Downcall.of(LIBC, "close", INT, INT); }
+    private interface Pread { Downcall CALL = Downcall.of(LIBC, "pread", LONG, INT, POINTER, LONG, LONG); }
+    private interface Pwrite { Downcall CALL = Downcall.of(LIBC, "pwrite", LONG, INT, POINTER, LONG, LONG); }
+    private interface Lseek { Downcall CALL = Downcall.of(LIBC, "lseek", LONG, INT, LONG, INT); }
+    private interface Ftruncate { Downcall CALL = Downcall.of(LIBC, "ftruncate", INT, INT, LONG); }
+    private interface Fsync { Downcall CALL = Downcall.of(LIBC, "fsync", INT, INT); }
+    private interface Unlinkat { Downcall CALL = Downcall.of(LIBC, "unlinkat", INT, INT, POINTER, INT); }
+    private interface Fchown { Downcall CALL = Downcall.of(LIBC, "fchown", INT, INT, INT, INT); }
+    private interface Futimens { Downcall CALL = Downcall.of(LIBC, "futimens", INT, INT, POINTER); }
+    private interface Flock { Downcall CALL = Downcall.of(LIBC, "flock", INT, INT, INT); }
+    private interface Fcntl { Downcall CALL = Downcall.variadic(LIBC, "fcntl", 2, INT, INT, INT, LONG); }
+    private interface FcntlPointer { Downcall CALL = Downcall.variadic(LIBC, "fcntl", 2, INT, INT, INT, POINTER); }
+    private interface Ioctl { Downcall CALL = Downcall.variadic(LIBC, "ioctl", 2, INT, INT, LONG, LONG); }
+    private interface IoctlPointer { Downcall CALL = Downcall.variadic(LIBC, "ioctl", 2, INT, INT, LONG, POINTER); }
+    private interface Mmap { Downcall CALL = Downcall.of(LIBC, "mmap", LONG, LONG, LONG, INT, INT, INT, LONG); }
+    private interface Munmap { Downcall CALL = Downcall.of(LIBC, "munmap", INT, LONG, LONG); }
+    private interface Mprotect { Downcall CALL = Downcall.of(LIBC, "mprotect", INT, LONG, LONG, INT); }
+    private interface Madvise { Downcall CALL = Downcall.of(LIBC, "madvise", INT, LONG, LONG, INT); }
+    private interface Mincore { Downcall CALL = Downcall.of(LIBC, "mincore", INT, LONG, LONG, POINTER); }
+    private interface Getpagesize { Downcall CALL = Downcall.withoutErrno(LIBC, "getpagesize", INT); }
+    private interface Memcmp { Downcall CALL = Downcall.withoutErrno(LIBC, "memcmp", INT, POINTER, POINTER, LONG); }
 
     private final Constants constants;
 
@@ -52,7 +54,8 @@ abstract class Libc implements Posix {
     public int openat(int directory, String path, int flags, int mode) {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment errno = errno();
-            return result((int) OPENAT.handle().invokeExact(errno, directory, string(arena, path), flags, mode), errno);
+            return result(
+                    (int) Openat.CALL.handle().invokeExact(errno, directory, string(arena, path), flags, mode), errno);
         } catch (Throwable thrown) {
             throw unexpected(thrown);
         }
@@ -62,7 +65,7 @@ abstract class Libc implements Posix {
     public int close(int descriptor) {
         try {
             MemorySegment errno = errno();
-            return result((int) CLOSE.handle().invokeExact(errno, descriptor), errno);
+            return result((int) Close.CALL.handle().invokeExact(errno, descriptor), errno);
         } catch (Throwable thrown) {
             throw unexpected(thrown);
         }
@@ -72,8 +75,8 @@ abstract class Libc implements Posix {
     public long pread(int descriptor, MemorySegment buffer, long offset) {
         try {
             MemorySegment errno = errno();
-            return result(
-                    (long) PREAD.handle().invokeExact(errno, descriptor, buffer, buffer.byteSize(), offset), errno);
+            return result((long) Pread.CALL.handle()
+                    .invokeExact(errno, descriptor, buffer, buffer.byteSize(), offset), errno);
         } catch (Throwable thrown) {
             throw unexpected(thrown);
         }
@@ -83,8 +86,8 @@ abstract class Libc implements Posix {
     public long pwrite(int descriptor, MemorySegment buffer, long offset) {
         try {
             MemorySegment errno = errno();
-            return result(
-                    (long) PWRITE.handle().invokeExact(errno, descriptor, buffer, buffer.byteSize(), offset), errno);
+            return result((long) Pwrite.CALL.handle()
+                    .invokeExact(errno, descriptor, buffer, buffer.byteSize(), offset), errno);
         } catch (Throwable thrown) {
             throw unexpected(thrown);
         }
@@ -94,7 +97,7 @@ abstract class Libc implements Posix {
     public long lseek(int descriptor, long offset, int whence) {
         try {
             MemorySegment errno = errno();
-            return result((long) LSEEK.handle().invokeExact(errno, descriptor, offset, whence), errno);
+            return result((long) Lseek.CALL.handle().invokeExact(errno, descriptor, offset, whence), errno);
         } catch (Throwable thrown) {
             throw unexpected(thrown);
         }
@@ -104,7 +107,7 @@ abstract class Libc implements Posix {
     public int ftruncate(int descriptor, long length) {
         try {
             MemorySegment errno = errno();
-            return result((int) FTRUNCATE.handle().invokeExact(errno, descriptor, length), errno);
+            return result((int) Ftruncate.CALL.handle().invokeExact(errno, descriptor, length), errno);
         } catch (Throwable thrown) {
             throw unexpected(thrown);
         }
@@ -114,7 +117,7 @@ abstract class Libc implements Posix {
     public int fsync(int descriptor) {
         try {
             MemorySegment errno = errno();
-            return result((int) FSYNC.handle().invokeExact(errno, descriptor), errno);
+            return result((int) Fsync.CALL.handle().invokeExact(errno, descriptor), errno);
         } catch (Throwable thrown) {
             throw unexpected(thrown);
         }
@@ -124,7 +127,8 @@ abstract class Libc implements Posix {
     public int unlinkat(int directory, String path, int flags) {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment errno = errno();
-            return result((int) UNLINKAT.handle().invokeExact(errno, directory, string(arena, path), flags), errno);
+            return result(
+                    (int) Unlinkat.CALL.handle().invokeExact(errno, directory, string(arena, path), flags), errno);
         } catch (Throwable thrown) {
             throw unexpected(thrown);
         }
@@ -134,7 +138,7 @@ abstract class Libc implements Posix {
     public int fchown(int descriptor, int owner, int group) {
         try {
             MemorySegment errno = errno();
-            return result((int) FCHOWN.handle().invokeExact(errno, descriptor, owner, group), errno);
+            return result((int) Fchown.CALL.handle().invokeExact(errno, descriptor, owner, group), errno);
         } catch (Throwable thrown) {
             throw unexpected(thrown);
         }
@@ -144,7 +148,7 @@ abstract class Libc implements Posix {
     public int futimens(int descriptor, MemorySegment times) {
         try {
             MemorySegment errno = errno();
-            return result((int) FUTIMENS.handle().invokeExact(errno, descriptor, times), errno);
+            return result((int) Futimens.CALL.handle().invokeExact(errno, descriptor, times), errno);
         } catch (Throwable thrown) {
             throw unexpected(thrown);
         }
@@ -154,7 +158,7 @@ abstract class Libc implements Posix {
     public int flock(int descriptor, int operation) {
         try {
             MemorySegment errno = errno();
-            return result((int) FLOCK.handle().invokeExact(errno, descriptor, operation), errno);
+            return result((int) Flock.CALL.handle().invokeExact(errno, descriptor, operation), errno);
         } catch (Throwable thrown) {
             throw unexpected(thrown);
         }
@@ -164,7 +168,7 @@ abstract class Libc implements Posix {
     public int fcntl(int descriptor, int command, long argument) {
         try {
             MemorySegment errno = errno();
-            return result((int) FCNTL.handle().invokeExact(errno, descriptor, command, argument), errno);
+            return result((int) Fcntl.CALL.handle().invokeExact(errno, descriptor, command, argument), errno);
         } catch (Throwable thrown) {
             throw unexpected(thrown);
         }
@@ -174,7 +178,7 @@ abstract class Libc implements Posix {
     public int fcntl(int descriptor, int command, MemorySegment argument) {
         try {
             MemorySegment errno = errno();
-            return result((int) FCNTL_POINTER.handle().invokeExact(errno, descriptor, command, argument), errno);
+            return result((int) FcntlPointer.CALL.handle().invokeExact(errno, descriptor, command, argument), errno);
         } catch (Throwable thrown) {
             throw unexpected(thrown);
         }
@@ -184,7 +188,7 @@ abstract class Libc implements Posix {
     public int ioctl(int descriptor, long request, long argument) {
         try {
             MemorySegment errno = errno();
-            return result((int) IOCTL.handle().invokeExact(errno, descriptor, request, argument), errno);
+            return result((int) Ioctl.CALL.handle().invokeExact(errno, descriptor, request, argument), errno);
         } catch (Throwable thrown) {
             throw unexpected(thrown);
         }
@@ -194,7 +198,7 @@ abstract class Libc implements Posix {
     public int ioctl(int descriptor, long request, MemorySegment argument) {
         try {
             MemorySegment errno = errno();
-            return result((int) IOCTL_POINTER.handle().invokeExact(errno, descriptor, request, argument), errno);
+            return result((int) IoctlPointer.CALL.handle().invokeExact(errno, descriptor, request, argument), errno);
         } catch (Throwable thrown) {
             throw unexpected(thrown);
         }
@@ -204,7 +208,7 @@ abstract class Libc implements Posix {
     public long mmap(long address, long length, int protection, int flags, int descriptor, long offset) {
         try {
             MemorySegment errno = errno();
-            return result((long) MMAP.handle()
+            return result((long) Mmap.CALL.handle()
                     .invokeExact(errno, address, length, protection, flags, descriptor, offset), errno);
         } catch (Throwable thrown) {
             throw unexpected(thrown);
@@ -215,7 +219,7 @@ abstract class Libc implements Posix {
     public int munmap(long address, long length) {
         try {
             MemorySegment errno = errno();
-            return result((int) MUNMAP.handle().invokeExact(errno, address, length), errno);
+            return result((int) Munmap.CALL.handle().invokeExact(errno, address, length), errno);
         } catch (Throwable thrown) {
             throw unexpected(thrown);
         }
@@ -225,7 +229,7 @@ abstract class Libc implements Posix {
     public int mprotect(long address, long length, int protection) {
         try {
             MemorySegment errno = errno();
-            return result((int) MPROTECT.handle().invokeExact(errno, address, length, protection), errno);
+            return result((int) Mprotect.CALL.handle().invokeExact(errno, address, length, protection), errno);
         } catch (Throwable thrown) {
             throw unexpected(thrown);
         }
@@ -235,7 +239,7 @@ abstract class Libc implements Posix {
     public int madvise(long address, long length, int advice) {
         try {
             MemorySegment errno = errno();
-            return result((int) MADVISE.handle().invokeExact(errno, address, length, advice), errno);
+            return result((int) Madvise.CALL.handle().invokeExact(errno, address, length, advice), errno);
         } catch (Throwable thrown) {
             throw unexpected(thrown);
         }
@@ -245,7 +249,7 @@ abstract class Libc implements Posix {
     public int mincore(long address, long length, MemorySegment residency) {
         try {
             MemorySegment errno = errno();
-            return result((int) MINCORE.handle().invokeExact(errno, address, length, residency), errno);
+            return result((int) Mincore.CALL.handle().invokeExact(errno, address, length, residency), errno);
         } catch (Throwable thrown) {
             throw unexpected(thrown);
         }
@@ -254,7 +258,7 @@ abstract class Libc implements Posix {
     @Override
     public int getpagesize() {
         try {
-            return (int) GETPAGESIZE.handle().invokeExact();
+            return (int) Getpagesize.CALL.handle().invokeExact();
         } catch (Throwable thrown) {
             throw unexpected(thrown);
         }
@@ -272,7 +276,7 @@ abstract class Libc implements Posix {
                     "cannot compare " + left.byteSize() + " bytes with " + right.byteSize());
         }
         try {
-            return (int) MEMCMP.handle().invokeExact(left, right, left.byteSize());
+            return (int) Memcmp.CALL.handle().invokeExact(left, right, left.byteSize());
         } catch (Throwable thrown) {
             throw unexpected(thrown);
         }

@@ -24,27 +24,38 @@ final class LinuxPosix extends Libc {
     private static final long PIDFD_OPEN = 434;
     private static final long PIDFD_GETFD = 438;
 
-    private static final Downcall FALLOCATE = Downcall.of(LIBC, "fallocate", INT, INT, INT, LONG, LONG);
-    private static final Downcall FDATASYNC = Downcall.of(LIBC, "fdatasync", INT, INT);
-    private static final Downcall SYNCFS = Downcall.of(LIBC, "syncfs", INT, INT);
-    private static final Downcall POSIX_FADVISE =
-            Downcall.withoutErrno(LIBC, "posix_fadvise", INT, INT, LONG, LONG, INT);
-    private static final Downcall COPY_FILE_RANGE =
-            Downcall.of(LIBC, "copy_file_range", LONG, INT, POINTER, INT, POINTER, LONG, INT);
-    private static final Downcall STATX = Downcall.of(LIBC, "statx", INT, INT, POINTER, INT, INT, POINTER);
-    private static final Downcall FSTATFS = Downcall.of(LIBC, "fstatfs", INT, INT, POINTER);
-    private static final Downcall GETDENTS64 = Downcall.of(LIBC, "getdents64", LONG, INT, POINTER, LONG);
-    private static final Downcall MKDIRAT = Downcall.of(LIBC, "mkdirat", INT, INT, POINTER, INT);
-    private static final Downcall RENAMEAT2 = Downcall.of(LIBC, "renameat2", INT, INT, POINTER, INT, POINTER, INT);
-    private static final Downcall FCHMOD = Downcall.of(LIBC, "fchmod", INT, INT, INT);
-    private static final Downcall FLISTXATTR = Downcall.of(LIBC, "flistxattr", LONG, INT, POINTER, LONG);
-    private static final Downcall FGETXATTR = Downcall.of(LIBC, "fgetxattr", LONG, INT, POINTER, POINTER, LONG);
-    private static final Downcall FSETXATTR = Downcall.of(LIBC, "fsetxattr", INT, INT, POINTER, POINTER, LONG, INT);
-    private static final Downcall MEMFD_CREATE = Downcall.of(LIBC, "memfd_create", INT, POINTER, INT);
-    private static final Downcall SYSCALL = Downcall.variadic(LIBC, "syscall", 1, LONG, LONG, LONG, LONG, LONG);
-    private static final Downcall GETTID = Downcall.withoutErrno(LIBC, "gettid", INT);
-    private static final Downcall TGKILL = Downcall.of(LIBC, "tgkill", INT, INT, INT, INT);
-    private static final Downcall SIGACTION = Downcall.of(LIBC, "sigaction", INT, INT, POINTER, POINTER);
+    // As in Libc, each is linked when it is first called.
+    private interface Fallocate { Downcall CALL = Downcall.of(LIBC, "fallocate", INT, INT, INT, LONG, LONG); }
+    private interface Fdatasync { Downcall CALL = Downcall.of(LIBC, "fdatasync", INT, INT); }
+    private interface Syncfs { Downcall CALL = Downcall.of(LIBC, "syncfs", INT, INT); }
+    private interface PosixFadvise {
+        Downcall CALL = Downcall.withoutErrno(LIBC, "posix_fadvise", INT, INT, LONG, LONG, INT);
+    }
+    private interface CopyFileRange {
+        Downcall CALL = Downcall.of(LIBC, "copy_file_range", LONG, INT, POINTER, INT, POINTER, LONG, INT);
+    }
+    private interface StatxCall { Downcall CALL = Downcall.of(LIBC, "statx", INT, INT, POINTER, INT, INT, POINTER); }
+    private interface Fstatfs { Downcall CALL = Downcall.of(LIBC, "fstatfs", INT, INT, POINTER); }
+    private interface Getdents64 { Downcall CALL = Downcall.of(LIBC, "getdents64", LONG, INT, POINTER, LONG); }
+    private interface Mkdirat { Downcall CALL = Downcall.of(LIBC, "mkdirat", INT, INT, POINTER, INT); }
+    private interface Renameat2 {
+        Downcall CALL = Downcall.of(LIBC, "renameat2", INT, INT, POINTER, INT, POINTER, INT);
+    }
+    private interface Fchmod { Downcall CALL = Downcall.of(LIBC, "fchmod", INT, INT, INT); }
+    private interface Flistxattr { Downcall CALL = Downcall.of(LIBC, "flistxattr", LONG, INT, POINTER, LONG); }
+    private interface Fgetxattr { Downcall CALL = Downcall.of(LIBC, "fgetxattr", LONG, INT, POINTER, POINTER, LONG); }
+    private interface Fsetxattr {
+        Downcall CALL = Downcall.of(LIBC, "fsetxattr", INT, INT, POINTER, POINTER, LONG, INT);
+    }
+    private interface MemfdCreate { Downcall CALL = Downcall.of(LIBC, "memfd_create", INT, POINTER, INT); }
+    private interface Syscall { Downcall CALL = Downcall.variadic(LIBC, "syscall", 1, LONG, LONG, LONG, LONG, LONG); }
+    private interface Gettid { Downcall CALL = Downcall.withoutErrno(LIBC, "gettid", INT); }
+
+    /** Who provides for a signal will send it, and should not wait then: it is what pauses a guest. */
+    private interface Signal {
+        Downcall SIGACTION = Downcall.of(LIBC, "sigaction", INT, INT, POINTER, POINTER);
+        Downcall TGKILL = Downcall.of(LIBC, "tgkill", INT, INT, INT, INT);
+    }
 
     private final long userfaultfdNumber;
 
@@ -57,7 +68,7 @@ final class LinuxPosix extends Libc {
     public int fallocate(int descriptor, int mode, long offset, long length) {
         try {
             MemorySegment errno = errno();
-            return result((int) FALLOCATE.handle().invokeExact(errno, descriptor, mode, offset, length), errno);
+            return result((int) Fallocate.CALL.handle().invokeExact(errno, descriptor, mode, offset, length), errno);
         } catch (Throwable thrown) {
             throw unexpected(thrown);
         }
@@ -67,7 +78,7 @@ final class LinuxPosix extends Libc {
     public int fdatasync(int descriptor) {
         try {
             MemorySegment errno = errno();
-            return result((int) FDATASYNC.handle().invokeExact(errno, descriptor), errno);
+            return result((int) Fdatasync.CALL.handle().invokeExact(errno, descriptor), errno);
         } catch (Throwable thrown) {
             throw unexpected(thrown);
         }
@@ -77,7 +88,7 @@ final class LinuxPosix extends Libc {
     public int syncfs(int descriptor) {
         try {
             MemorySegment errno = errno();
-            return result((int) SYNCFS.handle().invokeExact(errno, descriptor), errno);
+            return result((int) Syncfs.CALL.handle().invokeExact(errno, descriptor), errno);
         } catch (Throwable thrown) {
             throw unexpected(thrown);
         }
@@ -87,7 +98,7 @@ final class LinuxPosix extends Libc {
     public int posix_fadvise(int descriptor, long offset, long length, int advice) {
         try {
             // Returns the error itself and leaves errno alone.
-            return -(int) POSIX_FADVISE.handle().invokeExact(descriptor, offset, length, advice);
+            return -(int) PosixFadvise.CALL.handle().invokeExact(descriptor, offset, length, advice);
         } catch (Throwable thrown) {
             throw unexpected(thrown);
         }
@@ -102,8 +113,8 @@ final class LinuxPosix extends Libc {
             from.set(LONG, 0, sourceOffset);
             to.set(LONG, 0, destinationOffset);
             MemorySegment errno = errno();
-            return result((long) COPY_FILE_RANGE.handle().invokeExact(errno, source, from, destination, to, length, 0),
-                    errno);
+            return result((long) CopyFileRange.CALL.handle()
+                    .invokeExact(errno, source, from, destination, to, length, 0), errno);
         } catch (Throwable thrown) {
             throw unexpected(thrown);
         }
@@ -125,8 +136,8 @@ final class LinuxPosix extends Libc {
         try {
             MemorySegment buffer = scratch();
             MemorySegment errno = errno();
-            int answer = result(
-                    (int) STATX.handle().invokeExact(errno, directory, path, flags, Statx.BASIC, buffer), errno);
+            int answer = result((int) StatxCall.CALL.handle()
+                    .invokeExact(errno, directory, path, flags, Statx.BASIC, buffer), errno);
             if (answer == 0) {
                 Statx.read(buffer, result);
             }
@@ -141,7 +152,7 @@ final class LinuxPosix extends Libc {
         try {
             MemorySegment buffer = scratch();
             MemorySegment errno = errno();
-            int answer = result((int) FSTATFS.handle().invokeExact(errno, descriptor, buffer), errno);
+            int answer = result((int) Fstatfs.CALL.handle().invokeExact(errno, descriptor, buffer), errno);
             if (answer == 0) {
                 StatFs.read(buffer, result);
             }
@@ -163,7 +174,7 @@ final class LinuxPosix extends Libc {
             while (true) {
                 MemorySegment errno = errno();
                 long filled = result(
-                        (long) GETDENTS64.handle().invokeExact(errno, own, buffer, buffer.byteSize()), errno);
+                        (long) Getdents64.CALL.handle().invokeExact(errno, own, buffer, buffer.byteSize()), errno);
                 if (filled <= 0) {
                     return (int) filled;
                 }
@@ -180,7 +191,7 @@ final class LinuxPosix extends Libc {
     public int mkdirat(int directory, String path, int mode) {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment errno = errno();
-            return result((int) MKDIRAT.handle().invokeExact(errno, directory, string(arena, path), mode), errno);
+            return result((int) Mkdirat.CALL.handle().invokeExact(errno, directory, string(arena, path), mode), errno);
         } catch (Throwable thrown) {
             throw unexpected(thrown);
         }
@@ -190,7 +201,7 @@ final class LinuxPosix extends Libc {
     public int renameat2(int oldDirectory, String oldPath, int newDirectory, String newPath, int flags) {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment errno = errno();
-            return result((int) RENAMEAT2.handle().invokeExact(errno, oldDirectory, string(arena, oldPath),
+            return result((int) Renameat2.CALL.handle().invokeExact(errno, oldDirectory, string(arena, oldPath),
                     newDirectory, string(arena, newPath), flags), errno);
         } catch (Throwable thrown) {
             throw unexpected(thrown);
@@ -201,7 +212,7 @@ final class LinuxPosix extends Libc {
     public int fchmod(int descriptor, int mode) {
         try {
             MemorySegment errno = errno();
-            return result((int) FCHMOD.handle().invokeExact(errno, descriptor, mode), errno);
+            return result((int) Fchmod.CALL.handle().invokeExact(errno, descriptor, mode), errno);
         } catch (Throwable thrown) {
             throw unexpected(thrown);
         }
@@ -216,7 +227,8 @@ final class LinuxPosix extends Libc {
     public long flistxattr(int descriptor, MemorySegment names) {
         try {
             MemorySegment errno = errno();
-            return result((long) FLISTXATTR.handle().invokeExact(errno, descriptor, names, names.byteSize()), errno);
+            return result(
+                    (long) Flistxattr.CALL.handle().invokeExact(errno, descriptor, names, names.byteSize()), errno);
         } catch (Throwable thrown) {
             throw unexpected(thrown);
         }
@@ -226,7 +238,7 @@ final class LinuxPosix extends Libc {
     public long fgetxattr(int descriptor, String name, MemorySegment value) {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment errno = errno();
-            return result((long) FGETXATTR.handle().invokeExact(errno, descriptor, string(arena, name), value,
+            return result((long) Fgetxattr.CALL.handle().invokeExact(errno, descriptor, string(arena, name), value,
                     value.byteSize()), errno);
         } catch (Throwable thrown) {
             throw unexpected(thrown);
@@ -237,7 +249,7 @@ final class LinuxPosix extends Libc {
     public int fsetxattr(int descriptor, String name, MemorySegment value) {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment errno = errno();
-            return result((int) FSETXATTR.handle().invokeExact(errno, descriptor, string(arena, name), value,
+            return result((int) Fsetxattr.CALL.handle().invokeExact(errno, descriptor, string(arena, name), value,
                     value.byteSize(), 0), errno);
         } catch (Throwable thrown) {
             throw unexpected(thrown);
@@ -248,7 +260,7 @@ final class LinuxPosix extends Libc {
     public int memfd_create(String name, int flags) {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment errno = errno();
-            return result((int) MEMFD_CREATE.handle().invokeExact(errno, string(arena, name), flags), errno);
+            return result((int) MemfdCreate.CALL.handle().invokeExact(errno, string(arena, name), flags), errno);
         } catch (Throwable thrown) {
             throw unexpected(thrown);
         }
@@ -273,7 +285,7 @@ final class LinuxPosix extends Libc {
     private static int syscall(long number, long first, long second, long third) {
         try {
             MemorySegment errno = errno();
-            return (int) result((long) SYSCALL.handle().invokeExact(errno, number, first, second, third), errno);
+            return (int) result((long) Syscall.CALL.handle().invokeExact(errno, number, first, second, third), errno);
         } catch (Throwable thrown) {
             throw unexpected(thrown);
         }
@@ -282,7 +294,7 @@ final class LinuxPosix extends Libc {
     @Override
     public int gettid() {
         try {
-            return (int) GETTID.handle().invokeExact();
+            return (int) Gettid.CALL.handle().invokeExact();
         } catch (Throwable thrown) {
             throw unexpected(thrown);
         }
@@ -292,7 +304,7 @@ final class LinuxPosix extends Libc {
     public int tgkill(int process, int thread, int signal) {
         try {
             MemorySegment errno = errno();
-            return result((int) TGKILL.handle().invokeExact(errno, process, thread, signal), errno);
+            return result((int) Signal.TGKILL.handle().invokeExact(errno, process, thread, signal), errno);
         } catch (Throwable thrown) {
             throw unexpected(thrown);
         }
@@ -302,7 +314,7 @@ final class LinuxPosix extends Libc {
     public int sigaction(int signal, MemorySegment action, MemorySegment previous) {
         try {
             MemorySegment errno = errno();
-            return result((int) SIGACTION.handle().invokeExact(errno, signal, action, previous), errno);
+            return result((int) Signal.SIGACTION.handle().invokeExact(errno, signal, action, previous), errno);
         } catch (Throwable thrown) {
             throw unexpected(thrown);
         }

@@ -3,6 +3,8 @@ package io.microsnap.core.posix;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.microsnap.testsupport.ChildProcess;
+import io.microsnap.testsupport.ChildProcesses;
 import java.io.EOFException;
 import java.io.IOException;
 import java.lang.foreign.Arena;
@@ -33,6 +35,27 @@ class LinuxPosixTest {
         assertThat(constants.errno(posix.close(-1))).isEqualTo(Errno.EBADF);
         assertThat(constants.errno(posix.mmap(0, 0, 0, constants.MAP_ANONYMOUS, -1, 0))).isEqualTo(Errno.EINVAL);
         assertThat(constants.errno(posix.posix_fadvise(-1, 0, 0, 0))).isEqualTo(Errno.EBADF);
+    }
+
+    @Test
+    void aJvmThatDeniesForeignFunctionsIsToldWhichFlagAllowsThem(ChildProcesses children) {
+        ChildProcess.Exit exit = children.start(new ProcessBuilder(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(), "--illegal-native-access=deny",
+                "-cp", System.getProperty("java.class.path"), AsksForThePageSize.class.getName())).awaitExit();
+        assertThat(exit.output()).as(exit.toString()).contains("start it with --enable-native-access=ALL-UNNAMED");
+    }
+
+    static final class AsksForThePageSize {
+        private AsksForThePageSize() {
+        }
+
+        public static void main(String[] arguments) {
+            try {
+                System.out.println(Posix.host().getpagesize());
+            } catch (UnsupportedOperationException denied) {
+                System.out.println(denied.getMessage());
+            }
+        }
     }
 
     @Test

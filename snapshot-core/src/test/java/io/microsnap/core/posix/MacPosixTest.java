@@ -223,12 +223,11 @@ class MacPosixTest {
 
     private static Map<String, Downcall> calls() throws ReflectiveOperationException {
         Map<String, Downcall> calls = new TreeMap<>();
-        for (Field field : Libc.class.getDeclaredFields()) {
-            if (field.getType() == Downcall.class) {
-                field.setAccessible(true);
-                Downcall call = (Downcall) field.get(null);
-                calls.put(call.name() + (field.getName().endsWith("_POINTER") ? " pointer" : ""), call);
-            }
+        for (Class<?> function : Libc.class.getDeclaredClasses()) {
+            Field field = function.getDeclaredField("CALL");
+            field.setAccessible(true);
+            Downcall call = (Downcall) field.get(null);
+            calls.put(call.name() + (function.getSimpleName().endsWith("Pointer") ? " pointer" : ""), call);
         }
         // Linking asks for an address and calls nothing.
         MacPosix.Functions functions = new MacPosix.Functions(
