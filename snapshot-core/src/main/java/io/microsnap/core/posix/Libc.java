@@ -14,8 +14,8 @@ import java.lang.foreign.MemorySegment;
 
 /** The calls that have one name, one form and one meaning on every platform. */
 abstract class Libc implements Posix {
-    // Each function is linked when it is first called, which is when its interface is initialized: linking makes classes
-    // and machine code, and no program calls all of them.
+    // Each function is linked when it is first called, which is when its interface is initialized: linking makes
+    // classes and machine code, and no program calls all of them.
     private interface Openat { Downcall CALL = Downcall.variadic(LIBC, "openat", 3, INT, INT, POINTER, INT, INT); }
     private interface Close { Downcall CALL = Downcall.of(LIBC, "close", INT, INT); }
     private interface Pread { Downcall CALL = Downcall.of(LIBC, "pread", LONG, INT, POINTER, LONG, LONG); }
