@@ -1,6 +1,7 @@
 package io.microsnap.cli;
 
 import io.microsnap.core.SnapshotId;
+import java.util.List;
 import java.util.logging.Level;
 import java.util.logging.Logger;
 import picocli.CommandLine;
@@ -20,11 +21,6 @@ import picocli.CommandLine.TypeConversionException;
         versionProvider = Main.Version.class,
         description = "Snapshots of microVM memory: correct after any crash, small, fast.",
         synopsisSubcommandLabel = "COMMAND",
-        subcommands = {
-            Bake.class, RestoreTo.class, VerifyAll.class, ListSnapshots.class, Inspect.class, Diff.class,
-            Delete.class, CollectGarbage.class, TransferTo.class, Copy.class,
-            Dedup.class, Demo.class, Doctor.class, HelpCommand.class
-        },
         exitCodeListHeading = "%nExit status:%n",
         exitCodeList = {
             "0:done", "1:failed; an unknown store or snapshot, too", "2:the command line makes no sense",
@@ -36,6 +32,11 @@ import picocli.CommandLine.TypeConversionException;
             "In a checkout, ./microsnap bench runs the benchmarks."
         })
 public final class Main implements Runnable {
+
+    private static final List<Class<?>> COMMANDS = List.of(
+            Bake.class, RestoreTo.class, VerifyAll.class, ListSnapshots.class, Inspect.class, Diff.class,
+            Delete.class, CollectGarbage.class, TransferTo.class, Copy.class,
+            Dedup.class, Demo.class, Doctor.class);
 
     // Held here: a logger nobody holds forgets its level.
     private static final Logger LOGGER = Logger.getLogger("io.microsnap");
@@ -52,7 +53,8 @@ public final class Main implements Runnable {
         LOGGER.setLevel(Level.WARNING);
         // Chronicle's logging facade would say on every run that nobody listens to it.
         System.setProperty("slf4j.internal.verbosity", "ERROR");
-        System.exit(commandLine().execute(arguments));
+        List<Class<?>> known = arguments.length == 0 ? COMMANDS : knownFor(arguments[0]);
+        System.exit(commandLine(known).execute(arguments));
     }
 
     @Override
@@ -60,8 +62,25 @@ public final class Main implements Runnable {
         throw new ParameterException(spec.commandLine(), "which command?");
     }
 
+    /** The command that the word names, or all: to read the options of each takes longer than many a command. */
+    static List<Class<?>> knownFor(String word) {
+        for (Class<?> command : COMMANDS) {
+            if (command.getAnnotation(Command.class).name().equals(word)) {
+                return List.of(command);
+            }
+        }
+        return COMMANDS;
+    }
+
+    /** Knows every command. */
     static CommandLine commandLine() {
+        return commandLine(COMMANDS);
+    }
+
+    private static CommandLine commandLine(List<Class<?>> known) {
         CommandLine commandLine = new CommandLine(new Main());
+        known.forEach(commandLine::addSubcommand);
+        commandLine.addSubcommand(HelpCommand.class);
         commandLine.registerConverter(SnapshotId.class, Main::snapshotId);
         commandLine.setCaseInsensitiveEnumValuesAllowed(true);
         commandLine.setParameterExceptionHandler(Main::explainUsage);

@@ -24,6 +24,15 @@ final class MainTest {
         assertThat(errors.toString()).contains("which command?", "microsnap --help");
     }
 
+    @Test
+    void onlyTheNamedCommandIsRead() {
+        assertThat(Main.knownFor("list")).containsExactly(ListSnapshots.class);
+        // These speak of all of them.
+        assertThat(Main.knownFor("help")).contains(Bake.class, Doctor.class);
+        assertThat(Main.knownFor("--help")).contains(Bake.class, Doctor.class);
+        assertThat(Main.knownFor("lisst")).contains(Bake.class, Doctor.class);
+    }
+
     private int run(String... arguments) {
         CommandLine commandLine = Main.commandLine();
         commandLine.setOut(new PrintWriter(output));
