@@ -40,6 +40,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
+import java.util.BitSet;
 import java.util.List;
 import java.util.Set;
 import org.junit.jupiter.api.AfterEach;
@@ -124,6 +125,50 @@ final class RestoreTest {
     }
 
     /** What the kernel tells of each mapping that a copy's memory is made of. */
+    @Test
+    @EnabledOnOs(value = OS.LINUX, disabledReason = "elsewhere holes are not told")
+    void whatNoImageHoldsIsNotPopulatedInACopy() throws IOException {
+        // Of a smaller guest it is asked first whether all of it is in memory anyway.
+        GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, 16 << 20);
+        InMemoryPageReader sparse = InMemoryPageReader.of(layout);
+        BitSet held = new BitSet();
+        try (DirtyTracker marks = DirtyTracker.ofMarks(layout)) {
+            for (int page = 200; page <= 3000; page += 200) {
+                held.set(page);
+                sparse.bytes().set(ValueLayout.JAVA_BYTE, (long) page * PAGE, (byte) 1);
+                marks.markWritten((long) page * PAGE, PAGE);
+                if (page % 1000 == 0) {
+                    Capture.of(store, new SnapshotId("of-" + page), sparse).tracker(marks)
+                            .kind(page == 1000 ? CaptureKind.FULL : CaptureKind.DIFF).take(PAUSED);
+                }
+            }
+        }
+        for (int pages : new int[] {2000, 3000}) {
+            for (int most : new int[] {0, 100}) {
+                try (RestoredSnapshot restored = Restore.of(store, new SnapshotId("of-" + pages))
+                        .mostMappings(most).lazily()) {
+                    BitSet populated = new BitSet();
+                    restored.reader().populated(0, layout.lengthBytes(), (offset, length) ->
+                            populated.set((int) (offset / PAGE), (int) ((offset + length) / PAGE)));
+                    assertThat(populated).as("of %d pages, at most %d mappings", pages, most)
+                            .isEqualTo(held.get(0, pages + 1));
+                }
+            }
+        }
+    }
+
+    @Test
+    void ofTheImageWithTheMostRunsNoneIsMappedByItself() throws IOException {
+        // It is the ground, which is advised once, and only the base's parts are mapped over it.
+        FaultyPosix faulty = FaultyPosix.host().at("madvise", 2).fails(Errno.EIO);
+        try (SnapshotStore opened = SnapshotStore.open(faulty.posix(), directory.resolve("store"),
+                StoreOptions.PRIVATE)) {
+            Restore.of(opened, DIFF).lazily().close();
+            assertThat(faulty.struck()).isFalse();
+            assertThatThrownBy(() -> Restore.of(opened, TOP).lazily()).hasMessageContaining("EIO");
+        }
+    }
+
     private static List<String> mappingsOf(RestoredSnapshot restored) throws IOException {
         long start = restored.memory().mapping(0).address();
         List<String> mappings = new ArrayList<>();

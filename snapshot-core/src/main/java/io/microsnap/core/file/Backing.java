@@ -27,9 +27,9 @@ sealed interface Backing {
      * Names the populated ranges of a part of the mapping, as offsets into the mapping.
      *
      * @param part the part, which starts at {@code offset}
-     * @param overlays what was laid over the mapping; it is named whole
+     * @param overlays what was laid over the mapping
      */
-    void populated(OwnPageMap pageMap, MemorySegment part, long offset, RangeSet overlays, RangeConsumer ranges)
+    void populated(OwnPageMap pageMap, MemorySegment part, long offset, Overlays overlays, RangeConsumer ranges)
             throws IOException;
 
     /** Closes what the mapping owns. */
@@ -48,14 +48,14 @@ sealed interface Backing {
         }
 
         @Override
-        public void populated(OwnPageMap pageMap, MemorySegment part, long offset, RangeSet overlays,
+        public void populated(OwnPageMap pageMap, MemorySegment part, long offset, Overlays overlays,
                 RangeConsumer ranges) throws IOException {
             if (overlays.isEmpty()) {
                 PopulatedRanges.ofMemory(pageMap, part, shifted(offset, ranges));
                 return;
             }
             RangeSet union = new RangeSet();
-            overlays.forEachWithin(offset, part.byteSize(), union::add);
+            overlays.populated(offset, part.byteSize(), union::add);
             PopulatedRanges.ofMemory(pageMap, part, shifted(offset, union::add));
             union.forEachWithin(offset, part.byteSize(), ranges);
         }
@@ -79,7 +79,7 @@ sealed interface Backing {
         }
 
         @Override
-        public void populated(OwnPageMap pageMap, MemorySegment part, long offset, RangeSet overlays,
+        public void populated(OwnPageMap pageMap, MemorySegment part, long offset, Overlays overlays,
                 RangeConsumer ranges) throws IOException {
             PopulatedRanges.ofFile(descriptor, offset, part.byteSize(), ranges);
         }
@@ -112,7 +112,7 @@ sealed interface Backing {
         }
 
         @Override
-        public void populated(OwnPageMap pageMap, MemorySegment part, long offset, RangeSet overlays,
+        public void populated(OwnPageMap pageMap, MemorySegment part, long offset, Overlays overlays,
                 RangeConsumer ranges) throws IOException {
             long lengthBytes = part.byteSize();
             if (access != Access.PRIVATE) {
@@ -120,7 +120,7 @@ sealed interface Backing {
                 return;
             }
             RangeSet union = new RangeSet();
-            overlays.forEachWithin(offset, lengthBytes, union::add);
+            overlays.populated(offset, lengthBytes, union::add);
             ofFile(offset, lengthBytes, union::add);
             PopulatedRanges.writtenPrivately(pageMap, part, shifted(offset, union::add));
             union.forEachWithin(offset, lengthBytes, ranges);

@@ -30,7 +30,7 @@ public final class Mapping implements AutoCloseable {
     private final MemorySegment segment;
     private final Backing backing;
     private final OwnPageMap pageMap;
-    private final RangeSet overlays = new RangeSet();
+    private final Overlays overlays = new Overlays();
     // Layers come from few files in many runs: asking each time whether the file is long enough would cost too much.
     private Descriptor lastOverlaid;
     private long lastOverlaidBytes;
@@ -175,8 +175,8 @@ public final class Mapping implements AutoCloseable {
 
     /**
      * Lays a private mapping of a file's range over this memory: what was there is replaced by the file's bytes, and
-     * what is written later stays in this mapping. The descriptor may be closed afterwards. If this fails, what the
-     * range holds is undefined; close the mapping.
+     * what is written later stays in this mapping. The descriptor must stay open for {@link #populated} to ask it. If
+     * this fails, what the range holds is undefined; close the mapping.
      *
      * @param at where in this mapping: a multiple of the host's page size
      * @param fileOffset a multiple of the host's page size
@@ -206,12 +206,12 @@ public final class Mapping implements AutoCloseable {
             throw SystemCallException.of(posix, result, "mmap", file.name(),
                     "of " + lengthBytes + " bytes at " + fileOffset + " over " + name + " at " + at);
         }
-        overlays.add(at, lengthBytes);
+        overlays.add(at, lengthBytes, file, fileOffset);
     }
 
     /**
      * Names the ranges that may hold anything but zeros, as offsets into this mapping, clipped to the range asked.
-     * What is not named is zero, and reading it would allocate it. Overlays are named whole.
+     * What is not named is zero, and reading it would allocate it.
      *
      * @param offset a multiple of the host's page size
      */

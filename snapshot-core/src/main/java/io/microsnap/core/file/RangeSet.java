@@ -23,8 +23,14 @@ final class RangeSet {
         endByStart.put(start, end);
     }
 
-    boolean isEmpty() {
-        return endByStart.isEmpty();
+    /** Where the first range starts; there must be one. */
+    long start() {
+        return endByStart.firstKey();
+    }
+
+    /** Where the last range ends; there must be one. */
+    long end() {
+        return endByStart.lastEntry().getValue();
     }
 
     /** Names what lies within the range, ascending and clipped to it. */

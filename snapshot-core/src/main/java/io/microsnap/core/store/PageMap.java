@@ -5,7 +5,6 @@ import io.microsnap.core.RangeConsumer;
 import io.microsnap.core.posix.Descriptor;
 import java.io.Closeable;
 import java.io.IOException;
-import java.lang.foreign.MemorySegment;
 import java.lang.invoke.VarHandle;
 import java.util.Objects;
 
@@ -18,6 +17,7 @@ import java.util.Objects;
  */
 public final class PageMap implements Closeable {
     private static final long PAGES_IN_CHUNK = (long) EntryTable.CHUNK_BYTES * Byte.SIZE;
+    private static final long WORDS_IN_CHUNK = EntryTable.CHUNK_BYTES / Long.BYTES;
     private static final VarHandle WORD = EntryTable.LONG.varHandle();
 
     private final PageEntries entries;
@@ -135,14 +135,16 @@ public final class PageMap implements Closeable {
         long found = (word(word) ^ skipped) & (-1L << page);
         while (found == 0 && word < lastWord) {
             word++;
-            found = word(word) ^ skipped;
+            if (word % WORDS_IN_CHUNK == 0) {
+                entries.prepare(word / WORDS_IN_CHUNK);
+            }
+            found = (long) WORD.getOpaque(entries.entries(), word * Long.BYTES) ^ skipped;
         }
         return found == 0 ? pageCount : Math.min(pageCount, word * Long.SIZE + Long.numberOfTrailingZeros(found));
     }
 
     private long word(long word) throws IOException {
-        MemorySegment bits = entries.entries();
-        entries.prepare(word * Long.SIZE / PAGES_IN_CHUNK);
-        return (long) WORD.getOpaque(bits, word * Long.BYTES);
+        entries.prepare(word / WORDS_IN_CHUNK);
+        return (long) WORD.getOpaque(entries.entries(), word * Long.BYTES);
     }
 }

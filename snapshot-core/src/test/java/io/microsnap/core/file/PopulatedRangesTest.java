@@ -151,19 +151,24 @@ class PopulatedRangesTest {
         try (Descriptor base = create("base"); Descriptor layer = create("layer"); Arena arena = Arena.ofConfined()) {
             base.truncate(64 * page);
             base.writeFully(arena.allocate(2 * page), 18 * page);
-            layer.truncate(64 * page);
+            layer.truncate(14 * page);
+            layer.writeFully(arena.allocate(3 * page), 9 * page);
             try (Mapping mapping = Mapping.file(base, 16 * page, 48 * page, Access.PRIVATE)) {
                 mapping.overlay(10 * page, layer, 10 * page, 4 * page);
+                mapping.overlay(20 * page, layer, 8 * page, 6 * page);
+                mapping.overlay(22 * page, base, 0, 3 * page);
                 mapping.segment().set(ValueLayout.JAVA_BYTE, 14 * page, (byte) 1);
                 mapping.segment().set(ValueLayout.JAVA_BYTE, 30 * page, (byte) 1);
                 assertThat(Pages.isZero(mapping.segment(), 40 * page, page)).as("a hole, read").isTrue();
                 BitSet expected = new BitSet();
                 expected.set(2, 4);
-                expected.set(10, 15);
+                expected.set(10, 12);
+                expected.set(14);
+                expected.set(21);
                 expected.set(30);
                 assertThat(pages(ranges -> mapping.populated(0, 48 * page, ranges))).isEqualTo(expected);
                 assertThat(ranges(ranges -> mapping.populated(11 * page, 2 * page, ranges)))
-                        .containsExactly(11 * page + "+" + 2 * page);
+                        .containsExactly(11 * page + "+" + page);
             }
         }
     }
