@@ -155,8 +155,11 @@ class PopulatedRangesTest {
             layer.writeFully(arena.allocate(3 * page), 9 * page);
             try (Mapping mapping = Mapping.file(base, 16 * page, 48 * page, Access.PRIVATE)) {
                 mapping.overlay(10 * page, layer, 10 * page, 4 * page);
-                mapping.overlay(20 * page, layer, 8 * page, 6 * page);
-                mapping.overlay(22 * page, base, 0, 3 * page);
+                mapping.overlay(20 * page, layer, 8 * page, 3 * page);
+                mapping.overlay(23 * page, layer, 9 * page, page);
+                mapping.overlay(24 * page, layer, 9 * page, page);
+                mapping.overlay(25 * page, layer, 10 * page, 2 * page);
+                mapping.overlay(22 * page, base, 0, 4 * page);
                 mapping.segment().set(ValueLayout.JAVA_BYTE, 14 * page, (byte) 1);
                 mapping.segment().set(ValueLayout.JAVA_BYTE, 30 * page, (byte) 1);
                 assertThat(Pages.isZero(mapping.segment(), 40 * page, page)).as("a hole, read").isTrue();
@@ -165,6 +168,7 @@ class PopulatedRangesTest {
                 expected.set(10, 12);
                 expected.set(14);
                 expected.set(21);
+                expected.set(26);
                 expected.set(30);
                 assertThat(pages(ranges -> mapping.populated(0, 48 * page, ranges))).isEqualTo(expected);
                 assertThat(ranges(ranges -> mapping.populated(11 * page, 2 * page, ranges)))

@@ -62,6 +62,20 @@ class PageMapTest {
     }
 
     @Test
+    void whatIsLookedForIsReadOnTheWay() throws IOException {
+        try (Descriptor file = create("map"); PageMap map = PageMap.create(file, LAYOUT)) {
+            map.mark(70_000, 30_000);
+            map.finish();
+        }
+        try (Descriptor file = open("map"); PageMap map = PageMap.open(file, LAYOUT)) {
+            assertThat(map.nextMarked(5)).isEqualTo(70_000);
+        }
+        try (Descriptor file = open("map"); PageMap map = PageMap.open(file, LAYOUT)) {
+            assertThat(map.nextClear(70_001)).isEqualTo(100_000);
+        }
+    }
+
+    @Test
     void runsAreImageOffsetsClippedToTheImage() throws IOException {
         try (Descriptor file = create("map"); PageMap map = PageMap.create(file, LAYOUT)) {
             assertThat(runs(map)).isEmpty();
