@@ -4,9 +4,9 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Measures a scenario so that its ratio means something: memory warmed before each run, both sides in turn (A B A B) so
- * that what drifts hits both, nothing left to write back from the run before, and the outputs compared after every
- * pair.
+ * Measures a scenario so that its ratio means something: memory warmed before each run, both sides in turn (A B B A) so
+ * that what drifts hits both and each bears as often what the comparison before it left behind, nothing left to write
+ * back from the run before, and the outputs compared after every pair.
  */
 final class ScenarioRunner {
 
@@ -23,8 +23,7 @@ final class ScenarioRunner {
         try (Workbench workbench = new Workbench()) {
             Duel duel = scenario.prepare(workbench);
             for (int pair = -warmUps; pair < pairs; pair++) {
-                Outcome.Pair times = new Outcome.Pair(
-                        settledRun(duel.ours(), scenario), settledRun(duel.peer(), scenario));
+                Outcome.Pair times = turns(duel, scenario, (pair & 1) == 0);
                 duel.check().run();
                 if (pair >= 0) {
                     measured.add(times);
@@ -36,6 +35,15 @@ final class ScenarioRunner {
             return new Outcome.Failed(scenario, e);
         }
         return new Outcome.Measured(scenario, measured);
+    }
+
+    private static Outcome.Pair turns(Duel duel, Scenario scenario, boolean oursFirst) throws Exception {
+        if (oursFirst) {
+            long ours = settledRun(duel.ours(), scenario);
+            return new Outcome.Pair(ours, settledRun(duel.peer(), scenario));
+        }
+        long peer = settledRun(duel.peer(), scenario);
+        return new Outcome.Pair(settledRun(duel.ours(), scenario), peer);
     }
 
     private static long settledRun(Contestant contestant, Scenario scenario) throws Exception {

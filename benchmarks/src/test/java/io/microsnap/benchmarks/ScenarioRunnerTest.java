@@ -23,9 +23,9 @@ final class ScenarioRunnerTest {
         Outcome outcome = new ScenarioRunner(1, 2).run(scenario(Target.none(), 10, 5, () -> calls.add("check")));
 
         assertThat(calls).containsExactly(
-                "ours", "peer", "check", "ours", "peer", "check", "ours", "peer", "check", "closed");
-        assertThat(outcome).isInstanceOfSatisfying(Outcome.Measured.class,
-                measured -> assertThat(measured.pairs()).hasSize(2));
+                "peer", "ours", "check", "ours", "peer", "check", "peer", "ours", "check", "closed");
+        assertThat(outcome).isInstanceOfSatisfying(Outcome.Measured.class, measured -> assertThat(measured.pairs())
+                .containsExactly(new Outcome.Pair(10, 5), new Outcome.Pair(10, 5)));
     }
 
     @Test
