@@ -143,13 +143,14 @@ final class WriteBehindTest {
         guest.bytes().fill((byte) 1);
         IOException failure = new IOException("the page map cannot be read");
         Thread caller = Thread.currentThread();
-        CountDownLatch helping = new CountDownLatch(1);
+        AtomicReference<Thread> helper = new AtomicReference<>();
         PageReader failing = viewed(guest, (offset, lengthBytes, ranges) -> {
             if (Thread.currentThread() == caller) {
-                await(helping);
+                // Until the other has not only failed but said so: before that the caller may look at more.
+                awaitIdle(helper);
                 ranges.accept(offset, lengthBytes);
             } else {
-                helping.countDown();
+                helper.set(Thread.currentThread());
                 throw failure;
             }
         });
@@ -243,9 +244,7 @@ final class WriteBehindTest {
                 helper.set(Thread.currentThread());
             } else {
                 // Until the other has ended, for nothing is left to look at, nor does it wait for room.
-                while (helper.get() == null || !isIdle(helper.get())) {
-                    Thread.onSpinWait();
-                }
+                awaitIdle(helper);
             }
             ranges.accept(offset, PAGE);
         });
@@ -258,6 +257,13 @@ final class WriteBehindTest {
             map.finish();
             assertThat(watched.calls("pwrite")).as("both were finished").isEqualTo(writes);
             assertThat(index.isZero(0)).isFalse();
+        }
+    }
+
+    /** Until that lane's thread has left its work. */
+    private static void awaitIdle(AtomicReference<Thread> lane) {
+        while (lane.get() == null || !isIdle(lane.get())) {
+            Thread.onSpinWait();
         }
     }
 
