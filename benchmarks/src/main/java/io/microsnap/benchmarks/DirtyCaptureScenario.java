@@ -106,7 +106,7 @@ final class DirtyCaptureScenario implements Scenario {
         };
     }
 
-    /** As a prepared capture has it: image, index and map ready, the base's index read, threads started. */
+    /** As a prepared capture has it: image, index and map ready, the base's index read, threads awake. */
     private final class Staged implements AutoCloseable {
         private final Guest guest;
         private final Images images;
@@ -134,6 +134,7 @@ final class DirtyCaptureScenario implements Scenario {
             index.load(0, guest.layout().pageCount());
             map = PageMap.create(images.map(), guest.layout());
             lanes = Lanes.started(LANES);
+            lanes.rouse();
         }
 
         void capture(DirtyBitmap dirty) throws IOException {

@@ -78,8 +78,8 @@ public final class PreparedCapture implements AutoCloseable {
     }
 
     /**
-     * Pauses the machine, reads it, and lets it go on. What fails, the machine is resumed, and closing what is open
-     * leaves the store and the tracker as they were.
+     * Pauses the machine, reads it, and lets it go on; other threads that are to help are awake by then. What fails,
+     * the machine is resumed, and closing what is open leaves the store and the tracker as they were.
      */
     public CapturedSnapshot capture(PausableMachine machine) throws IOException {
         if (used) {
@@ -90,6 +90,7 @@ public final class PreparedCapture implements AutoCloseable {
         event.begin();
         Pause pause = new Pause();
         try {
+            lanes.rouse();
             pause.run(machine);
             closing.closeNow(lanes);
         } catch (IOException | RuntimeException | Error failure) {

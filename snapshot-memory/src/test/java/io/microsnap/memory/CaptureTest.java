@@ -27,6 +27,8 @@ import java.io.EOFException;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.lang.management.ManagementFactory;
+import java.lang.management.ThreadMXBean;
 import java.nio.ByteBuffer;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
@@ -36,12 +38,14 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.stream.Stream;
 import jdk.jfr.Recording;
 import jdk.jfr.consumer.RecordedEvent;
 import jdk.jfr.consumer.RecordingFile;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
 final class CaptureTest {
@@ -101,9 +105,48 @@ final class CaptureTest {
         assertThat(lanes()).isZero();
     }
 
+    @Test
+    @Timeout(60)
+    void threadsAreAwakeWhenTheMachineIsPaused() throws IOException {
+        ThreadMXBean times = ManagementFactory.getThreadMXBean();
+        try (PreparedCapture prepared = capture(BASE).lanes(2).prepare()) {
+            Thread lane = laneThreads().findAny().orElseThrow();
+            while (lane.getState() != Thread.State.WAITING) {
+                Thread.onSpinWait();
+            }
+            long asleep = times.getThreadCpuTime(lane.threadId());
+            PausableMachine machineThatWaits = new PausableMachine() {
+                @Override
+                public void pause() throws IOException {
+                    // Nothing else wakes it before the pause has ended.
+                    while (times.getThreadCpuTime(lane.threadId()) == asleep) {
+                        Thread.onSpinWait();
+                    }
+                    machine.pause();
+                }
+
+                @Override
+                public List<MachineStateSection> saveState() throws IOException {
+                    return machine.saveState();
+                }
+
+                @Override
+                public void resume() throws IOException {
+                    machine.resume();
+                }
+            };
+            prepared.capture(machineThatWaits).close();
+        }
+        assertThat(lanes()).isZero();
+    }
+
     private static long lanes() {
+        return laneThreads().count();
+    }
+
+    private static Stream<Thread> laneThreads() {
         return Thread.getAllStackTraces().keySet().stream()
-                .filter(thread -> thread.getName().startsWith("microsnap-lane-")).count();
+                .filter(thread -> thread.getName().startsWith("microsnap-lane-"));
     }
 
     @RealFileSystems({FileSystemKind.XFS, FileSystemKind.BTRFS})

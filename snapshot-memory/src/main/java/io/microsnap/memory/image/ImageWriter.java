@@ -191,12 +191,25 @@ public final class ImageWriter {
             work = eachWriting(1, reader, dirty, plan);
         }
         run(work);
-        return new MemoryWritten(work.stream().mapToLong(WritingLane::pagesOffered).sum(),
-                work.stream().mapToLong(WritingLane::pagesRecorded).sum(),
-                work.stream().mapToLong(WritingLane::pagesZero).sum(),
-                work.stream().mapToLong(WritingLane::bytesWritten).sum(),
-                Duration.ofNanos(System.nanoTime() - startNanos),
-                Duration.ofNanos(work.stream().mapToLong(WritingLane::stalledNanos).sum()));
+        return sum(work, startNanos);
+    }
+
+    /** Not in streams, which take longer to warm up than a short pause lasts. */
+    private static MemoryWritten sum(List<WritingLane> work, long startNanos) {
+        long offered = 0;
+        long recorded = 0;
+        long zero = 0;
+        long bytes = 0;
+        long stalledNanos = 0;
+        for (WritingLane lane : work) {
+            offered += lane.pagesOffered();
+            recorded += lane.pagesRecorded();
+            zero += lane.pagesZero();
+            bytes += lane.bytesWritten();
+            stalledNanos += lane.stalledNanos();
+        }
+        return new MemoryWritten(offered, recorded, zero, bytes, Duration.ofNanos(System.nanoTime() - startNanos),
+                Duration.ofNanos(stalledNanos));
     }
 
     private void run(List<WritingLane> work) throws IOException {

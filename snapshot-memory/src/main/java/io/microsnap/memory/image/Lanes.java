@@ -19,10 +19,17 @@ import java.util.concurrent.atomic.AtomicReference;
 public final class Lanes implements AutoCloseable {
     /** A chunk's length: whole chunks of a page index and whole words of a page map, whatever the page size. */
     public static final long CHUNK_BYTES = 64L << 20;
+    /** A pause may have other things to do before there is work. */
+    private static final long AWAKE_NANOS = 10_000_000;
+    /** Who has not got a processor by then is not going to have one soon. */
+    private static final long MOST_ROUSING_NANOS = 2_000_000;
+    /** Whoever loses its processor does so for longer than this. */
+    private static final long SIDE_BY_SIDE_NANOS = 20_000;
 
     private final int most;
     private final List<Thread> threads = new ArrayList<>();
     private final ThreadPoolExecutor others;
+    private volatile boolean called;
 
     private Lanes(int most) {
         this.most = most;
@@ -81,6 +88,43 @@ public final class Lanes implements AutoCloseable {
     }
 
     /**
+     * Wakes the other threads, which then stay awake for a few milliseconds or until there is work: for a pause that is
+     * about to begin, of which waking them could take a millisecond. Returns when each is seen to run beside the
+     * calling one, or when that takes too long.
+     */
+    public void rouse() {
+        called = false;
+        List<AtomicLong> signs = new ArrayList<>();
+        for (int other = 1; other < most; other++) {
+            AtomicLong signsOfLife = new AtomicLong();
+            signs.add(signsOfLife);
+            others.execute(() -> {
+                long start = System.nanoTime();
+                while (!called && System.nanoTime() - start < AWAKE_NANOS) {
+                    signsOfLife.lazySet(signsOfLife.getPlain() + 1);
+                    Thread.onSpinWait();
+                }
+            });
+        }
+        long start = System.nanoTime();
+        while (!signs.isEmpty() && System.nanoTime() - start < MOST_ROUSING_NANOS) {
+            signs.removeIf(Lanes::runsBesideThis);
+        }
+    }
+
+    /** Not on this processor, which the scheduler may well give to both in turns. */
+    private static boolean runsBesideThis(AtomicLong signs) {
+        long before = signs.get();
+        long start = System.nanoTime();
+        long passed = 0;
+        while (passed < SIDE_BY_SIDE_NANOS) {
+            Thread.onSpinWait();
+            passed = System.nanoTime() - start;
+        }
+        return passed < 2 * SIDE_BY_SIDE_NANOS && signs.get() != before;
+    }
+
+    /**
      * Gives every chunk of the range to one of the lanes and returns when all are done. The first lane runs in the
      * calling thread.
      */
@@ -96,6 +140,7 @@ public final class Lanes implements AutoCloseable {
                 working.countDown();
             });
         }
+        called = true;
         work.drain(lanes.getFirst());
         uninterrupted(working::await);
         rethrow(work.failure.get());
@@ -104,6 +149,7 @@ public final class Lanes implements AutoCloseable {
     /** Ends the threads and returns when they have ended. */
     @Override
     public void close() {
+        called = true;
         others.shutdown();
         threads.forEach(thread -> uninterrupted(thread::join));
     }

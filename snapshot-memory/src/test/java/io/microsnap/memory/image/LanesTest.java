@@ -41,6 +41,26 @@ final class LanesTest {
         assertThat(chunks).isEqualTo(1);
     }
 
+    /** Those that are awake already are given work, or ended, as those that sleep. */
+    @Test
+    void theyMayBeRousedAndThenWorkAndBeRousedAgain() throws IOException {
+        Set<Thread> working = ConcurrentHashMap.newKeySet();
+        CyclicBarrier both = new CyclicBarrier(2);
+        Lanes.Lane lane = (offset, lengthBytes) -> {
+            if (working.add(Thread.currentThread())) {
+                meet(both);
+            }
+        };
+        for (int round = 0; round < 3; round++) {
+            lanes.rouse();
+            lanes.rouse();
+            working.clear();
+            lanes.run(List.of(lane, lane), LENGTH, Progress.NONE);
+            assertThat(working).hasSize(2);
+        }
+        lanes.rouse();
+    }
+
     @Test
     void whatAnotherLaneFailsWithIsNotLost() {
         IOException second = new IOException("the second");
