@@ -23,22 +23,6 @@ public interface PausableMachine {
 
     /** A machine that somebody else has paused, and resumes when the capture is done. */
     static PausableMachine pausedAlready(List<MachineStateSection> state) {
-        List<MachineStateSection> saved = List.copyOf(state);
-        return new PausableMachine() {
-            @Override
-            public void pause() {
-                // Somebody else did.
-            }
-
-            @Override
-            public List<MachineStateSection> saveState() {
-                return saved;
-            }
-
-            @Override
-            public void resume() {
-                // Somebody else will.
-            }
-        };
+        return new PausedMachine(List.copyOf(state));
     }
 }

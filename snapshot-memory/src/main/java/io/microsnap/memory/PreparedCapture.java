@@ -78,8 +78,9 @@ public final class PreparedCapture implements AutoCloseable {
     }
 
     /**
-     * Pauses the machine, reads it, and lets it go on; other threads that are to help are awake by then. What fails,
-     * the machine is resumed, and closing what is open leaves the store and the tracker as they were.
+     * Pauses the machine, reads it, and lets it go on. Threads that are to help are woken before a machine that still
+     * runs is paused. What fails, the machine is resumed, and closing what is open leaves the store and the tracker as
+     * they were.
      */
     public CapturedSnapshot capture(PausableMachine machine) throws IOException {
         if (used) {
@@ -90,7 +91,10 @@ public final class PreparedCapture implements AutoCloseable {
         event.begin();
         Pause pause = new Pause();
         try {
-            lanes.rouse();
+            if (!(machine instanceof PausedMachine)) {
+                // One that stands still already would be kept waiting for it.
+                lanes.rouse();
+            }
             pause.run(machine);
             closing.closeNow(lanes);
         } catch (IOException | RuntimeException | Error failure) {

@@ -110,34 +110,39 @@ final class CaptureTest {
     void threadsAreAwakeWhenTheMachineIsPaused() throws IOException {
         ThreadMXBean times = ManagementFactory.getThreadMXBean();
         try (PreparedCapture prepared = capture(BASE).lanes(2).prepare()) {
-            Thread lane = laneThreads().findAny().orElseThrow();
-            while (lane.getState() != Thread.State.WAITING) {
-                Thread.onSpinWait();
-            }
+            Thread lane = sleepingLane();
             long asleep = times.getThreadCpuTime(lane.threadId());
-            PausableMachine machineThatWaits = new PausableMachine() {
-                @Override
-                public void pause() throws IOException {
-                    // Nothing else wakes it before the pause has ended.
-                    while (times.getThreadCpuTime(lane.threadId()) == asleep) {
-                        assertThat(Thread.interrupted()).as("the time is up").isFalse();
-                    }
-                    machine.pause();
-                }
-
-                @Override
-                public List<MachineStateSection> saveState() throws IOException {
-                    return machine.saveState();
-                }
-
-                @Override
-                public void resume() throws IOException {
-                    machine.resume();
+            machine.whilePaused = () -> {
+                // Nothing else wakes it before memory is written.
+                while (times.getThreadCpuTime(lane.threadId()) == asleep) {
+                    assertThat(Thread.interrupted()).as("the time is up").isFalse();
                 }
             };
-            prepared.capture(machineThatWaits).close();
+            prepared.capture(machine).close();
         }
         assertThat(lanes()).isZero();
+    }
+
+    @Test
+    @Timeout(20)
+    void aMachineThatStandsStillAlreadyIsNotKeptWaitingForThem() throws IOException {
+        Blocks blocks = new Blocks();
+        List<Thread.State> states = new ArrayList<>();
+        try (DirtyTracker coarse = DirtyTracker.of(LAYOUT, blocks);
+                PreparedCapture prepared = Capture.of(store, BASE, guest).tracker(coarse).lanes(2).prepare()) {
+            Thread lane = sleepingLane();
+            blocks.whenHarvested = () -> states.add(lane.getState());
+            prepared.capture(PausableMachine.pausedAlready(List.of())).close();
+        }
+        assertThat(states).containsExactly(Thread.State.WAITING);
+    }
+
+    private static Thread sleepingLane() {
+        Thread lane = laneThreads().findAny().orElseThrow();
+        while (lane.getState() != Thread.State.WAITING) {
+            Thread.onSpinWait();
+        }
+        return lane;
     }
 
     private static long lanes() {
@@ -575,6 +580,7 @@ final class CaptureTest {
 
         private final DirtyBitmap written = DirtyBitmap.of(LAYOUT, PAGES * PAGE);
         private final List<Long> changed = new ArrayList<>();
+        private Runnable whenHarvested = () -> { };
         private long reported;
         private boolean armed;
 
@@ -606,6 +612,7 @@ final class CaptureTest {
 
         @Override
         public void harvest(DirtyBitmap into) {
+            whenHarvested.run();
             written.drainInto(into);
         }
 
