@@ -95,7 +95,7 @@ final class DirtyCaptureScenario implements Scenario {
                 workbench.peer(DirtyCaptureScenario.class, "guest_memory.c",
                         job(), peers, bytes, runPages, perMille,
                         kind == Kind.CLONE ? baseFiles.path() : "-"),
-                () -> images.requireSame(peers));
+                () -> images.requireSame(peers, dirty));
     }
 
     private String job() {
@@ -133,6 +133,7 @@ final class DirtyCaptureScenario implements Scenario {
             index = PageIndex.createFrom(baseIndex, images.index());
             index.load(0, guest.layout().pageCount());
             map = PageMap.create(images.map(), guest.layout());
+            map.load(0, guest.layout().pageCount());
             lanes = Lanes.started(LANES);
             lanes.rouse();
         }

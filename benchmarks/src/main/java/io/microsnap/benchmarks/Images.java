@@ -5,16 +5,22 @@ import io.microsnap.core.file.Reflink;
 import io.microsnap.core.posix.Constants;
 import io.microsnap.core.posix.Descriptor;
 import io.microsnap.core.posix.Posix;
+import io.microsnap.dirty.DirtyBitmap;
 import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
 /** The files that captures are written to, new for every run. */
 final class Images implements AutoCloseable {
+    private static final long COMPARED_BYTES = 1 << 20;
+
     private final Path directory;
     private Descriptor image;
     private Descriptor index;
     private Descriptor map;
+    private boolean comparedWhole;
 
     Images(Path directory) {
         this.directory = directory;
@@ -83,11 +89,39 @@ final class Images implements AutoCloseable {
 
     /** Holds the image against the peer's, and removes both. */
     void requireSame(Path peers) throws IOException {
-        long difference = Files.mismatch(path(), peers);
-        if (difference >= 0) {
-            throw new IOException("our image and the peer's differ from byte " + difference + " on");
+        requireSame(Files.mismatch(path(), peers), 0);
+        remove(peers);
+    }
+
+    /**
+     * As {@link #requireSame(Path)} the first time, and later holds only what was written against the peer's: what
+     * reads two images of holes fills the page cache with zeros, and whoever is measured next pays for their removal.
+     */
+    void requireSame(Path peers, DirtyBitmap written) throws IOException {
+        if (!comparedWhole) {
+            comparedWhole = true;
+            requireSame(peers);
+            return;
+        }
+        try (Descriptor theirs = open(peers, constants().O_RDONLY); Arena arena = Arena.ofConfined()) {
+            MemorySegment ourBytes = arena.allocate(COMPARED_BYTES);
+            MemorySegment theirBytes = arena.allocate(COMPARED_BYTES);
+            written.runs(0, (offset, lengthBytes) -> {
+                for (long done = 0; done < lengthBytes; done += COMPARED_BYTES) {
+                    long length = Math.min(COMPARED_BYTES, lengthBytes - done);
+                    image.readFully(ourBytes.asSlice(0, length), offset + done);
+                    theirs.readFully(theirBytes.asSlice(0, length), offset + done);
+                    requireSame(MemorySegment.mismatch(ourBytes, 0, length, theirBytes, 0, length), offset + done);
+                }
+            });
         }
         remove(peers);
+    }
+
+    private static void requireSame(long mismatch, long offset) throws IOException {
+        if (mismatch >= 0) {
+            throw new IOException("our image and the peer's differ from byte " + (offset + mismatch) + " on");
+        }
     }
 
     /** A file system frees the blocks of a large file when it has the time: it must have had it before the next run. */
