@@ -115,6 +115,7 @@ final class DirtyCaptureScenario implements Scenario {
         private PageIndex index;
         private PageMap map;
         private Lanes lanes;
+        private ImageWriter writer;
 
         Staged(Guest guest, Images images, Path base, PageIndex baseIndex) {
             this.guest = guest;
@@ -135,13 +136,13 @@ final class DirtyCaptureScenario implements Scenario {
             map = PageMap.create(images.map(), guest.layout());
             map.load(0, guest.layout().pageCount());
             lanes = Lanes.started(LANES);
+            ImageWriter.Builder builder = ImageWriter.into(images.image(), guest.layout())
+                    .index(index).map(map).lanes(lanes);
+            writer = kind == Kind.CLONE ? builder.startingAsBase() : builder.startingAsZeros();
             lanes.rouse();
         }
 
         void capture(DirtyBitmap dirty) throws IOException {
-            ImageWriter.Builder builder = ImageWriter.into(images.image(), guest.layout())
-                    .index(index).map(map).lanes(lanes);
-            ImageWriter writer = kind == Kind.CLONE ? builder.startingAsBase() : builder.startingAsZeros();
             writer.dirty(guest.reader(), dirty);
             index.finish();
             map.finish();

@@ -46,6 +46,7 @@ public final class PreparedCapture implements AutoCloseable {
     private PageIndex index;
     private PageMap map;
     private Lanes lanes;
+    private ImageWriter writer;
     private Duration prepareTime;
     private boolean used;
 
@@ -61,6 +62,7 @@ public final class PreparedCapture implements AutoCloseable {
             prepared.findBase();
             prepared.stage();
             prepared.lanes = prepared.closing.add(Lanes.started(plan.lanes));
+            prepared.writer = prepared.imageWriter();
             if (plan.tracker.isPresent()) {
                 plan.tracker.get().arm();
             }
@@ -103,7 +105,7 @@ public final class PreparedCapture implements AutoCloseable {
         }
         CaptureResult.Times times = new CaptureResult.Times(
                 prepareTime, pause.whole, pause.state, pause.harvest, pause.memory, pause.attachments, Duration.ZERO);
-        return new CapturedSnapshot(plan, kind, because, parent, base, staged, index, map, pause.writer, pause.sections,
+        return new CapturedSnapshot(plan, kind, because, parent, base, staged, index, map, writer, pause.sections,
                 pause.epoch, pause.written, times, event, closing);
     }
 
@@ -225,6 +227,15 @@ public final class PreparedCapture implements AutoCloseable {
         }
     }
 
+    private ImageWriter imageWriter() throws IOException {
+        ImageWriter.Builder builder = ImageWriter.into(image, layout).index(index).lanes(lanes)
+                .progress(plan.progress).zeros(plan.zeros.orElse(Zeros.suiting(image)));
+        if (base.isPresent()) {
+            builder.map(map);
+        }
+        return kind == CaptureKind.ONTO_BASE ? builder.startingAsBase() : builder.startingAsZeros();
+    }
+
     private void notOntoBase(String reason) throws SnapshotException {
         if (kind == CaptureKind.ONTO_BASE) {
             throw new SnapshotException(plan.id + " cannot be captured onto its base: " + reason
@@ -236,7 +247,6 @@ public final class PreparedCapture implements AutoCloseable {
 
     /** What happens between pause and resume, and what it brought. */
     private final class Pause {
-        private ImageWriter writer;
         private List<MachineStateSection> sections;
         private Epoch epoch;
         private MemoryWritten written;
@@ -293,15 +303,9 @@ public final class PreparedCapture implements AutoCloseable {
         }
 
         private MemoryWritten writeMemory() throws IOException {
-            ImageWriter.Builder builder = ImageWriter.into(image, layout).index(index).lanes(lanes)
-                    .progress(plan.progress).zeros(plan.zeros.orElse(Zeros.suiting(image)));
             if (base.isEmpty()) {
-                writer = builder.startingAsZeros();
                 return writer.everything(plan.reader);
             }
-            writer = kind == CaptureKind.ONTO_BASE
-                    ? builder.map(map).startingAsBase()
-                    : builder.map(map).startingAsZeros();
             if (epoch == null || epoch.relativeTo().isEmpty()) {
                 because += "; every page was compared with it, for "
                         + (epoch == null ? "there is no tracker" : epoch.unknownBecause().orElseThrow());
