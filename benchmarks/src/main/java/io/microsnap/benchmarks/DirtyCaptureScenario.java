@@ -134,7 +134,6 @@ final class DirtyCaptureScenario implements Scenario {
             index = PageIndex.createFrom(baseIndex, images.index());
             index.load(0, guest.layout().pageCount());
             map = PageMap.create(images.map(), guest.layout());
-            map.load(0, guest.layout().pageCount());
             lanes = Lanes.started(LANES);
             ImageWriter.Builder builder = ImageWriter.into(images.image(), guest.layout())
                     .index(index).map(map).lanes(lanes);

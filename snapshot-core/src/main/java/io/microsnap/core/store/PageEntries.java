@@ -139,11 +139,6 @@ final class PageEntries implements IndexEntries {
         read(0, chunkCount);
     }
 
-    /** Takes the memory of entries, given in bytes, before they are changed. */
-    void populate(long start, long lengthBytes) throws IOException {
-        memory.populate(entries.address() - memory.segment().address() + start, lengthBytes);
-    }
-
     /** All entries, of which only prepared chunks may be touched. */
     MemorySegment entries() {
         return entries;

@@ -129,10 +129,7 @@ public final class PageIndex implements Closeable {
         return page == pageCount - 1 ? lastZeroPage : zeroPage;
     }
 
-    /**
-     * Reads what will be needed of the base's index, and takes the memory for what will be different: before the guest
-     * is paused.
-     */
+    /** Reads what will be needed of the base's index ahead of time: before the guest is paused. */
     public void load(long firstPage, long count) throws IOException {
         Objects.checkFromIndexSize(firstPage, count, pageCount);
         entries.load(firstPage, count);

@@ -52,13 +52,6 @@ public final class PageMap implements Closeable {
         return ((word(page / Long.SIZE) >>> page) & 1) != 0;
     }
 
-    /** Takes the memory that marking these pages needs: before the guest is paused. */
-    public void load(long firstPage, long count) throws IOException {
-        Objects.checkFromIndexSize(firstPage, count, pageCount);
-        long start = firstPage / Byte.SIZE;
-        entries.populate(start, Math.ceilDiv(firstPage + count, (long) Byte.SIZE) - start);
-    }
-
     /** Marks a page. */
     public void mark(long page) throws IOException {
         mark(page, 1);
