@@ -1,5 +1,6 @@
 package io.microsnap.benchmarks;
 
+import io.microsnap.core.PageReader;
 import io.microsnap.core.store.PageIndex;
 import io.microsnap.core.store.PageMap;
 import io.microsnap.dirty.DirtyBitmap;
@@ -109,6 +110,7 @@ final class DirtyCaptureScenario implements Scenario {
     /** As a prepared capture has it: image, index and map ready, the base's index read, threads awake. */
     private final class Staged implements AutoCloseable {
         private final Guest guest;
+        private final PageReader reader;
         private final Images images;
         private final Path base;
         private final PageIndex baseIndex;
@@ -119,6 +121,7 @@ final class DirtyCaptureScenario implements Scenario {
 
         Staged(Guest guest, Images images, Path base, PageIndex baseIndex) {
             this.guest = guest;
+            reader = guest.reader();
             this.images = images;
             this.base = base;
             this.baseIndex = baseIndex;
@@ -133,16 +136,18 @@ final class DirtyCaptureScenario implements Scenario {
             }
             index = PageIndex.createFrom(baseIndex, images.index());
             index.load(0, guest.layout().pageCount());
+            index.populate(0, guest.layout().pageCount());
             map = PageMap.create(images.map(), guest.layout());
+            map.populate(0, guest.layout().pageCount());
             lanes = Lanes.started(LANES);
             ImageWriter.Builder builder = ImageWriter.into(images.image(), guest.layout())
                     .index(index).map(map).lanes(lanes);
             writer = kind == Kind.CLONE ? builder.startingAsBase() : builder.startingAsZeros();
-            lanes.rouse();
+            lanes.rouse(images.image().posix());
         }
 
         void capture(DirtyBitmap dirty) throws IOException {
-            writer.dirty(guest.reader(), dirty);
+            writer.dirty(reader, dirty);
             index.finish();
             map.finish();
         }

@@ -31,8 +31,8 @@ import java.util.Optional;
  * machine may run all the while, and minutes may pass.
  */
 public final class PreparedCapture implements AutoCloseable {
-    /** As much of a base's index as is read before the pause; beyond that, entries are read as they are needed. */
-    private static final long MOST_INDEX_LOADED_BYTES = 64L << 20;
+    /** So many pages' part of index and map is in memory before the pause; beyond that it comes as it is needed. */
+    private static final long MOST_PAGES_LOADED = 16L << 20;
 
     private final Capture plan;
     private final GuestLayout layout;
@@ -95,7 +95,7 @@ public final class PreparedCapture implements AutoCloseable {
         try {
             if (!(machine instanceof PausedMachine)) {
                 // One that stands still already would be kept waiting for it.
-                lanes.rouse();
+                lanes.rouse(image.posix());
             }
             pause.run(machine);
             closing.closeNow(lanes);
@@ -204,8 +204,11 @@ public final class PreparedCapture implements AutoCloseable {
         }
         PageIndex ofBase = base.get().pageIndex();
         index = closing.add(PageIndex.createFrom(ofBase, indexFile));
-        index.load(0, Math.min(layout.pageCount(), MOST_INDEX_LOADED_BYTES / Integer.BYTES));
+        long pagesLoaded = Math.min(layout.pageCount(), MOST_PAGES_LOADED);
+        index.load(0, pagesLoaded);
+        index.populate(0, pagesLoaded);
         map = closing.add(PageMap.create(staged.create(SnapshotFiles.PAGE_MAP), layout));
+        map.populate(0, pagesLoaded);
     }
 
     private void cloneBase(HeldSnapshot held) throws IOException {

@@ -14,6 +14,7 @@ import io.microsnap.core.store.HeldSnapshot;
 import io.microsnap.core.store.IfTaken;
 import io.microsnap.core.store.SnapshotStore;
 import io.microsnap.core.store.StoreOptions;
+import io.microsnap.core.testing.FaultyPosix;
 import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.dirty.DirtySource;
 import io.microsnap.dirty.DirtyTracker;
@@ -46,6 +47,8 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.condition.EnabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 
 final class CaptureTest {
@@ -135,6 +138,30 @@ final class CaptureTest {
             prepared.capture(PausableMachine.pausedAlready(List.of())).close();
         }
         assertThat(states).containsExactly(Thread.State.WAITING);
+    }
+
+    @Test
+    @EnabledOnOs(OS.LINUX)
+    void aPauseOpensNothingAndWaitsForNoMemoryToRecordWhatChanged() throws IOException {
+        FaultyPosix watched = FaultyPosix.host();
+        capture(BASE).take(machine);
+        try (SnapshotStore other = SnapshotStore.open(watched.posix(), directory.resolve("store"),
+                StoreOptions.PRIVATE)) {
+            for (int page = 0; page < LAYOUT.pageCount(); page += 3) {
+                write(page, 4);
+            }
+            try (PreparedCapture prepared = Capture.of(other, NEXT, guest).tracker(tracker).prepare()) {
+                long before = watched.populatedBytes();
+                AtomicInteger opened = new AtomicInteger();
+                machine.whilePaused = () -> opened.set(watched.calls("openat"));
+                try (CapturedSnapshot captured = prepared.capture(machine)) {
+                    assertThat(watched.populatedBytes()).isEqualTo(before);
+                    assertThat(watched.calls("openat")).as("all files are open").isEqualTo(opened.get());
+                    captured.publish();
+                }
+            }
+        }
+        assertRestores(NEXT);
     }
 
     private static Thread sleepingLane() {

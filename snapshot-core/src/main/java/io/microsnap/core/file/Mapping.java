@@ -145,6 +145,16 @@ public final class Mapping implements AutoCloseable {
     }
 
     /**
+     * Gives every page that the range touches memory of its own, so that nobody waits for it later. Where the platform
+     * or the kernel cannot do so, whoever touches a page first still waits.
+     */
+    public void populate(long offset, long lengthBytes) throws IOException {
+        checkInside(offset, lengthBytes);
+        long start = offset - offset % posix.getpagesize();
+        advise(start, offset + lengthBytes - start, Advice.POPULATE_WRITE);
+    }
+
+    /**
      * Tells the kernel something about a range, and returns whether it was taken; where the platform or the kernel
      * does not know the advice, nothing happens.
      *

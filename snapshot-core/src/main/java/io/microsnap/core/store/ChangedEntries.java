@@ -26,6 +26,8 @@ final class ChangedEntries implements IndexEntries {
     /** To write so many unchanged lines between two changed ones is cheaper than another system call. */
     private static final int BRIDGED_LINES = 4;
     private static final int BUFFER_LINES = 256;
+    /** As many as a pause of some milliseconds changes; who changes more has more to do than wait for their memory. */
+    private static final long LINES_TO_EXPECT = 4096;
     private static final VarHandle SLOT = ValueLayout.JAVA_INT.varHandle();
 
     private final IndexEntries base;
@@ -146,6 +148,22 @@ final class ChangedEntries implements IndexEntries {
     @Override
     public void load(long firstPage, long count) throws IOException {
         base.load(firstPage, count);
+    }
+
+    @Override
+    public void populate(long firstPage, long count) throws IOException {
+        long firstLine = firstPage / PAGES_IN_LINE;
+        long endLine = Math.ceilDiv(firstPage + count, (long) PAGES_IN_LINE);
+        long expected = Math.min(LINES_TO_EXPECT, endLine - firstLine);
+        populate(slots, firstLine * Integer.BYTES, (endLine - firstLine) * Integer.BYTES);
+        populate(lineOfSlot, 0, expected * Integer.BYTES);
+        populate(checksumOfSlot, 0, expected * Integer.BYTES);
+        populate(buffer, 0, buffer.byteSize());
+        populate(lines, 0, expected * LINE_BYTES);
+    }
+
+    private void populate(MemorySegment part, long start, long lengthBytes) throws IOException {
+        memory.populate(part.address() - memory.segment().address() + start, lengthBytes);
     }
 
     @Override

@@ -28,6 +28,9 @@ sealed interface IndexEntries extends Closeable permits PageEntries, ChangedEntr
     /** Reads and checks what is behind these entries, in as few reads as possible. */
     void load(long firstPage, long count) throws IOException;
 
+    /** Takes the memory that changing these entries needs. */
+    void populate(long firstPage, long count) throws IOException;
+
     /** Reads and checks every entry that was not yet touched. */
     void verify() throws IOException;
 

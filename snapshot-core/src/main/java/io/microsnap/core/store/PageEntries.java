@@ -139,6 +139,14 @@ final class PageEntries implements IndexEntries {
         read(0, chunkCount);
     }
 
+    @Override
+    public void populate(long firstPage, long count) throws IOException {
+        int entryBits = table.form().entryBits();
+        long start = firstPage * entryBits / Byte.SIZE;
+        long end = Math.ceilDiv((firstPage + count) * entryBits, (long) Byte.SIZE);
+        memory.populate(entries.address() - memory.segment().address() + start, end - start);
+    }
+
     /** All entries, of which only prepared chunks may be touched. */
     MemorySegment entries() {
         return entries;

@@ -135,6 +135,12 @@ public final class PageIndex implements Closeable {
         entries.load(firstPage, count);
     }
 
+    /** Takes the memory that changing these pages' checksums needs: before the guest is paused. */
+    public void populate(long firstPage, long count) throws IOException {
+        Objects.checkFromIndexSize(firstPage, count, pageCount);
+        entries.populate(firstPage, count);
+    }
+
     /** Reads and checks every entry that was not yet touched; a {@code DamagedException} names the place. */
     public void verify() throws IOException {
         entries.verify();

@@ -52,6 +52,12 @@ public final class PageMap implements Closeable {
         return ((word(page / Long.SIZE) >>> page) & 1) != 0;
     }
 
+    /** Takes the memory that marking these pages needs: before the guest is paused. */
+    public void populate(long firstPage, long count) throws IOException {
+        Objects.checkFromIndexSize(firstPage, count, pageCount);
+        entries.populate(firstPage, count);
+    }
+
     /** Marks a page. */
     public void mark(long page) throws IOException {
         mark(page, 1);

@@ -242,6 +242,24 @@ class MappingTest {
     }
 
     @Test
+    void populatingGivesEveryPageThatIsTouchedMemory() throws IOException {
+        try (Mapping mapping = Mapping.anonymous(posix, 6 * page, HugePages.NONE)) {
+            mapping.populate(page + 1, 1);
+            assertThat(populated(mapping)).containsExactly(range(page, page));
+            mapping.populate(4 * page - 1, 2);
+            assertThat(populated(mapping)).containsExactly(range(page, page), range(3 * page, 2 * page));
+            mapping.populate(2 * page, 0);
+            assertThat(populated(mapping)).as("nothing is touched").containsExactly(
+                    range(page, page), range(3 * page, 2 * page));
+            assertThatThrownBy(() -> mapping.populate(5 * page, page + 1)).isInstanceOf(
+                    IndexOutOfBoundsException.class);
+            faulty.at("madvise", faulty.calls("madvise") + 1).fails(Errno.EINVAL);
+            mapping.populate(0, page);
+            assertThat(populated(mapping)).as("an old kernel cannot").doesNotContain(range(0, page));
+        }
+    }
+
+    @Test
     void adviceThatTheKernelRefusesIsAnErrorOrAnAnswer() throws IOException {
         try (Mapping mapping = Mapping.anonymous(posix, 4 * page, HugePages.NONE)) {
             faulty.at("madvise", 1).fails(Errno.EINVAL).at("madvise", 2).isInterrupted()

@@ -1,7 +1,9 @@
 package io.microsnap.core.testing;
 
+import io.microsnap.core.file.PopulatedRanges;
 import io.microsnap.core.posix.Errno;
 import io.microsnap.core.posix.Posix;
+import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.reflect.InvocationHandler;
 import java.lang.reflect.InvocationTargetException;
@@ -135,6 +137,18 @@ public final class FaultyPosix {
     /** How many bytes were mapped through this and not unmapped. */
     public synchronized long mappedBytes() {
         return mapped.bytes();
+    }
+
+    /** How many of those bytes have memory: nobody who touches them waits for it. */
+    @SuppressWarnings("restricted")
+    public synchronized long populatedBytes() throws IOException {
+        List<MemorySegment> mappings = new ArrayList<>();
+        mapped.forEach((address, bytes) -> mappings.add(MemorySegment.ofAddress(address).reinterpret(bytes)));
+        long[] populated = {0};
+        for (MemorySegment mapping : mappings) {
+            PopulatedRanges.ofMemory(real, mapping, (offset, lengthBytes) -> populated[0] += lengthBytes);
+        }
+        return populated[0];
     }
 
     /**

@@ -226,7 +226,7 @@ public final class ImageWriter {
         long chunks = Math.ceilDiv(layout.lengthBytes(), Lanes.CHUNK_BYTES);
         List<WritingLane> work = new ArrayList<>();
         for (int lane = 0; lane < Math.min(count, chunks); lane++) {
-            work.add(new WritingLane(reader, dirty, plan, null));
+            work.add(new WritingLane(reader, dirty, plan, null, lane == 0 ? callersStall() : null));
         }
         return work;
     }
@@ -235,11 +235,15 @@ public final class ImageWriter {
         WriteBehind behind = new WriteBehind(image, reader);
         Looking looking = new Looking(count - 1, index, map);
         List<WritingLane> work = new ArrayList<>();
-        work.add(new WriterLane(reader, dirty, plan, behind, looking));
+        work.add(new WriterLane(reader, dirty, plan, behind, looking, callersStall()));
         while (work.size() < count) {
             work.add(new LookingLane(reader, dirty, plan, behind, behind.feed(), looking));
         }
         return work;
+    }
+
+    private ThreadStall callersStall() {
+        return started == null ? null : started.stallOfThisThread(image.posix());
     }
 
     private void check(PageReader reader) {

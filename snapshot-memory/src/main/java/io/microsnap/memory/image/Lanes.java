@@ -1,6 +1,7 @@
 package io.microsnap.memory.image;
 
 import io.microsnap.core.Progress;
+import io.microsnap.core.posix.Posix;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
@@ -30,6 +31,8 @@ public final class Lanes implements AutoCloseable {
     private final List<Thread> threads = new ArrayList<>();
     private final ThreadPoolExecutor others;
     private volatile boolean called;
+    /** Of the thread that roused the others; null before. */
+    private ThreadStall stall;
 
     private Lanes(int most) {
         this.most = most;
@@ -42,7 +45,7 @@ public final class Lanes implements AutoCloseable {
         try {
             others.prestartAllCoreThreads();
         } catch (Error noMoreThreads) {
-            close();
+            stop();
             throw noMoreThreads;
         }
     }
@@ -90,10 +93,11 @@ public final class Lanes implements AutoCloseable {
     /**
      * Wakes the other threads, which then stay awake for a few milliseconds or until there is work: for a pause that is
      * about to begin, of which waking them could take a millisecond. Returns when each is seen to run beside the
-     * calling one, or when that takes too long.
+     * calling one, or when that takes too long. What will be asked of the calling thread is opened as well.
      */
-    public void rouse() {
+    public void rouse(Posix posix) {
         called = false;
+        stallOfThisThread(posix);
         List<AtomicLong> signs = new ArrayList<>();
         for (int other = 1; other < most; other++) {
             AtomicLong signsOfLife = new AtomicLong();
@@ -110,6 +114,18 @@ public final class Lanes implements AutoCloseable {
         while (!signs.isEmpty() && System.nanoTime() - start < MOST_ROUSING_NANOS) {
             signs.removeIf(Lanes::runsBesideThis);
         }
+    }
+
+    /** Opened when the others were roused, if by this thread; open as long as the lanes are. */
+    ThreadStall stallOfThisThread(Posix posix) {
+        if (stall != null && !stall.isOfThisThread()) {
+            stall.close();
+            stall = null;
+        }
+        if (stall == null) {
+            stall = ThreadStall.ofThisThread(posix);
+        }
+        return stall;
     }
 
     /** Not on this processor, which the scheduler may well give to both in turns. */
@@ -149,6 +165,13 @@ public final class Lanes implements AutoCloseable {
     /** Ends the threads and returns when they have ended. */
     @Override
     public void close() {
+        stop();
+        if (stall != null) {
+            stall.close();
+        }
+    }
+
+    private void stop() {
         called = true;
         others.shutdown();
         threads.forEach(thread -> uninterrupted(thread::join));

@@ -12,7 +12,7 @@ final class LookingLane extends WritingLane {
 
     LookingLane(PageReader reader, DirtyBitmap dirty, PagePass.Plan plan, WriteBehind behind, WriteBehind.Feed feed,
             Looking looking) {
-        super(reader, dirty, plan, feed);
+        super(reader, dirty, plan, feed, null);
         this.behind = behind;
         this.feed = feed;
         this.looking = looking;
@@ -26,7 +26,7 @@ final class LookingLane extends WritingLane {
     @Override
     public void chunk(long offset, long lengthBytes) throws IOException {
         super.chunk(offset, lengthBytes);
-        feed.flush();
+        feed.offer();
     }
 
     @Override

@@ -89,15 +89,19 @@ final class PagePass implements PopulatedRuns.Parts {
         checksums = new int[verdicts.length];
         checksumsAsMemory = MemorySegment.ofArray(checksums);
         hasView = hasView(reader);
-        copies = !staysInPlace(reader, plan);
+        copies = !staysInPlace(hasView, reader, plan);
         leavesHoles = plan.startsAsZeros && !plan.zeros.equals(Zeros.DENSE);
         smallestHolePages = (int) Math.ceilDiv(Math.min(plan.zeros.smallestHoleBytes(), STEP_BYTES), (long) pageBytes);
     }
 
     /** Whether guest memory is looked at, and written from, where it is. */
     static boolean staysInPlace(PageReader reader, Plan plan) {
+        return staysInPlace(hasView(reader), reader, plan);
+    }
+
+    private static boolean staysInPlace(boolean hasView, PageReader reader, Plan plan) {
         // What somebody may truncate meanwhile must not reach the JDK's checksum.
-        return hasView(reader) && !(reader.mayBeTruncated() && plan.looksAtBytes());
+        return hasView && !(reader.mayBeTruncated() && plan.looksAtBytes());
     }
 
     private static boolean hasView(PageReader reader) {

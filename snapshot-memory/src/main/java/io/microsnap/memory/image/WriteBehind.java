@@ -31,10 +31,9 @@ final class WriteBehind {
     private final Queue<Batch> full = new ConcurrentLinkedQueue<>();
     /** One for each full batch, and one for each feed's end. */
     private final Semaphore news = new Semaphore(0);
-    private ThreadStall stall;
     private long waitedNanos;
-    private long stalledNanos;
     private int ended;
+    private boolean begun;
     private volatile Throwable failure;
 
     WriteBehind(Descriptor image, PageReader reader) {
@@ -90,6 +89,15 @@ final class WriteBehind {
             }
             if (batch.add(offset, lengthBytes)) {
                 flush();
+            } else {
+                offer();
+            }
+        }
+
+        /** Holds nothing back while the writing thread has nothing else to do. */
+        void offer() {
+            if (news.availablePermits() == 0) {
+                flush();
             }
         }
 
@@ -135,20 +143,21 @@ final class WriteBehind {
 
     /** Writes what there is to write. */
     void writeWhatIsThere() throws IOException {
-        watch();
-        while (news.tryAcquire()) {
+        // The first is there before this thread could have looked at anything itself, as a rule.
+        boolean there = begun ? news.tryAcquire() : comesSoon();
+        begun = true;
+        while (there) {
             writeNext();
+            there = news.tryAcquire();
         }
     }
 
     /** Writes until every feed has ended; throws what it was abandoned for. */
     void writeToTheEnd() throws IOException {
-        watch();
         while (ended < feeds.size()) {
             awaitNews();
             writeNext();
         }
-        stalledNanos = Math.max(0, stall.nanos() - waitedNanos);
     }
 
     /** What is not written yet will not be, and whoever looks stops. From any thread. */
@@ -161,29 +170,28 @@ final class WriteBehind {
         }
     }
 
-    /** How long the writing thread slept inside the kernel; known when all is written. */
-    long stalledNanos() {
-        return stalledNanos;
-    }
-
-    /** Not before there is something to do, for that is when the others have begun. */
-    private void watch() {
-        if (stall == null) {
-            stall = ThreadStall.begin(image.posix());
-        }
+    /** How long the writing thread slept because there was nothing to write. */
+    long waitedNanos() {
+        return waitedNanos;
     }
 
     private void awaitNews() {
+        if (!comesSoon()) {
+            long asleep = System.nanoTime();
+            news.acquireUninterruptibly();
+            waitedNanos += System.nanoTime() - asleep;
+        }
+    }
+
+    private boolean comesSoon() {
         long start = System.nanoTime();
         while (!news.tryAcquire()) {
             if (System.nanoTime() - start > AWAKE_NANOS) {
-                long asleep = System.nanoTime();
-                news.acquireUninterruptibly();
-                waitedNanos += System.nanoTime() - asleep;
-                return;
+                return false;
             }
             Thread.onSpinWait();
         }
+        return true;
     }
 
     private void writeNext() throws IOException {

@@ -14,8 +14,9 @@ final class WriterLane extends WritingLane {
     private final Looking looking;
     private final long chunkBytes;
 
-    WriterLane(PageReader reader, DirtyBitmap dirty, PagePass.Plan plan, WriteBehind behind, Looking looking) {
-        super(reader, dirty, plan, null);
+    WriterLane(PageReader reader, DirtyBitmap dirty, PagePass.Plan plan, WriteBehind behind, Looking looking,
+            ThreadStall stall) {
+        super(reader, dirty, plan, null, stall);
         this.behind = behind;
         this.looking = looking;
         // Little, to be soon back at what the others hand over; whole chunks of the index all the same.
@@ -29,6 +30,7 @@ final class WriterLane extends WritingLane {
 
     @Override
     public void ready() throws IOException {
+        super.ready();
         behind.writeWhatIsThere();
         looking.begun();
     }
@@ -43,15 +45,17 @@ final class WriterLane extends WritingLane {
     public void finish() throws IOException {
         looking.ended();
         behind.writeToTheEnd();
+        super.finish();
     }
 
     @Override
     public void abandon(Throwable failure) {
         behind.abandon(failure);
+        super.abandon(failure);
     }
 
     @Override
     long stalledNanos() {
-        return behind.stalledNanos();
+        return Math.max(0, super.stalledNanos() - behind.waitedNanos());
     }
 }

@@ -6,11 +6,16 @@ import java.io.IOException;
 
 /** A lane that writes what it looks at: each chunk whole, or what the bitmap names of it. */
 sealed class WritingLane implements Lanes.Lane permits LookingLane, WriterLane {
+    private final PageReader reader;
     private final PagePass.Plan plan;
     private final DirtyBitmap dirty;
-    private final PagePass pass;
-    private final PopulatedRuns runs;
+    private final WriteBehind.Feed feed;
+    /** Made by the thread that uses them, which is the first to touch their memory; null where it never looked. */
+    private PagePass pass;
+    private PopulatedRuns runs;
+    private final boolean opensStall;
     private ThreadStall stall;
+    private boolean begun;
     private long stalledNanos;
 
     /**
@@ -18,12 +23,15 @@ sealed class WritingLane implements Lanes.Lane permits LookingLane, WriterLane {
      *
      * @param dirty names what is looked at; null for everything
      * @param feed takes what is to be written; null to write it at once
+     * @param stall of the thread that it is going to run in; null to open one there
      */
-    WritingLane(PageReader reader, DirtyBitmap dirty, PagePass.Plan plan, WriteBehind.Feed feed) {
+    WritingLane(PageReader reader, DirtyBitmap dirty, PagePass.Plan plan, WriteBehind.Feed feed, ThreadStall stall) {
+        this.stall = stall;
+        opensStall = stall == null;
+        this.reader = reader;
         this.plan = plan;
         this.dirty = dirty;
-        pass = new PagePass(reader, plan, feed);
-        runs = new PopulatedRuns(reader, dirty == null ? parts() : pass);
+        this.feed = feed;
     }
 
     /** In a new image what was never populated is a hole already, and zero in its index. */
@@ -46,13 +54,22 @@ sealed class WritingLane implements Lanes.Lane permits LookingLane, WriterLane {
 
     @Override
     public void ready() throws IOException {
-        if (stall == null) {
-            stall = ThreadStall.begin(plan.image().posix());
+        if (begun) {
+            return;
         }
+        begun = true;
+        if (opensStall) {
+            stall = ThreadStall.ofThisThread(plan.image().posix());
+        }
+        stall.begin();
     }
 
     @Override
     public void chunk(long offset, long lengthBytes) throws IOException {
+        if (pass == null) {
+            pass = new PagePass(reader, plan, feed);
+            runs = new PopulatedRuns(reader, dirty == null ? parts() : pass);
+        }
         try {
             if (dirty == null) {
                 runs.run(offset, lengthBytes);
@@ -68,6 +85,18 @@ sealed class WritingLane implements Lanes.Lane permits LookingLane, WriterLane {
     @Override
     public void finish() throws IOException {
         stalledNanos = stall.nanos();
+        closeStall();
+    }
+
+    @Override
+    public void abandon(Throwable failure) {
+        closeStall();
+    }
+
+    private void closeStall() {
+        if (opensStall && stall != null) {
+            stall.close();
+        }
     }
 
     /** How long it was kept from writing; known at the end. */
@@ -76,18 +105,18 @@ sealed class WritingLane implements Lanes.Lane permits LookingLane, WriterLane {
     }
 
     final long pagesOffered() {
-        return pass.pagesOffered();
+        return pass == null ? 0 : pass.pagesOffered();
     }
 
     final long pagesRecorded() {
-        return pass.pagesRecorded();
+        return pass == null ? 0 : pass.pagesRecorded();
     }
 
     final long pagesZero() {
-        return pass.pagesZero();
+        return pass == null ? 0 : pass.pagesZero();
     }
 
     final long bytesWritten() {
-        return pass.bytesWritten();
+        return pass == null ? 0 : pass.bytesWritten();
     }
 }

@@ -5,6 +5,8 @@ import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.microsnap.core.Progress;
+import io.microsnap.core.posix.Posix;
+import io.microsnap.core.testing.FaultyPosix;
 import java.io.IOException;
 import java.util.List;
 import java.util.Set;
@@ -52,13 +54,13 @@ final class LanesTest {
             }
         };
         for (int round = 0; round < 3; round++) {
-            lanes.rouse();
-            lanes.rouse();
+            lanes.rouse(Posix.host());
+            lanes.rouse(Posix.host());
             working.clear();
             lanes.run(List.of(lane, lane), LENGTH, Progress.NONE);
             assertThat(working).hasSize(2);
         }
-        lanes.rouse();
+        lanes.rouse(Posix.host());
     }
 
     @Test
@@ -172,6 +174,20 @@ final class LanesTest {
         while (thread.getState() != Thread.State.WAITING && !orElse.get()) {
             Thread.onSpinWait();
         }
+    }
+
+    @Test
+    void whatIsAskedOfTheCallerIsOpenOnceAndUntilTheyAreClosed() {
+        FaultyPosix watched = FaultyPosix.host();
+        lanes.rouse(watched.posix());
+        lanes.rouse(watched.posix());
+        assertThat(lanes.stallOfThisThread(watched.posix())).isSameAs(lanes.stallOfThisThread(watched.posix()));
+        assertThat(watched.openDescriptors()).hasSizeLessThanOrEqualTo(1);
+        ThreadStall ofAnother = CompletableFuture.supplyAsync(() -> lanes.stallOfThisThread(watched.posix())).join();
+        assertThat(lanes.stallOfThisThread(watched.posix())).as("a thread asks for itself").isNotSameAs(ofAnother);
+        assertThat(watched.openDescriptors()).hasSizeLessThanOrEqualTo(1);
+        lanes.close();
+        assertThat(watched.openDescriptors()).isEmpty();
     }
 
     @Test

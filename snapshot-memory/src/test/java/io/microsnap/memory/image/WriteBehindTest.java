@@ -38,6 +38,8 @@ final class WriteBehindTest {
     private static final int PAGE = 4096;
     private static final int BATCH_RANGES = 128;
     private static final int BATCHES = 16;
+    /** The first is not held back. */
+    private static final int MOST_HANDED_OVER = 1 + (BATCHES - 1) * BATCH_RANGES;
     private static final long LOOKED_AT_BY_THE_WRITER = 8L << 20;
     private static final long BUSY_NANOS = 100_000_000;
 
@@ -57,12 +59,12 @@ final class WriteBehindTest {
             WriteBehind behind = new WriteBehind(image, new GuestMemoryReader(ram));
             WriteBehind.Feed one = behind.feed();
             WriteBehind.Feed other = behind.feed();
-            one.write(8 * PAGE, 2 * PAGE);
             one.write(2 * PAGE, PAGE);
+            one.write(8 * PAGE, 2 * PAGE);
             other.write(0, PAGE);
             other.flush();
             behind.writeWhatIsThere();
-            assertThat(image.sizeBytes()).as("what is held back is not there").isEqualTo(PAGE);
+            assertThat(image.sizeBytes()).as("what is held back is not there").isEqualTo(3 * PAGE);
             one.write(4 * PAGE, 3 * PAGE);
             one.end();
             other.end();
@@ -77,6 +79,26 @@ final class WriteBehindTest {
     }
 
     @Test
+    void nothingIsHeldBackWhileNothingElseIsToBeWritten() throws IOException {
+        InMemoryPageReader guest = guest(4);
+        try (Descriptor image = image()) {
+            WriteBehind behind = new WriteBehind(image, guest);
+            WriteBehind.Feed feed = behind.feed();
+            feed.write(0, PAGE);
+            feed.write(PAGE, PAGE);
+            feed.offer();
+            behind.writeWhatIsThere();
+            assertThat(image.sizeBytes()).as("the first is to be written, the second waits").isEqualTo(PAGE);
+            feed.offer();
+            behind.writeWhatIsThere();
+            assertThat(image.sizeBytes()).isEqualTo(2 * PAGE);
+            feed.write(2 * PAGE, PAGE);
+            behind.writeWhatIsThere();
+            assertThat(image.sizeBytes()).isEqualTo(3 * PAGE);
+        }
+    }
+
+    @Test
     void whoeverLooksWaitsWhileTooMuchIsUnwritten() throws Exception {
         InMemoryPageReader guest = guest(2 * BATCHES * BATCH_RANGES);
         AtomicInteger handed = new AtomicInteger();
@@ -85,7 +107,7 @@ final class WriteBehindTest {
             WriteBehind.Feed feed = behind.feed();
             Thread looking = looking(feed, 2 * BATCHES * BATCH_RANGES, handed);
             awaitWaiting(looking);
-            assertThat(handed).hasValue(BATCHES * BATCH_RANGES);
+            assertThat(handed).hasValue(MOST_HANDED_OVER);
             behind.writeToTheEnd();
             looking.join();
         }
@@ -104,7 +126,7 @@ final class WriteBehindTest {
             behind.abandon(failure);
             behind.abandon(new IOException("so did I"));
             looking.join();
-            assertThat(handed).as("no more than there was room for").hasValue(BATCHES * BATCH_RANGES);
+            assertThat(handed).as("no more than there was room for").hasValue(MOST_HANDED_OVER);
             assertThatThrownBy(behind::writeToTheEnd).isSameAs(failure);
             assertThat(watched.calls("pwrite")).isZero();
         }
