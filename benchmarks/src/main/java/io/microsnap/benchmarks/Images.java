@@ -124,7 +124,6 @@ final class Images implements AutoCloseable {
         }
     }
 
-    /** A file system frees the blocks of a large file when it has the time: it must have had it before the next run. */
     void remove(Path peers) throws IOException {
         close();
         Files.delete(path());

@@ -5,8 +5,8 @@ import java.util.List;
 
 /**
  * Measures a scenario so that its ratio means something: memory warmed before each run, both sides in turn (A B B A) so
- * that what drifts hits both and each bears as often what the comparison before it left behind, nothing left to write
- * back from the run before, and the outputs compared after every pair.
+ * that what drifts hits both and each bears as often what the comparison before it left behind, nothing left to do from
+ * the run before, and the outputs compared after every pair.
  */
 final class ScenarioRunner {
 
@@ -23,7 +23,7 @@ final class ScenarioRunner {
         try (Workbench workbench = new Workbench()) {
             Duel duel = scenario.prepare(workbench);
             for (int pair = -warmUps; pair < pairs; pair++) {
-                Outcome.Pair times = turns(duel, scenario, (pair & 1) == 0);
+                Outcome.Pair times = turns(workbench, duel, scenario, (pair & 1) == 0);
                 duel.check().run();
                 if (pair >= 0) {
                     measured.add(times);
@@ -37,17 +37,19 @@ final class ScenarioRunner {
         return new Outcome.Measured(scenario, measured);
     }
 
-    private static Outcome.Pair turns(Duel duel, Scenario scenario, boolean oursFirst) throws Exception {
+    private static Outcome.Pair turns(Workbench workbench, Duel duel, Scenario scenario, boolean oursFirst)
+            throws Exception {
         if (oursFirst) {
-            long ours = settledRun(duel.ours(), scenario);
-            return new Outcome.Pair(ours, settledRun(duel.peer(), scenario));
+            long ours = settledRun(workbench, duel.ours(), scenario);
+            return new Outcome.Pair(ours, settledRun(workbench, duel.peer(), scenario));
         }
-        long peer = settledRun(duel.peer(), scenario);
-        return new Outcome.Pair(settledRun(duel.ours(), scenario), peer);
+        long peer = settledRun(workbench, duel.peer(), scenario);
+        return new Outcome.Pair(settledRun(workbench, duel.ours(), scenario), peer);
     }
 
-    private static long settledRun(Contestant contestant, Scenario scenario) throws Exception {
-        new ProcessBuilder("sync").start().waitFor();
+    private static long settledRun(Workbench workbench, Contestant contestant, Scenario scenario)
+            throws Exception {
+        workbench.settle();
         Workbench.warm(scenario.workingSetBytes());
         return contestant.run();
     }

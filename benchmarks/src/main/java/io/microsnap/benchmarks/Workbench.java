@@ -15,7 +15,9 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayDeque;
 import java.util.Deque;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
 
 /** What a scenario works with: real file systems and C peers, all gone when the scenario ends. */
 public final class Workbench implements AutoCloseable {
@@ -28,6 +30,7 @@ public final class Workbench implements AutoCloseable {
     private static final int QUIET_WARM_UPS = 30;
 
     private final Deque<AutoCloseable> toClose = new ArrayDeque<>();
+    private final Set<Path> fileSystems = new HashSet<>();
     private ScratchFs scratchFs;
 
     Workbench() {
@@ -45,7 +48,11 @@ public final class Workbench implements AutoCloseable {
 
     /** An empty directory on a new file system of that kind. */
     public Path directory(FileSystemKind kind) throws Exception {
-        return Files.createTempDirectory(available(scratchFs().fileSystem(kind)), "bench-");
+        Path fileSystem = available(scratchFs().fileSystem(kind));
+        if (kind != FileSystemKind.TMPFS) {
+            fileSystems.add(fileSystem);
+        }
+        return Files.createTempDirectory(fileSystem, "bench-");
     }
 
     /** A new block device with direct I/O. */
@@ -77,6 +84,27 @@ public final class Workbench implements AutoCloseable {
         }
         try (Mapping memory = Mapping.anonymous(Posix.host(), bytes, HugePages.TRANSPARENT)) {
             memory.advise(0, bytes, Advice.POPULATE_WRITE);
+        }
+    }
+
+    /**
+     * Makes sure that nothing is left to do for the run before. Writing back is not enough: file systems write their
+     * own structures back and free deleted files in the background, for seconds, and on XFS whoever shares blocks
+     * meanwhile waits for that. Freezing a file system ends it.
+     */
+    void settle() throws IOException, InterruptedException {
+        command("sync");
+        for (Path fileSystem : fileSystems) {
+            // In one process, so that no file system stays frozen when this one dies.
+            command("sh", "-c", "fsfreeze --freeze \"$1\" && fsfreeze --unfreeze \"$1\"", "sh",
+                    fileSystem.toString());
+        }
+    }
+
+    private static void command(String... words) throws IOException, InterruptedException {
+        int status = new ProcessBuilder(words).inheritIO().start().waitFor();
+        if (status != 0) {
+            throw new IOException(String.join(" ", words) + " ended with " + status);
         }
     }
 
