@@ -89,7 +89,7 @@ final class Images implements AutoCloseable {
 
     /** Holds the image against the peer's, and removes both. */
     void requireSame(Path peers) throws IOException {
-        requireSame(Files.mismatch(path(), peers), 0);
+        requireNoMismatch(Files.mismatch(path(), peers), 0);
         remove(peers);
     }
 
@@ -111,14 +111,15 @@ final class Images implements AutoCloseable {
                     long length = Math.min(COMPARED_BYTES, lengthBytes - done);
                     image.readFully(ourBytes.asSlice(0, length), offset + done);
                     theirs.readFully(theirBytes.asSlice(0, length), offset + done);
-                    requireSame(MemorySegment.mismatch(ourBytes, 0, length, theirBytes, 0, length), offset + done);
+                    requireNoMismatch(
+                            MemorySegment.mismatch(ourBytes, 0, length, theirBytes, 0, length), offset + done);
                 }
             });
         }
         remove(peers);
     }
 
-    private static void requireSame(long mismatch, long offset) throws IOException {
+    private static void requireNoMismatch(long mismatch, long offset) throws IOException {
         if (mismatch >= 0) {
             throw new IOException("our image and the peer's differ from byte " + (offset + mismatch) + " on");
         }
