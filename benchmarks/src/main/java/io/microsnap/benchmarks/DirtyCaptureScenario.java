@@ -94,7 +94,7 @@ final class DirtyCaptureScenario implements Scenario {
         return new Duel(
                 Contestant.java(staged::prepare, () -> staged.capture(dirty)),
                 workbench.peer(DirtyCaptureScenario.class, "guest_memory.c",
-                        job(), peers, bytes, runPages, perMille,
+                        job(), peers, bytes, guest.path(), runPages, perMille,
                         kind == Kind.CLONE ? baseFiles.path() : "-"),
                 () -> images.requireSame(peers, dirty));
     }

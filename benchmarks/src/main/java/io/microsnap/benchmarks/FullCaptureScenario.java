@@ -81,7 +81,8 @@ final class FullCaptureScenario implements Scenario {
         });
         return new Duel(
                 Contestant.java(() -> images.renew(bytes), () -> capture(guest, images)),
-                workbench.peer(FullCaptureScenario.class, "guest_memory.c", "full", peers, bytes),
+                workbench.peer(FullCaptureScenario.class, "guest_memory.c", "full", peers, bytes,
+                        kind == Kind.SPARSE ? "-" : guest.path()),
                 () -> check(guest, images, peers));
     }
 

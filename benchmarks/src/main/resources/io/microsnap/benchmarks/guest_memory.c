@@ -1,4 +1,6 @@
-// guest_memory JOB FILE BYTES [RUN_PAGES PER_MILLE BASE] | [LANES]: what capture and restore do, in as few calls as do it.
+// guest_memory JOB FILE BYTES RAM [RUN_PAGES PER_MILLE BASE]: what capture does, in as few calls as do it, from the memory
+// that RAM opens, or from memory of its own where that is "-".
+// guest_memory eager FILE BYTES LANES: what restore does.
 //   full       all of RAM into a new file, 4 MiB a call
 //   dirty      the dirty runs into a new sparse file, or into a clone of BASE where that is not "-"
 //   indexed    as dirty, and keeps the CRC32C of each page in memory
@@ -113,6 +115,25 @@ static char *memory(void) {
     return made;
 }
 
+// Memory of others, in the page tables of this process before anything is measured.
+static char *memory_of(const char *shared) {
+    int memfd = open(shared, O_RDONLY | O_CLOEXEC);
+    void *mapped = memfd < 0 ? MAP_FAILED : mmap(NULL, bytes, PROT_READ, MAP_SHARED | MAP_POPULATE, memfd, 0);
+    if (mapped == MAP_FAILED) {
+        peer_fail(shared);
+    }
+    close(memfd);
+    return mapped;
+}
+
+static char *full_memory(void) {
+    char *made = memory();
+    for (long long offset = 0; offset < bytes; offset += 8) {
+        *(uint64_t *) (made + offset) = ((uint64_t) offset + 1) * 0x9E3779B97F4A7C15ULL;
+    }
+    return made;
+}
+
 static void no_memory(void) {
     if (ram != NULL) {
         munmap(ram, bytes);
@@ -149,7 +170,7 @@ static void eager(void) {
 }
 
 int main(int argc, char **argv) {
-    if (argc < 4) {
+    if (argc < 5) {
         return 2;
     }
     path = argv[2];
@@ -159,17 +180,14 @@ int main(int argc, char **argv) {
         file = open(path, O_RDONLY | O_CLOEXEC);
         return file < 0 || lanes > 64 ? 2 : peer_serve(no_memory, eager, NULL);
     }
-    ram = memory();
-    for (long long offset = 0; offset < bytes; offset += 8) {
-        *(uint64_t *) (ram + offset) = ((uint64_t) offset + 1) * 0x9E3779B97F4A7C15ULL;
-    }
+    ram = strcmp(argv[4], "-") == 0 ? full_memory() : memory_of(argv[4]);
     if (strcmp(argv[1], "full") == 0) {
         return peer_serve(new_file, full, close_file);
     }
-    run_pages = atoll(argv[4]);
-    runs = bytes / PAGE * atoll(argv[5]) / 1000 / run_pages;
+    run_pages = atoll(argv[5]);
+    runs = bytes / PAGE * atoll(argv[6]) / 1000 / run_pages;
     stride = bytes / PAGE / runs;
-    base = strcmp(argv[6], "-") == 0 ? NULL : argv[6];
+    base = strcmp(argv[7], "-") == 0 ? NULL : argv[7];
     if (strcmp(argv[1], "indexed") == 0) {
         checksums = malloc(bytes / PAGE * sizeof *checksums);
         if (checksums == NULL) {
