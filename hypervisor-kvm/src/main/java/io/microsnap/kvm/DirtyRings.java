@@ -5,14 +5,9 @@ import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.kvm.abi.Capability;
 import io.microsnap.kvm.abi.Numbers;
 import io.microsnap.kvm.abi.Request;
-import io.microsnap.kvm.abi.Structs;
 import java.io.IOException;
 import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
-import java.lang.invoke.VarHandle;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 
 /**
@@ -23,15 +18,6 @@ final class DirtyRings implements AutoCloseable {
     /** As many as KVM allows: 1 MiB a vCPU, for fewer exits with a full ring. */
     static final int DEFAULT_ENTRIES = 65_536;
 
-    private static final long ENTRY_BYTES = Structs.KVM_DIRTY_GFN.byteSize();
-    private static final VarHandle INT = ValueLayout.JAVA_INT.varHandle();
-    private static final VarHandle LONG = ValueLayout.JAVA_LONG.varHandle();
-    /** An entry begins with its flags, in the lower half of a word, and its slot, in the upper one. */
-    private static final int SLOT_SHIFT = Integer.SIZE;
-    private static final long PAGE = 8;
-    /** The upper half of a slot number is the address space: system management mode has one of its own. */
-    private static final int SLOT_MASK = 0xffff;
-    private static final long NOWHERE = -1;
     /**
      * KVM stops a vCPU well before its ring is full: so many entries stay free. A KVM that emulates many instructions
      * at a time has been seen to go on and overwrite entries that nobody had read; its ring is lost from then on.
@@ -46,11 +32,11 @@ final class DirtyRings implements AutoCloseable {
     /** Whether a harvest would find what is in the rings now, and nothing else: nothing waits, nothing went wrong. */
     private volatile boolean settled;
     private final Arena arena = Arena.ofShared();
-    private volatile List<Ring> rings = List.of();
-    /** By slot number: where in the image it lies, and how long it is. */
+    private volatile List<Reading> readings = List.of();
+    /** By slot number: where in the image it lies, and how many pages it has; none where there is no such slot. */
     private long[] imageOffsets = new long[0];
-    private long[] lengths = new long[0];
-    private long changesSeen = NOWHERE;
+    private long[] pageCounts = new long[0];
+    private long changesSeen = -1;
     /** Why a harvest cannot know everything, or null. */
     private String strayed;
     private boolean ranOver;
@@ -72,21 +58,21 @@ final class DirtyRings implements AutoCloseable {
         if (limit == 0) {
             throw VirtualMachine.lacks(DirtyTracking.RING, capability);
         }
-        if (Integer.bitCount(entries) != 1 || entries * ENTRY_BYTES > limit
-                || entries * ENTRY_BYTES < vm.posix().getpagesize()) {
+        if (Integer.bitCount(entries) != 1 || entries * DirtyRing.ENTRY_BYTES > limit
+                || entries * DirtyRing.ENTRY_BYTES < vm.posix().getpagesize()) {
             throw new IllegalArgumentException("a dirty ring of " + entries + " entries; KVM takes a power of two from "
-                    + vm.posix().getpagesize() / ENTRY_BYTES + " to " + limit / ENTRY_BYTES);
+                    + vm.posix().getpagesize() / DirtyRing.ENTRY_BYTES + " to " + limit / DirtyRing.ENTRY_BYTES);
         }
-        int bytes = (int) (entries * ENTRY_BYTES);
+        int bytes = (int) (entries * DirtyRing.ENTRY_BYTES);
         VirtualMachine.enable(vm, capability, bytes);
         return bytes;
     }
 
     synchronized void add(Vcpu vcpu, int ringBytes) throws IOException {
         long offset = (long) Numbers.KVM_DIRTY_LOG_PAGE_OFFSET * vm.posix().getpagesize();
-        List<Ring> more = new ArrayList<>(rings);
-        more.add(new Ring(SharedWithKernel.map(vcpu.descriptor(), offset, ringBytes, arena)));
-        rings = List.copyOf(more);
+        List<Reading> more = new ArrayList<>(readings);
+        more.add(new Reading(new DirtyRing(SharedWithKernel.map(vcpu.descriptor(), offset, ringBytes, arena))));
+        readings = List.copyOf(more);
     }
 
     /**
@@ -94,8 +80,8 @@ final class DirtyRings implements AutoCloseable {
      * takes entries out says first that nothing is settled, so that what is seen to be gone is seen to be unsettled.
      */
     boolean areKnownToBeEmpty() {
-        for (Ring ring : rings) {
-            if (ring.hasMore()) {
+        for (Reading reading : readings) {
+            if (reading.hasMore()) {
                 return false;
             }
         }
@@ -143,8 +129,8 @@ final class DirtyRings implements AutoCloseable {
         }
         learnSlots();
         boolean any = false;
-        for (Ring ring : rings) {
-            any |= ring.takeOut(target);
+        for (Reading reading : readings) {
+            any |= reading.takeOut(target);
         }
         if (ranOver) {
             throw new SnapshotException("a dirty ring of " + vm.name() + " ran over: this kernel's KVM did not stop the"
@@ -162,25 +148,19 @@ final class DirtyRings implements AutoCloseable {
             List<MemorySlots.Placed> all = slots.all();
             int count = all.getLast().slot().number() + 1;
             imageOffsets = new long[count];
-            lengths = new long[count];
-            Arrays.fill(imageOffsets, NOWHERE);
+            pageCounts = new long[count];
             for (MemorySlots.Placed placed : all) {
                 imageOffsets[placed.slot().number()] = placed.imageOffset();
-                lengths[placed.slot().number()] = placed.slot().guest().lengthBytes();
+                pageCounts[placed.slot().number()] = placed.pages(pageBytes);
             }
             changesSeen = changes;
         }
     }
 
-    private void mark(int slot, long page, DirtyBitmap target) {
-        long offset = page * pageBytes;
-        if (slot < imageOffsets.length && imageOffsets[slot] != NOWHERE && offset >= 0 && offset < lengths[slot]) {
-            target.set(imageOffsets[slot] + offset);
-        } else {
-            // The vCPU that needs room must go on; it is the next harvest that cannot tell any more.
-            strayed = "a dirty ring of " + vm.name() + " names page " + page + " of slot " + slot
-                    + ", which is not there: it was removed while it was watched";
-        }
+    /** The vCPU that needs room must go on; it is the next harvest that cannot tell any more. */
+    private void stray(int slot, long page) {
+        strayed = "a dirty ring of " + vm.name() + " names page " + Long.toUnsignedString(page) + " of slot " + slot
+                + ", which is not there: it was removed while it was watched";
     }
 
     @Override
@@ -192,47 +172,43 @@ final class DirtyRings implements AutoCloseable {
     }
 
     /** One vCPU's ring, and how far it was read. */
-    private final class Ring {
-        private final MemorySegment entries;
-        private final long mask;
+    private final class Reading {
+        private final DirtyRing ring;
         private volatile long next;
 
-        Ring(MemorySegment entries) {
-            this.entries = entries;
-            mask = entries.byteSize() / ENTRY_BYTES - 1;
+        Reading(DirtyRing ring) {
+            this.ring = ring;
         }
 
         boolean hasMore() {
-            return isDirty(head(next));
+            return ring.isDirty(next);
         }
 
-        /** Acquire: the rest of the entry was written before its flags. */
-        private long head(long number) {
-            return (long) LONG.getAcquire(entries, (number & mask) * ENTRY_BYTES);
-        }
-
+        /** Called with the lock that whoever unmaps the ring takes as well. */
         boolean takeOut(DirtyBitmap target) {
+            // Fields would be read anew for each entry, because of the acquire.
+            long[] offsets = imageOffsets;
+            long[] counts = pageCounts;
             long start = next;
             long number = start;
             try {
-                for (long head = head(number); isDirty(head); head = head(number)) {
-                    long entry = (number & mask) * ENTRY_BYTES;
-                    mark((int) (head >>> SLOT_SHIFT) & SLOT_MASK, entries.get(ValueLayout.JAVA_LONG, entry + PAGE),
-                            target);
-                    // Release: the entry was read before KVM may have it back.
-                    INT.setRelease(entries, entry, Numbers.KVM_DIRTY_GFN_F_RESET);
+                for (long head = ring.head(number); DirtyRing.isDirtyHead(head); head = ring.head(number)) {
+                    int slot = DirtyRing.slot(head);
+                    long page = ring.page(number);
+                    if (slot < counts.length && Long.compareUnsigned(page, counts[slot]) < 0) {
+                        target.set(offsets[slot] + page * pageBytes);
+                    } else {
+                        stray(slot, page);
+                    }
+                    ring.giveBack(number);
                     number++;
                 }
             } finally {
                 // What was given back must not be looked at again, whatever happened: the ring would seem empty.
-                ranOver |= number - start > mask + 1 - NEVER_USED;
+                ranOver |= number - start > ring.size() - NEVER_USED;
                 next = number;
             }
             return number != start;
-        }
-
-        private static boolean isDirty(long head) {
-            return (head & Numbers.KVM_DIRTY_GFN_F_DIRTY) != 0;
         }
     }
 }

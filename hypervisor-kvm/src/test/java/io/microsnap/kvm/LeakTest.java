@@ -22,9 +22,8 @@ class LeakTest {
         int machines = Effort.choose(100, 200, 1000);
         ProcessBuilder command = new ProcessBuilder(List.of(
                 ProcessHandle.current().info().command().orElseThrow(), "@" + Checkout.jvmOptions(),
-                // A heap that is all there from the beginning, and compiled code that settles early.
-                "-Xms96m", "-Xmx96m", "-XX:+AlwaysPreTouch", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
-                "-XX:-UseDynamicNumberOfCompilerThreads",
+                // A heap that is all there from the beginning, and no compiler: that takes megabytes when it pleases.
+                "-Xms96m", "-Xmx96m", "-XX:+AlwaysPreTouch", "-XX:+UseSerialGC", "-Xint",
                 "-cp", System.getProperty("java.class.path"),
                 ManyMachines.class.getName(), directory.toString(), String.valueOf(machines)));
         // Threads that meet in the allocator get an arena each, with mappings of its own, which stay.

@@ -55,7 +55,7 @@ public final class ManyMachines {
         try (SnapshotStore store = SnapshotStore.openOrCreate(
                 Posix.host(), Path.of(arguments[0]).resolve("store"), StoreOptions.PRIVATE);
                 Kvm kvm = Kvm.open(Posix.host())) {
-            for (int warming = 0; warming < 500; warming++) {
+            for (int warming = 0; warming < 100; warming++) {
                 live(kvm, store, warming);
             }
             Held before = Held.now();

@@ -1,0 +1,74 @@
+package io.microsnap.kvm;
+
+import io.microsnap.kvm.abi.Numbers;
+import io.microsnap.kvm.abi.Structs;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.lang.invoke.VarHandle;
+import org.agrona.UnsafeApi;
+
+/**
+ * One vCPU's dirty ring, as KVM shares it: entries by the number of their turn, which grows for ever.
+ *
+ * <p>Only {@link #isDirty} may be asked while somebody may unmap the ring. The others check nothing: through a segment,
+ * which is asked anew for each access whether it is still there, an entry takes three times as long.
+ */
+final class DirtyRing {
+    static final long ENTRY_BYTES = Structs.KVM_DIRTY_GFN.byteSize();
+    private static final VarHandle INT = ValueLayout.JAVA_INT.varHandle();
+    /** An entry begins with its flags, in the lower half of a word, and its slot, in the upper one. */
+    private static final int SLOT_SHIFT = Integer.SIZE;
+    private static final long PAGE = 8;
+    /** The upper half of a slot number is the address space: system management mode has one of its own. */
+    private static final int SLOT_MASK = 0xffff;
+
+    private final MemorySegment entries;
+    private final long address;
+    private final long mask;
+
+    /** As many entries as the segment holds, a power of two of them. */
+    DirtyRing(MemorySegment entries) {
+        this.entries = entries;
+        address = entries.address();
+        mask = entries.byteSize() / ENTRY_BYTES - 1;
+        if (Long.bitCount(mask + 1) != 1 || entries.byteSize() % ENTRY_BYTES != 0) {
+            throw new IllegalArgumentException("a dirty ring of " + entries.byteSize() + " bytes");
+        }
+    }
+
+    long size() {
+        return mask + 1;
+    }
+
+    /** Whether KVM has put something there that was not given back. From any thread, at any time. */
+    boolean isDirty(long number) {
+        return isDirtyHead((int) INT.getAcquire(entries, (number & mask) * ENTRY_BYTES));
+    }
+
+    /** Flags and slot. Acquire: the rest of the entry was written before them. */
+    long head(long number) {
+        return UnsafeApi.getLongAcquire(null, at(number));
+    }
+
+    static boolean isDirtyHead(long head) {
+        return (head & Numbers.KVM_DIRTY_GFN_F_DIRTY) != 0;
+    }
+
+    static int slot(long head) {
+        return (int) (head >>> SLOT_SHIFT) & SLOT_MASK;
+    }
+
+    /** Which page of the slot, of an entry whose head is dirty. */
+    long page(long number) {
+        return UnsafeApi.getLong(null, at(number) + PAGE);
+    }
+
+    /** Release: the entry was read before KVM may have it back. */
+    void giveBack(long number) {
+        UnsafeApi.putIntRelease(null, at(number), Numbers.KVM_DIRTY_GFN_F_RESET);
+    }
+
+    private long at(long number) {
+        return address + (number & mask) * ENTRY_BYTES;
+    }
+}
