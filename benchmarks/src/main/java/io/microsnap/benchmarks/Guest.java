@@ -25,8 +25,8 @@ final class Guest {
     }
 
     /**
-     * Every page written, none of them zero, in memory that the C peer maps as well: where the pages of two memories
-     * lie makes a copy of one up to a tenth slower than a copy of the other.
+     * Every page written, none of them zero, in memory that the C peer maps as well: where pages lie decides, too, how
+     * fast they are copied.
      */
     static Guest full(Workbench workbench, long bytes) throws Exception {
         Guest guest = new Guest(workbench.closeLater(GuestRam.memfd(

@@ -10,8 +10,8 @@ import org.agrona.UnsafeApi;
 /**
  * One vCPU's dirty ring, as KVM shares it: entries by the number of their turn, which grows for ever.
  *
- * <p>Only {@link #isDirty} may be asked while somebody may unmap the ring. The others check nothing: through a segment,
- * which is asked anew for each access whether it is still there, an entry takes three times as long.
+ * <p>Only {@link #isDirty} may be asked while somebody may unmap the ring. The others check nothing: a segment is asked
+ * anew for each access whether it is still there, which is a good part of what a harvest costs beyond KVM's own work.
  */
 final class DirtyRing {
     static final long ENTRY_BYTES = Structs.KVM_DIRTY_GFN.byteSize();
