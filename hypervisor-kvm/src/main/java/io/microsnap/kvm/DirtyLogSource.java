@@ -1,16 +1,12 @@
 package io.microsnap.kvm;
 
-import io.microsnap.core.posix.Constants;
 import io.microsnap.core.posix.Errno;
-import io.microsnap.core.posix.Posix;
-import io.microsnap.core.posix.SystemCallException;
 import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.kvm.abi.Request;
 import io.microsnap.kvm.abi.Structs;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import java.lang.invoke.VarHandle;
 import java.util.ArrayList;
 import java.util.List;
@@ -25,17 +21,18 @@ final class DirtyLogSource extends SlotSource {
     private static final VarHandle CLEAR_BITMAP = Structs.member(Structs.KVM_CLEAR_DIRTY_LOG, "dirty_bitmap");
     /** How much is cleared at once, in words of the bitmap: 1 GiB. Meanwhile KVM holds off the guest's faults. */
     private static final int WORDS_CLEARED_AT_ONCE = 4096;
-    private static final int WORDS_TAKEN_AT_ONCE = 64;
-    private static final int STEP = 8;
 
     private final KvmDescriptor vm;
     private final boolean manualClear;
+    /** How much of the image a word of a log stands for. */
+    private final long bytesOfWord;
     private List<Log> logs = List.of();
 
     DirtyLogSource(KvmDescriptor vm, MemorySlots slots, boolean manualClear) {
         super(slots);
         this.vm = vm;
         this.manualClear = manualClear;
+        bytesOfWord = (long) Long.SIZE * layout().pageBytes();
     }
 
     @Override
@@ -45,7 +42,7 @@ final class DirtyLogSource extends SlotSource {
 
     @Override
     boolean isLogging(MemorySlot slot) throws IOException {
-        try (Log log = new Log(slot.number(), slot.guest().lengthBytes() / layout().pageBytes())) {
+        try (Log log = new Log(new MemorySlots.Placed(slot, 0))) {
             return !vm.failed(vm.raw(Request.KVM_GET_DIRTY_LOG, log.request), Errno.ENOENT);
         }
     }
@@ -61,7 +58,7 @@ final class DirtyLogSource extends SlotSource {
             List<Log> fresh = new ArrayList<>();
             logs = fresh;
             for (MemorySlots.Placed placed : watching) {
-                fresh.add(new Log(placed.slot().number(), placed.pages(layout().pageBytes())));
+                fresh.add(new Log(placed));
             }
         }
         for (Log log : logs) {
@@ -72,7 +69,7 @@ final class DirtyLogSource extends SlotSource {
     @Override
     void collect(List<MemorySlots.Placed> watching, DirtyBitmap into) throws IOException {
         for (int index = 0; index < logs.size(); index++) {
-            logs.get(index).takeInto(into, watching.get(index).imageOffset());
+            logs.get(index).takeInto(into);
         }
     }
 
@@ -84,78 +81,53 @@ final class DirtyLogSource extends SlotSource {
         logs = List.of();
     }
 
-    /** One slot's bitmap, and the requests that read and clear it. */
+    /** One slot's bits, where in the image they belong, and the requests that read and clear them. */
     private final class Log implements AutoCloseable {
         private final Arena arena = Arena.ofShared();
+        private final long imageOffset;
         private final long pages;
-        private final int words;
-        private final MemorySegment bits;
-        private final MemorySegment request;
+        private final LogBits bits;
+        private final long request;
         private final MemorySegment clearRequest;
         private final String detail;
 
-        Log(int slot, long pages) throws IOException {
-            this.pages = pages;
+        Log(MemorySlots.Placed placed) throws IOException {
+            imageOffset = placed.imageOffset();
+            pages = placed.pages(layout().pageBytes());
+            int slot = placed.slot().number();
             detail = "of slot " + slot + " (was it removed, or changed in size?)";
-            // KVM has no slots of so many pages that this were no int.
-            words = Math.toIntExact((pages + Long.SIZE - 1) / Long.SIZE);
+            MemorySegment readRequest = arena.allocate(Structs.KVM_DIRTY_LOG);
+            clearRequest = arena.allocate(Structs.KVM_CLEAR_DIRTY_LOG);
             try {
-                bits = endingAtAGuard((long) words * Long.BYTES);
-                request = arena.allocate(Structs.KVM_DIRTY_LOG);
-                clearRequest = arena.allocate(Structs.KVM_CLEAR_DIRTY_LOG);
+                bits = new LogBits(vm.posix(), pages, name());
             } catch (IOException | RuntimeException failure) {
                 arena.close();
                 throw failure;
             }
-            LOG_SLOT.set(request, slot);
-            LOG_BITMAP.set(request, bits.address());
+            LOG_SLOT.set(readRequest, slot);
+            LOG_BITMAP.set(readRequest, bits.addressOf(0));
+            request = readRequest.address();
             CLEAR_SLOT.set(clearRequest, slot);
-        }
-
-        /**
-         * KVM writes as many bits as <em>its</em> slot has pages. Should the slot have grown without our being told,
-         * it runs into a page that nobody may write, and the call fails.
-         */
-        @SuppressWarnings("restricted")
-        private MemorySegment endingAtAGuard(long bytes) throws IOException {
-            Posix posix = vm.posix();
-            Constants constants = posix.constants();
-            long page = posix.getpagesize();
-            long room = (bytes + page - 1) / page * page;
-            long address = posix.mmap(0, room + page, constants.PROT_READ | constants.PROT_WRITE,
-                    constants.MAP_PRIVATE | constants.MAP_ANONYMOUS, -1, 0);
-            check(address, "mmap of " + (room + page) + " bytes");
-            MemorySegment whole = MemorySegment.ofAddress(address)
-                    .reinterpret(room, arena, mapping -> posix.munmap(mapping.address(), room + page));
-            check(posix.mprotect(address + room, page, constants.PROT_NONE), "mprotect");
-            return whole.asSlice(room - bytes);
-        }
-
-        private void check(long result, String call) throws IOException {
-            if (result < 0) {
-                throw SystemCallException.of(vm.posix(), result, call, name(), "for a slot's bitmap");
-            }
         }
 
         void forget() throws IOException {
             read();
-            for (int from = 0; manualClear && from < words; from += WORDS_CLEARED_AT_ONCE) {
-                clear(from, Math.min(words, from + WORDS_CLEARED_AT_ONCE));
+            for (int from = 0; manualClear && from < bits.words(); from += WORDS_CLEARED_AT_ONCE) {
+                clear(from, Math.min(bits.words(), from + WORDS_CLEARED_AT_ONCE));
             }
         }
 
         /** What was taken KVM may forget, exactly that, and protects those pages again. */
-        void takeInto(DirtyBitmap into, long imageOffset) throws IOException {
+        void takeInto(DirtyBitmap into) throws IOException {
             read();
+            int words = bits.words();
             for (int from = 0; from < words; from += WORDS_CLEARED_AT_ONCE) {
                 int end = Math.min(words, from + WORDS_CLEARED_AT_ONCE);
-                int first = nextSet(from, end);
+                int first = bits.nextSet(from, end);
                 int behind = first;
-                for (int next = first; next < end; next = nextSet(behind, end)) {
-                    behind = Math.min(end, next + WORDS_TAKEN_AT_ONCE);
-                    long firstPage = (long) next * Long.SIZE;
-                    into.orBits(imageOffset + firstPage * layout().pageBytes(), slice(next, behind),
-                            Math.min(pages, (long) behind * Long.SIZE) - firstPage);
+                for (int next = first; next < end; next = bits.nextSet(behind, end)) {
+                    into.markPages(imageOffset + next * bytesOfWord, bits.word(next));
+                    behind = next + 1;
                 }
                 if (manualClear && first < behind) {
                     clear(first, behind);
@@ -165,40 +137,20 @@ final class DirtyLogSource extends SlotSource {
 
         private void read() throws IOException {
             vm.call(Request.KVM_GET_DIRTY_LOG, request, detail);
+            bits.forgetWhatIsBehindTheLastPage();
         }
 
         private void clear(int firstWord, int endWord) throws IOException {
             long firstPage = (long) firstWord * Long.SIZE;
             CLEAR_FIRST.set(clearRequest, firstPage);
             CLEAR_PAGES.set(clearRequest, (int) (Math.min(pages, (long) endWord * Long.SIZE) - firstPage));
-            CLEAR_BITMAP.set(clearRequest, bits.address() + (long) firstWord * Long.BYTES);
-            vm.call(Request.KVM_CLEAR_DIRTY_LOG, clearRequest, detail);
-        }
-
-        private MemorySegment slice(int firstWord, int endWord) {
-            return bits.asSlice((long) firstWord * Long.BYTES, (long) (endWord - firstWord) * Long.BYTES);
-        }
-
-        /** Most of a log is zeros as a rule: they are passed over eight words at a time, a branch for each step. */
-        private int nextSet(int from, int end) {
-            int at = from;
-            while (at <= end - STEP && (word(at) | word(at + 1) | word(at + 2) | word(at + 3)
-                    | word(at + 4) | word(at + 5) | word(at + 6) | word(at + 7)) == 0) {
-                at += STEP;
-            }
-            while (at < end && word(at) == 0) {
-                at++;
-            }
-            return at;
-        }
-
-        /** By an int: loops over a long index keep their bounds checks. */
-        private long word(int index) {
-            return bits.get(ValueLayout.JAVA_LONG, (long) index << 3);
+            CLEAR_BITMAP.set(clearRequest, bits.addressOf(firstWord));
+            vm.call(Request.KVM_CLEAR_DIRTY_LOG, clearRequest.address(), detail);
         }
 
         @Override
         public void close() {
+            bits.close();
             arena.close();
         }
     }

@@ -53,10 +53,15 @@ final class KvmDescriptor implements AutoCloseable {
     }
 
     int call(Request request, long argument) throws IOException {
+        return call(request, argument, "");
+    }
+
+    /** As above; the detail tells in a message what was attempted. */
+    int call(Request request, long argument, String detail) throws IOException {
         while (true) {
             int result = raw(request, argument);
             if (!failed(result, Errno.EINTR)) {
-                return check(request, result, "");
+                return check(request, result, detail);
             }
         }
     }

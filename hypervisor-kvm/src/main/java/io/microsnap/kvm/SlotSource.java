@@ -14,6 +14,7 @@ import java.util.Set;
 /** What KVM's dirty sources have in common: slots are switched to logging, and must stay the same while it lasts. */
 abstract sealed class SlotSource implements DirtySource permits DirtyLogSource, DirtyRingSource {
     private final MemorySlots slots;
+    private final GuestLayout layout;
     private final List<MemorySlots.Placed> watched = new ArrayList<>();
     private volatile long changesWhenArmed;
     private boolean armed;
@@ -21,16 +22,17 @@ abstract sealed class SlotSource implements DirtySource permits DirtyLogSource, 
 
     SlotSource(MemorySlots slots) {
         this.slots = slots;
+        layout = slots.memory().layout();
     }
 
     @Override
     public final GuestLayout layout() {
-        return slots.memory().layout();
+        return layout;
     }
 
     @Override
     public final long blockBytes() {
-        return layout().pageBytes();
+        return layout.pageBytes();
     }
 
     /** KVM sees what vCPUs write and what it writes itself for them. */
@@ -73,7 +75,7 @@ abstract sealed class SlotSource implements DirtySource permits DirtyLogSource, 
 
     @Override
     public final void harvest(DirtyBitmap into) throws IOException {
-        if (changesWhenArmed != slots.changes() || !into.layout().equals(layout()) || !isKnownToBeEmpty()) {
+        if (!isKnownToBeEmpty() || changesWhenArmed != slots.changes() || !into.layout().equals(layout)) {
             harvestLocked(into);
         }
     }
@@ -82,8 +84,8 @@ abstract sealed class SlotSource implements DirtySource permits DirtyLogSource, 
         if (!armed) {
             throw new IllegalStateException("the " + name() + " is not armed");
         }
-        if (!into.layout().equals(layout())) {
-            throw new IllegalArgumentException("a bitmap of " + into.layout() + " for a guest of " + layout());
+        if (!into.layout().equals(layout)) {
+            throw new IllegalArgumentException("a bitmap of " + into.layout() + " for a guest of " + layout);
         }
         if (changesWhenArmed != slots.changes()) {
             throw new SnapshotException("memory slots were added, moved or removed since the " + name()

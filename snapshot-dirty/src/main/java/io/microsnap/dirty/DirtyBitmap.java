@@ -4,9 +4,6 @@ import io.microsnap.core.GuestLayout;
 import io.microsnap.core.RangeConsumer;
 import io.microsnap.core.store.PageMap;
 import java.io.IOException;
-import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
-import java.nio.ByteOrder;
 
 /**
  * Which parts of a guest's memory are dirty: one bit a page, or a block of pages, off the heap, for up to 64 TiB at
@@ -27,12 +24,11 @@ public final class DirtyBitmap {
     static final long MOST_BLOCKS = 1L << 34;
 
     private static final long ALL = -1L;
-    private static final int STEP = 8;
-    private static final ValueLayout.OfLong BITS =
-            ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
     private final GuestLayout layout;
     private final long layoutBytes;
+    private final int pageShift;
+    private final long pageCount;
     private final int blockShift;
     private final long blockCount;
     private final Words words;
@@ -44,6 +40,8 @@ public final class DirtyBitmap {
         }
         this.layout = layout;
         layoutBytes = layout.lengthBytes();
+        pageShift = Integer.numberOfTrailingZeros(layout.pageBytes());
+        pageCount = layout.pageCount();
         blockShift = Long.numberOfTrailingZeros(blockBytes);
         blockCount = ((layoutBytes - 1) >>> blockShift) + 1;
         if (blockCount > MOST_BLOCKS) {
@@ -261,36 +259,26 @@ public final class DirtyBitmap {
     }
 
     /**
-     * Adds a hypervisor's log: bit {@code n} of the segment, counted from the lowest bit of its first byte, stands for
-     * the {@code n}th page from the image offset on.
+     * Adds up to 64 pages, as a hypervisor's log names them.
      *
      * @param imageOffset where the first page lies; on a page, in any place of a word
-     * @param bits at least {@code pageCount} bits; what follows them is ignored
-     * @param pageCount pages of the layout's size
+     * @param pages bit {@code n} stands for the {@code n}th page from there on, of the layout's size
      */
-    public void orBits(long imageOffset, MemorySegment bits, long pageCount) {
-        if (imageOffset % layout.pageBytes() != 0) {
+    public void markPages(long imageOffset, long pages) {
+        if ((imageOffset & (1L << pageShift) - 1) != 0) {
             throw new IllegalArgumentException("image offset " + imageOffset + " is not on a page of "
                     + layout.pageBytes() + " bytes");
         }
-        if (pageCount < 0 || imageOffset < 0 || imageOffset / layout.pageBytes() + pageCount > layout.pageCount()) {
-            throw new IndexOutOfBoundsException(pageCount + " pages from image offset " + imageOffset
-                    + " in an image of " + layout.pageCount());
+        int count = Long.SIZE - Long.numberOfLeadingZeros(pages);
+        long first = imageOffset >> pageShift;
+        if (first < 0 || first > pageCount - count) {
+            throw new IndexOutOfBoundsException(count + " pages from image offset " + imageOffset
+                    + " in an image of " + pageCount);
         }
-        if (bits.byteSize() < (pageCount + 7) / 8) {
-            throw new IndexOutOfBoundsException(bits.byteSize() + " bytes do not hold " + pageCount + " bits");
-        }
-        long first = imageOffset / layout.pageBytes();
-        int wholeWords = (int) (pageCount >>> 6);
-        int index = 0;
-        while (index < wholeWords) {
-            index = nextDirtyStep(bits, index, wholeWords);
-            for (int end = Math.min(wholeWords, index + STEP); index < end; index++) {
-                orLogWord(first + ((long) index << 6), logWord(bits, index));
-            }
-        }
-        if ((pageCount & 63) != 0) {
-            orLogWord(first + ((long) wholeWords << 6), lastLogWord(bits, wholeWords, pageCount));
+        if (blockShift > pageShift) {
+            orFolded(first, pages, blockShift - pageShift);
+        } else if (count > 0) {
+            orShifted(first, pages);
         }
     }
 
@@ -365,44 +353,6 @@ public final class DirtyBitmap {
     private void emit(long from, long to, RangeConsumer runs) throws IOException {
         long offset = from << blockShift;
         runs.accept(offset, Math.min(to << blockShift, layoutBytes) - offset);
-    }
-
-    /** Adds up to 64 pages of a log, of which the first is the page of that number. */
-    private void orLogWord(long page, long bits) {
-        int pagesShift = blockShift - Integer.numberOfTrailingZeros(layout.pageBytes());
-        if (bits == 0) {
-            return;
-        }
-        if (pagesShift == 0) {
-            orShifted(page, bits);
-        } else {
-            orFolded(page, bits, pagesShift);
-        }
-    }
-
-    /** Passes over zeros, which are most of a log as a rule: one branch for 64 bytes. */
-    private static int nextDirtyStep(MemorySegment bits, int from, int end) {
-        int index = from;
-        while (index <= end - STEP && (logWord(bits, index) | logWord(bits, index + 1)
-                | logWord(bits, index + 2) | logWord(bits, index + 3) | logWord(bits, index + 4)
-                | logWord(bits, index + 5) | logWord(bits, index + 6) | logWord(bits, index + 7)) == 0) {
-            index += STEP;
-        }
-        return index;
-    }
-
-    private static long logWord(MemorySegment bits, int index) {
-        return bits.get(BITS, (long) index << 3);
-    }
-
-    /** The word that the log ends within, without what follows its end. */
-    private static long lastLogWord(MemorySegment bits, int index, long pageCount) {
-        long at = (long) index << 3;
-        long word = 0;
-        for (long byteIndex = at; byteIndex < Math.min(bits.byteSize(), at + Long.BYTES); byteIndex++) {
-            word |= (bits.get(ValueLayout.JAVA_BYTE, byteIndex) & 0xffL) << ((byteIndex - at) << 3);
-        }
-        return word & ~(ALL << pageCount);
     }
 
     /** The bits of the blocks {@code [from, to)}, which lie in one word. */

@@ -86,8 +86,8 @@ final class BitmapModel {
         });
     }
 
-    void orBits(long offset, BitSet pages, int pageCount) {
-        pages.stream().filter(page -> page < pageCount).forEach(page -> set(offset + (long) page * layout.pageBytes()));
+    void markPages(long offset, BitSet pages) {
+        pages.stream().forEach(page -> set(offset + (long) page * layout.pageBytes()));
     }
 
     /** What of the exact runs lies in a range. */

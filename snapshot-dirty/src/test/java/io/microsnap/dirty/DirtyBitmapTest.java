@@ -15,8 +15,6 @@ import io.microsnap.dirty.BitmapModel.Run;
 import io.microsnap.testsupport.Effort;
 import io.microsnap.testsupport.Seed;
 import java.io.IOException;
-import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.BitSet;
@@ -95,16 +93,12 @@ class DirtyBitmapTest {
     }
 
     @Test
-    void a_log_lands_on_any_page_of_any_word() {
+    void a_word_of_a_log_lands_on_any_page_of_any_word() {
         GuestLayout layout = pages(200);
-        try (Arena arena = Arena.ofConfined()) {
-            MemorySegment log = arena.allocate(3);
-            log.fill((byte) 0xff);
-            for (int first = 0; first < 180; first++) {
-                DirtyBitmap bitmap = DirtyBitmap.of(layout);
-                bitmap.orBits((long) first * PAGE, log, 19);
-                assertThat(runsOf(bitmap, 0)).containsExactly(new Run((long) first * PAGE, 19 * PAGE));
-            }
+        for (int first = 0; first < 180; first++) {
+            DirtyBitmap bitmap = DirtyBitmap.of(layout);
+            bitmap.markPages((long) first * PAGE, (1L << 19) - 1);
+            assertThat(runsOf(bitmap, 0)).containsExactly(new Run((long) first * PAGE, 19 * PAGE));
         }
     }
 
@@ -159,14 +153,27 @@ class DirtyBitmapTest {
     }
 
     @Test
-    void a_log_that_does_not_fit_is_refused() {
+    void a_word_of_a_log_that_does_not_fit_is_refused() {
         DirtyBitmap bitmap = DirtyBitmap.of(pages(100));
-        MemorySegment eightBytes = MemorySegment.ofArray(new long[1]);
-        assertThatThrownBy(() -> bitmap.orBits(0, eightBytes, 65)).isInstanceOf(IndexOutOfBoundsException.class)
-                .hasMessageContaining("65");
-        assertThatThrownBy(() -> bitmap.orBits(50 * PAGE, eightBytes, 51))
-                .isInstanceOf(IndexOutOfBoundsException.class).hasMessageContaining("51");
-        assertThatIllegalArgumentException().isThrownBy(() -> bitmap.orBits(1, eightBytes, 1));
+        assertThatThrownBy(() -> bitmap.markPages(50 * PAGE, 1L << 50)).isInstanceOf(IndexOutOfBoundsException.class)
+                .hasMessageContaining("51").hasMessageContaining("100");
+        assertThatThrownBy(() -> bitmap.markPages(-PAGE, 3)).isInstanceOf(IndexOutOfBoundsException.class);
+        assertThatThrownBy(() -> bitmap.markPages(101 * PAGE, 0)).isInstanceOf(IndexOutOfBoundsException.class);
+        assertThatIllegalArgumentException().isThrownBy(() -> bitmap.markPages(1, 1));
+        assertThat(bitmap.isEmpty()).isTrue();
+
+        bitmap.markPages(100 * PAGE, 0);
+        bitmap.markPages(50 * PAGE, 1L << 49);
+        assertThat(runsOf(bitmap, 0)).containsExactly(new Run(99 * PAGE, PAGE));
+    }
+
+    @Test
+    void the_partial_last_page_of_an_imported_image_is_one_of_a_log() {
+        DirtyBitmap bitmap = DirtyBitmap.of(
+                GuestLayout.ofImportedImage(PAGE, List.of(new Region(0, 2 * PAGE + 1))));
+        bitmap.markPages(PAGE, 0b10);
+        assertThat(runsOf(bitmap, 0)).containsExactly(new Run(2 * PAGE, 1));
+        assertThatThrownBy(() -> bitmap.markPages(PAGE, 0b100)).isInstanceOf(IndexOutOfBoundsException.class);
     }
 
     @Test
@@ -298,7 +305,7 @@ class DirtyBitmapTest {
                     models[other].or(model);
                     model.blocks().clear();
                 }
-                case 13 -> orBits(bitmap, model, offset);
+                case 13 -> markPages(bitmap, model, offset);
                 case 14 -> {
                     if (random.nextInt(8) == 0) {
                         bitmap.clear();
@@ -309,18 +316,14 @@ class DirtyBitmapTest {
             }
         }
 
-        private void orBits(DirtyBitmap bitmap, BitmapModel model, long offset) {
+        private void markPages(DirtyBitmap bitmap, BitmapModel model, long offset) {
             long firstPage = offset / layout.pageBytes();
-            int pageCount = random.nextInt((int) Math.min(300, layout.pageCount() - firstPage) + 1);
             BitSet pages = new BitSet();
-            for (int page = 0; page < pageCount + 64; page++) {
+            for (int page = 0; page < Math.min(Long.SIZE, layout.pageCount() - firstPage); page++) {
                 pages.set(page, random.nextInt(8) == 0);
             }
-            byte[] log = new byte[(pageCount + 7) / 8 + random.nextInt(9)];
-            byte[] bits = pages.toByteArray();
-            System.arraycopy(bits, 0, log, 0, Math.min(log.length, bits.length));
-            bitmap.orBits(firstPage * layout.pageBytes(), MemorySegment.ofArray(log), pageCount);
-            model.orBits(firstPage * layout.pageBytes(), pages, pageCount);
+            bitmap.markPages(firstPage * layout.pageBytes(), pages.isEmpty() ? 0 : pages.toLongArray()[0]);
+            model.markPages(firstPage * layout.pageBytes(), pages);
         }
 
         private void compare(DirtyBitmap bitmap, BitmapModel model, Seed seed) {

@@ -1,0 +1,99 @@
+package io.microsnap.kvm;
+
+import io.microsnap.core.posix.Constants;
+import io.microsnap.core.posix.Posix;
+import io.microsnap.core.posix.SystemCallException;
+import java.io.IOException;
+import org.agrona.UnsafeApi;
+
+/**
+ * Where KVM writes a slot's dirty log: a bit for each of its pages.
+ *
+ * <p>Nothing here is checked, neither the index of a word nor that the memory is still there: as with a
+ * {@link DirtyRing}, asking a segment for each word is a good part of what a harvest costs beyond KVM's own work. Who
+ * uses it sees to it that nobody closes it meanwhile.
+ */
+final class LogBits implements AutoCloseable {
+    private static final int STEP = 8;
+
+    private final Posix posix;
+    private final long mapping;
+    private final long mappedBytes;
+    private final long address;
+    private final int words;
+    private final long lastWordMask;
+
+    /**
+     * KVM writes as many bits as <em>its</em> slot has pages. Should the slot have grown without our being told, it
+     * runs into a page that nobody may write, and the call fails.
+     */
+    LogBits(Posix posix, long pages, String name) throws IOException {
+        this.posix = posix;
+        // KVM has no slots of so many pages that this were no int.
+        words = Math.toIntExact((pages + Long.SIZE - 1) / Long.SIZE);
+        lastWordMask = -1L >>> -pages;
+        long page = posix.getpagesize();
+        long bytes = (long) words * Long.BYTES;
+        long room = (bytes + page - 1) / page * page;
+        mappedBytes = room + page;
+        Constants constants = posix.constants();
+        mapping = posix.mmap(0, mappedBytes, constants.PROT_READ | constants.PROT_WRITE,
+                constants.MAP_PRIVATE | constants.MAP_ANONYMOUS, -1, 0);
+        check(mapping, "mmap of " + mappedBytes + " bytes", name);
+        address = mapping + room - bytes;
+        try {
+            check(posix.mprotect(mapping + room, page, constants.PROT_NONE), "mprotect", name);
+        } catch (IOException failure) {
+            close();
+            throw failure;
+        }
+    }
+
+    private void check(long result, String call, String name) throws IOException {
+        if (result < 0) {
+            throw SystemCallException.of(posix, result, call, name, "for a slot's bitmap");
+        }
+    }
+
+    int words() {
+        return words;
+    }
+
+    long addressOf(int word) {
+        return address + ((long) word << 3);
+    }
+
+    /** Bits of pages that the slot, as far as we know, does not have are of no meaning. */
+    void forgetWhatIsBehindTheLastPage() {
+        long last = addressOf(words - 1);
+        UnsafeApi.putLong(null, last, UnsafeApi.getLong(null, last) & lastWordMask);
+    }
+
+    long word(int index) {
+        return UnsafeApi.getLong(null, addressOf(index));
+    }
+
+    /**
+     * The first word from this one on that has a bit set, or the end. Most of a log is zeros as a rule: they are
+     * passed over eight words at a time, a branch for each step.
+     */
+    int nextSet(int from, int end) {
+        int at = from;
+        if (at < end && word(at) == 0) {
+            while (at <= end - STEP && (word(at) | word(at + 1) | word(at + 2) | word(at + 3)
+                    | word(at + 4) | word(at + 5) | word(at + 6) | word(at + 7)) == 0) {
+                at += STEP;
+            }
+            while (at < end && word(at) == 0) {
+                at++;
+            }
+        }
+        return at;
+    }
+
+    /** Its memory is gone, and no call may follow, not even this one. */
+    @Override
+    public void close() {
+        posix.munmap(mapping, mappedBytes);
+    }
+}
