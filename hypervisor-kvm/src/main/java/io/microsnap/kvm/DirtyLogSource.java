@@ -137,7 +137,6 @@ final class DirtyLogSource extends SlotSource {
 
         private void read() throws IOException {
             vm.call(Request.KVM_GET_DIRTY_LOG, request, detail);
-            bits.forgetWhatIsBehindTheLastPage();
         }
 
         private void clear(int firstWord, int endWord) throws IOException {

@@ -21,7 +21,6 @@ final class LogBits implements AutoCloseable {
     private final long mappedBytes;
     private final long address;
     private final int words;
-    private final long lastWordMask;
 
     /**
      * KVM writes as many bits as <em>its</em> slot has pages. Should the slot have grown without our being told, it
@@ -31,7 +30,6 @@ final class LogBits implements AutoCloseable {
         this.posix = posix;
         // KVM has no slots of so many pages that this were no int.
         words = Math.toIntExact((pages + Long.SIZE - 1) / Long.SIZE);
-        lastWordMask = -1L >>> -pages;
         long page = posix.getpagesize();
         long bytes = (long) words * Long.BYTES;
         long room = (bytes + page - 1) / page * page;
@@ -61,12 +59,6 @@ final class LogBits implements AutoCloseable {
 
     long addressOf(int word) {
         return address + ((long) word << 3);
-    }
-
-    /** Bits of pages that the slot, as far as we know, does not have are of no meaning. */
-    void forgetWhatIsBehindTheLastPage() {
-        long last = addressOf(words - 1);
-        UnsafeApi.putLong(null, last, UnsafeApi.getLong(null, last) & lastWordMask);
     }
 
     long word(int index) {
