@@ -1,9 +1,12 @@
 package io.microsnap.benchmarks;
 
+import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
@@ -42,10 +45,13 @@ public final class Main {
     @Command(
             name = "scenarios",
             mixinStandardHelpOptions = true,
-            description = "Whole paths beside a peer in C. Both take turns; the ratio is the median of the pairs.",
+            description = "Whole paths beside a peer in C, each in a JVM of its own. Both take turns; the ratio is the"
+                    + " median of the pairs.",
             exitCodeListHeading = "Exit status:%n",
             exitCodeList = {"0:every target met", "1:a scenario failed", "2:wrong usage", "4:a target was missed"})
     static final class ScenarioCommand implements Callable<Integer> {
+        private static final int FAILED = 1;
+        private static final int MISSED = 4;
 
         @Option(names = "--list", description = "Say what there is; measure nothing.")
         private boolean list;
@@ -62,7 +68,7 @@ public final class Main {
         private CommandSpec spec;
 
         @Override
-        public Integer call() {
+        public Integer call() throws IOException, InterruptedException {
             PrintStream out = new PrintStream(System.out, true, StandardCharsets.UTF_8);
             List<Scenario> chosen = Scenarios.all().stream()
                     .filter(scenario -> patterns.stream().anyMatch(p -> p.matcher(scenario.name()).find()))
@@ -77,24 +83,33 @@ public final class Main {
                 chosen.forEach(report::announce);
                 return 0;
             }
-            ScenarioRunner runner = new ScenarioRunner(2, pairs);
-            List<Outcome> outcomes = new ArrayList<>();
-            for (Scenario scenario : chosen) {
-                report.announce(scenario);
-                Outcome outcome = runner.run(scenario);
+            if (chosen.size() == 1) {
+                report.announce(chosen.getFirst());
+                Outcome outcome = new ScenarioRunner(2, pairs).run(chosen.getFirst());
                 report.add(outcome);
-                outcomes.add(outcome);
+                return status(outcome);
             }
-            return status(outcomes);
+            Set<Integer> statuses = new HashSet<>();
+            for (Scenario scenario : chosen) {
+                statuses.add(OwnJvm.run(scenario.name(), pairs));
+            }
+            return worst(statuses);
         }
 
-        private static int status(List<Outcome> outcomes) {
-            if (outcomes.stream().anyMatch(Outcome.Failed.class::isInstance)) {
-                return 1;
+        private static int status(Outcome outcome) {
+            return switch (outcome) {
+                case Outcome.Failed failed -> FAILED;
+                case Outcome.Measured measured when measured.verdict() == Target.Verdict.MISSED -> MISSED;
+                default -> 0;
+            };
+        }
+
+        /** A JVM that ended in yet another way is a failure, too. */
+        static int worst(Set<Integer> statuses) {
+            if (statuses.stream().anyMatch(status -> status != 0 && status != MISSED)) {
+                return FAILED;
             }
-            boolean missed = outcomes.stream().anyMatch(outcome ->
-                    outcome instanceof Outcome.Measured measured && measured.verdict() == Target.Verdict.MISSED);
-            return missed ? 4 : 0;
+            return statuses.contains(MISSED) ? MISSED : 0;
         }
     }
 

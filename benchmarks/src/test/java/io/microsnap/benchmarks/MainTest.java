@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import java.io.PrintWriter;
 import java.io.StringWriter;
+import java.util.Set;
 import org.junit.jupiter.api.Test;
 import picocli.CommandLine;
 
@@ -19,5 +20,19 @@ class MainTest {
         assertThat(status).isEqualTo(2);
         assertThat(said.toString()).startsWith(
                 "no scenario has a name in which ^no-scenario$ or ^nor-this$ is found; --list names them all");
+    }
+
+    @Test
+    void aScenarioIsAskedForByItsWholeNameInAJvmOfItsOwn() throws Exception {
+        // A part of many names, and of none the whole.
+        assertThat(OwnJvm.run("kvm-harvest", 1)).isEqualTo(2);
+    }
+
+    @Test
+    void theWorstThatHappenedIsWhatManyEndWith() {
+        assertThat(Main.ScenarioCommand.worst(Set.of(0))).isZero();
+        assertThat(Main.ScenarioCommand.worst(Set.of(0, 4))).isEqualTo(4);
+        assertThat(Main.ScenarioCommand.worst(Set.of(0, 4, 1))).isEqualTo(1);
+        assertThat(Main.ScenarioCommand.worst(Set.of(137))).isEqualTo(1);
     }
 }

@@ -122,10 +122,14 @@ public final class GuestLayout {
         return -1;
     }
 
+    /** Small, so that compilers put it where it is asked: on the hottest paths it is asked of one and the same. */
     @Override
     public boolean equals(Object other) {
-        return other == this || (other instanceof GuestLayout layout
-                && pageBytes == layout.pageBytes && regions.equals(layout.regions));
+        return other == this || (other instanceof GuestLayout layout && isLike(layout));
+    }
+
+    private boolean isLike(GuestLayout other) {
+        return pageBytes == other.pageBytes && regions.equals(other.regions);
     }
 
     @Override
