@@ -38,6 +38,8 @@ public final class Main {
 
     /** Runs, and ends the JVM with the command's status. */
     public static void main(String[] arguments) {
+        // Chronicle Bytes brings SLF4J, which says on standard error that nobody listens.
+        System.setProperty("slf4j.internal.verbosity", "ERROR");
         System.exit(new CommandLine(new Main()).execute(arguments));
     }
 
