@@ -67,9 +67,9 @@ final class DirtyLogSource extends SlotSource {
     }
 
     @Override
-    void collect(List<MemorySlots.Placed> watching, DirtyBitmap into) throws IOException {
-        for (int index = 0; index < logs.size(); index++) {
-            logs.get(index).takeInto(into);
+    void collect(DirtyBitmap into) throws IOException {
+        for (Log log : logs) {
+            log.takeInto(into);
         }
     }
 

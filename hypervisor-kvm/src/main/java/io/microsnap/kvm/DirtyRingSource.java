@@ -34,7 +34,7 @@ final class DirtyRingSource extends SlotSource {
     }
 
     @Override
-    void collect(List<MemorySlots.Placed> watching, DirtyBitmap into) throws IOException {
+    void collect(DirtyBitmap into) throws IOException {
         rings.takeInto(into);
     }
 

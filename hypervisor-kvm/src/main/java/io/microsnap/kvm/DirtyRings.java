@@ -80,8 +80,7 @@ final class DirtyRings implements AutoCloseable {
      * Whether it is certain, without a lock, that a harvest begun now would find nothing. The order matters: whoever
      * takes entries out says first that nothing is settled, so that what is seen to be gone is seen to be unsettled.
      *
-     * <p>Small enough that it is compiled into its caller however seldom that was called before: a call would be a
-     * fifth of all that it costs.
+     * <p>Small, so that compilers put it into its caller: a harvest of an empty ring is not much more than this.
      */
     boolean areKnownToBeEmpty() {
         Reading[] all = readings;

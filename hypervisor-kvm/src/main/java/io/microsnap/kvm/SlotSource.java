@@ -91,7 +91,7 @@ abstract sealed class SlotSource implements DirtySource permits DirtyLogSource, 
             throw new SnapshotException("memory slots were added, moved or removed since the " + name()
                     + " was armed: what was written through them is not known");
         }
-        collect(watched, into);
+        collect(into);
     }
 
     @Override
@@ -151,7 +151,7 @@ abstract sealed class SlotSource implements DirtySource permits DirtyLogSource, 
     abstract void begin(List<MemorySlots.Placed> watching) throws IOException;
 
     /** Adds what they saw since then, or since the last time. */
-    abstract void collect(List<MemorySlots.Placed> watching, DirtyBitmap into) throws IOException;
+    abstract void collect(DirtyBitmap into) throws IOException;
 
     /** The slots are logging no more: let go of what {@link #begin} made. Allowed at any time. */
     abstract void end() throws IOException;

@@ -226,7 +226,7 @@ class KvmFailuresTest {
             assertThat(smaller.number()).isEqualTo(alias.number());
             vm.dirtyRingFull();
             // As if the slot had been removed just after the harvest looked.
-            assertThatThrownBy(() -> ((DirtyRingSource) source).collect(List.of(), DirtyBitmap.of(spec.layout())))
+            assertThatThrownBy(() -> ((DirtyRingSource) source).collect(DirtyBitmap.of(spec.layout())))
                     .isInstanceOf(SnapshotException.class).hasMessageContaining("page 255 of slot 1")
                     .hasMessageContaining("removed while it was watched");
             source.arm();
