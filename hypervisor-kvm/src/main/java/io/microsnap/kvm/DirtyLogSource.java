@@ -26,7 +26,7 @@ final class DirtyLogSource extends SlotSource {
     private final boolean manualClear;
     /** How much of the image a word of a log stands for. */
     private final long bytesOfWord;
-    private List<Log> logs = List.of();
+    private Log[] logs = {};
 
     DirtyLogSource(KvmDescriptor vm, MemorySlots slots, boolean manualClear) {
         super(slots);
@@ -54,16 +54,26 @@ final class DirtyLogSource extends SlotSource {
 
     @Override
     void begin(List<MemorySlots.Placed> watching) throws IOException {
-        if (logs.isEmpty()) {
-            List<Log> fresh = new ArrayList<>();
-            logs = fresh;
-            for (MemorySlots.Placed placed : watching) {
-                fresh.add(new Log(placed));
-            }
+        if (logs.length == 0) {
+            logs = logsOf(watching);
         }
         for (Log log : logs) {
             log.forget();
         }
+    }
+
+    /** All of them or none: a source that lacked one would be armed, and blind to a slot. */
+    private Log[] logsOf(List<MemorySlots.Placed> watching) throws IOException {
+        List<Log> made = new ArrayList<>();
+        try {
+            for (MemorySlots.Placed placed : watching) {
+                made.add(new Log(placed));
+            }
+        } catch (IOException | RuntimeException failure) {
+            made.forEach(Log::close);
+            throw failure;
+        }
+        return made.toArray(Log[]::new);
     }
 
     @Override
@@ -78,7 +88,7 @@ final class DirtyLogSource extends SlotSource {
         for (Log log : logs) {
             log.close();
         }
-        logs = List.of();
+        logs = new Log[0];
     }
 
     /** One slot's bits, where in the image they belong, and the requests that read and clear them. */

@@ -4,18 +4,21 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.microsnap.core.GuestLayout;
+import io.microsnap.core.Region;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.file.GuestRam;
 import io.microsnap.core.file.HugePages;
 import io.microsnap.core.posix.Errno;
 import io.microsnap.core.posix.Posix;
 import io.microsnap.core.testing.FaultyPosix;
+import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.dirty.DirtySource;
 import io.microsnap.kvm.abi.Capability;
 import io.microsnap.kvm.abi.Request;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 
@@ -130,6 +133,26 @@ class KvmDescriptorTest {
                     .hasMessageContaining("ENOMEM");
             assertThat(KvmCalls.descriptors()).isEqualTo(before);
             vm.close();
+        }
+    }
+
+    @Test
+    void aSourceThatFailedToBeginWatchesAllSlotsOrNone() throws IOException {
+        GuestLayout layout = GuestLayout.of(4096, List.of(new Region(0, 1 << 20), new Region(1 << 30, 1 << 20)));
+        try (Kvm kvm = Kvm.open(calls.posix());
+                GuestRam memory = GuestRam.anonymous(Posix.host(), layout, HugePages.NONE);
+                VirtualMachine vm = kvm.createVirtualMachine(DirtyTracking.LOG)) {
+            vm.register(memory);
+            DirtySource source = vm.openDirtySource();
+            long mapped = calls.mappedBytes();
+            calls.at("mmap", calls.calls("mmap") + 2).fails(Errno.ENOMEM);
+            assertThatThrownBy(source::arm).hasMessageContaining("mmap").hasMessageContaining("ENOMEM");
+            assertThat(calls.mappedBytes()).isEqualTo(mapped);
+
+            source.arm();
+            int before = calls.calls("ioctl");
+            source.harvest(DirtyBitmap.of(layout));
+            assertThat(calls.calls("ioctl") - before).as("logs read").isEqualTo(2);
         }
     }
 
