@@ -16,7 +16,7 @@ final class OwnJvm {
     private OwnJvm() {
     }
 
-    /** Runs one scenario, and returns the exit status. It writes where we write, and ends when we end. */
+    /** Runs one scenario, and returns the exit status. A signal that ends us ends it too, unless it is a kill. */
     static int run(String scenario, int pairs) throws IOException, InterruptedException {
         List<String> command = new ArrayList<>();
         command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());

@@ -83,7 +83,7 @@ final class LogBits implements AutoCloseable {
         return at;
     }
 
-    /** Its memory is gone, and no call may follow, not even this one. */
+    /** Unmaps it: no call may follow, not even this one. */
     @Override
     public void close() {
         posix.munmap(mapping, mappedBytes);
