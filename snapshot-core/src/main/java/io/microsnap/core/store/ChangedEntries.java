@@ -10,6 +10,7 @@ import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.VarHandle;
+import java.util.BitSet;
 
 /**
  * A base's page index and what is different in a copy of it. Lines of 64 entries are taken over from the base when one
@@ -35,13 +36,14 @@ final class ChangedEntries implements IndexEntries {
     private final Mapping memory;
     /** For each line of the file one more than its slot here, or 0. */
     private final MemorySegment slots;
-    /** For each slot its line, and the line's checksum as the file has it. */
-    private final MemorySegment lineOfSlot;
+    /** For each slot the checksum of its line as the file has it. */
     private final MemorySegment checksumOfSlot;
     private final MemorySegment lines;
     private final MemorySegment buffer;
     private final int[] weights = Crc32cAlgebra.weights(LINE_BYTES, LINES_IN_CHUNK);
     private final int writtenLines;
+    /** Those with a slot: several threads set entries, so that slots come in no order. */
+    private final BitSet changedLines;
     private int used;
     /** Since it was last written; a copy is as it should be until something is set. */
     private boolean changed;
@@ -57,15 +59,15 @@ final class ChangedEntries implements IndexEntries {
         long perLine = lineCount * Integer.BYTES;
         long bufferBytes = (long) BUFFER_LINES * LINE_BYTES;
         // Nothing is allocated that is not touched.
-        memory = Mapping.anonymous(copy.posix(), tableBytes + 3 * perLine + bufferBytes + lineCount * LINE_BYTES,
+        memory = Mapping.anonymous(copy.posix(), tableBytes + 2 * perLine + bufferBytes + lineCount * LINE_BYTES,
                 HugePages.NONE);
         MemorySegment all = memory.segment();
         table = new EntryTable(form, layout, copy, all.asSlice(0, tableBytes));
         slots = all.asSlice(tableBytes, perLine);
-        lineOfSlot = all.asSlice(tableBytes + perLine, perLine);
-        checksumOfSlot = all.asSlice(tableBytes + 2 * perLine, perLine);
-        buffer = all.asSlice(tableBytes + 3 * perLine, bufferBytes);
-        lines = all.asSlice(tableBytes + 3 * perLine + bufferBytes);
+        checksumOfSlot = all.asSlice(tableBytes + perLine, perLine);
+        buffer = all.asSlice(tableBytes + 2 * perLine, bufferBytes);
+        lines = all.asSlice(tableBytes + 2 * perLine + bufferBytes);
+        changedLines = new BitSet(Math.toIntExact(lineCount));
     }
 
     /**
@@ -156,7 +158,6 @@ final class ChangedEntries implements IndexEntries {
         long endLine = Math.ceilDiv(firstPage + count, (long) PAGES_IN_LINE);
         long expected = Math.min(LINES_TO_EXPECT, endLine - firstLine);
         populate(slots, firstLine * Integer.BYTES, (endLine - firstLine) * Integer.BYTES);
-        populate(lineOfSlot, 0, expected * Integer.BYTES);
         populate(checksumOfSlot, 0, expected * Integer.BYTES);
         populate(buffer, 0, buffer.byteSize());
         populate(lines, 0, expected * LINE_BYTES);
@@ -176,16 +177,15 @@ final class ChangedEntries implements IndexEntries {
         if (!changed) {
             return table.root();
         }
-        for (int slot = 0; slot < used;) {
-            long first = line(slot) - line(slot) % writtenLines;
+        for (int line = changedLines.nextSetBit(0); line >= 0;) {
+            long first = (long) line - line % writtenLines;
             long end = first;
-            while (slot < used && canFollow(first, end, line(slot))) {
-                long line = line(slot);
+            while (line >= 0 && canFollow(first, end, line)) {
                 for (; end <= line || end % writtenLines != 0; end++) {
                     copy(end * PAGES_IN_LINE, buffer.asSlice((end - first) * LINE_BYTES, LINE_BYTES));
                 }
-                updateChecksum(slot, line);
-                slot++;
+                updateChecksum(slot(line), line);
+                line = changedLines.nextSetBit(line + 1);
             }
             table.file().writeFully(buffer.asSlice(0, (end - first) * LINE_BYTES),
                     table.entriesAt() + first * LINE_BYTES);
@@ -202,10 +202,7 @@ final class ChangedEntries implements IndexEntries {
 
     /** Whether a line can be written together with those from first to end, or is among them already. */
     private boolean canFollow(long first, long end, long line) {
-        if (line < first || line - first >= BUFFER_LINES) {
-            return false;
-        }
-        return line - line % writtenLines <= end + BRIDGED_LINES;
+        return line - first < BUFFER_LINES && line - line % writtenLines <= end + BRIDGED_LINES;
     }
 
     private void updateChecksum(int slot, long line) {
@@ -222,10 +219,6 @@ final class ChangedEntries implements IndexEntries {
 
     private static long at(int slot, long page) {
         return (long) slot * LINE_BYTES + page % PAGES_IN_LINE * Integer.BYTES;
-    }
-
-    private long line(int slot) {
-        return Integer.toUnsignedLong(lineOfSlot.get(ValueLayout.JAVA_INT, (long) slot * Integer.BYTES));
     }
 
     private int slot(long line) {
@@ -249,8 +242,8 @@ final class ChangedEntries implements IndexEntries {
         slot = used;
         long at = (long) slot * LINE_BYTES;
         base.copy(line * PAGES_IN_LINE, lines.asSlice(at, LINE_BYTES));
-        lineOfSlot.set(ValueLayout.JAVA_INT, (long) slot * Integer.BYTES, (int) line);
         checksumOfSlot.set(ValueLayout.JAVA_INT, (long) slot * Integer.BYTES, Pages.crc32c(lines, at, LINE_BYTES));
+        changedLines.set((int) line);
         used++;
         SLOT.setRelease(slots, line * Integer.BYTES, used);
         return slot;

@@ -246,6 +246,38 @@ class PageIndexTest {
         }
     }
 
+    /** As threads do that work at different places. */
+    @Test
+    void changesThatComeInTurnsFromDifferentPlacesAreWrittenInAsFewPieces() throws IOException {
+        int lines = 512;
+        GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, lines * 64L * PAGE);
+        try (Descriptor baseFile = create("base"); PageIndex base = PageIndex.create(baseFile, layout)) {
+            base.finish();
+            FaultyPosix counting = FaultyPosix.host();
+            int flags = posix.constants().O_RDWR | posix.constants().O_CREAT | posix.constants().O_EXCL;
+            try (Descriptor file = Descriptor.open(counting.posix(), directory.resolve("changed"), flags, 0600);
+                    PageIndex changed = PageIndex.createFrom(base, file)) {
+                for (int line = 0; line < lines / 2; line++) {
+                    changed.set(line * 64L, 1 + line);
+                    changed.set((lines - 1 - line) * 64L, 1000 + line);
+                }
+                int before = counting.calls("pwrite");
+                changed.finish();
+                // Two buffers full of lines, the table, the header.
+                assertThat(counting.calls("pwrite") - before).isEqualTo(4);
+                changed.verify();
+                for (int line = 0; line < lines / 2; line++) {
+                    assertThat(changed.crc(line * 64L)).isEqualTo(1 + line);
+                    assertThat(changed.crc((lines - 1 - line) * 64L)).isEqualTo(1000 + line);
+                }
+            }
+            try (Descriptor file = open("changed"); PageIndex opened = PageIndex.open(file, layout)) {
+                opened.verify();
+                assertThat(opened.crc(lines / 2 * 64L)).isEqualTo(1000 + lines / 2 - 1);
+            }
+        }
+    }
+
     @Test
     void finishingAgainWritesNothingUnlessItFailedTheFirstTime() throws IOException {
         write("base", new int[] {1, 2, 3});
