@@ -6,6 +6,7 @@ import io.microsnap.core.store.PageMap;
 import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.memory.image.ImageWriter;
 import io.microsnap.memory.image.Lanes;
+import io.microsnap.memory.image.SideFiles;
 import io.microsnap.memory.image.Zeros;
 import io.microsnap.testsupport.FileSystemKind;
 import java.io.IOException;
@@ -28,7 +29,7 @@ final class DirtyCaptureScenario implements Scenario {
 
     /** Into what, and beside whom. */
     enum Kind {
-        DIFF, CLONE, INDEXED, REFERENCE
+        DIFF, CLONE, INDEXED, REFERENCE, DURABLE
     }
 
     DirtyCaptureScenario(Kind kind, FileSystemKind fileSystem, long bytes, long perMille, long runPages) {
@@ -52,6 +53,7 @@ final class DirtyCaptureScenario implements Scenario {
                     case DIFF -> "to a sparse diff; the peer makes one write a run";
                     case CLONE -> "onto a clone of the base; the peer makes one write a run";
                     case INDEXED -> "to a sparse diff; the peer makes one write a run and keeps the checksums as well";
+                    case DURABLE -> "to a sparse diff that is durable in the end; the peer makes one write a run";
                     case REFERENCE -> "to a sparse diff; the peer copies, seeks and writes a page at a time";
                 };
     }
@@ -96,7 +98,10 @@ final class DirtyCaptureScenario implements Scenario {
                 workbench.peer(DirtyCaptureScenario.class, "guest_memory.c",
                         job(), peers, bytes, guest.path(), runPages, perMille,
                         kind == Kind.CLONE ? baseFiles.path() : "-"),
-                () -> images.requireSame(peers, dirty));
+                () -> {
+                    staged.settle();
+                    images.requireSame(peers, dirty);
+                });
     }
 
     private String job() {
@@ -104,6 +109,7 @@ final class DirtyCaptureScenario implements Scenario {
             case DIFF, CLONE -> "dirty";
             case INDEXED -> "indexed";
             case REFERENCE -> "reference";
+            case DURABLE -> "durable";
         };
     }
 
@@ -141,7 +147,8 @@ final class DirtyCaptureScenario implements Scenario {
             map.populate(0, guest.layout().pageCount());
             lanes = Lanes.started(LANES);
             ImageWriter.Builder builder = ImageWriter.into(images.image(), guest.layout())
-                    .index(index).map(map).lanes(lanes);
+                    .index(index).map(map).lanes(lanes)
+                    .beside(SideFiles.suiting(images.image(), guest.layout(), LANES, images::nameless));
             writer = kind == Kind.CLONE ? builder.startingAsBase() : builder.startingAsZeros();
             lanes.rouse(images.image().posix());
         }
@@ -150,6 +157,14 @@ final class DirtyCaptureScenario implements Scenario {
             writer.dirty(reader, dirty);
             index.finish();
             map.finish();
+            if (kind == Kind.DURABLE) {
+                settle();
+                images.image().sync();
+            }
+        }
+
+        void settle() throws IOException {
+            writer.settle();
         }
 
         @Override

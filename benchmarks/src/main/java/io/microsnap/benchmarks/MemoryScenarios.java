@@ -22,7 +22,8 @@ final class MemoryScenarios {
         }
         for (DirtyCaptureScenario.Kind kind : DirtyCaptureScenario.Kind.values()) {
             for (FileSystemKind disk : DISKS) {
-                if (kind == DirtyCaptureScenario.Kind.CLONE && !disk.reflinks()) {
+                if ((kind == DirtyCaptureScenario.Kind.CLONE && !disk.reflinks())
+                        || (kind == DirtyCaptureScenario.Kind.DURABLE && disk != FileSystemKind.BTRFS)) {
                     continue;
                 }
                 for (long perMille : new long[] {10, 50}) {

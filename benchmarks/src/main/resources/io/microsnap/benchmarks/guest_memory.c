@@ -3,6 +3,7 @@
 // guest_memory eager FILE BYTES LANES: what restore does.
 //   full       all of RAM into a new file, 4 MiB a call
 //   dirty      the dirty runs into a new sparse file, or into a clone of BASE where that is not "-"
+//   durable    as dirty, and makes the file durable
 //   indexed    as dirty, and keeps the CRC32C of each page in memory
 //   reference  as dirty, the way of the reference writer: copy a page, seek, write
 //   eager      the file into new memory, 4 MiB a call, in LANES threads
@@ -81,6 +82,13 @@ static void dirty(void) {
     for (long long run = 0; run < runs; run++) {
         long long offset = run_start(run) * PAGE;
         write_all(ram + offset, run_pages * PAGE, offset);
+    }
+}
+
+static void durable(void) {
+    dirty();
+    if (fsync(file) != 0) {
+        peer_fail("fsync");
     }
 }
 
@@ -196,6 +204,9 @@ int main(int argc, char **argv) {
         memset(checksums, 1, bytes / PAGE * sizeof *checksums);
         prepare_checksums();
         return peer_serve(new_file, indexed, close_file);
+    }
+    if (strcmp(argv[1], "durable") == 0) {
+        return peer_serve(new_file, durable, close_file);
     }
     return peer_serve(new_file, strcmp(argv[1], "dirty") == 0 ? dirty : reference, close_file);
 }

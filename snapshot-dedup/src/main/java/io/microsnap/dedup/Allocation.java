@@ -1,6 +1,5 @@
 package io.microsnap.dedup;
 
-import io.microsnap.core.posix.CopyOnWriteExtent;
 import io.microsnap.core.posix.DeferredFrees;
 import io.microsnap.core.posix.Descriptor;
 import io.microsnap.core.posix.FileSystemStat;
@@ -14,12 +13,11 @@ import java.io.IOException;
  * @param freeBytes what is free
  */
 record Allocation(long blockBytes, boolean freesWholeExtentsOnly, long freeBytes) {
-    private static final long BTRFS = 0x9123683EL;
-
     /** That of the filesystem that holds a file. */
     static Allocation of(Descriptor file) throws IOException {
         FileSystemStat fileSystem = file.fileSystem();
-        return new Allocation(fileSystem.blockSizeBytes(), fileSystem.type() == BTRFS, fileSystem.freeBytes());
+        boolean btrfs = fileSystem.type() == FileSystemStat.BTRFS;
+        return new Allocation(fileSystem.blockSizeBytes(), btrfs, fileSystem.freeBytes());
     }
 
     /** What is free on the filesystem that holds a file, once everything on it is synced. */
@@ -32,7 +30,7 @@ record Allocation(long blockBytes, boolean freesWholeExtentsOnly, long freeBytes
     /** Returns when what was removed on a file's filesystem before is free, where that is later and can be awaited. */
     static void awaitDeferredFrees(Descriptor file) throws IOException {
         // Asking what kind it is sets the release going; whoever may not wait for it finds it nearly done.
-        if (file.fileSystem().type() == CopyOnWriteExtent.XFS) {
+        if (file.fileSystem().type() == FileSystemStat.XFS) {
             file.uninterrupted(() -> DeferredFrees.await(file.posix(), file.number()));
         }
     }

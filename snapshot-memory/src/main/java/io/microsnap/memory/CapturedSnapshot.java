@@ -3,8 +3,6 @@ package io.microsnap.memory;
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.SnapshotReference;
-import io.microsnap.core.file.Extents;
-import io.microsnap.core.posix.Descriptor;
 import io.microsnap.core.store.HeldSnapshot;
 import io.microsnap.core.store.Manifest;
 import io.microsnap.core.store.PageIndex;
@@ -87,7 +85,7 @@ public final class CapturedSnapshot implements AutoCloseable {
         }
         publishing = true;
         long start = System.nanoTime();
-        long punchedBytes = punch();
+        long punchedBytes = writer.settle();
         index.finish();
         if (map != null) {
             map.finish();
@@ -140,17 +138,5 @@ public final class CapturedSnapshot implements AutoCloseable {
             description = description.withParent(parent.get());
         }
         return plan.description.apply(description);
-    }
-
-    /** Zeros that were written into a clone take space as long as they are no holes. */
-    private long punch() throws IOException {
-        Descriptor image = staged.file(SnapshotFiles.MEMORY);
-        long[] punchedBytes = {0};
-        writer.holesToPunch((offset, lengthBytes) -> {
-            if (Extents.punch(image, offset, lengthBytes)) {
-                punchedBytes[0] += lengthBytes;
-            }
-        });
-        return punchedBytes[0];
     }
 }

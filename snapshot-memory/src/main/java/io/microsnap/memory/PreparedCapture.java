@@ -18,6 +18,7 @@ import io.microsnap.dirty.Epoch;
 import io.microsnap.memory.image.ImageWriter;
 import io.microsnap.memory.image.Lanes;
 import io.microsnap.memory.image.MemoryWritten;
+import io.microsnap.memory.image.SideFiles;
 import io.microsnap.memory.image.Zeros;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -230,7 +231,8 @@ public final class PreparedCapture implements AutoCloseable {
 
     private ImageWriter imageWriter() throws IOException {
         ImageWriter.Builder builder = ImageWriter.into(image, layout).index(index).lanes(lanes)
-                .progress(plan.progress).zeros(plan.zeros.orElse(Zeros.suiting(image)));
+                .progress(plan.progress).zeros(plan.zeros.orElse(Zeros.suiting(image)))
+                .beside(SideFiles.suiting(image, layout, lanes.most(), () -> closing.add(staged.createNameless())));
         if (base.isPresent()) {
             builder.map(map);
         }

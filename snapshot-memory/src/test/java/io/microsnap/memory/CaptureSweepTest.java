@@ -37,12 +37,19 @@ final class CaptureSweepTest {
     private static final int PAGE = 4096;
     private static final GuestLayout LAYOUT =
             GuestLayout.of(PAGE, List.of(new Region(0, 96 * PAGE), new Region(1 << 30, 40 * PAGE)));
+    /** Enough for two lanes, with enough changes. */
+    private static final GuestLayout WIDE =
+            GuestLayout.of(PAGE, List.of(new Region(0, 96 * PAGE), new Region(1 << 30, 72 << 20)));
+    private static final long WIDE_RUN = 61L << 20;
+    private static final long WIDE_RUN_PAGES = 6 * 256;
     private static final SnapshotId BASE = new SnapshotId("base");
     private static final SnapshotId NEXT = new SnapshotId("next");
 
     private static final int FAULTS = 6;
     private static final List<FileSystemKind> SWEPT =
             List.of(FileSystemKind.EXT4, FileSystemKind.XFS, FileSystemKind.BTRFS);
+
+    private static final Set<String> INTO_SIDE_FILES = Set.of("ftruncate", "ioctl");
 
     /** The calls of a capture that a signal may interrupt. */
     private static final Set<String> INTERRUPTIBLE = Set.of("openat", "close", "pread", "pwrite", "fsync", "ftruncate",
@@ -52,7 +59,7 @@ final class CaptureSweepTest {
     @RealFileSystems({FileSystemKind.EXT4, FileSystemKind.XFS, FileSystemKind.BTRFS})
     void afterAFailureAtAnyCallTheStoreAndTheEpochAreAsTheyWere(Path on, FileSystemKind fileSystem)
             throws IOException {
-        Scene scene = new Scene(on);
+        Scene scene = new Scene(on, LAYOUT, 1);
         int calls = scene.callsOfACapture();
         // Two faults at each call of each of three filesystems: together all of them, each at every third call.
         int faults = Effort.choose(1, 2, FAULTS);
@@ -88,11 +95,33 @@ final class CaptureSweepTest {
         scene.close();
     }
 
+    /** The calls of {@link #INTO_SIDE_FILES} are where it differs from the capture above; long, every call. */
+    @Tag("slow")
+    @RealFileSystems({FileSystemKind.BTRFS})
+    void afterAFailureWhereLanesWriteBesideTheImageTheStoreAndTheEpochAreAsTheyWere(Path on) throws IOException {
+        Scene scene = new Scene(on, WIDE, 2);
+        FaultyPosix counting = FaultyPosix.host();
+        scene.assertUnharmed(scene.capture(counting, "no fault"), "no fault");
+        scene.again();
+        Set<String> names = Effort.current() == Effort.LONG ? counting.callsByName().keySet() : INTO_SIDE_FILES;
+        for (String name : names) {
+            for (int number = 1; number <= counting.calls(name); number++) {
+                Errno errno = number % 2 == 0 ? Errno.EIO : Errno.ENOSPC;
+                FaultyPosix faulty = FaultyPosix.host().at(name, number).fails(errno);
+                String what = errno + " at " + name + " " + number + " of " + counting.calls(name);
+                scene.assertUnharmed(scene.capture(faulty, what), what);
+                assertThat(faulty.openDescriptors()).as(what).isEmpty();
+                scene.again();
+            }
+        }
+        scene.close();
+    }
+
     @Tag("slow")
     @RealFileSystems({FileSystemKind.EXT4, FileSystemKind.XFS, FileSystemKind.BTRFS})
     void afterADeathAtAnyCallTheSnapshotIsWholeOrAbsentAndTheNextCaptureKnowsItMustCompare(Path on)
             throws IOException {
-        Scene scene = new Scene(on);
+        Scene scene = new Scene(on, LAYOUT, 1);
         int calls = scene.callsOfACapture();
         for (int position = 1; position <= calls; position++) {
             FaultyPosix dying = FaultyPosix.host().deadFrom(position);
@@ -110,7 +139,7 @@ final class CaptureSweepTest {
 
     @RealFileSystems({FileSystemKind.XFS})
     void aKilledProcessLeavesASnapshotWholeOrAbsent(Path on, ChildProcesses children, Seed seed) throws Exception {
-        Scene scene = new Scene(on);
+        Scene scene = new Scene(on, LAYOUT, 1);
         int calls = scene.callsOfACapture();
         SplittableRandom random = seed.random();
         int kills = Effort.choose(2, 6, calls);
@@ -132,7 +161,7 @@ final class CaptureSweepTest {
         /** The directory, and the call to die at. */
         public static void main(String[] arguments) throws IOException {
             FaultyPosix faulty = FaultyPosix.host().at(Integer.parseInt(arguments[1])).killsTheProcess();
-            InMemoryPageReader guest = Scene.guest();
+            InMemoryPageReader guest = Scene.guest(LAYOUT);
             DirtyTracker tracker = DirtyTracker.ofMarks(LAYOUT);
             Scene.change(guest, tracker);
             try (SnapshotStore store = SnapshotStore.open(
@@ -145,14 +174,21 @@ final class CaptureSweepTest {
     /** A store with a base, and a guest that has changed since. */
     private static final class Scene {
         private final Path directory;
-        private final InMemoryPageReader guest = guest();
-        private final DirtyTracker tracker = DirtyTracker.ofMarks(LAYOUT);
+        private final GuestLayout layout;
+        private final int lanes;
+        private final InMemoryPageReader guest;
+        private final DirtyTracker tracker;
         private final SnapshotStore healthy;
         private final SnapshotReference base;
-        private final DirtyBitmap changed = DirtyBitmap.of(LAYOUT);
+        private final DirtyBitmap changed;
         private final Path attachment;
 
-        Scene(Path on) throws IOException {
+        Scene(Path on, GuestLayout layout, int lanes) throws IOException {
+            this.layout = layout;
+            this.lanes = lanes;
+            guest = guest(layout);
+            tracker = DirtyTracker.ofMarks(layout);
+            changed = DirtyBitmap.of(layout);
             directory = on.resolve("store");
             healthy = SnapshotStore.openOrCreate(Posix.host(), directory, StoreOptions.PRIVATE);
             base = Capture.of(healthy, BASE, guest).tracker(tracker)
@@ -162,10 +198,15 @@ final class CaptureSweepTest {
             changed.mark(10 * PAGE, 3 * PAGE);
             changed.mark(20 * PAGE, 40 * PAGE);
             changed.mark(100 * PAGE, PAGE);
+            if (layout.equals(WIDE)) {
+                guest.bytes().asSlice(WIDE_RUN, WIDE_RUN_PAGES * PAGE).fill((byte) 79);
+                tracker.markWritten(WIDE_RUN, WIDE_RUN_PAGES * PAGE);
+                changed.mark(WIDE_RUN, WIDE_RUN_PAGES * PAGE);
+            }
         }
 
-        static InMemoryPageReader guest() {
-            InMemoryPageReader guest = InMemoryPageReader.of(LAYOUT);
+        static InMemoryPageReader guest(GuestLayout layout) {
+            InMemoryPageReader guest = InMemoryPageReader.of(layout);
             for (long page = 0; page < LAYOUT.pageCount(); page += 2) {
                 guest.bytes().asSlice(page * PAGE, PAGE).fill((byte) (page + 1));
             }
@@ -195,7 +236,7 @@ final class CaptureSweepTest {
             int[] paused = {0};
             boolean published = false;
             try (SnapshotStore store = SnapshotStore.open(faulty.posix(), directory, StoreOptions.PRIVATE)) {
-                Capture.of(store, NEXT, guest).tracker(tracker).attach("overlay", attachment)
+                Capture.of(store, NEXT, guest).tracker(tracker).lanes(lanes).attach("overlay", attachment)
                         .take(new PausableMachine() {
                             @Override
                             public void pause() {
@@ -240,7 +281,7 @@ final class CaptureSweepTest {
             if (isThere()) {
                 healthy.delete(NEXT);
             }
-            CaptureResult retried = Capture.of(healthy, NEXT, guest).tracker(tracker)
+            CaptureResult retried = Capture.of(healthy, NEXT, guest).tracker(tracker).lanes(lanes)
                     .take(PausableMachine.pausedAlready(List.of()));
             assertThat(retried.memory().pagesOffered()).as(what).isEqualTo(changed.count());
             assertIsTheGuest(what);
@@ -254,13 +295,13 @@ final class CaptureSweepTest {
                 assertIsTheGuest(what);
                 healthy.delete(NEXT);
             }
-            CaptureResult compared = Capture.of(healthy, NEXT, guest).base(BASE).tracker(DirtyTracker.ofMarks(LAYOUT))
+            CaptureResult compared = Capture.of(healthy, NEXT, guest).base(BASE).tracker(DirtyTracker.ofMarks(layout))
                     .take(PausableMachine.pausedAlready(List.of()));
             assertThat(compared.because()).as(what).contains("compared");
             assertThat(compared.memory().pagesRecorded()).as(what).isEqualTo(3 + 20 + 1);
             assertIsTheGuest(what);
             healthy.delete(NEXT);
-            CaptureResult full = Capture.of(healthy, NEXT, guest).tracker(DirtyTracker.ofMarks(LAYOUT))
+            CaptureResult full = Capture.of(healthy, NEXT, guest).tracker(DirtyTracker.ofMarks(layout))
                     .take(PausableMachine.pausedAlready(List.of()));
             assertThat(full.kind()).as(what).isEqualTo(CaptureKind.FULL);
             assertIsTheGuest(what);
@@ -288,9 +329,9 @@ final class CaptureSweepTest {
 
         private void assertIsTheGuest(String what) throws IOException {
             try (RestoredSnapshot restored = Restore.of(healthy, NEXT).eagerly()) {
-                for (int region = 0; region < LAYOUT.regions().size(); region++) {
+                for (int region = 0; region < layout.regions().size(); region++) {
                     MemorySegment expected = guest.bytes().asSlice(
-                            LAYOUT.imageOffset(region), LAYOUT.regions().get(region).lengthBytes());
+                            layout.imageOffset(region), layout.regions().get(region).lengthBytes());
                     assertThat(restored.memory().mapping(region).mismatch(expected)).as(what).isEqualTo(-1);
                 }
             }

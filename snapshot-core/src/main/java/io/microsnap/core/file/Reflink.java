@@ -275,7 +275,7 @@ public final class Reflink {
     private static void keepChangesSmall(Descriptor clone) throws IOException {
         Posix posix = clone.posix();
         FileSystemStat fileSystem = clone.fileSystem();
-        if (fileSystem.type() != CopyOnWriteExtent.XFS) {
+        if (fileSystem.type() != FileSystemStat.XFS) {
             return;
         }
         long result = clone.uninterrupted(

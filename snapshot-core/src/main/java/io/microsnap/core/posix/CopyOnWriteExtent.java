@@ -9,9 +9,6 @@ import java.lang.foreign.ValueLayout;
  * changes to a clone take up to 32 times their size.
  */
 public final class CopyOnWriteExtent {
-    /** The type that {@link FileSystemStat#type()} has on XFS. */
-    public static final long XFS = 0x58465342;
-
     private static final long BYTES = 28;
     private static final long EXTENDED_FLAGS = 0;
     private static final long SIZE = 16;

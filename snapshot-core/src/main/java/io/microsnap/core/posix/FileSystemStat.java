@@ -2,6 +2,13 @@ package io.microsnap.core.posix;
 
 /** What {@code fstatfs} tells of a filesystem: filled by the call, read by the caller, reusable. */
 public final class FileSystemStat {
+    /** The {@link #type} that Linux has for btrfs. */
+    public static final long BTRFS = 0x9123683EL;
+    /** The {@link #type} that Linux has for tmpfs. */
+    public static final long TMPFS = 0x01021994;
+    /** The {@link #type} that Linux has for XFS. */
+    public static final long XFS = 0x58465342;
+
     long type;
     long blockSizeBytes;
     long totalBytes;

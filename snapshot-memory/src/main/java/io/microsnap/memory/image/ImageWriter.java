@@ -3,7 +3,8 @@ package io.microsnap.memory.image;
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.PageReader;
 import io.microsnap.core.Progress;
-import io.microsnap.core.RangeConsumer;
+import io.microsnap.core.SnapshotException;
+import io.microsnap.core.file.Extents;
 import io.microsnap.core.posix.Descriptor;
 import io.microsnap.core.store.PageIndex;
 import io.microsnap.core.store.PageMap;
@@ -23,6 +24,8 @@ import java.util.List;
 public final class ImageWriter {
     /** For less it does not pay to start another thread. */
     private static final long BYTES_A_LANE = 4L << 20;
+    /** Of runs that are longer as a rule one lane is as fast without another file. */
+    private static final long SHORT_RUN_BYTES = 16 << 10;
 
     private final GuestLayout layout;
     private final Descriptor image;
@@ -33,7 +36,9 @@ public final class ImageWriter {
     private final int lanes;
     private final Lanes started;
     private final Progress progress;
-    private final DirtyBitmap writtenZeros;
+    private final DirtyBitmap toPunch;
+    private final SideFiles sideFiles;
+    private boolean wroteBeside;
 
     private ImageWriter(Builder builder, boolean startsAsZeros) {
         layout = builder.layout;
@@ -45,7 +50,8 @@ public final class ImageWriter {
         lanes = builder.lanes;
         started = builder.started;
         progress = builder.progress;
-        writtenZeros = startsAsZeros ? null : DirtyBitmap.of(layout);
+        toPunch = startsAsZeros ? null : DirtyBitmap.of(layout);
+        sideFiles = builder.sideFiles;
     }
 
     /** Begins to describe the image to write. */
@@ -63,6 +69,7 @@ public final class ImageWriter {
         private int lanes = 1;
         private Lanes started;
         private Progress progress = Progress.NONE;
+        private SideFiles sideFiles = SideFiles.none();
 
         private Builder(Descriptor image, GuestLayout layout) {
             this.image = image;
@@ -104,6 +111,15 @@ public final class ImageWriter {
         public Builder lanes(Lanes threads) {
             lanes = threads.most();
             started = threads;
+            return this;
+        }
+
+        /**
+         * Lets lanes write beside the image where that pays. It is not complete then before {@link #settle}, for which
+         * the files must still be open, and the writer writes once.
+         */
+        public Builder beside(SideFiles files) {
+            sideFiles = files;
             return this;
         }
 
@@ -159,30 +175,58 @@ public final class ImageWriter {
         return write(reader, dirty, base, changed);
     }
 
-    /** The runs of zeros written into a clone that are long enough to be holes: to be punched when nobody waits. */
-    public void holesToPunch(RangeConsumer ranges) throws IOException {
-        if (writtenZeros == null) {
-            return;
+    /**
+     * What was put off until nobody waits: takes over what was written beside the image, and makes holes of the zeros
+     * in a clone that are long enough.
+     *
+     * @return how much became holes
+     */
+    public long settle() throws IOException {
+        if (wroteBeside) {
+            sideFiles.gatherInto(image);
         }
-        writtenZeros.runs(0, (offset, lengthBytes) -> {
-            if (lengthBytes >= zeros.smallestHoleBytes()) {
-                ranges.accept(offset, lengthBytes);
-            }
-        });
+        long[] punchedBytes = {0};
+        if (toPunch != null) {
+            toPunch.runs(0, (offset, lengthBytes) -> {
+                if (lengthBytes >= PagePass.smallestHoleBytes(zeros)) {
+                    punchedBytes[0] += punch(offset, lengthBytes);
+                }
+            });
+        }
+        return punchedBytes[0];
     }
 
+    private long punch(long offset, long lengthBytes) throws IOException {
+        if (Extents.punch(image, offset, lengthBytes)) {
+            return lengthBytes;
+        }
+        if (wroteBeside) {
+            throw new SnapshotException(image + " cannot have a hole of " + lengthBytes + " bytes at " + offset
+                    + ", where the guest has zeros that were not written; capture again");
+        }
+        return 0;
+    }
+
+    /** Zeros for a clone are written while somebody waits, unless the image is not written at all meanwhile. */
     private PagePass.Plan plan(PageReader base, DirtyBitmap changed) {
-        return new PagePass.Plan(image, startsAsZeros, zeros, index, map, base, changed, writtenZeros);
+        boolean leavesHoles = !zeros.equals(Zeros.DENSE) && (startsAsZeros || wroteBeside);
+        return new PagePass.Plan(startsAsZeros, zeros, leavesHoles, index, map, base, changed, toPunch);
     }
 
     private MemoryWritten write(PageReader reader, DirtyBitmap dirty, PageReader base, DirtyBitmap changed)
             throws IOException {
+        if (wroteBeside) {
+            throw new IllegalStateException(image + " was written already, in part beside it");
+        }
         long startNanos = System.nanoTime();
-        PagePass.Plan plan = plan(base, changed);
         long offeredBytes = dirty == null ? layout.lengthBytes() : dirty.count() * dirty.blockBytes();
         int most = (int) Math.min(lanes, 1 + offeredBytes / BYTES_A_LANE);
+        wroteBeside = base == null && dirty != null && writesBeside(dirty, offeredBytes);
+        PagePass.Plan plan = plan(base, changed);
         List<WritingLane> work;
-        if (!PagePass.staysInPlace(reader, plan) || base != null) {
+        if (wroteBeside) {
+            work = eachWritingBeside(most, reader, dirty, plan);
+        } else if (!PagePass.staysInPlace(reader, plan) || base != null) {
             work = eachWriting(most, reader, dirty, plan);
         } else if (plan.looksAtBytes() && most > 1) {
             work = oneWriting(most, reader, dirty, plan);
@@ -222,22 +266,43 @@ public final class ImageWriter {
         }
     }
 
+    /** What is written whole is read soon by whoever restores it: it stays in the page cache under the image's name. */
+    private boolean writesBeside(DirtyBitmap dirty, long dirtyBytes) throws IOException {
+        if (sideFiles.count() == 0 || dirtyBytes < SideFiles.LEAST_BYTES) {
+            return false;
+        }
+        long[] runs = {0};
+        dirty.runs(0, (offset, lengthBytes) -> runs[0]++);
+        return sideFiles.count() > 1 || dirtyBytes <= runs[0] * SHORT_RUN_BYTES;
+    }
+
+    private List<WritingLane> eachWritingBeside(int most, PageReader reader, DirtyBitmap dirty, PagePass.Plan plan) {
+        List<WritingLane> work = new ArrayList<>();
+        for (int lane = 0; lane < Math.min(most, sideFiles.count()); lane++) {
+            work.add(new SideLane(reader, dirty, plan, sideFiles.get(lane), image.posix(),
+                    lane == 0 ? callersStall() : null));
+        }
+        return work;
+    }
+
     private List<WritingLane> eachWriting(int count, PageReader reader, DirtyBitmap dirty, PagePass.Plan plan) {
         long chunks = Math.ceilDiv(layout.lengthBytes(), Lanes.CHUNK_BYTES);
+        Output whole = new Output.Image(image);
         List<WritingLane> work = new ArrayList<>();
         for (int lane = 0; lane < Math.min(count, chunks); lane++) {
-            work.add(new WritingLane(reader, dirty, plan, null, lane == 0 ? callersStall() : null));
+            work.add(new WritingLane(reader, dirty, plan, whole, image.posix(), lane == 0 ? callersStall() : null));
         }
         return work;
     }
 
     private List<WritingLane> oneWriting(int count, PageReader reader, DirtyBitmap dirty, PagePass.Plan plan) {
-        WriteBehind behind = new WriteBehind(image, reader);
+        Output whole = new Output.Image(image);
+        WriteBehind behind = new WriteBehind(whole, reader);
         Looking looking = new Looking(count - 1, index, map);
         List<WritingLane> work = new ArrayList<>();
-        work.add(new WriterLane(reader, dirty, plan, behind, looking, callersStall()));
+        work.add(new WriterLane(reader, dirty, plan, whole, image.posix(), callersStall(), behind, looking));
         while (work.size() < count) {
-            work.add(new LookingLane(reader, dirty, plan, behind, behind.feed(), looking));
+            work.add(new LookingLane(reader, dirty, plan, behind.feed(), image.posix(), behind, looking));
         }
         return work;
     }

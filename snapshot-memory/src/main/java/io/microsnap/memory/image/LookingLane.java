@@ -1,6 +1,7 @@
 package io.microsnap.memory.image;
 
 import io.microsnap.core.PageReader;
+import io.microsnap.core.posix.Posix;
 import io.microsnap.dirty.DirtyBitmap;
 import java.io.IOException;
 
@@ -10,9 +11,9 @@ final class LookingLane extends WritingLane {
     private final WriteBehind.Feed feed;
     private final Looking looking;
 
-    LookingLane(PageReader reader, DirtyBitmap dirty, PagePass.Plan plan, WriteBehind behind, WriteBehind.Feed feed,
-            Looking looking) {
-        super(reader, dirty, plan, feed, null);
+    LookingLane(PageReader reader, DirtyBitmap dirty, PagePass.Plan plan, WriteBehind.Feed feed, Posix posix,
+            WriteBehind behind, Looking looking) {
+        super(reader, dirty, plan, feed, posix, null);
         this.behind = behind;
         this.feed = feed;
         this.looking = looking;

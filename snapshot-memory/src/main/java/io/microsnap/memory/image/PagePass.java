@@ -5,9 +5,6 @@ import io.microsnap.core.PageReader;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.file.PageScratch;
 import io.microsnap.core.file.Pages;
-import io.microsnap.core.posix.Descriptor;
-import io.microsnap.core.posix.Errno;
-import io.microsnap.core.posix.SystemCallException;
 import io.microsnap.core.store.PageIndex;
 import io.microsnap.core.store.PageMap;
 import io.microsnap.dirty.DirtyBitmap;
@@ -32,22 +29,21 @@ final class PagePass implements PopulatedRuns.Parts {
     private static final byte SAME = 2;
 
     /**
-     * What the pass does with pages, the same in all lanes.
+     * What the pass does with pages: the same in all lanes.
      *
-     * @param image written at image offsets
-     * @param startsAsZeros whether the image reads as zeros where nothing is written; otherwise zeros are written
-     * @param zeros what becomes of them in an image that starts as zeros
+     * @param startsAsZeros whether the image reads as zeros where nothing is written
+     * @param zeros what becomes of them
+     * @param leavesHoles whether zeros that are long enough are left out: the image reads so there, or is going to
      * @param index given the checksums; null for an image without one
      * @param map given the pages recorded; null for an image without one
      * @param base compared with, only what differs is recorded; null to record everything
      * @param changed given the pages that differed from the base; null where nobody asks
-     * @param writtenZeros given the pages of zeros that were written, to be punched later; null where nobody asks
+     * @param toPunch given the pages of zeros, to be punched later; null where nobody asks
      */
-    record Plan(Descriptor image, boolean startsAsZeros, Zeros zeros, PageIndex index, PageMap map, PageReader base,
-            DirtyBitmap changed, DirtyBitmap writtenZeros) {
+    record Plan(boolean startsAsZeros, Zeros zeros, boolean leavesHoles, PageIndex index, PageMap map, PageReader base,
+            DirtyBitmap changed, DirtyBitmap toPunch) {
         boolean looksAtBytes() {
-            return index != null || base != null || writtenZeros != null
-                    || (startsAsZeros && !zeros.equals(Zeros.DENSE));
+            return index != null || base != null || toPunch != null || leavesHoles;
         }
     }
 
@@ -61,10 +57,9 @@ final class PagePass implements PopulatedRuns.Parts {
     private final MemorySegment checksumsAsMemory;
     private final boolean copies;
     private final boolean hasView;
-    private final boolean leavesHoles;
     private final int smallestHolePages;
     private final DirectView view;
-    private final WriteBehind.Feed behind;
+    private final Output output;
     private long loadedOffset;
     private long loadedBytes;
 
@@ -73,15 +68,11 @@ final class PagePass implements PopulatedRuns.Parts {
     private long pagesZero;
     private long bytesWritten;
 
-    /**
-     * One lane's pass.
-     *
-     * @param behind takes what is to be written from the view; null to write it at once
-     */
-    PagePass(PageReader reader, Plan plan, WriteBehind.Feed behind) {
+    /** One lane's pass. */
+    PagePass(PageReader reader, Plan plan, Output output) {
         this.reader = reader;
         this.plan = plan;
-        this.behind = behind;
+        this.output = output;
         view = new DirectView(reader);
         GuestLayout layout = reader.layout();
         pageBytes = layout.pageBytes();
@@ -90,8 +81,12 @@ final class PagePass implements PopulatedRuns.Parts {
         checksumsAsMemory = MemorySegment.ofArray(checksums);
         hasView = hasView(reader);
         copies = !staysInPlace(hasView, reader, plan);
-        leavesHoles = plan.startsAsZeros && !plan.zeros.equals(Zeros.DENSE);
         smallestHolePages = (int) Math.ceilDiv(Math.min(plan.zeros.smallestHoleBytes(), STEP_BYTES), (long) pageBytes);
+    }
+
+    /** The shortest run of zeros that is left out or to be punched: none is looked at for longer than a step. */
+    static long smallestHoleBytes(Zeros zeros) {
+        return zeros.equals(Zeros.DENSE) ? Long.MAX_VALUE : Math.min(zeros.smallestHoleBytes(), STEP_BYTES);
     }
 
     /** Whether guest memory is looked at, and written from, where it is. */
@@ -205,11 +200,11 @@ final class PagePass implements PopulatedRuns.Parts {
         if (plan.changed != null) {
             plan.changed.mark(offset, lengthBytes);
         }
-        if (leavesHoles) {
-            return;
+        if (plan.toPunch != null) {
+            plan.toPunch.mark(offset, lengthBytes);
         }
-        if (plan.writtenZeros != null) {
-            plan.writtenZeros.mark(offset, lengthBytes);
+        if (plan.leavesHoles && (plan.startsAsZeros || count >= smallestHolePages)) {
+            return;
         }
         own().asSlice(0, Math.min(lengthBytes, STEP_BYTES)).fill((byte) 0);
         for (long done = 0; done < lengthBytes;) {
@@ -351,8 +346,8 @@ final class PagePass implements PopulatedRuns.Parts {
         for (int page = from; page < to; page++) {
             if (verdicts[page] == RECORD_ZERO) {
                 pagesZero++;
-                if (plan.writtenZeros != null) {
-                    plan.writtenZeros.set(offset + (long) page * pageBytes);
+                if (plan.toPunch != null) {
+                    plan.toPunch.set(offset + (long) page * pageBytes);
                 }
             }
         }
@@ -367,7 +362,7 @@ final class PagePass implements PopulatedRuns.Parts {
             while (zeros < to && verdicts[zeros] == RECORD_ZERO) {
                 zeros++;
             }
-            if (leavesHoles && zeros - page >= smallestHolePages) {
+            if (plan.leavesHoles && zeros - page >= smallestHolePages) {
                 writePages(offset, lengthBytes, start, page);
                 start = zeros;
             }
@@ -390,28 +385,13 @@ final class PagePass implements PopulatedRuns.Parts {
     }
 
     private void writeOwn(long at, long offset, long lengthBytes) throws IOException {
-        write(plan.image, own(), at, offset, lengthBytes);
+        output.copy(own(), at, offset, lengthBytes);
         bytesWritten += lengthBytes;
     }
 
     private void writeView(long offset, long lengthBytes) throws IOException {
-        if (behind == null) {
-            write(plan.image, view.memory(), view.at(offset), offset, lengthBytes);
-        } else {
-            behind.write(offset, lengthBytes);
-        }
+        output.guest(view.memory(), view.at(offset), offset, lengthBytes);
         bytesWritten += lengthBytes;
-    }
-
-    static void write(Descriptor image, MemorySegment memory, long at, long offset, long lengthBytes)
-            throws IOException {
-        try {
-            image.writeFully(memory.asSlice(at, lengthBytes), offset);
-        } catch (SystemCallException failure) {
-            // The kernel came upon memory that is not there: all of ours is, and a view's may have gone.
-            throw failure.errno() == Errno.EFAULT ? Truncation.found(lengthBytes, "guest memory", offset, failure)
-                    : failure;
-        }
     }
 
     private long pages(long lengthBytes) {

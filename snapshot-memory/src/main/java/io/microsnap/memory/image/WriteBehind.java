@@ -1,8 +1,8 @@
 package io.microsnap.memory.image;
 
 import io.microsnap.core.PageReader;
-import io.microsnap.core.posix.Descriptor;
 import java.io.IOException;
+import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Queue;
@@ -25,7 +25,7 @@ final class WriteBehind {
     /** To wake a thread takes about as long; one that looks hands something over sooner, as a rule. */
     private static final long AWAKE_NANOS = 100_000;
 
-    private final Descriptor image;
+    private final Output image;
     private final DirectView view;
     private final List<Feed> feeds = new ArrayList<>();
     private final Queue<Batch> full = new ConcurrentLinkedQueue<>();
@@ -36,7 +36,7 @@ final class WriteBehind {
     private boolean begun;
     private volatile Throwable failure;
 
-    WriteBehind(Descriptor image, PageReader reader) {
+    WriteBehind(Output image, PageReader reader) {
         this.image = image;
         view = new DirectView(reader);
     }
@@ -69,7 +69,7 @@ final class WriteBehind {
     }
 
     /** Hands over what one thread has looked at. */
-    final class Feed {
+    final class Feed implements Output {
         private final Semaphore room = new Semaphore(BATCHES);
         private final Batch[] batches = new Batch[BATCHES];
         private Batch batch;
@@ -80,7 +80,7 @@ final class WriteBehind {
         }
 
         /**
-         * The range will be written; its memory must stay as it is until then. Waits while too much is unwritten, and
+         * The range will be written, from where the writing thread finds it. Waits while too much is unwritten, and
          * fails once somebody else has.
          */
         void write(long offset, long lengthBytes) throws IOException {
@@ -92,6 +92,16 @@ final class WriteBehind {
             } else {
                 offer();
             }
+        }
+
+        @Override
+        public void guest(MemorySegment memory, long at, long offset, long lengthBytes) throws IOException {
+            write(offset, lengthBytes);
+        }
+
+        @Override
+        public void copy(MemorySegment memory, long at, long offset, long lengthBytes) throws IOException {
+            image.copy(memory, at, offset, lengthBytes);
         }
 
         /** Holds nothing back while the writing thread has nothing else to do. */
@@ -204,7 +214,7 @@ final class WriteBehind {
         for (int range = 0; range < batch.ranges && failure == null; range++) {
             long offset = batch.offsets[range];
             view.reach(offset);
-            PagePass.write(image, view.memory(), view.at(offset), offset, batch.lengths[range]);
+            image.guest(view.memory(), view.at(offset), offset, batch.lengths[range]);
         }
         batch.clear();
         batch.room.release();

@@ -1,6 +1,7 @@
 package io.microsnap.memory.image;
 
 import io.microsnap.core.PageReader;
+import io.microsnap.core.posix.Posix;
 import io.microsnap.core.store.PageIndex;
 import io.microsnap.dirty.DirtyBitmap;
 import java.io.IOException;
@@ -14,9 +15,9 @@ final class WriterLane extends WritingLane {
     private final Looking looking;
     private final long chunkBytes;
 
-    WriterLane(PageReader reader, DirtyBitmap dirty, PagePass.Plan plan, WriteBehind behind, Looking looking,
-            ThreadStall stall) {
-        super(reader, dirty, plan, null, stall);
+    WriterLane(PageReader reader, DirtyBitmap dirty, PagePass.Plan plan, Output image, Posix posix, ThreadStall stall,
+            WriteBehind behind, Looking looking) {
+        super(reader, dirty, plan, image, posix, stall);
         this.behind = behind;
         this.looking = looking;
         // Little, to be soon back at what the others hand over; whole chunks of the index all the same.

@@ -1,15 +1,17 @@
 package io.microsnap.memory.image;
 
 import io.microsnap.core.PageReader;
+import io.microsnap.core.posix.Posix;
 import io.microsnap.dirty.DirtyBitmap;
 import java.io.IOException;
 
 /** A lane that writes what it looks at: each chunk whole, or what the bitmap names of it. */
-sealed class WritingLane implements Lanes.Lane permits LookingLane, WriterLane {
+sealed class WritingLane implements Lanes.Lane permits LookingLane, SideLane, WriterLane {
     private final PageReader reader;
     private final PagePass.Plan plan;
     private final DirtyBitmap dirty;
-    private final WriteBehind.Feed feed;
+    private final Output output;
+    private final Posix posix;
     /** Made by the thread that uses them, which is the first to touch their memory; null where it never looked. */
     private PagePass pass;
     private PopulatedRuns runs;
@@ -22,16 +24,17 @@ sealed class WritingLane implements Lanes.Lane permits LookingLane, WriterLane {
      * Made for one writing.
      *
      * @param dirty names what is looked at; null for everything
-     * @param feed takes what is to be written; null to write it at once
      * @param stall of the thread that it is going to run in; null to open one there
      */
-    WritingLane(PageReader reader, DirtyBitmap dirty, PagePass.Plan plan, WriteBehind.Feed feed, ThreadStall stall) {
+    WritingLane(PageReader reader, DirtyBitmap dirty, PagePass.Plan plan, Output output, Posix posix,
+            ThreadStall stall) {
         this.stall = stall;
         opensStall = stall == null;
         this.reader = reader;
         this.plan = plan;
         this.dirty = dirty;
-        this.feed = feed;
+        this.output = output;
+        this.posix = posix;
     }
 
     /** In a new image what was never populated is a hole already, and zero in its index. */
@@ -59,7 +62,7 @@ sealed class WritingLane implements Lanes.Lane permits LookingLane, WriterLane {
         }
         begun = true;
         if (opensStall) {
-            stall = ThreadStall.ofThisThread(plan.image().posix());
+            stall = ThreadStall.ofThisThread(posix);
         }
         stall.begin();
     }
@@ -67,7 +70,7 @@ sealed class WritingLane implements Lanes.Lane permits LookingLane, WriterLane {
     @Override
     public void chunk(long offset, long lengthBytes) throws IOException {
         if (pass == null) {
-            pass = new PagePass(reader, plan, feed);
+            pass = new PagePass(reader, plan, output);
             runs = new PopulatedRuns(reader, dirty == null ? parts() : pass);
         }
         try {

@@ -1,6 +1,7 @@
 package io.microsnap.memory.image;
 
 import io.microsnap.core.posix.Descriptor;
+import io.microsnap.core.posix.FileSystemStat;
 import java.io.IOException;
 
 /**
@@ -18,10 +19,8 @@ public record Zeros(long smallestHoleBytes) {
     /** Everything is written, and nothing looked at for being zero. */
     public static final Zeros DENSE = new Zeros(Long.MAX_VALUE);
 
-    private static final long TMPFS = 0x01021994;
-
     /** What suits the filesystem of a file: {@link #SPARSEST} in memory, {@link #SPARSE} on a disk. */
     public static Zeros suiting(Descriptor file) throws IOException {
-        return file.fileSystem().type() == TMPFS ? SPARSEST : SPARSE;
+        return file.fileSystem().type() == FileSystemStat.TMPFS ? SPARSEST : SPARSE;
     }
 }

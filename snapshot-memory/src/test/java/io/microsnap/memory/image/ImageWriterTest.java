@@ -113,7 +113,7 @@ final class ImageWriterTest {
                     String what = "round " + round + (clone ? " clone" : " diff") + " way " + way + " of " + layout;
                     assertThat(content(composed)).as(what).isEqualTo(bytes(guest));
                     if (clone) {
-                        writer.holesToPunch((offset, length) -> Extents.punch(image, offset, length));
+                        writer.settle();
                         assertThat(content(image)).as(what).isEqualTo(bytes(guest));
                     }
                     assertIndexed(index, guest);
@@ -169,9 +169,9 @@ final class ImageWriterTest {
 
             Arrays.fill(before, 10 * PAGE, 30 * PAGE, (byte) 0);
             assertThat(content(image)).isEqualTo(before);
-            List<Long> holes = new ArrayList<>();
-            writer.holesToPunch((offset, length) -> holes.addAll(List.of(offset, length)));
-            assertThat(holes).containsExactly(10L * PAGE, 20L * PAGE);
+            assertThat(writer.settle()).isEqualTo(20L * PAGE);
+            assertThat(content(image)).isEqualTo(before);
+            assertThat(data(image)).containsExactly(0L, 10L * PAGE, 30L * PAGE, 34L * PAGE);
         }
     }
 
@@ -208,9 +208,10 @@ final class ImageWriterTest {
             ImageWriter writer = ImageWriter.into(image, layout).startingAsBase();
             writer.dirty(guest, dirty);
 
-            List<Long> holes = new ArrayList<>();
-            writer.holesToPunch((offset, length) -> holes.addAll(List.of(offset, length)));
-            assertThat(holes).containsExactly(4L * PAGE, Zeros.SPARSE.smallestHoleBytes());
+            assertThat(data(image)).containsExactly(0L, layout.lengthBytes());
+            assertThat(writer.settle()).isEqualTo(Zeros.SPARSE.smallestHoleBytes());
+            long end = 4 * PAGE + Zeros.SPARSE.smallestHoleBytes();
+            assertThat(data(image)).containsExactly(0L, 4L * PAGE, end, layout.lengthBytes() - end);
             assertThat(content(image)).isEqualTo(bytes(guest));
         }
     }
@@ -426,6 +427,12 @@ final class ImageWriterTest {
                 assertThatThrownBy(() -> writer.dirty(failing, dirty)).isSameAs(error);
             }
         }
+    }
+
+    private static List<Long> data(Descriptor image) throws IOException {
+        List<Long> ranges = new ArrayList<>();
+        Extents.data(image, (offset, length) -> ranges.addAll(List.of(offset, length)));
+        return ranges;
     }
 
     private static GuestLayout layout(SplittableRandom random, int pageBytes) {

@@ -56,7 +56,7 @@ final class WriteBehindTest {
             for (int region = 0; region < 3; region++) {
                 ram.mapping(region).fill((byte) (region + 1));
             }
-            WriteBehind behind = new WriteBehind(image, new GuestMemoryReader(ram));
+            WriteBehind behind = new WriteBehind(new Output.Image(image), new GuestMemoryReader(ram));
             WriteBehind.Feed one = behind.feed();
             WriteBehind.Feed other = behind.feed();
             one.write(2 * PAGE, PAGE);
@@ -82,7 +82,7 @@ final class WriteBehindTest {
     void nothingIsHeldBackWhileNothingElseIsToBeWritten() throws IOException {
         InMemoryPageReader guest = guest(4);
         try (Descriptor image = image()) {
-            WriteBehind behind = new WriteBehind(image, guest);
+            WriteBehind behind = new WriteBehind(new Output.Image(image), guest);
             WriteBehind.Feed feed = behind.feed();
             feed.write(0, PAGE);
             feed.write(PAGE, PAGE);
@@ -103,7 +103,7 @@ final class WriteBehindTest {
         InMemoryPageReader guest = guest(2 * BATCHES * BATCH_RANGES);
         AtomicInteger handed = new AtomicInteger();
         try (Descriptor image = image()) {
-            WriteBehind behind = new WriteBehind(image, guest);
+            WriteBehind behind = new WriteBehind(new Output.Image(image), guest);
             WriteBehind.Feed feed = behind.feed();
             Thread looking = looking(feed, 2 * BATCHES * BATCH_RANGES, handed);
             awaitWaiting(looking);
@@ -120,7 +120,7 @@ final class WriteBehindTest {
         AtomicInteger handed = new AtomicInteger();
         IOException failure = new IOException("somebody else failed");
         try (Descriptor image = image()) {
-            WriteBehind behind = new WriteBehind(image, guest);
+            WriteBehind behind = new WriteBehind(new Output.Image(image), guest);
             Thread looking = looking(behind.feed(), 2 * BATCHES * BATCH_RANGES, handed);
             awaitWaiting(looking);
             behind.abandon(failure);
@@ -223,7 +223,7 @@ final class WriteBehindTest {
         });
         IOException failure = new IOException("somebody else failed");
         try (Descriptor image = image()) {
-            WriteBehind behind = new WriteBehind(image, guest);
+            WriteBehind behind = new WriteBehind(new Output.Image(image), guest);
             WriteBehind.Feed feed = behind.feed();
             for (int page = 0; page < 3 * BATCH_RANGES; page++) {
                 feed.write((long) page * PAGE, PAGE);
