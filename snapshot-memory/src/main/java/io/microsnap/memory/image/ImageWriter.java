@@ -216,7 +216,7 @@ public final class ImageWriter {
     private MemoryWritten write(PageReader reader, DirtyBitmap dirty, PageReader base, DirtyBitmap changed)
             throws IOException {
         if (wroteBeside) {
-            throw new IllegalStateException(image + " was written already, in part beside it");
+            throw new IllegalStateException(image + " was written already, beside it");
         }
         long startNanos = System.nanoTime();
         long offeredBytes = dirty == null ? layout.lengthBytes() : dirty.count() * dirty.blockBytes();

@@ -13,17 +13,14 @@ interface Output {
     void guest(MemorySegment memory, long at, long offset, long lengthBytes) throws IOException;
 
     /** A range that was copied, or is zeros: memory that the pass is going to use again. */
-    void copy(MemorySegment memory, long at, long offset, long lengthBytes) throws IOException;
+    default void copy(MemorySegment memory, long at, long offset, long lengthBytes) throws IOException {
+        guest(memory, at, offset, lengthBytes);
+    }
 
     /** Written at once, at its place. */
     record Image(Descriptor file) implements Output {
         @Override
         public void guest(MemorySegment memory, long at, long offset, long lengthBytes) throws IOException {
-            write(file, offset, memory, at, offset, lengthBytes);
-        }
-
-        @Override
-        public void copy(MemorySegment memory, long at, long offset, long lengthBytes) throws IOException {
             write(file, offset, memory, at, offset, lengthBytes);
         }
     }

@@ -29,7 +29,7 @@ final class PagePass implements PopulatedRuns.Parts {
     private static final byte SAME = 2;
 
     /**
-     * What the pass does with pages: the same in all lanes.
+     * What the pass does with pages, the same in all lanes.
      *
      * @param startsAsZeros whether the image reads as zeros where nothing is written
      * @param zeros what becomes of them
@@ -81,7 +81,8 @@ final class PagePass implements PopulatedRuns.Parts {
         checksumsAsMemory = MemorySegment.ofArray(checksums);
         hasView = hasView(reader);
         copies = !staysInPlace(hasView, reader, plan);
-        smallestHolePages = (int) Math.ceilDiv(Math.min(plan.zeros.smallestHoleBytes(), STEP_BYTES), (long) pageBytes);
+        smallestHolePages = plan.leavesHoles
+                ? (int) Math.ceilDiv(smallestHoleBytes(plan.zeros), (long) pageBytes) : Integer.MAX_VALUE;
     }
 
     /** The shortest run of zeros that is left out or to be punched: none is looked at for longer than a step. */

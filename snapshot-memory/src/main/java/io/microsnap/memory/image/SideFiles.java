@@ -105,11 +105,6 @@ public final class SideFiles {
             written.mark(offset, lengthBytes);
         }
 
-        @Override
-        public void copy(MemorySegment memory, long at, long offset, long lengthBytes) throws IOException {
-            guest(memory, at, offset, lengthBytes);
-        }
-
         private void gatherInto(Descriptor image) throws IOException {
             long imageBytes = image.sizeBytes();
             for (int chunk = chunks.nextSetBit(0); chunk >= 0; chunk = chunks.nextSetBit(chunk + 1)) {
