@@ -1,6 +1,7 @@
 package io.microsnap.benchmarks;
 
 import io.microsnap.core.GuestLayout;
+import io.microsnap.core.PausableMachine;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.posix.Descriptor;
 import io.microsnap.core.posix.Posix;
@@ -11,7 +12,6 @@ import io.microsnap.dedup.Accounting;
 import io.microsnap.dedup.DedupOptions;
 import io.microsnap.dedup.StoreDeduplicator;
 import io.microsnap.memory.Capture;
-import io.microsnap.memory.PausableMachine;
 import io.microsnap.memory.reader.FileMemoryReader;
 import io.microsnap.testsupport.FileSystemKind;
 import java.io.IOException;

@@ -1,12 +1,12 @@
 package io.microsnap.benchmarks;
 
 import io.microsnap.core.GuestLayout;
+import io.microsnap.core.GuestMemoryReader;
 import io.microsnap.core.PageReader;
 import io.microsnap.core.file.GuestRam;
 import io.microsnap.core.file.HugePages;
 import io.microsnap.core.posix.Posix;
 import io.microsnap.dirty.DirtyBitmap;
-import io.microsnap.memory.reader.GuestMemoryReader;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 

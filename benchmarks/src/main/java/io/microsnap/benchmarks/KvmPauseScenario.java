@@ -1,6 +1,8 @@
 package io.microsnap.benchmarks;
 
+import io.microsnap.core.GuestMemoryReader;
 import io.microsnap.core.MachineStateSection;
+import io.microsnap.core.PausableMachine;
 import io.microsnap.core.Region;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.posix.Posix;
@@ -18,9 +20,7 @@ import io.microsnap.memory.Capture;
 import io.microsnap.memory.CaptureKind;
 import io.microsnap.memory.CaptureResult;
 import io.microsnap.memory.CapturedSnapshot;
-import io.microsnap.memory.PausableMachine;
 import io.microsnap.memory.PreparedCapture;
-import io.microsnap.memory.reader.GuestMemoryReader;
 import io.microsnap.testsupport.FileSystemKind;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;

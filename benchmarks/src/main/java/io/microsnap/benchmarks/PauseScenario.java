@@ -1,5 +1,6 @@
 package io.microsnap.benchmarks;
 
+import io.microsnap.core.PausableMachine;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.posix.Posix;
 import io.microsnap.core.store.SnapshotStore;
@@ -7,7 +8,6 @@ import io.microsnap.core.store.StoreOptions;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.memory.Capture;
 import io.microsnap.memory.CapturedSnapshot;
-import io.microsnap.memory.PausableMachine;
 import io.microsnap.memory.PreparedCapture;
 import io.microsnap.testsupport.FileSystemKind;
 import java.io.IOException;

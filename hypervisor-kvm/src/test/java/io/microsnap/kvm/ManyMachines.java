@@ -1,5 +1,7 @@
 package io.microsnap.kvm;
 
+import io.microsnap.core.GuestMemoryReader;
+import io.microsnap.core.PausableMachine;
 import io.microsnap.core.Region;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.posix.Posix;
@@ -12,10 +14,8 @@ import io.microsnap.kvm.machine.Pattern;
 import io.microsnap.kvm.machine.SmallMachine;
 import io.microsnap.kvm.machine.Touch;
 import io.microsnap.memory.Capture;
-import io.microsnap.memory.PausableMachine;
 import io.microsnap.memory.Restore;
 import io.microsnap.memory.RestoredSnapshot;
-import io.microsnap.memory.reader.GuestMemoryReader;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

@@ -2,6 +2,7 @@ package io.microsnap.cli;
 
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.MachineStateSection;
+import io.microsnap.core.PausableMachine;
 import io.microsnap.core.Region;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.SnapshotId;
@@ -14,7 +15,6 @@ import io.microsnap.core.store.SnapshotStore;
 import io.microsnap.core.store.SpaceUse;
 import io.microsnap.memory.Capture;
 import io.microsnap.memory.CaptureResult;
-import io.microsnap.memory.PausableMachine;
 import io.microsnap.memory.reader.FileMemoryReader;
 import io.microsnap.memory.state.MachineStateFile;
 import java.io.IOException;

@@ -2,6 +2,7 @@ package io.microsnap.cli;
 
 import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.PageReader;
+import io.microsnap.core.PausableMachine;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.file.Reflink;
@@ -21,7 +22,6 @@ import io.microsnap.dedup.StoreDeduplicator;
 import io.microsnap.memory.Capture;
 import io.microsnap.memory.CaptureKind;
 import io.microsnap.memory.CaptureResult;
-import io.microsnap.memory.PausableMachine;
 import io.microsnap.memory.Restore;
 import io.microsnap.memory.RestoredSnapshot;
 import java.io.IOException;

@@ -1,8 +1,8 @@
 package io.microsnap.cli;
 
 import io.microsnap.core.PageReader;
+import io.microsnap.core.PausableMachine;
 import io.microsnap.dirty.DirtyTracker;
-import io.microsnap.memory.PausableMachine;
 import io.microsnap.memory.RestoredSnapshot;
 import java.io.IOException;
 

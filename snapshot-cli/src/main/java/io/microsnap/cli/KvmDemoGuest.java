@@ -1,5 +1,6 @@
 package io.microsnap.cli;
 
+import io.microsnap.core.GuestMemoryReader;
 import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.PageReader;
 import io.microsnap.core.Region;
@@ -12,7 +13,6 @@ import io.microsnap.kvm.machine.Pattern;
 import io.microsnap.kvm.machine.SmallMachine;
 import io.microsnap.kvm.machine.Touch;
 import io.microsnap.memory.RestoredSnapshot;
-import io.microsnap.memory.reader.GuestMemoryReader;
 import java.io.IOException;
 import java.util.List;
 import java.util.Optional;

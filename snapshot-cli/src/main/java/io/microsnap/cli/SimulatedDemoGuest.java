@@ -2,6 +2,7 @@ package io.microsnap.cli;
 
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.GuestMemory;
+import io.microsnap.core.GuestMemoryReader;
 import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.PageReader;
 import io.microsnap.core.file.GuestRam;
@@ -9,7 +10,6 @@ import io.microsnap.core.file.HugePages;
 import io.microsnap.core.posix.Posix;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.memory.RestoredSnapshot;
-import io.microsnap.memory.reader.GuestMemoryReader;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;

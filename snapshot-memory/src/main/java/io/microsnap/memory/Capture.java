@@ -1,6 +1,7 @@
 package io.microsnap.memory;
 
 import io.microsnap.core.PageReader;
+import io.microsnap.core.PausableMachine;
 import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.store.IfTaken;

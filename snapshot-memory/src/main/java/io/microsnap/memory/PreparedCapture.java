@@ -2,6 +2,8 @@ package io.microsnap.memory;
 
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.MachineStateSection;
+import io.microsnap.core.PausableMachine;
+import io.microsnap.core.PausedMachine;
 import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.SnapshotReference;

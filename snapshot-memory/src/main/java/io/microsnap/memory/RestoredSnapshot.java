@@ -1,6 +1,7 @@
 package io.microsnap.memory;
 
 import io.microsnap.core.GuestMemory;
+import io.microsnap.core.GuestMemoryReader;
 import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.PageReader;
 import io.microsnap.core.SnapshotReference;
@@ -13,7 +14,7 @@ import io.microsnap.core.store.SnapshotFiles;
 import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.dirty.DirtySource;
 import io.microsnap.dirty.DirtyTracker;
-import io.microsnap.memory.reader.GuestMemoryReader;
+import io.microsnap.dirty.RestoredMachine;
 import io.microsnap.memory.state.MachineStateFile;
 import java.io.IOException;
 import java.util.ArrayList;
@@ -23,7 +24,7 @@ import java.util.List;
  * A machine's memory and state, restored. What is written to the memory stays with it. Close this when the machine
  * is gone: it unmaps the memory and lets go of the snapshot.
  */
-public final class RestoredSnapshot implements AutoCloseable {
+public final class RestoredSnapshot implements RestoredMachine, AutoCloseable {
     private final HeldSnapshot held;
     private final Mapping mapping;
     private final boolean lazy;
@@ -49,6 +50,7 @@ public final class RestoredSnapshot implements AutoCloseable {
     }
 
     /** The guest's memory, for a hypervisor to register. It is closed with this. */
+    @Override
     public GuestMemory memory() {
         return memory;
     }
@@ -59,6 +61,7 @@ public final class RestoredSnapshot implements AutoCloseable {
     }
 
     /** The machine's state beside its memory, in the order it was saved; none where none was. */
+    @Override
     public List<MachineStateSection> machineState() throws IOException {
         if (held.manifest().file(SnapshotFiles.MACHINE).isEmpty()) {
             return List.of();
@@ -91,6 +94,7 @@ public final class RestoredSnapshot implements AutoCloseable {
      *     written are told apart from the image's at no cost, exactly for the first capture, and too many of them for
      *     later ones
      */
+    @Override
     public synchronized DirtyTracker tracker(DirtySource... sources) throws IOException {
         List<DirtySource> all = new ArrayList<>(List.of(sources));
         if (all.isEmpty()) {

@@ -3,6 +3,7 @@ package io.microsnap.memory;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.microsnap.core.GuestLayout;
+import io.microsnap.core.PausableMachine;
 import io.microsnap.core.Progress;
 import io.microsnap.core.Region;
 import io.microsnap.core.SnapshotId;

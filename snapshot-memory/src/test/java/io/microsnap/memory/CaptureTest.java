@@ -7,6 +7,7 @@ import io.microsnap.core.CancelledException;
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.PageReader;
+import io.microsnap.core.PausableMachine;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.posix.Posix;

@@ -3,6 +3,8 @@ package io.microsnap.memory;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.microsnap.core.GuestLayout;
+import io.microsnap.core.GuestMemoryReader;
+import io.microsnap.core.PausableMachine;
 import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.file.Access;
@@ -15,7 +17,6 @@ import io.microsnap.core.store.HeldSnapshot;
 import io.microsnap.core.store.SnapshotStore;
 import io.microsnap.core.store.StoreOptions;
 import io.microsnap.dirty.DirtyTracker;
-import io.microsnap.memory.reader.GuestMemoryReader;
 import io.microsnap.testsupport.Checkout;
 import io.microsnap.testsupport.ChildProcess;
 import io.microsnap.testsupport.ChildProcesses;

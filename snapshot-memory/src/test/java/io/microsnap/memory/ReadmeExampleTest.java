@@ -4,7 +4,9 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.GuestMemory;
+import io.microsnap.core.GuestMemoryReader;
 import io.microsnap.core.MachineStateSection;
+import io.microsnap.core.PausableMachine;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.file.GuestRam;
 import io.microsnap.core.file.HugePages;
@@ -12,7 +14,6 @@ import io.microsnap.core.posix.Posix;
 import io.microsnap.core.store.SnapshotStore;
 import io.microsnap.core.store.StoreOptions;
 import io.microsnap.dirty.DirtyTracker;
-import io.microsnap.memory.reader.GuestMemoryReader;
 import java.io.IOException;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;

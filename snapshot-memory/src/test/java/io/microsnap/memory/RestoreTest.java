@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.microsnap.core.DamagedException;
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.MachineStateSection;
+import io.microsnap.core.PausableMachine;
 import io.microsnap.core.Progress;
 import io.microsnap.core.Region;
 import io.microsnap.core.SnapshotId;

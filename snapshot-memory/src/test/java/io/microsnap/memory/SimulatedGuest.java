@@ -2,8 +2,10 @@ package io.microsnap.memory;
 
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.GuestMemory;
+import io.microsnap.core.GuestMemoryReader;
 import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.PageReader;
+import io.microsnap.core.PausableMachine;
 import io.microsnap.core.Region;
 import io.microsnap.core.file.Advice;
 import io.microsnap.core.file.GuestRam;
@@ -14,7 +16,6 @@ import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.dirty.DirtySource;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.dirty.WritePath;
-import io.microsnap.memory.reader.GuestMemoryReader;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;

@@ -4,7 +4,9 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.microsnap.core.GuestLayout;
+import io.microsnap.core.GuestMemoryReader;
 import io.microsnap.core.PageReader;
+import io.microsnap.core.PausableMachine;
 import io.microsnap.core.RangeConsumer;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.SnapshotId;
@@ -19,7 +21,6 @@ import io.microsnap.core.store.StoreOptions;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.memory.image.MemoryWriter;
 import io.microsnap.memory.image.Zeros;
-import io.microsnap.memory.reader.GuestMemoryReader;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;

@@ -1,5 +1,7 @@
 package io.microsnap.kvm.life;
 
+import io.microsnap.core.GuestMemoryReader;
+import io.microsnap.core.PausableMachine;
 import io.microsnap.core.Region;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.posix.Posix;
@@ -17,10 +19,8 @@ import io.microsnap.kvm.machine.Touch;
 import io.microsnap.memory.Capture;
 import io.microsnap.memory.CaptureKind;
 import io.microsnap.memory.CaptureResult;
-import io.microsnap.memory.PausableMachine;
 import io.microsnap.memory.Restore;
 import io.microsnap.memory.RestoredSnapshot;
-import io.microsnap.memory.reader.GuestMemoryReader;
 import java.io.IOException;
 import java.nio.file.Path;
 

@@ -1,9 +1,9 @@
 package io.microsnap.memory.image;
 
+import io.microsnap.core.Truncation;
 import io.microsnap.core.posix.Descriptor;
 import io.microsnap.core.posix.Errno;
 import io.microsnap.core.posix.SystemCallException;
-import io.microsnap.memory.reader.Truncation;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 

@@ -3,12 +3,12 @@ package io.microsnap.memory.image;
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.PageReader;
 import io.microsnap.core.SnapshotException;
+import io.microsnap.core.Truncation;
 import io.microsnap.core.file.PageScratch;
 import io.microsnap.core.file.Pages;
 import io.microsnap.core.store.PageIndex;
 import io.microsnap.core.store.PageMap;
 import io.microsnap.dirty.DirtyBitmap;
-import io.microsnap.memory.reader.Truncation;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 

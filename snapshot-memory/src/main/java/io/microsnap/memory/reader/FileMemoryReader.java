@@ -4,6 +4,7 @@ import io.microsnap.core.GuestLayout;
 import io.microsnap.core.PageReader;
 import io.microsnap.core.RangeConsumer;
 import io.microsnap.core.SnapshotException;
+import io.microsnap.core.Truncation;
 import io.microsnap.core.file.Extents;
 import io.microsnap.core.posix.Descriptor;
 import java.io.IOException;

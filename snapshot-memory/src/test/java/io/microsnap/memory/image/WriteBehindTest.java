@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.microsnap.core.CancelledException;
 import io.microsnap.core.GuestLayout;
+import io.microsnap.core.GuestMemoryReader;
 import io.microsnap.core.PageReader;
 import io.microsnap.core.RangeConsumer;
 import io.microsnap.core.Region;
@@ -18,7 +19,6 @@ import io.microsnap.core.store.PageIndex;
 import io.microsnap.core.store.PageMap;
 import io.microsnap.core.testing.FaultyPosix;
 import io.microsnap.dirty.DirtyBitmap;
-import io.microsnap.memory.reader.GuestMemoryReader;
 import io.microsnap.memory.reader.InMemoryPageReader;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;

@@ -1,6 +1,5 @@
-package io.microsnap.memory.reader;
+package io.microsnap.core;
 
-import io.microsnap.core.SnapshotException;
 import java.lang.foreign.MemorySegment;
 
 /**

@@ -1,6 +1,5 @@
-package io.microsnap.memory;
+package io.microsnap.core;
 
-import io.microsnap.core.MachineStateSection;
 import java.util.List;
 
 /**
@@ -8,7 +7,7 @@ import java.util.List;
  *
  * @param saveState what was saved when it was paused
  */
-record PausedMachine(List<MachineStateSection> saveState) implements PausableMachine {
+public record PausedMachine(List<MachineStateSection> saveState) implements PausableMachine {
     @Override
     public void pause() {
         // Somebody else did.

@@ -1,6 +1,5 @@
-package io.microsnap.memory;
+package io.microsnap.core;
 
-import io.microsnap.core.MachineStateSection;
 import java.io.IOException;
 import java.util.List;
 

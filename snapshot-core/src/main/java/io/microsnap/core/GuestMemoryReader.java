@@ -1,9 +1,5 @@
-package io.microsnap.memory.reader;
+package io.microsnap.core;
 
-import io.microsnap.core.GuestLayout;
-import io.microsnap.core.GuestMemory;
-import io.microsnap.core.PageReader;
-import io.microsnap.core.RangeConsumer;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 
