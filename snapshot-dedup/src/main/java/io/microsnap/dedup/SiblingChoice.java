@@ -50,19 +50,24 @@ final class SiblingChoice {
 
     /** The best few of those that are its siblings, best first; damaged ones, and vanished ones, are passed over. */
     List<Sibling> rank(HeldSnapshot target, List<Manifest> whole, SiblingPolicy policy) throws IOException {
-        List<Manifest> candidates =
-                whole.stream().filter(manifest -> areSiblings(manifest, target.manifest())).toList();
+        return rank(target.manifest(), evidence(target), whole, policy);
+    }
+
+    /** As above, for a snapshot of which only the manifest and what its indexes tell is known. */
+    List<Sibling> rank(Manifest target, IndexEvidence evidence, List<Manifest> whole, SiblingPolicy policy)
+            throws IOException {
+        List<Manifest> candidates = whole.stream().filter(manifest -> areSiblings(manifest, target)).toList();
         if (policy == SiblingPolicy.NEWEST) {
             return candidates.stream().sorted(newestFirst()).limit(FINALISTS)
                     .map(manifest -> new Sibling(manifest.reference(), Double.NaN, "the newest of "
                             + candidates.size() + " siblings")).toList();
         }
-        IndexLikeness likeness = new IndexLikeness(evidence(target));
+        IndexLikeness likeness = new IndexLikeness(evidence);
         Comparator<Candidate> best = Comparator
                 .comparingLong((Candidate candidate) -> candidate.likeness().equalPages()).reversed()
-                .thenComparing(candidate -> !isLineage(target.manifest(), candidate.manifest()))
+                .thenComparing(candidate -> !isLineage(target, candidate.manifest()))
                 .thenComparing(Candidate::manifest, newestFirst());
-        List<Candidate> sampled = compare(candidates, evidence -> likeness.sampled(evidence, SAMPLED_RUNS));
+        List<Candidate> sampled = compare(candidates, other -> likeness.sampled(other, SAMPLED_RUNS));
         sampled.sort(best);
         List<Candidate> finalists = List.of();
         // Whole indexes are read of these few: if all of them turn out to be damaged, of the next few.

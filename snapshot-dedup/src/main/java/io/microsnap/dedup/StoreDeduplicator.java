@@ -4,7 +4,10 @@ import io.microsnap.core.SnapshotId;
 import io.microsnap.core.file.Reflink;
 import io.microsnap.core.store.HeldSnapshot;
 import io.microsnap.core.store.Manifest;
+import io.microsnap.core.store.PageIndex;
+import io.microsnap.core.store.PageMap;
 import io.microsnap.core.store.SnapshotEntry;
+import io.microsnap.core.store.SnapshotKind;
 import io.microsnap.core.store.SnapshotStore;
 import io.microsnap.dedup.DedupOutcome.Reason;
 import java.io.IOException;
@@ -91,6 +94,14 @@ public final class StoreDeduplicator {
         try (HeldSnapshot held = store.hold(target)) {
             return new SiblingChoice(store, DedupOptions.DEFAULTS.threads()).rank(held, whole(), policy);
         }
+    }
+
+    /** As {@link #siblings(SnapshotId, SiblingPolicy)}, for a snapshot of which only indexes are here as yet. */
+    public List<Sibling> siblings(Manifest target, PageIndex index, Optional<PageMap> own) throws IOException {
+        boolean holdsAll = target.kind() == SnapshotKind.FULL;
+        IndexEvidence evidence = new IndexEvidence(index, holdsAll ? Optional.empty() : own);
+        return new SiblingChoice(store, DedupOptions.DEFAULTS.threads())
+                .rank(target, evidence, whole(), SiblingPolicy.MOST_ALIKE);
     }
 
     /** Every snapshot that is whole, as far as can be told without reading it. */

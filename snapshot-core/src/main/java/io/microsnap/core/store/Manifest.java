@@ -28,7 +28,8 @@ import java.util.UUID;
 public record Manifest(
         SnapshotId id, UUID uuid, Instant created, SnapshotDescription description, List<SnapshotFile> files) {
     static final int FORMAT = 1;
-    static final int LARGEST_BYTES = 1 << 20;
+    /** The longest a manifest's JSON may be. */
+    public static final int LARGEST_BYTES = 1 << 20;
 
     private static final int MOST_FILES = 4096;
     private static final long MIB = 1 << 20;
@@ -76,6 +77,11 @@ public record Manifest(
     /** The canonical form: equal manifests give equal bytes. */
     public byte[] toJson() {
         return ManifestCodec.write(this);
+    }
+
+    /** The same publication under another name. */
+    public Manifest withId(SnapshotId newId) {
+        return new Manifest(newId, uuid, created, description, files);
     }
 
     /** Names this publication. */

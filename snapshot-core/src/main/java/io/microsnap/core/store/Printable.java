@@ -1,13 +1,14 @@
 package io.microsnap.core.store;
 
 /** Text from a disk or a caller, fit for a message: short, and without characters that a terminal would obey. */
-final class Printable {
+public final class Printable {
     private static final int LONGEST = 128;
 
     private Printable() {
     }
 
-    static String of(String text) {
+    /** At most 128 characters, with a question mark in the place of each that could do harm. */
+    public static String of(String text) {
         return text.codePointCount(0, text.length()) > LONGEST
                 ? whole(text.substring(0, text.offsetByCodePoints(0, LONGEST))) + "…" : whole(text);
     }

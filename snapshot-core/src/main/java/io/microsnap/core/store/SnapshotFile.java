@@ -40,7 +40,7 @@ public record SnapshotFile(String name, long lengthBytes, String digest) {
     }
 
     /** Whether the digest is of its bytes. */
-    boolean hasSha256() {
+    public boolean hasSha256() {
         return digest.startsWith(SHA256);
     }
 

@@ -40,7 +40,8 @@ public final class SnapshotFiles {
         return ATTACHMENT_PREFIX + name;
     }
 
-    static boolean isAttachment(String file) {
+    /** Whether a manifest's file is an attachment. */
+    public static boolean isAttachment(String file) {
         return file.startsWith(ATTACHMENT_PREFIX);
     }
 

@@ -45,7 +45,7 @@ public final class SnapshotStore implements AutoCloseable {
 
     private Recovered recover() {
         try {
-            return gc();
+            return recoverStaging();
         } catch (IOException e) {
             // A store on a read-only filesystem, or of another user, can still be read.
             LOG.log(System.Logger.Level.DEBUG, store.root() + ": unfinished work of dead processes stays", e);
@@ -118,8 +118,29 @@ public final class SnapshotStore implements AutoCloseable {
         return recovered;
     }
 
-    /** Removes unfinished work of dead processes, and no snapshot. Opening a store does it too. */
+    /**
+     * Removes unfinished work of dead processes, and no snapshot. Opening a store does it too, but keeps unfinished
+     * images that a later pull could go on with.
+     */
     public Recovered gc() throws IOException {
+        Recovered staged = recoverStaging();
+        Recovered partial = PartialImage.removeLeftovers(store.root());
+        return new Recovered(staged.removed() + partial.removed(), staged.freedBytes() + partial.freedBytes(),
+                staged.alive() + partial.alive());
+    }
+
+    /**
+     * Opens the unfinished image of this name, or makes an empty one. It outlives this process until it is adopted by
+     * {@link StagedSnapshot#adopt} or removed by {@link #gc}.
+     *
+     * @param name 64 lower-case hex digits that stand for what the image is to hold
+     * @throws SnapshotException if another process works on it
+     */
+    public PartialImage partialImage(String name) throws IOException {
+        return PartialImage.open(store, name);
+    }
+
+    private Recovered recoverStaging() throws IOException {
         if (store.staging().isEmpty()) {
             return Recovered.NOTHING;
         }

@@ -1,5 +1,6 @@
 package io.microsnap.core.store;
 
+import io.microsnap.core.DamagedException;
 import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.SnapshotId;
@@ -16,6 +17,7 @@ import java.io.IOException;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -112,6 +114,12 @@ public final class StagedSnapshot implements AutoCloseable {
         return found;
     }
 
+    /** Makes an unfinished image this snapshot's: by one rename. It stays open until this is closed. */
+    public synchronized void adopt(PartialImage image) throws IOException {
+        requireNew(SnapshotFiles.MEMORY);
+        files.put(SnapshotFiles.MEMORY, image.moveTo(directory.descriptor(), SnapshotFiles.MEMORY));
+    }
+
     /** As {@link #publish(SnapshotDescription, IfTaken)}, refusing an id that is taken. */
     public Manifest publish(SnapshotDescription description) throws IOException {
         return publish(description, IfTaken.REFUSE);
@@ -132,8 +140,24 @@ public final class StagedSnapshot implements AutoCloseable {
                 ifTaken);
     }
 
-    /** As it was published elsewhere. */
-    synchronized Manifest publish(Manifest manifest, IfTaken ifTaken) throws IOException {
+    /**
+     * Publishes under the uuid and time of a publication made elsewhere, as {@link #publish(SnapshotDescription)}
+     * does.
+     *
+     * @throws DamagedException if the staged files are not the ones that the manifest lists
+     */
+    public synchronized Manifest publishAsMadeElsewhere(Manifest manifest) throws IOException {
+        requireStaged();
+        List<SnapshotFile> arrived = describe(manifest.description()).stream()
+                .sorted(Comparator.comparing(SnapshotFile::name)).toList();
+        if (!arrived.equals(manifest.files())) {
+            throw new DamagedException(manifest.reference() + " did not arrive whole: its files are " + arrived
+                    + ", but its manifest says " + manifest.files());
+        }
+        return publish(manifest, IfTaken.REFUSE);
+    }
+
+    private Manifest publish(Manifest manifest, IfTaken ifTaken) throws IOException {
         requireStaged();
         for (Descriptor file : files.values()) {
             store.seal(file);

@@ -18,7 +18,7 @@ import java.util.function.Function;
  * Reads one small JSON object and nothing else: UTF-8, every key known and given once, every value of its type and in
  * its range. What is refused is named by line, column and key.
  */
-final class StrictJson implements AutoCloseable {
+public final class StrictJson implements AutoCloseable {
     private static final int DEEPEST = 8;
     private static final int LONGEST_STRING = 1 << 16;
     private static final int LONGEST_NAME = 256;
@@ -40,18 +40,22 @@ final class StrictJson implements AutoCloseable {
         this.parser = parser;
     }
 
-    /** Takes the value of one key; false if it does not know the key. */
-    interface Keys {
+    /** Takes the value of one key. */
+    @FunctionalInterface
+    public interface Keys {
+        /** Returns false for an unknown key, which is then refused. */
         boolean read(String key) throws IOException;
     }
 
     /** Takes one element of an array. */
-    interface Element {
+    @FunctionalInterface
+    public interface Element {
+        /** Reads the current value. */
         void read() throws IOException;
     }
 
     /** Hands each key of the document's one object to the reader. */
-    static void read(String file, byte[] document, Function<StrictJson, Keys> reader) throws DamagedException {
+    public static void read(String file, byte[] document, Function<StrictJson, Keys> reader) throws DamagedException {
         try (StrictJson json = new StrictJson(file, FACTORY.createParser(decode(file, document)))) {
             try {
                 json.parser.nextToken();
@@ -71,7 +75,7 @@ final class StrictJson implements AutoCloseable {
     }
 
     /** The current value is an object: every key of it goes to the reader. */
-    void object(Keys keys) throws IOException {
+    public void object(Keys keys) throws IOException {
         expect(JsonToken.START_OBJECT, "an object");
         while (parser.nextToken() == JsonToken.FIELD_NAME) {
             String key = parser.currentName();
@@ -83,14 +87,15 @@ final class StrictJson implements AutoCloseable {
     }
 
     /** The current value is an array: the reader takes each element. */
-    void array(Element element) throws IOException {
+    public void array(Element element) throws IOException {
         expect(JsonToken.START_ARRAY, "an array");
         while (parser.nextToken() != JsonToken.END_ARRAY) {
             element.read();
         }
     }
 
-    String string() throws IOException {
+    /** The current value is a string without control characters. */
+    public String string() throws IOException {
         expect(JsonToken.VALUE_STRING, "a string");
         String text = parser.getText();
         if (!Printable.isPlain(text)) {
@@ -100,7 +105,7 @@ final class StrictJson implements AutoCloseable {
     }
 
     /** The current value is a string that this makes something of; what it refuses is refused with the place. */
-    <T> T string(Function<String, T> value) throws IOException {
+    public <T> T string(Function<String, T> value) throws IOException {
         String text = string();
         try {
             return value.apply(text);
@@ -109,7 +114,8 @@ final class StrictJson implements AutoCloseable {
         }
     }
 
-    long integer(long lowest, long highest) throws IOException {
+    /** The current value is a whole number in this range. */
+    public long integer(long lowest, long highest) throws IOException {
         expect(JsonToken.VALUE_NUMBER_INT, "a whole number");
         long value;
         try {
@@ -123,7 +129,8 @@ final class StrictJson implements AutoCloseable {
         return value;
     }
 
-    boolean bool() throws IOException {
+    /** The current value is true or false. */
+    public boolean bool() throws IOException {
         if (parser.currentToken() == JsonToken.VALUE_TRUE) {
             return true;
         }
@@ -131,8 +138,14 @@ final class StrictJson implements AutoCloseable {
         return false;
     }
 
+    /** Passes over the current value, whatever it is: for documents that others may extend. */
+    public boolean skip() throws IOException {
+        parser.skipChildren();
+        return true;
+    }
+
     /** The value of a key that must be there. */
-    <T> T required(String key, T value) throws DamagedException {
+    public <T> T required(String key, T value) throws DamagedException {
         if (value == null) {
             throw refused("the key '" + key + "' is missing");
         }
@@ -140,7 +153,7 @@ final class StrictJson implements AutoCloseable {
     }
 
     /** Why the document is refused, at the place that was read last. */
-    DamagedException refused(String why) {
+    public DamagedException refused(String why) {
         return refused(parser.currentTokenLocation(), why);
     }
 

@@ -1,12 +1,10 @@
 package io.microsnap.core.store;
 
-import io.microsnap.core.DamagedException;
 import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotReference;
 import java.io.IOException;
 import java.nio.file.FileAlreadyExistsException;
 import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
 
@@ -59,13 +57,7 @@ final class Transfer {
                         (done, total) -> progress.advanced(before + done, totalBytes));
                 doneBytes += file.lengthBytes();
             }
-            List<SnapshotFile> arrived = staged.describe(held.manifest().description()).stream()
-                    .sorted(Comparator.comparing(SnapshotFile::name)).toList();
-            if (!arrived.equals(held.manifest().files())) {
-                throw new DamagedException(held + " is not copied: its files are " + arrived
-                        + ", but its manifest says " + held.manifest().files());
-            }
-            staged.publish(held.manifest(), IfTaken.REFUSE);
+            staged.publishAsMadeElsewhere(held.manifest());
             copied.add(held.reference());
         }
     }
