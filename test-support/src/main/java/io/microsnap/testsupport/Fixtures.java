@@ -64,11 +64,11 @@ public final class Fixtures implements ExecutionCondition, ParameterResolver, Te
         }
         if (parameter.getType() == Seed.class) {
             return context.getStore(OURS)
-                    .computeIfAbsent(Seed.class, key -> printed(Seed.choose(), context), Seed.class);
+                    .getOrComputeIfAbsent(Seed.class, key -> printed(Seed.choose(), context), Seed.class);
         }
         if (parameter.getType() == ChildProcesses.class) {
             return context.getStore(OURS)
-                    .computeIfAbsent(ChildProcesses.class, key -> new ChildProcesses(), ChildProcesses.class);
+                    .getOrComputeIfAbsent(ChildProcesses.class, key -> new ChildProcesses(), ChildProcesses.class);
         }
         return scratch(parameter, context).scratch().orElseThrow();
     }
@@ -99,7 +99,7 @@ public final class Fixtures implements ExecutionCondition, ParameterResolver, Te
      * test.
      */
     private static OwnScratch scratch(Parameter parameter, ExtensionContext context) {
-        return context.getStore(OURS).computeIfAbsent(parameter, wanted -> {
+        return context.getStore(OURS).getOrComputeIfAbsent(parameter, wanted -> {
             ScratchFs scratchFs = SharedFixtures.of(context).scratchFs();
             LoopDevice device = wanted.getAnnotation(LoopDevice.class);
             return new OwnScratch(scratchFs,

@@ -65,7 +65,7 @@ final class RealFileSystemsExtension implements TestTemplateInvocationContextPro
             }
             Path top = SharedFixtures.of(context).scratchFs().fileSystem(kind).orElseThrow();
             return context.getStore(OURS)
-                    .computeIfAbsent(OwnDirectory.class, key -> OwnDirectory.below(top), OwnDirectory.class)
+                    .getOrComputeIfAbsent(OwnDirectory.class, key -> OwnDirectory.below(top), OwnDirectory.class)
                     .path();
         }
     }

@@ -17,7 +17,7 @@ final class SharedFixtures implements AutoCloseable {
 
     static SharedFixtures of(ExtensionContext context) {
         return context.getRoot().getStore(OURS)
-                .computeIfAbsent(SharedFixtures.class, key -> new SharedFixtures(), SharedFixtures.class);
+                .getOrComputeIfAbsent(SharedFixtures.class, key -> new SharedFixtures(), SharedFixtures.class);
     }
 
     synchronized ScratchFs scratchFs() {
