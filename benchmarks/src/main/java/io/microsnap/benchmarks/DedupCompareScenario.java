@@ -1,6 +1,6 @@
 package io.microsnap.benchmarks;
 
-import io.microsnap.core.posix.Posix;
+import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dedup.Accounting;
 import io.microsnap.dedup.DedupOptions;
 import io.microsnap.dedup.DedupOutcome;

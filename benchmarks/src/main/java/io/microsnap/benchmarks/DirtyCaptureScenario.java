@@ -1,13 +1,13 @@
 package io.microsnap.benchmarks;
 
 import io.microsnap.core.PageReader;
-import io.microsnap.core.store.PageIndex;
-import io.microsnap.core.store.PageMap;
 import io.microsnap.dirty.DirtyBitmap;
-import io.microsnap.memory.image.ImageWriter;
-import io.microsnap.memory.image.Lanes;
-import io.microsnap.memory.image.SideFiles;
-import io.microsnap.memory.image.Zeros;
+import io.microsnap.memory.internal.image.ImageWriter;
+import io.microsnap.memory.internal.image.Lanes;
+import io.microsnap.memory.internal.image.SideFiles;
+import io.microsnap.memory.internal.image.Zeros;
+import io.microsnap.store.PageIndex;
+import io.microsnap.store.PageMap;
 import io.microsnap.testsupport.FileSystemKind;
 import java.io.IOException;
 import java.nio.file.Files;

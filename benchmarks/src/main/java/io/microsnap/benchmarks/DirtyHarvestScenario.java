@@ -1,7 +1,7 @@
 package io.microsnap.benchmarks;
 
 import io.microsnap.core.Region;
-import io.microsnap.core.posix.Posix;
+import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.dirty.DirtySource;
 import io.microsnap.kvm.DirtyTracking;

@@ -1,8 +1,8 @@
 package io.microsnap.benchmarks;
 
-import io.microsnap.core.store.PageIndex;
-import io.microsnap.memory.image.ImageWriter;
-import io.microsnap.memory.image.Zeros;
+import io.microsnap.memory.internal.image.ImageWriter;
+import io.microsnap.memory.internal.image.Zeros;
+import io.microsnap.store.PageIndex;
 import io.microsnap.testsupport.FileSystemKind;
 import java.io.IOException;
 import java.lang.foreign.Arena;

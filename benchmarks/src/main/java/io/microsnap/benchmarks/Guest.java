@@ -2,10 +2,10 @@ package io.microsnap.benchmarks;
 
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.GuestMemoryReader;
+import io.microsnap.core.HugePages;
 import io.microsnap.core.PageReader;
-import io.microsnap.core.file.GuestRam;
-import io.microsnap.core.file.HugePages;
-import io.microsnap.core.posix.Posix;
+import io.microsnap.core.internal.file.GuestRam;
+import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dirty.DirtyBitmap;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;

@@ -1,11 +1,11 @@
 package io.microsnap.benchmarks;
 
 import io.microsnap.core.GuestLayout;
-import io.microsnap.core.file.Advice;
-import io.microsnap.core.file.GuestRam;
-import io.microsnap.core.file.HugePages;
-import io.microsnap.core.file.Mapping;
-import io.microsnap.core.posix.Posix;
+import io.microsnap.core.HugePages;
+import io.microsnap.core.internal.file.Advice;
+import io.microsnap.core.internal.file.GuestRam;
+import io.microsnap.core.internal.file.Mapping;
+import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.dirty.PageMapSource;
 import java.lang.foreign.MemorySegment;

@@ -1,10 +1,10 @@
 package io.microsnap.benchmarks;
 
 import io.microsnap.core.GuestLayout;
-import io.microsnap.core.posix.Constants;
-import io.microsnap.core.posix.Descriptor;
-import io.microsnap.core.posix.Posix;
-import io.microsnap.core.store.PageIndex;
+import io.microsnap.core.internal.posix.Constants;
+import io.microsnap.core.internal.posix.Descriptor;
+import io.microsnap.core.internal.posix.Posix;
+import io.microsnap.store.PageIndex;
 import io.microsnap.testsupport.FileSystemKind;
 import java.io.IOException;
 import java.nio.ByteBuffer;

@@ -2,7 +2,7 @@ package io.microsnap.benchmarks;
 
 import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.Region;
-import io.microsnap.core.posix.Posix;
+import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.kvm.DirtyTracking;
 import io.microsnap.kvm.Kvm;
 import io.microsnap.kvm.MachineState;

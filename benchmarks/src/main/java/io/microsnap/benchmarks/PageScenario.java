@@ -1,9 +1,9 @@
 package io.microsnap.benchmarks;
 
-import io.microsnap.core.file.HugePages;
-import io.microsnap.core.file.Mapping;
-import io.microsnap.core.file.Pages;
-import io.microsnap.core.posix.Posix;
+import io.microsnap.core.HugePages;
+import io.microsnap.core.internal.file.Mapping;
+import io.microsnap.core.internal.file.Pages;
+import io.microsnap.core.internal.posix.Posix;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;

@@ -2,13 +2,13 @@ package io.microsnap.benchmarks;
 
 import io.microsnap.core.PausableMachine;
 import io.microsnap.core.SnapshotId;
-import io.microsnap.core.posix.Posix;
-import io.microsnap.core.store.SnapshotStore;
-import io.microsnap.core.store.StoreOptions;
+import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.memory.Capture;
 import io.microsnap.memory.CapturedSnapshot;
 import io.microsnap.memory.PreparedCapture;
+import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.StoreOptions;
 import io.microsnap.testsupport.FileSystemKind;
 import java.io.IOException;
 import java.util.List;

@@ -1,9 +1,9 @@
 package io.microsnap.benchmarks;
 
-import io.microsnap.core.file.Access;
-import io.microsnap.core.file.Mapping;
-import io.microsnap.core.posix.Descriptor;
-import io.microsnap.core.posix.Posix;
+import io.microsnap.core.internal.file.Access;
+import io.microsnap.core.internal.file.Mapping;
+import io.microsnap.core.internal.posix.Descriptor;
+import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dedup.DedupOptions;
 import io.microsnap.dedup.Deduplicator;
 import io.microsnap.testsupport.FileSystemKind;

@@ -1,8 +1,8 @@
 package io.microsnap.benchmarks;
 
-import io.microsnap.core.posix.Constants;
-import io.microsnap.core.posix.Descriptor;
-import io.microsnap.core.posix.Posix;
+import io.microsnap.core.internal.posix.Constants;
+import io.microsnap.core.internal.posix.Descriptor;
+import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.testsupport.FileSystemKind;
 import java.io.IOException;
 import java.lang.foreign.Arena;

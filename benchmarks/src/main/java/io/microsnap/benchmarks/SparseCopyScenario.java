@@ -1,14 +1,14 @@
 package io.microsnap.benchmarks;
 
-import io.microsnap.core.file.CopyMethod;
-import io.microsnap.core.file.CopyOptions;
-import io.microsnap.core.file.CopyStrategy;
-import io.microsnap.core.file.Extents;
-import io.microsnap.core.file.FileCopy;
-import io.microsnap.core.file.Reflink;
-import io.microsnap.core.posix.Constants;
-import io.microsnap.core.posix.Descriptor;
-import io.microsnap.core.posix.Posix;
+import io.microsnap.core.internal.file.CopyMethod;
+import io.microsnap.core.internal.file.CopyOptions;
+import io.microsnap.core.internal.file.CopyStrategy;
+import io.microsnap.core.internal.file.Extents;
+import io.microsnap.core.internal.file.FileCopy;
+import io.microsnap.core.internal.file.Reflink;
+import io.microsnap.core.internal.posix.Constants;
+import io.microsnap.core.internal.posix.Descriptor;
+import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.testsupport.FileSystemKind;
 import java.io.IOException;
 import java.lang.foreign.Arena;

@@ -1,6 +1,6 @@
 package io.microsnap.benchmarks;
 
-import io.microsnap.core.posix.Posix;
+import io.microsnap.core.internal.posix.Posix;
 import java.util.concurrent.TimeUnit;
 import org.openjdk.jmh.annotations.Benchmark;
 import org.openjdk.jmh.annotations.BenchmarkMode;

@@ -1,9 +1,9 @@
 package io.microsnap.benchmarks;
 
-import io.microsnap.core.file.Advice;
-import io.microsnap.core.file.HugePages;
-import io.microsnap.core.file.Mapping;
-import io.microsnap.core.posix.Posix;
+import io.microsnap.core.HugePages;
+import io.microsnap.core.internal.file.Advice;
+import io.microsnap.core.internal.file.Mapping;
+import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.testsupport.CCompiler;
 import io.microsnap.testsupport.FileSystemKind;
 import io.microsnap.testsupport.Scratch;

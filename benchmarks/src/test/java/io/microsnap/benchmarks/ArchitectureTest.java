@@ -29,6 +29,7 @@ final class ArchitectureTest {
     private enum Module {
         TEST_SUPPORT("test-support", "testsupport"),
         CORE("snapshot-core", "core"),
+        STORE("snapshot-store", "store"),
         DIRTY("snapshot-dirty", "dirty"),
         MEMORY("snapshot-memory", "memory"),
         DEDUP("snapshot-dedup", "dedup"),
@@ -48,10 +49,12 @@ final class ArchitectureTest {
         Set<Module> mayUse() {
             return switch (this) {
                 case TEST_SUPPORT, CORE -> Set.of();
-                case DIRTY, DEDUP -> Set.of(CORE);
-                case MEMORY, HVF, KVM -> Set.of(CORE, DIRTY);
-                case CLI -> Set.of(CORE, DIRTY, MEMORY, DEDUP, HVF, KVM);
-                case BENCHMARKS -> Set.of(TEST_SUPPORT, CORE, DIRTY, MEMORY, DEDUP, HVF, KVM);
+                case STORE, DIRTY -> Set.of(CORE);
+                case HVF, KVM -> Set.of(CORE, DIRTY);
+                case DEDUP -> Set.of(CORE, STORE);
+                case MEMORY -> Set.of(CORE, STORE, DIRTY);
+                case CLI -> Set.of(CORE, STORE, DIRTY, MEMORY, DEDUP, HVF, KVM);
+                case BENCHMARKS -> Set.of(TEST_SUPPORT, CORE, STORE, DIRTY, MEMORY, DEDUP, HVF, KVM);
             };
         }
 
@@ -72,7 +75,9 @@ final class ArchitectureTest {
     }
 
     /** Where native functions are linked: nowhere else may {@link Linker} be touched. */
-    private static final String[] BINDING_PACKAGES = {"io.microsnap.core.posix..", "io.microsnap.hvf.binding.."};
+    private static final String[] BINDING_PACKAGES = {
+        "io.microsnap.core.internal.posix..", "io.microsnap.hvf.binding.."
+    };
 
     private static final JavaClasses PRODUCTION = new ClassFileImporter()
             .importPaths(Stream.of(Module.values()).map(Module::classes).toList());

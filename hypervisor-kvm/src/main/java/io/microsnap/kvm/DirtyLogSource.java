@@ -1,9 +1,9 @@
 package io.microsnap.kvm;
 
-import io.microsnap.core.posix.Errno;
+import io.microsnap.core.internal.posix.Errno;
 import io.microsnap.dirty.DirtyBitmap;
-import io.microsnap.kvm.abi.Request;
-import io.microsnap.kvm.abi.Structs;
+import io.microsnap.kvm.internal.abi.Request;
+import io.microsnap.kvm.internal.abi.Structs;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;

@@ -1,7 +1,7 @@
 package io.microsnap.kvm;
 
-import io.microsnap.kvm.abi.Numbers;
-import io.microsnap.kvm.abi.Structs;
+import io.microsnap.kvm.internal.abi.Numbers;
+import io.microsnap.kvm.internal.abi.Structs;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.VarHandle;

@@ -2,9 +2,9 @@ package io.microsnap.kvm;
 
 import io.microsnap.core.SnapshotException;
 import io.microsnap.dirty.DirtyBitmap;
-import io.microsnap.kvm.abi.Capability;
-import io.microsnap.kvm.abi.Numbers;
-import io.microsnap.kvm.abi.Request;
+import io.microsnap.kvm.internal.abi.Capability;
+import io.microsnap.kvm.internal.abi.Numbers;
+import io.microsnap.kvm.internal.abi.Request;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.util.Arrays;

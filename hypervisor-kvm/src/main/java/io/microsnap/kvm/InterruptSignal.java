@@ -1,9 +1,9 @@
 package io.microsnap.kvm;
 
 import io.microsnap.core.SnapshotException;
-import io.microsnap.core.posix.Posix;
-import io.microsnap.core.posix.SignalAction;
-import io.microsnap.core.posix.SystemCallException;
+import io.microsnap.core.internal.posix.Posix;
+import io.microsnap.core.internal.posix.SignalAction;
+import io.microsnap.core.internal.posix.SystemCallException;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;

@@ -1,12 +1,12 @@
 package io.microsnap.kvm;
 
 import io.microsnap.core.SnapshotException;
-import io.microsnap.core.posix.Descriptor;
-import io.microsnap.core.posix.Errno;
-import io.microsnap.core.posix.Posix;
-import io.microsnap.core.posix.SystemCallException;
-import io.microsnap.kvm.abi.Capability;
-import io.microsnap.kvm.abi.Request;
+import io.microsnap.core.internal.posix.Descriptor;
+import io.microsnap.core.internal.posix.Errno;
+import io.microsnap.core.internal.posix.Posix;
+import io.microsnap.core.internal.posix.SystemCallException;
+import io.microsnap.kvm.internal.abi.Capability;
+import io.microsnap.kvm.internal.abi.Request;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.util.EnumMap;

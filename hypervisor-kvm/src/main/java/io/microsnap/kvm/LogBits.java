@@ -1,8 +1,8 @@
 package io.microsnap.kvm;
 
-import io.microsnap.core.posix.Constants;
-import io.microsnap.core.posix.Posix;
-import io.microsnap.core.posix.SystemCallException;
+import io.microsnap.core.internal.posix.Constants;
+import io.microsnap.core.internal.posix.Posix;
+import io.microsnap.core.internal.posix.SystemCallException;
 import java.io.IOException;
 import org.agrona.UnsafeApi;
 

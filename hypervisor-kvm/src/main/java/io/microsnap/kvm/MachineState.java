@@ -2,11 +2,11 @@ package io.microsnap.kvm;
 
 import io.microsnap.core.DamagedException;
 import io.microsnap.core.MachineStateSection;
-import io.microsnap.core.posix.Errno;
-import io.microsnap.core.posix.SystemCallException;
-import io.microsnap.kvm.abi.Capability;
-import io.microsnap.kvm.abi.Request;
-import io.microsnap.kvm.abi.Structs;
+import io.microsnap.core.internal.posix.Errno;
+import io.microsnap.core.internal.posix.SystemCallException;
+import io.microsnap.kvm.internal.abi.Capability;
+import io.microsnap.kvm.internal.abi.Request;
+import io.microsnap.kvm.internal.abi.Structs;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;

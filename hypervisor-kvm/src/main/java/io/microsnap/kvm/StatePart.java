@@ -1,8 +1,8 @@
 package io.microsnap.kvm;
 
-import io.microsnap.kvm.abi.Capability;
-import io.microsnap.kvm.abi.Request;
-import io.microsnap.kvm.abi.Structs;
+import io.microsnap.kvm.internal.abi.Capability;
+import io.microsnap.kvm.internal.abi.Request;
+import io.microsnap.kvm.internal.abi.Structs;
 import java.lang.foreign.StructLayout;
 import java.util.List;
 

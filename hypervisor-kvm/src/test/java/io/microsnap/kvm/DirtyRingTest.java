@@ -3,8 +3,8 @@ package io.microsnap.kvm;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import io.microsnap.kvm.abi.Numbers;
-import io.microsnap.kvm.abi.Structs;
+import io.microsnap.kvm.internal.abi.Numbers;
+import io.microsnap.kvm.internal.abi.Structs;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;

@@ -6,7 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.Region;
 import io.microsnap.core.SnapshotException;
-import io.microsnap.core.posix.Posix;
+import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.dirty.DirtySource;
 import io.microsnap.kvm.machine.GuestProgram;

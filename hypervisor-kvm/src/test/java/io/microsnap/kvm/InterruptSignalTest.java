@@ -2,8 +2,8 @@ package io.microsnap.kvm;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.microsnap.core.posix.Posix;
-import io.microsnap.core.posix.SignalAction;
+import io.microsnap.core.internal.posix.Posix;
+import io.microsnap.core.internal.posix.SignalAction;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;

@@ -1,6 +1,6 @@
 package io.microsnap.kvm;
 
-import io.microsnap.core.posix.Posix;
+import io.microsnap.core.internal.posix.Posix;
 import java.io.IOException;
 import java.lang.annotation.ElementType;
 import java.lang.annotation.Retention;

@@ -3,9 +3,9 @@ package io.microsnap.kvm;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.microsnap.core.internal.posix.Errno;
+import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.core.testing.FaultyPosix;
-import io.microsnap.core.posix.Errno;
-import io.microsnap.core.posix.Posix;
 import io.microsnap.testsupport.Seed;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;

@@ -1,10 +1,10 @@
 package io.microsnap.kvm;
 
-import io.microsnap.core.posix.Errno;
-import io.microsnap.core.posix.Posix;
-import io.microsnap.kvm.abi.Capability;
-import io.microsnap.kvm.abi.Request;
-import io.microsnap.kvm.abi.Structs;
+import io.microsnap.core.internal.posix.Errno;
+import io.microsnap.core.internal.posix.Posix;
+import io.microsnap.kvm.internal.abi.Capability;
+import io.microsnap.kvm.internal.abi.Request;
+import io.microsnap.kvm.internal.abi.Structs;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.reflect.InvocationTargetException;

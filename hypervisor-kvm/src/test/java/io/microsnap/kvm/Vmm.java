@@ -1,7 +1,7 @@
 package io.microsnap.kvm;
 
 import io.microsnap.core.Region;
-import io.microsnap.kvm.abi.Structs;
+import io.microsnap.kvm.internal.abi.Structs;
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;

@@ -1,6 +1,6 @@
 package io.microsnap.cli;
 
-import io.microsnap.core.posix.Posix;
+import io.microsnap.core.internal.posix.Posix;
 import java.io.IOException;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Mixin;

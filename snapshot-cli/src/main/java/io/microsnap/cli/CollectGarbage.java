@@ -1,7 +1,7 @@
 package io.microsnap.cli;
 
-import io.microsnap.core.store.Recovered;
-import io.microsnap.core.store.SnapshotStore;
+import io.microsnap.store.Recovered;
+import io.microsnap.store.SnapshotStore;
 import java.io.IOException;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;

@@ -1,9 +1,9 @@
 package io.microsnap.cli;
 
 import io.microsnap.core.SnapshotException;
-import io.microsnap.core.posix.Posix;
-import java.io.FileOutputStream;
+import io.microsnap.core.internal.posix.Posix;
 import java.io.FileDescriptor;
+import java.io.FileOutputStream;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.util.List;

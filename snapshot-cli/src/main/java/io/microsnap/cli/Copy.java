@@ -1,11 +1,11 @@
 package io.microsnap.cli;
 
-import io.microsnap.core.file.CopyOptions;
-import io.microsnap.core.file.CopyResult;
-import io.microsnap.core.file.CopyStrategy;
-import io.microsnap.core.file.FileCopy;
-import io.microsnap.core.file.IfExists;
-import io.microsnap.core.file.Reflink;
+import io.microsnap.core.internal.file.CopyOptions;
+import io.microsnap.core.internal.file.CopyResult;
+import io.microsnap.core.internal.file.CopyStrategy;
+import io.microsnap.core.internal.file.FileCopy;
+import io.microsnap.core.internal.file.IfExists;
+import io.microsnap.core.internal.file.Reflink;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Locale;

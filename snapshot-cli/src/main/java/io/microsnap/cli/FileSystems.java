@@ -1,7 +1,7 @@
 package io.microsnap.cli;
 
-import io.microsnap.core.posix.Constants;
-import io.microsnap.core.posix.OperatingSystem;
+import io.microsnap.core.internal.posix.Constants;
+import io.microsnap.core.internal.posix.OperatingSystem;
 
 /** Filesystems by name. */
 final class FileSystems {

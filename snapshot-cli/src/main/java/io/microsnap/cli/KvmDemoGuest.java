@@ -4,7 +4,7 @@ import io.microsnap.core.GuestMemoryReader;
 import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.PageReader;
 import io.microsnap.core.Region;
-import io.microsnap.core.posix.Posix;
+import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.kvm.Kvm;
 import io.microsnap.kvm.machine.GuestProgram;

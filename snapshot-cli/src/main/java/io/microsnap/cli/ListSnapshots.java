@@ -1,9 +1,9 @@
 package io.microsnap.cli;
 
 import io.microsnap.core.SnapshotReference;
-import io.microsnap.core.store.Manifest;
-import io.microsnap.core.store.SnapshotEntry;
-import io.microsnap.core.store.SnapshotStore;
+import io.microsnap.store.Manifest;
+import io.microsnap.store.SnapshotEntry;
+import io.microsnap.store.SnapshotStore;
 import java.io.IOException;
 import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;

@@ -2,10 +2,10 @@ package io.microsnap.cli;
 
 import io.microsnap.core.Region;
 import io.microsnap.core.SnapshotReference;
-import io.microsnap.core.store.Manifest;
-import io.microsnap.core.store.SnapshotDescription;
-import io.microsnap.core.store.SnapshotFile;
-import io.microsnap.core.store.SpaceUse;
+import io.microsnap.store.Manifest;
+import io.microsnap.store.SnapshotDescription;
+import io.microsnap.store.SnapshotFile;
+import io.microsnap.store.SpaceUse;
 import java.util.ArrayList;
 import java.util.List;
 

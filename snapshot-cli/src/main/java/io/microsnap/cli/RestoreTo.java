@@ -1,9 +1,9 @@
 package io.microsnap.cli;
 
-import io.microsnap.core.file.IfExists;
-import io.microsnap.core.store.HeldSnapshot;
-import io.microsnap.core.store.SnapshotStore;
+import io.microsnap.core.internal.file.IfExists;
 import io.microsnap.memory.Export;
+import io.microsnap.store.HeldSnapshot;
+import io.microsnap.store.SnapshotStore;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Duration;

@@ -1,8 +1,8 @@
 package io.microsnap.cli;
 
-import io.microsnap.core.posix.Posix;
-import io.microsnap.core.store.SnapshotStore;
-import io.microsnap.core.store.StoreOptions;
+import io.microsnap.core.internal.posix.Posix;
+import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.StoreOptions;
 import java.io.IOException;
 import java.nio.file.Path;
 import picocli.CommandLine.Option;

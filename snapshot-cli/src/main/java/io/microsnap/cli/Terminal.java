@@ -1,7 +1,7 @@
 package io.microsnap.cli;
 
-import io.microsnap.core.posix.OperatingSystem;
-import io.microsnap.core.posix.Posix;
+import io.microsnap.core.internal.posix.OperatingSystem;
+import io.microsnap.core.internal.posix.Posix;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;

@@ -1,8 +1,8 @@
 package io.microsnap.cli;
 
 import io.microsnap.core.SnapshotReference;
-import io.microsnap.core.store.SnapshotStore;
-import io.microsnap.core.store.StoreOptions;
+import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.StoreOptions;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;

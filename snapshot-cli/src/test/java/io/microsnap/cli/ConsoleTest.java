@@ -3,7 +3,7 @@ package io.microsnap.cli;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.microsnap.core.CancelledException;
-import io.microsnap.core.posix.Posix;
+import io.microsnap.core.internal.posix.Posix;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;

@@ -1,5 +1,6 @@
 package io.microsnap.core;
 
+import io.microsnap.core.internal.file.Truncation;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 

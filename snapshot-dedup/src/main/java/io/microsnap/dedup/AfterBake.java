@@ -1,8 +1,8 @@
 package io.microsnap.dedup;
 
 import io.microsnap.core.SnapshotId;
-import io.microsnap.core.store.SnapshotStore;
 import io.microsnap.dedup.DedupOutcome.Reason;
+import io.microsnap.store.SnapshotStore;
 import java.io.IOException;
 import java.util.Map;
 import java.util.Optional;

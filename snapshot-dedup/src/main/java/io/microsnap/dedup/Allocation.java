@@ -1,8 +1,8 @@
 package io.microsnap.dedup;
 
-import io.microsnap.core.posix.DeferredFrees;
-import io.microsnap.core.posix.Descriptor;
-import io.microsnap.core.posix.FileSystemStat;
+import io.microsnap.core.internal.posix.DeferredFrees;
+import io.microsnap.core.internal.posix.Descriptor;
+import io.microsnap.core.internal.posix.FileSystemStat;
 import java.io.IOException;
 
 /**

@@ -1,9 +1,9 @@
 package io.microsnap.dedup;
 
 import io.microsnap.core.DamagedException;
-import io.microsnap.core.file.Extents;
-import io.microsnap.core.file.Reflink;
-import io.microsnap.core.posix.Descriptor;
+import io.microsnap.core.internal.file.Extents;
+import io.microsnap.core.internal.file.Reflink;
+import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.dedup.DedupOutcome.Reason;
 import java.io.IOException;
 

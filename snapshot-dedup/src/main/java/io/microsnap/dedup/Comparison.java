@@ -1,9 +1,9 @@
 package io.microsnap.dedup;
 
-import io.microsnap.core.file.Extents;
-import io.microsnap.core.file.PageScratch;
-import io.microsnap.core.file.Pages;
-import io.microsnap.core.posix.Descriptor;
+import io.microsnap.core.internal.file.Extents;
+import io.microsnap.core.internal.file.PageScratch;
+import io.microsnap.core.internal.file.Pages;
+import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.dedup.DedupOutcome.Reason;
 import java.io.IOException;
 import java.lang.foreign.Arena;

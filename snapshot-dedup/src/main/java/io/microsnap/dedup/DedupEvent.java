@@ -1,7 +1,7 @@
 package io.microsnap.dedup;
 
 import io.microsnap.core.SnapshotId;
-import io.microsnap.core.store.SnapshotStore;
+import io.microsnap.store.SnapshotStore;
 import jdk.jfr.Category;
 import jdk.jfr.Description;
 import jdk.jfr.Event;

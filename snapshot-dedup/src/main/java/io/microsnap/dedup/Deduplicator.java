@@ -1,13 +1,13 @@
 package io.microsnap.dedup;
 
-import io.microsnap.core.file.Durability;
-import io.microsnap.core.file.Reflink;
-import io.microsnap.core.file.ReflinkOutcome;
-import io.microsnap.core.file.StagedFile;
-import io.microsnap.core.posix.Constants;
-import io.microsnap.core.posix.Descriptor;
-import io.microsnap.core.posix.Posix;
-import io.microsnap.core.posix.Stat;
+import io.microsnap.core.internal.file.Durability;
+import io.microsnap.core.internal.file.Reflink;
+import io.microsnap.core.internal.file.ReflinkOutcome;
+import io.microsnap.core.internal.file.StagedFile;
+import io.microsnap.core.internal.posix.Constants;
+import io.microsnap.core.internal.posix.Descriptor;
+import io.microsnap.core.internal.posix.Posix;
+import io.microsnap.core.internal.posix.Stat;
 import io.microsnap.dedup.DedupOutcome.Reason;
 import java.io.IOException;
 import java.nio.file.Path;

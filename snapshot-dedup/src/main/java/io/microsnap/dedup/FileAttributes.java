@@ -1,11 +1,11 @@
 package io.microsnap.dedup;
 
-import io.microsnap.core.posix.AttributeNames;
-import io.microsnap.core.posix.Constants;
-import io.microsnap.core.posix.Descriptor;
-import io.microsnap.core.posix.Errno;
-import io.microsnap.core.posix.Posix;
-import io.microsnap.core.posix.Stat;
+import io.microsnap.core.internal.posix.AttributeNames;
+import io.microsnap.core.internal.posix.Constants;
+import io.microsnap.core.internal.posix.Descriptor;
+import io.microsnap.core.internal.posix.Errno;
+import io.microsnap.core.internal.posix.Posix;
+import io.microsnap.core.internal.posix.Stat;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;

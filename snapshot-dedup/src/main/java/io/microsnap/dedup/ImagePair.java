@@ -1,7 +1,7 @@
 package io.microsnap.dedup;
 
-import io.microsnap.core.posix.Descriptor;
-import io.microsnap.core.posix.Stat;
+import io.microsnap.core.internal.posix.Descriptor;
+import io.microsnap.core.internal.posix.Stat;
 import io.microsnap.dedup.DedupOutcome.Reason;
 import java.io.IOException;
 

@@ -1,7 +1,7 @@
 package io.microsnap.dedup;
 
-import io.microsnap.core.store.PageIndex;
-import io.microsnap.core.store.PageMap;
+import io.microsnap.store.PageIndex;
+import io.microsnap.store.PageMap;
 import java.io.IOException;
 import java.util.Optional;
 

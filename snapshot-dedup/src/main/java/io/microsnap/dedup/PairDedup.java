@@ -1,10 +1,10 @@
 package io.microsnap.dedup;
 
-import io.microsnap.core.file.ExtentSummary;
-import io.microsnap.core.file.Extents;
-import io.microsnap.core.file.Reflink;
-import io.microsnap.core.posix.Descriptor;
-import io.microsnap.core.posix.OperatingSystem;
+import io.microsnap.core.internal.file.ExtentSummary;
+import io.microsnap.core.internal.file.Extents;
+import io.microsnap.core.internal.file.Reflink;
+import io.microsnap.core.internal.posix.Descriptor;
+import io.microsnap.core.internal.posix.OperatingSystem;
 import io.microsnap.dedup.DedupOutcome.Reason;
 import io.microsnap.dedup.DedupReport.SpaceTaken;
 import java.io.IOException;

@@ -1,6 +1,6 @@
 package io.microsnap.dedup;
 
-import io.microsnap.core.posix.Descriptor;
+import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.dedup.DedupOutcome.Reason;
 import java.io.IOException;
 import java.lang.foreign.Arena;

@@ -1,10 +1,10 @@
 package io.microsnap.dedup;
 
 import io.microsnap.core.RangeConsumer;
-import io.microsnap.core.file.DedupeOutcome;
-import io.microsnap.core.file.Extents;
-import io.microsnap.core.file.Reflink;
-import io.microsnap.core.posix.Descriptor;
+import io.microsnap.core.internal.file.DedupeOutcome;
+import io.microsnap.core.internal.file.Extents;
+import io.microsnap.core.internal.file.Reflink;
+import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.dedup.DedupOutcome.Reason;
 import java.io.IOException;
 import java.util.HashSet;

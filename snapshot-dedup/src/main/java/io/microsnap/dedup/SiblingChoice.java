@@ -1,10 +1,10 @@
 package io.microsnap.dedup;
 
-import io.microsnap.core.store.HeldSnapshot;
-import io.microsnap.core.store.Manifest;
-import io.microsnap.core.store.SnapshotKind;
-import io.microsnap.core.store.SnapshotStore;
 import io.microsnap.dedup.IndexLikeness.Likeness;
+import io.microsnap.store.HeldSnapshot;
+import io.microsnap.store.Manifest;
+import io.microsnap.store.SnapshotKind;
+import io.microsnap.store.SnapshotStore;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Comparator;

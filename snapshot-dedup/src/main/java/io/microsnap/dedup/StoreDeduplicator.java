@@ -1,15 +1,15 @@
 package io.microsnap.dedup;
 
 import io.microsnap.core.SnapshotId;
-import io.microsnap.core.file.Reflink;
-import io.microsnap.core.store.HeldSnapshot;
-import io.microsnap.core.store.Manifest;
-import io.microsnap.core.store.PageIndex;
-import io.microsnap.core.store.PageMap;
-import io.microsnap.core.store.SnapshotEntry;
-import io.microsnap.core.store.SnapshotKind;
-import io.microsnap.core.store.SnapshotStore;
+import io.microsnap.core.internal.file.Reflink;
 import io.microsnap.dedup.DedupOutcome.Reason;
+import io.microsnap.store.HeldSnapshot;
+import io.microsnap.store.Manifest;
+import io.microsnap.store.PageIndex;
+import io.microsnap.store.PageMap;
+import io.microsnap.store.SnapshotEntry;
+import io.microsnap.store.SnapshotKind;
+import io.microsnap.store.SnapshotStore;
 import java.io.IOException;
 import java.nio.file.NoSuchFileException;
 import java.util.ArrayList;

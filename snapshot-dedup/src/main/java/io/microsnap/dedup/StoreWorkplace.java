@@ -1,11 +1,11 @@
 package io.microsnap.dedup;
 
-import io.microsnap.core.posix.Descriptor;
-import io.microsnap.core.posix.Stat;
-import io.microsnap.core.store.HeldSnapshot;
-import io.microsnap.core.store.SnapshotStore;
-import io.microsnap.core.store.StagedReplacement;
+import io.microsnap.core.internal.posix.Descriptor;
+import io.microsnap.core.internal.posix.Stat;
 import io.microsnap.dedup.DedupOutcome.Reason;
+import io.microsnap.store.HeldSnapshot;
+import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.StagedReplacement;
 import java.io.IOException;
 
 /** New files are made where the store stages its own. */

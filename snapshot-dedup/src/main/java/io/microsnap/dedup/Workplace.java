@@ -1,7 +1,7 @@
 package io.microsnap.dedup;
 
-import io.microsnap.core.posix.Descriptor;
-import io.microsnap.core.posix.Stat;
+import io.microsnap.core.internal.posix.Descriptor;
+import io.microsnap.core.internal.posix.Stat;
 import java.io.IOException;
 
 /** Where a target's new blocks are made, and how a new image takes its place: in a directory, or in a store. */

@@ -4,10 +4,10 @@ import static io.microsnap.testsupport.FileSystemKind.BTRFS;
 import static io.microsnap.testsupport.FileSystemKind.XFS;
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.microsnap.core.file.Durability;
-import io.microsnap.core.file.Reflink;
-import io.microsnap.core.posix.Descriptor;
-import io.microsnap.core.posix.Posix;
+import io.microsnap.core.internal.file.Durability;
+import io.microsnap.core.internal.file.Reflink;
+import io.microsnap.core.internal.posix.Descriptor;
+import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dedup.DedupOutcome.Deduplicated;
 import io.microsnap.testsupport.RealFileSystems;
 import java.io.IOException;

@@ -9,11 +9,11 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.microsnap.core.CancelledException;
 import io.microsnap.core.DamagedException;
-import io.microsnap.core.file.Durability;
-import io.microsnap.core.file.Reflink;
-import io.microsnap.core.posix.Constants;
-import io.microsnap.core.posix.Descriptor;
-import io.microsnap.core.posix.Posix;
+import io.microsnap.core.internal.file.Durability;
+import io.microsnap.core.internal.file.Reflink;
+import io.microsnap.core.internal.posix.Constants;
+import io.microsnap.core.internal.posix.Descriptor;
+import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.core.testing.FaultyPosix;
 import io.microsnap.core.testing.StandInMac;
 import io.microsnap.dedup.DedupOutcome.Deduplicated;

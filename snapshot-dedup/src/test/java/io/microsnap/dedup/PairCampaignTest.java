@@ -4,7 +4,7 @@ import static io.microsnap.testsupport.FileSystemKind.BTRFS;
 import static io.microsnap.testsupport.FileSystemKind.XFS;
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.microsnap.core.posix.Posix;
+import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dedup.TwoImages.Pattern;
 import io.microsnap.testsupport.Effort;
 import io.microsnap.testsupport.FileSystemKind;

@@ -2,9 +2,9 @@ package io.microsnap.dedup;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.microsnap.core.file.Extents;
-import io.microsnap.core.posix.Descriptor;
-import io.microsnap.core.posix.Posix;
+import io.microsnap.core.internal.file.Extents;
+import io.microsnap.core.internal.posix.Descriptor;
+import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.core.testing.FaultyPosix;
 import io.microsnap.testsupport.FileSystemKind;
 import io.microsnap.testsupport.RealFileSystems;

@@ -2,10 +2,10 @@ package io.microsnap.dedup;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.microsnap.core.file.Reflink;
-import io.microsnap.core.posix.Descriptor;
-import io.microsnap.core.posix.Errno;
-import io.microsnap.core.posix.Posix;
+import io.microsnap.core.internal.file.Reflink;
+import io.microsnap.core.internal.posix.Descriptor;
+import io.microsnap.core.internal.posix.Errno;
+import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.core.testing.FaultyPosix;
 import io.microsnap.testsupport.Effort;
 import io.microsnap.testsupport.FileSystemKind;

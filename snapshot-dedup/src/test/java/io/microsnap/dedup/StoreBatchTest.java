@@ -11,14 +11,14 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.microsnap.core.CancelledException;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.SnapshotReference;
-import io.microsnap.core.posix.Descriptor;
-import io.microsnap.core.store.HeldSnapshot;
-import io.microsnap.core.store.SnapshotEntry;
-import io.microsnap.core.store.SnapshotFiles;
-import io.microsnap.core.store.SnapshotStore;
+import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.dedup.DedupOutcome.Deduplicated;
 import io.microsnap.dedup.DedupOutcome.LeftAlone;
 import io.microsnap.dedup.DedupOutcome.Reason;
+import io.microsnap.store.HeldSnapshot;
+import io.microsnap.store.SnapshotEntry;
+import io.microsnap.store.SnapshotFiles;
+import io.microsnap.store.SnapshotStore;
 import io.microsnap.testsupport.ChildProcess;
 import io.microsnap.testsupport.ChildProcesses;
 import io.microsnap.testsupport.RealFileSystems;
@@ -226,7 +226,7 @@ class StoreBatchTest {
             store.delete(id(name));
             guests.remove(name);
             names.remove(name);
-        } catch (io.microsnap.core.store.SnapshotInUseException inUse) {
+        } catch (io.microsnap.store.SnapshotInUseException inUse) {
             // Being deduplicated at this moment: it stays.
             assertThat(names).contains(name);
         }

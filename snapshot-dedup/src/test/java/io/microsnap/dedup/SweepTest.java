@@ -4,11 +4,11 @@ import static io.microsnap.testsupport.FileSystemKind.BTRFS;
 import static io.microsnap.testsupport.FileSystemKind.XFS;
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.microsnap.core.posix.Errno;
-import io.microsnap.core.posix.Posix;
-import io.microsnap.core.store.HeldSnapshot;
-import io.microsnap.core.store.SnapshotStore;
+import io.microsnap.core.internal.posix.Errno;
+import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.core.testing.FaultyPosix;
+import io.microsnap.store.HeldSnapshot;
+import io.microsnap.store.SnapshotStore;
 import io.microsnap.testsupport.ChildProcess;
 import io.microsnap.testsupport.ChildProcesses;
 import io.microsnap.testsupport.Effort;

@@ -4,13 +4,13 @@ import static io.microsnap.testsupport.FileSystemKind.BTRFS;
 import static io.microsnap.testsupport.FileSystemKind.XFS;
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.microsnap.core.file.Access;
-import io.microsnap.core.file.Mapping;
-import io.microsnap.core.file.Pages;
-import io.microsnap.core.store.HeldSnapshot;
-import io.microsnap.core.store.PageMap;
-import io.microsnap.core.store.SnapshotStore;
+import io.microsnap.core.internal.file.Access;
+import io.microsnap.core.internal.file.Mapping;
+import io.microsnap.core.internal.file.Pages;
 import io.microsnap.dedup.DedupOutcome.Deduplicated;
+import io.microsnap.store.HeldSnapshot;
+import io.microsnap.store.PageMap;
+import io.microsnap.store.SnapshotStore;
 import io.microsnap.testsupport.RealFileSystems;
 import io.microsnap.testsupport.Seed;
 import java.io.IOException;
@@ -75,11 +75,11 @@ class WhileInUseTest {
             }
             assertThat(Bakery.image(store, "base")).isEqualTo(base);
             try (HeldSnapshot held = store.hold(Bakery.id("base"))) {
-                assertThat(io.microsnap.core.file.Extents.summary(held.image()).orElseThrow().sharedBytes())
+                assertThat(io.microsnap.core.internal.file.Extents.summary(held.image()).orElseThrow().sharedBytes())
                         .isGreaterThan(LENGTH / 2);
             }
             try (HeldSnapshot held = store.hold(Bakery.id("guest"))) {
-                assertThat(io.microsnap.core.file.Extents.summary(held.image()).orElseThrow().sharedBytes())
+                assertThat(io.microsnap.core.internal.file.Extents.summary(held.image()).orElseThrow().sharedBytes())
                         .isPositive();
             }
         }

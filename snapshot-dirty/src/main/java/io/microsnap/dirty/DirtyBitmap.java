@@ -2,7 +2,6 @@ package io.microsnap.dirty;
 
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.RangeConsumer;
-import io.microsnap.core.store.PageMap;
 import java.io.IOException;
 
 /**
@@ -64,21 +63,6 @@ public final class DirtyBitmap {
      */
     public static DirtyBitmap of(GuestLayout layout, long blockBytes) {
         return new DirtyBitmap(layout, blockBytes);
-    }
-
-    /** A bitmap of pages with what a page map file names; the file's damage is that of {@link PageMap#open}. */
-    public static DirtyBitmap load(PageMap map) throws IOException {
-        DirtyBitmap bitmap = of(map.layout());
-        map.runs(bitmap::mark);
-        return bitmap;
-    }
-
-    /** Adds the pages of all dirty blocks to a page map; finishing it is for the caller. */
-    public void save(PageMap map) throws IOException {
-        requireLayout(map.layout());
-        int pageBytes = layout.pageBytes();
-        runs(0, (offset, lengthBytes) ->
-                map.mark(offset / pageBytes, (lengthBytes + pageBytes - 1) / pageBytes));
     }
 
     public GuestLayout layout() {

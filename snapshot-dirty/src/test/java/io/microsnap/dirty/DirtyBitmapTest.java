@@ -5,23 +5,16 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import io.microsnap.core.DamagedException;
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.Region;
-import io.microsnap.core.posix.Descriptor;
-import io.microsnap.core.posix.Posix;
-import io.microsnap.core.store.PageMap;
 import io.microsnap.dirty.BitmapModel.Run;
 import io.microsnap.testsupport.Effort;
 import io.microsnap.testsupport.Seed;
 import java.io.IOException;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.BitSet;
 import java.util.List;
 import java.util.SplittableRandom;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 
 class DirtyBitmapTest {
     private static final int PAGE = 4096;
@@ -186,63 +179,6 @@ class DirtyBitmapTest {
             assertThat(offset).isZero();
             throw full;
         })).isSameAs(full);
-    }
-
-    @Test
-    void what_is_saved_in_a_page_map_is_loaded_from_it(@TempDir Path directory, Seed seed) throws IOException {
-        GuestLayout layout = GuestLayout.ofImportedImage(PAGE, List.of(new Region(0, 5000 * PAGE + 7)));
-        SplittableRandom random = seed.random();
-        DirtyBitmap saved = DirtyBitmap.of(layout);
-        for (int count = 0; count < 300; count++) {
-            saved.set(random.nextLong(layout.lengthBytes()));
-        }
-        saved.set(layout.lengthBytes() - 1);
-        Path file = directory.resolve("changed.map");
-        try (Descriptor descriptor = create(file); PageMap map = PageMap.create(descriptor, layout)) {
-            saved.save(map);
-            map.finish();
-        }
-        try (Descriptor descriptor = create(file); PageMap map = PageMap.open(descriptor, layout)) {
-            assertThat(runsOf(DirtyBitmap.load(map), 0)).as("%s", seed).isEqualTo(runsOf(saved, 0));
-            assertThatIllegalArgumentException().isThrownBy(() -> DirtyBitmap.of(pages(5000)).save(map));
-        }
-    }
-
-    @Test
-    void a_coarse_bitmap_is_saved_as_all_of_its_pages(@TempDir Path directory) throws IOException {
-        GuestLayout layout = pages(1000);
-        DirtyBitmap coarse = DirtyBitmap.of(layout, 2 * MIB);
-        coarse.set(600 * PAGE);
-        try (Descriptor descriptor = create(directory.resolve("changed.map"));
-                PageMap map = PageMap.create(descriptor, layout)) {
-            coarse.save(map);
-            assertThat(runsOf(DirtyBitmap.load(map), 0)).containsExactly(new Run(512 * PAGE, 488 * PAGE));
-        }
-    }
-
-    @Test
-    void a_damaged_page_map_is_not_loaded(@TempDir Path directory) throws IOException {
-        GuestLayout layout = pages(1000);
-        Path file = directory.resolve("changed.map");
-        try (Descriptor descriptor = create(file); PageMap map = PageMap.create(descriptor, layout)) {
-            DirtyBitmap.of(layout).save(map);
-            map.finish();
-        }
-        byte[] bytes = Files.readAllBytes(file);
-        bytes[bytes.length - 1] ^= 1;
-        Files.write(file, bytes);
-        try (Descriptor descriptor = create(file)) {
-            assertThatThrownBy(() -> {
-                try (PageMap map = PageMap.open(descriptor, layout)) {
-                    DirtyBitmap.load(map);
-                }
-            }).isInstanceOf(DamagedException.class);
-        }
-    }
-
-    private static Descriptor create(Path file) throws IOException {
-        Posix posix = Posix.host();
-        return Descriptor.open(posix, file, posix.constants().O_CREAT | posix.constants().O_RDWR, 0600);
     }
 
     private static GuestLayout pages(long count) {

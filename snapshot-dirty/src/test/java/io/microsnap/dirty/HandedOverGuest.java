@@ -2,8 +2,8 @@ package io.microsnap.dirty;
 
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.Region;
-import io.microsnap.core.posix.Descriptor;
-import io.microsnap.core.posix.Posix;
+import io.microsnap.core.internal.posix.Descriptor;
+import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dirty.testing.TrackedGuest;
 import io.microsnap.testsupport.CCompiler;
 import io.microsnap.testsupport.ChildProcess;

@@ -1,13 +1,13 @@
 package io.microsnap.dirty;
 
 import io.microsnap.core.GuestLayout;
+import io.microsnap.core.HugePages;
 import io.microsnap.core.Region;
-import io.microsnap.core.file.Access;
-import io.microsnap.core.file.GuestRam;
-import io.microsnap.core.file.HugePages;
-import io.microsnap.core.file.Mapping;
-import io.microsnap.core.posix.Descriptor;
-import io.microsnap.core.posix.Posix;
+import io.microsnap.core.internal.file.Access;
+import io.microsnap.core.internal.file.GuestRam;
+import io.microsnap.core.internal.file.Mapping;
+import io.microsnap.core.internal.posix.Descriptor;
+import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dirty.testing.PacedWriters;
 import io.microsnap.dirty.testing.TrackedGuest;
 import java.io.IOException;

@@ -2,8 +2,8 @@ package io.microsnap.dirty;
 
 import static org.junit.jupiter.api.Assumptions.abort;
 
-import io.microsnap.core.posix.Descriptor;
-import io.microsnap.core.posix.Posix;
+import io.microsnap.core.internal.posix.Descriptor;
+import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dirty.testing.DirtySourceContract;
 import io.microsnap.dirty.testing.TrackedGuest;
 import io.microsnap.testsupport.CCompiler;

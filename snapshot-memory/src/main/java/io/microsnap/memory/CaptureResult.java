@@ -1,8 +1,8 @@
 package io.microsnap.memory;
 
 import io.microsnap.core.SnapshotReference;
-import io.microsnap.core.store.Manifest;
-import io.microsnap.memory.image.MemoryWritten;
+import io.microsnap.memory.internal.image.MemoryWritten;
+import io.microsnap.store.Manifest;
 import java.time.Duration;
 
 /**

@@ -2,9 +2,9 @@ package io.microsnap.memory;
 
 import io.microsnap.core.DamagedException;
 import io.microsnap.core.GuestLayout;
-import io.microsnap.core.store.HeldSnapshot;
-import io.microsnap.core.store.SnapshotKind;
-import io.microsnap.memory.image.ComposedImage;
+import io.microsnap.memory.internal.image.ComposedImage;
+import io.microsnap.store.HeldSnapshot;
+import io.microsnap.store.SnapshotKind;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;

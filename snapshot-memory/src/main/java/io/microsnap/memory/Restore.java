@@ -1,16 +1,16 @@
 package io.microsnap.memory;
 
+import io.microsnap.core.HugePages;
 import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotId;
-import io.microsnap.core.file.HugePages;
-import io.microsnap.core.file.Mapping;
-import io.microsnap.core.posix.Posix;
-import io.microsnap.core.store.HeldSnapshot;
-import io.microsnap.core.store.SnapshotStore;
-import io.microsnap.memory.image.ComposedImage;
-import io.microsnap.memory.image.ImageReads;
-import io.microsnap.memory.image.LazyMapping;
-import io.microsnap.memory.image.PageChecks;
+import io.microsnap.core.internal.file.Mapping;
+import io.microsnap.core.internal.posix.Posix;
+import io.microsnap.memory.internal.image.ComposedImage;
+import io.microsnap.memory.internal.image.ImageReads;
+import io.microsnap.memory.internal.image.LazyMapping;
+import io.microsnap.memory.internal.image.PageChecks;
+import io.microsnap.store.HeldSnapshot;
+import io.microsnap.store.SnapshotStore;
 import java.io.IOException;
 import java.util.Objects;
 import java.util.Optional;

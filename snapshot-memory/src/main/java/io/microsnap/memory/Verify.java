@@ -2,10 +2,10 @@ package io.microsnap.memory;
 
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.Progress;
-import io.microsnap.core.store.HeldSnapshot;
-import io.microsnap.memory.image.ComposedImage;
-import io.microsnap.memory.image.ImageReads;
-import io.microsnap.memory.image.PageChecks;
+import io.microsnap.memory.internal.image.ComposedImage;
+import io.microsnap.memory.internal.image.ImageReads;
+import io.microsnap.memory.internal.image.PageChecks;
+import io.microsnap.store.HeldSnapshot;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;

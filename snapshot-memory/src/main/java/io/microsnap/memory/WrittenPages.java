@@ -1,7 +1,7 @@
 package io.microsnap.memory;
 
 import io.microsnap.core.GuestLayout;
-import io.microsnap.core.file.Mapping;
+import io.microsnap.core.internal.file.Mapping;
 import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.dirty.DirtySource;
 import io.microsnap.dirty.WritePath;

@@ -2,10 +2,10 @@ package io.microsnap.kvm.machine;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.microsnap.core.HugePages;
 import io.microsnap.core.Region;
-import io.microsnap.core.file.GuestRam;
-import io.microsnap.core.file.HugePages;
-import io.microsnap.core.posix.Posix;
+import io.microsnap.core.internal.file.GuestRam;
+import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.dirty.DirtySource;
 import io.microsnap.kvm.DirtyTracking;

@@ -1,10 +1,10 @@
 package io.microsnap.kvm.machine;
 
 import io.microsnap.core.GuestLayout;
+import io.microsnap.core.HugePages;
 import io.microsnap.core.Region;
-import io.microsnap.core.file.GuestRam;
-import io.microsnap.core.file.HugePages;
-import io.microsnap.core.posix.Posix;
+import io.microsnap.core.internal.file.GuestRam;
+import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dirty.DirtySource;
 import io.microsnap.dirty.WritePath;
 import io.microsnap.dirty.testing.PacedWriters;

@@ -4,11 +4,11 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.microsnap.core.GuestMemory;
+import io.microsnap.core.HugePages;
 import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.Region;
-import io.microsnap.core.file.GuestRam;
-import io.microsnap.core.file.HugePages;
-import io.microsnap.core.posix.Posix;
+import io.microsnap.core.internal.file.GuestRam;
+import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.kvm.Kvm;
 import io.microsnap.kvm.KvmTest;
 import java.io.IOException;

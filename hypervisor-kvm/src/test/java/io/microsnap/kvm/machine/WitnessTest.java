@@ -4,11 +4,11 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.microsnap.core.GuestLayout;
+import io.microsnap.core.HugePages;
 import io.microsnap.core.Region;
 import io.microsnap.core.SnapshotException;
-import io.microsnap.core.file.GuestRam;
-import io.microsnap.core.file.HugePages;
-import io.microsnap.core.posix.Posix;
+import io.microsnap.core.internal.file.GuestRam;
+import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.dirty.DirtySource;
 import io.microsnap.dirty.PageMapSource;
@@ -23,8 +23,8 @@ import io.microsnap.testsupport.Seed;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.List;
-import java.util.SplittableRandom;
 import java.util.Set;
+import java.util.SplittableRandom;
 import java.util.TreeSet;
 import org.junit.jupiter.api.Test;
 

@@ -1,8 +1,8 @@
 package io.microsnap.core.testing;
 
-import io.microsnap.core.file.PopulatedRanges;
-import io.microsnap.core.posix.Errno;
-import io.microsnap.core.posix.Posix;
+import io.microsnap.core.internal.file.PopulatedRanges;
+import io.microsnap.core.internal.posix.Errno;
+import io.microsnap.core.internal.posix.Posix;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.reflect.InvocationHandler;

@@ -1,8 +1,8 @@
 package io.microsnap.core.testing;
 
-import io.microsnap.core.posix.Constants;
-import io.microsnap.core.posix.Errno;
-import io.microsnap.core.posix.Posix;
+import io.microsnap.core.internal.posix.Constants;
+import io.microsnap.core.internal.posix.Errno;
+import io.microsnap.core.internal.posix.Posix;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Method;
 import java.lang.reflect.Proxy;

@@ -1,5 +1,0 @@
-/**
- * Files as snapshots need them: staged, sparse, reflinked, durable; and what is done to whole pages
- * of them.
- */
-package io.microsnap.core.file;

@@ -1,0 +1,27 @@
+package io.microsnap.core.internal.file;
+
+import io.microsnap.core.internal.posix.Errno;
+
+/** What came of asking the kernel to share a range that both files hold alike. */
+public sealed interface DedupeOutcome {
+    /** How many bytes, from the start of the range, are shared now. */
+    long sharedBytes();
+
+    /** The whole range is shared. */
+    record Shared(long sharedBytes) implements DedupeOutcome {
+    }
+
+    /** The bytes differ somewhere after the part that is shared; nothing else was changed. */
+    record Different(long sharedBytes) implements DedupeOutcome {
+    }
+
+    /**
+     * These two places cannot share blocks.
+     *
+     * @param sharedBytes what was shared before that was found out
+     * @param errno the system's answer
+     * @param reason what it means, for a person
+     */
+    record Unsupported(long sharedBytes, Errno errno, String reason) implements DedupeOutcome {
+    }
+}

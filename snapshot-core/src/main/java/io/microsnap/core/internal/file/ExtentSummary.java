@@ -1,0 +1,15 @@
+package io.microsnap.core.internal.file;
+
+/**
+ * What a file's extents amount to.
+ *
+ * @param extents how many there are: the price of scattered changes, paid by every later clone and sync
+ * @param mappedBytes what they cover
+ * @param sharedBytes how much of that other files use too; freeing this file would not free it
+ */
+public record ExtentSummary(long extents, long mappedBytes, long sharedBytes) {
+    /** What only this file uses. */
+    public long exclusiveBytes() {
+        return mappedBytes - sharedBytes;
+    }
+}

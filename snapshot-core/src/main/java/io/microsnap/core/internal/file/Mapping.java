@@ -1,0 +1,430 @@
+package io.microsnap.core.internal.file;
+
+import io.microsnap.core.HugePages;
+import io.microsnap.core.RangeConsumer;
+import io.microsnap.core.SnapshotException;
+import io.microsnap.core.internal.posix.Constants;
+import io.microsnap.core.internal.posix.Descriptor;
+import io.microsnap.core.internal.posix.Errno;
+import io.microsnap.core.internal.posix.Posix;
+import io.microsnap.core.internal.posix.Stat;
+import io.microsnap.core.internal.posix.SystemCallException;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.Objects;
+import java.util.Optional;
+
+/**
+ * Memory mapped into this process: anonymous, a memfd, or a file. It takes no swap reservation. Out of bounds and use
+ * after closing are exceptions. It is unmapped by {@link #close}, and by nothing else.
+ *
+ * <p>A length need not be a multiple of the page size: the segment is exactly as long as asked. Reading and writing is
+ * for any thread.
+ */
+public final class Mapping implements AutoCloseable {
+    private final Posix posix;
+    private final String name;
+    private final long address;
+    private final long mappedBytes;
+    private final Arena arena = Arena.ofShared();
+    private final MemorySegment segment;
+    private final Backing backing;
+    private final OwnPageMap pageMap;
+    private final Overlays overlays = new Overlays();
+    // Layers come from few files in many runs: asking each time whether the file is long enough would cost too much.
+    private Descriptor lastOverlaid;
+    private long lastOverlaidBytes;
+    private boolean closed;
+
+    private Mapping(Posix posix, String name, long address, long lengthBytes, long mappedBytes, Backing backing) {
+        this.posix = posix;
+        this.name = name;
+        this.address = address;
+        this.mappedBytes = mappedBytes;
+        this.backing = backing;
+        pageMap = new OwnPageMap(posix);
+        segment = view(address, lengthBytes, arena, backing.readOnly());
+    }
+
+    /** New memory of zeros. Pages are allocated when they are first written. */
+    public static Mapping anonymous(Posix posix, long lengthBytes, HugePages hugePages) throws IOException {
+        String name = "anonymous memory of " + lengthBytes + " bytes";
+        Constants constants = posix.constants();
+        long unit = posix.getpagesize();
+        if (hugePages == HugePages.RESERVED) {
+            // Only a file of the pool tells the size of its pages.
+            try (Descriptor probe = memfd(posix, "probe", hugePages)) {
+                unit = reservedPageBytes(probe);
+            }
+            checkMultiple(lengthBytes, unit);
+        }
+        return map(posix, name, lengthBytes, unit, constants.PROT_READ | constants.PROT_WRITE,
+                constants.MAP_PRIVATE | constants.MAP_ANONYMOUS, hugePages, -1, 0, new Backing.Anonymous(hugePages));
+    }
+
+    /**
+     * New memory of zeros behind a descriptor, which other mappings and processes may share. Its length is sealed:
+     * nobody can truncate it. {@link #descriptor()} is closed with the mapping.
+     *
+     * @param name shown in {@code /proc} and in messages
+     */
+    public static Mapping memfd(Posix posix, String name, long lengthBytes, HugePages hugePages) throws IOException {
+        checkLength(lengthBytes);
+        Constants constants = posix.constants();
+        Descriptor memfd = memfd(posix, name, hugePages);
+        try {
+            long unit = posix.getpagesize();
+            if (hugePages == HugePages.RESERVED) {
+                unit = reservedPageBytes(memfd);
+                checkMultiple(lengthBytes, unit);
+            }
+            memfd.truncate(lengthBytes);
+            memfd.check("fcntl F_ADD_SEALS", posix.fcntl(memfd.number(), constants.F_ADD_SEALS,
+                    constants.F_SEAL_SHRINK | constants.F_SEAL_GROW), "");
+            return map(posix, memfd.name(), lengthBytes, unit, constants.PROT_READ | constants.PROT_WRITE,
+                    constants.MAP_SHARED, hugePages, memfd.number(), 0, new Backing.Memfd(memfd));
+        } catch (Throwable failure) {
+            try (memfd) {
+                throw failure;
+            }
+        }
+    }
+
+    /**
+     * A range of a file. The file must reach to the end of the range; it may end inside the last page. The descriptor
+     * stays the caller's, and must stay open for {@link #populated} to ask it.
+     *
+     * @param fileOffset a multiple of the host's page size
+     */
+    public static Mapping file(Descriptor file, long fileOffset, long lengthBytes, Access access) throws IOException {
+        Posix posix = file.posix();
+        Constants constants = posix.constants();
+        checkLength(lengthBytes);
+        PopulatedRanges.checkRange(fileOffset, lengthBytes);
+        checkPageBoundary(posix, "file offset", fileOffset);
+        boolean sealed = checkReaches(file, fileOffset, lengthBytes);
+        int protection = access == Access.SHARED_READ
+                ? constants.PROT_READ
+                : constants.PROT_READ | constants.PROT_WRITE;
+        int flags = access == Access.PRIVATE ? constants.MAP_PRIVATE : constants.MAP_SHARED;
+        return map(posix, file.name(), lengthBytes, posix.getpagesize(), protection, flags, HugePages.NONE,
+                file.number(), fileOffset, new Backing.File(file, fileOffset, access, sealed));
+    }
+
+    /** The memory, exactly as long as was asked; read-only where the access is. */
+    public MemorySegment segment() {
+        return segment;
+    }
+
+    /** Where the memory starts in this process, for an interface that takes addresses. */
+    public long address() {
+        return segment.address();
+    }
+
+    /** The length that was asked. */
+    public long lengthBytes() {
+        return segment.byteSize();
+    }
+
+    /** What messages call this memory. */
+    public String name() {
+        return name;
+    }
+
+    /** The memfd behind this memory, if it is one. It is closed with the mapping. */
+    public Optional<Descriptor> descriptor() {
+        return backing instanceof Backing.Memfd memfd ? Optional.of(memfd.descriptor()) : Optional.empty();
+    }
+
+    /**
+     * Whether somebody may shorten what lies behind this memory. Java code that then reads it gets an exception, but
+     * native code (a checksum of the JDK, {@code memcmp}) is killed: copy the bytes first, as into {@link PageScratch}.
+     */
+    public synchronized boolean mayBeTruncated() {
+        return backing.mayBeTruncated() || !overlays.isEmpty();
+    }
+
+    /**
+     * Gives every page that the range touches memory of its own, so that nobody waits for it later. Where the platform
+     * or the kernel cannot do so, whoever touches a page first still waits.
+     */
+    public void populate(long offset, long lengthBytes) throws IOException {
+        checkInside(offset, lengthBytes);
+        long start = offset - offset % posix.getpagesize();
+        advise(start, offset + lengthBytes - start, Advice.POPULATE_WRITE);
+    }
+
+    /**
+     * Tells the kernel something about a range, and returns whether it was taken; where the platform or the kernel
+     * does not know the advice, nothing happens.
+     *
+     * @param offset a multiple of the host's page size
+     */
+    public synchronized boolean advise(long offset, long lengthBytes, Advice advice) throws IOException {
+        checkInside(offset, lengthBytes);
+        checkPageBoundary(posix, "offset", offset);
+        Constants constants = posix.constants();
+        int number = advice.number(constants);
+        if (number == 0 && advice != Advice.NORMAL) {
+            return false;
+        }
+        while (true) {
+            int result = posix.madvise(address + offset, lengthBytes, number);
+            if (result >= 0) {
+                return true;
+            }
+            if (constants.failedWith(result, Errno.EINVAL)) {
+                return false;
+            }
+            if (!constants.failedWith(result, Errno.EINTR)) {
+                throw SystemCallException.of(posix, result, "madvise " + advice, name,
+                        "of " + lengthBytes + " bytes at " + offset);
+            }
+        }
+    }
+
+    /**
+     * Lays a private mapping of a file's range over this memory: what was there is replaced by the file's bytes, and
+     * what is written later stays in this mapping. The descriptor must stay open for {@link #populated} to ask it. If
+     * this fails, what the range holds is undefined; close the mapping.
+     *
+     * @param at where in this mapping: a multiple of the host's page size
+     * @param fileOffset a multiple of the host's page size
+     * @param lengthBytes a multiple of the host's page size, unless it reaches to the end of this mapping
+     */
+    public synchronized void overlay(long at, Descriptor file, long fileOffset, long lengthBytes) throws IOException {
+        checkLength(lengthBytes);
+        checkInside(at, lengthBytes);
+        PopulatedRanges.checkRange(fileOffset, lengthBytes);
+        checkPageBoundary(posix, "offset", at);
+        checkPageBoundary(posix, "file offset", fileOffset);
+        if (at + lengthBytes < lengthBytes()) {
+            checkPageBoundary(posix, "length", lengthBytes);
+        }
+        if (!backing.mayBeOverlaid()) {
+            throw new IllegalStateException(name + " cannot be overlaid: it is shared, or made of reserved huge pages");
+        }
+        if (file != lastOverlaid || fileOffset + lengthBytes > lastOverlaidBytes) {
+            checkReaches(file, fileOffset, lengthBytes);
+            lastOverlaid = file;
+            lastOverlaidBytes = file.sizeBytes();
+        }
+        Constants constants = posix.constants();
+        long result = posix.mmap(address + at, lengthBytes, constants.PROT_READ | constants.PROT_WRITE,
+                constants.MAP_PRIVATE | constants.MAP_FIXED | constants.MAP_NORESERVE, file.number(), fileOffset);
+        if (result < 0) {
+            throw SystemCallException.of(posix, result, "mmap", file.name(),
+                    "of " + lengthBytes + " bytes at " + fileOffset + " over " + name + " at " + at);
+        }
+        overlays.add(at, lengthBytes, file, fileOffset);
+    }
+
+    /**
+     * Names the ranges that may hold anything but zeros, as offsets into this mapping, clipped to the range asked.
+     * What is not named is zero, and reading it would allocate it.
+     *
+     * @param offset a multiple of the host's page size
+     */
+    public synchronized void populated(long offset, long lengthBytes, RangeConsumer ranges) throws IOException {
+        checkInside(offset, lengthBytes);
+        checkPageBoundary(posix, "offset", offset);
+        if (lengthBytes == 0) {
+            return;
+        }
+        if (lengthBytes <= backing.longestResidentBytes() && pageMap.isResident(address + offset, lengthBytes)) {
+            ranges.accept(offset, lengthBytes);
+        } else {
+            backing.populated(pageMap, segment.asSlice(offset, lengthBytes), offset, overlays, ranges);
+        }
+    }
+
+    /**
+     * Names the pages of a private file mapping that were written since they were mapped, and so are no longer the
+     * file's, as offsets into this mapping. Where the system cannot tell, everything is named.
+     *
+     * @param offset a multiple of the host's page size
+     */
+    public synchronized void written(long offset, long lengthBytes, RangeConsumer ranges) throws IOException {
+        checkInside(offset, lengthBytes);
+        checkPageBoundary(posix, "offset", offset);
+        if (!(backing instanceof Backing.File file) || file.access() != Access.PRIVATE) {
+            throw new IllegalStateException(name + " is not a private mapping of a file");
+        }
+        if (lengthBytes > 0) {
+            PopulatedRanges.writtenPrivately(pageMap, segment.asSlice(offset, lengthBytes),
+                    (at, length) -> ranges.accept(offset + at, length));
+        }
+    }
+
+    /**
+     * Ends the mapping, and closes its memfd. A second call does nothing.
+     *
+     * @throws IllegalStateException if a system call is using the memory; the mapping is then still open
+     */
+    @Override
+    public synchronized void close() throws IOException {
+        if (closed) {
+            return;
+        }
+        arena.close();
+        closed = true;
+        try {
+            int result = posix.munmap(address, mappedBytes);
+            if (result < 0) {
+                throw SystemCallException.of(posix, result, "munmap", name, "of " + mappedBytes + " bytes");
+            }
+        } finally {
+            try {
+                backing.close();
+            } finally {
+                pageMap.close();
+            }
+        }
+    }
+
+    @Override
+    public String toString() {
+        return name;
+    }
+
+    private static Mapping map(Posix posix, String name, long lengthBytes, long unit, int protection, int flags,
+            HugePages hugePages, int descriptor, long fileOffset, Backing backing) throws IOException {
+        checkLength(lengthBytes);
+        Constants constants = posix.constants();
+        long mappedBytes = PopulatedRanges.roundUp(lengthBytes, unit);
+        int all = flags | switch (hugePages) {
+            // The pool is reserved from now on: without that, a fault that finds it empty kills the process.
+            case RESERVED -> descriptor < 0 ? constants.MAP_HUGETLB : 0;
+            case NONE, TRANSPARENT -> constants.MAP_NORESERVE;
+        };
+        long address = hugePages == HugePages.TRANSPARENT
+                ? mapAligned(posix, mappedBytes, protection, all, descriptor, fileOffset)
+                : posix.mmap(0, mappedBytes, protection, all, descriptor, fileOffset);
+        if (address < 0) {
+            String remedy = hugePages == HugePages.RESERVED
+                    ? " of reserved huge pages of " + unit + " bytes (vm.nr_hugepages says how many there are)"
+                    : "";
+            throw SystemCallException.of(posix, address, "mmap", name,
+                    "of " + lengthBytes + " bytes at " + fileOffset + remedy);
+        }
+        Mapping mapping = new Mapping(posix, name, address, lengthBytes, mappedBytes, backing);
+        try {
+            if (hugePages == HugePages.TRANSPARENT) {
+                mapping.advise(0, lengthBytes, Advice.HUGE_PAGES);
+            }
+            return mapping;
+        } catch (Throwable failure) {
+            try (mapping) {
+                throw failure;
+            }
+        }
+    }
+
+    /** Only memory that starts on a huge page's boundary can be made of them from its start. */
+    private static long mapAligned(Posix posix, long mappedBytes, int protection, int flags, int descriptor,
+            long fileOffset) {
+        Constants constants = posix.constants();
+        long page = posix.getpagesize();
+        // One page table full of pages.
+        long hugePage = page * (page / Long.BYTES);
+        long reserved = mappedBytes + hugePage;
+        long start = posix.mmap(0, reserved, constants.PROT_NONE,
+                constants.MAP_PRIVATE | constants.MAP_ANONYMOUS | constants.MAP_NORESERVE, -1, 0);
+        if (start < 0) {
+            return start;
+        }
+        long aligned = PopulatedRanges.roundUp(start, hugePage);
+        long result = posix.mmap(aligned, mappedBytes, protection, flags | constants.MAP_FIXED, descriptor,
+                fileOffset);
+        if (result < 0) {
+            posix.munmap(start, reserved);
+            return result;
+        }
+        if (aligned > start) {
+            posix.munmap(start, aligned - start);
+        }
+        if (start + reserved > aligned + mappedBytes) {
+            posix.munmap(aligned + mappedBytes, start + reserved - aligned - mappedBytes);
+        }
+        return result;
+    }
+
+    private static Descriptor memfd(Posix posix, String name, HugePages hugePages) throws IOException {
+        Constants constants = posix.constants();
+        int flags = constants.MFD_CLOEXEC | constants.MFD_ALLOW_SEALING
+                | (hugePages == HugePages.RESERVED ? constants.MFD_HUGETLB : 0);
+        // Hardened hosts insist on memfds that cannot be executed; kernels before 6.3 do not know them.
+        int result = createMemfd(posix, name, flags | constants.MFD_NOEXEC_SEAL);
+        if (constants.failedWith(result, Errno.EINVAL)) {
+            result = createMemfd(posix, name, flags);
+        }
+        if (result < 0) {
+            throw SystemCallException.of(posix, result, "memfd_create", "memfd " + name, "");
+        }
+        return Descriptor.adopt(posix, result, "memfd " + name);
+    }
+
+    private static int createMemfd(Posix posix, String name, int flags) {
+        while (true) {
+            int result = posix.memfd_create(name, flags);
+            if (!posix.constants().failedWith(result, Errno.EINTR)) {
+                return result;
+            }
+        }
+    }
+
+    private static long reservedPageBytes(Descriptor memfd) throws IOException {
+        return memfd.fileSystem().blockSizeBytes();
+    }
+
+    /** Whether the file's length is sealed, once it is known to be long enough. */
+    private static boolean checkReaches(Descriptor file, long fileOffset, long lengthBytes) throws IOException {
+        Posix posix = file.posix();
+        Constants constants = posix.constants();
+        Stat status = file.status();
+        long reach = PopulatedRanges.roundUp(status.sizeBytes(), posix.getpagesize());
+        if (status.isRegularFile() && fileOffset + lengthBytes > reach) {
+            throw new SnapshotException(file.name() + " has " + status.sizeBytes() + " bytes; " + lengthBytes
+                    + " bytes at " + fileOffset + " cannot be mapped: the file is shorter than expected");
+        }
+        if (constants.F_GET_SEALS == 0) {
+            return false;
+        }
+        int seals = posix.fcntl(file.number(), constants.F_GET_SEALS, 0);
+        return seals >= 0 && (seals & constants.F_SEAL_SHRINK) != 0;
+    }
+
+    private void checkInside(long offset, long lengthBytes) {
+        Objects.checkFromIndexSize(offset, lengthBytes, lengthBytes());
+        if (closed) {
+            throw new IllegalStateException(name + " is closed");
+        }
+    }
+
+    private static void checkLength(long lengthBytes) {
+        if (lengthBytes <= 0) {
+            throw new IllegalArgumentException("nothing can be mapped with a length of " + lengthBytes + " bytes");
+        }
+    }
+
+    private static void checkMultiple(long lengthBytes, long unit) {
+        if (lengthBytes % unit != 0) {
+            throw new IllegalArgumentException("a length of " + lengthBytes + " bytes is no multiple of the reserved"
+                    + " huge pages' size of " + unit + " bytes");
+        }
+    }
+
+    private static void checkPageBoundary(Posix posix, String what, long value) {
+        if (value % posix.getpagesize() != 0) {
+            throw new IllegalArgumentException(what + " " + value + " is no multiple of the page size of "
+                    + posix.getpagesize() + " bytes");
+        }
+    }
+
+    @SuppressWarnings("restricted")
+    private static MemorySegment view(long address, long lengthBytes, Arena arena, boolean readOnly) {
+        MemorySegment segment = MemorySegment.ofAddress(address).reinterpret(lengthBytes, arena, null);
+        return readOnly ? segment.asReadOnly() : segment;
+    }
+}

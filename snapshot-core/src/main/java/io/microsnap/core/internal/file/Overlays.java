@@ -1,0 +1,69 @@
+package io.microsnap.core.internal.file;
+
+import io.microsnap.core.RangeConsumer;
+import io.microsnap.core.internal.posix.Descriptor;
+import java.io.IOException;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.NavigableMap;
+import java.util.TreeMap;
+
+/** What was laid over a mapping: which file is to be seen where. */
+final class Overlays {
+    private final NavigableMap<Long, Part> byStart = new TreeMap<>();
+
+    /** A file, and what is added to an offset in the mapping to get the offset in the file. */
+    private record Source(Descriptor file, long shift) {
+    }
+
+    private record Part(long end, Source source) {
+    }
+
+    /** What lay there before is hidden from now on. */
+    void add(long at, long lengthBytes, Descriptor file, long fileOffset) {
+        long end = at + lengthBytes;
+        Map.Entry<Long, Part> last = byStart.lastEntry();
+        // Layers are laid in ascending order as a rule, and there may be thousands of them.
+        if (last != null && last.getValue().end > at) {
+            cut(at);
+            cut(end);
+            byStart.subMap(at, end).clear();
+        }
+        byStart.put(at, new Part(end, new Source(file, fileOffset - at)));
+    }
+
+    private void cut(long offset) {
+        Map.Entry<Long, Part> before = byStart.lowerEntry(offset);
+        if (before != null && before.getValue().end > offset) {
+            byStart.put(offset, before.getValue());
+            byStart.put(before.getKey(), new Part(offset, before.getValue().source));
+        }
+    }
+
+    boolean isEmpty() {
+        return byStart.isEmpty();
+    }
+
+    /** Names where these files have data within a range of the mapping, in any order. Each file is asked once. */
+    void populated(long offset, long lengthBytes, RangeConsumer ranges) throws IOException {
+        Map<Source, RangeSet> visible = new HashMap<>();
+        long end = offset + lengthBytes;
+        Long first = byStart.floorKey(offset);
+        for (Map.Entry<Long, Part> entry
+                : byStart.subMap(first == null ? offset : first, true, end, false).entrySet()) {
+            Part part = entry.getValue();
+            long from = Math.max(offset, entry.getKey());
+            long to = Math.min(end, part.end);
+            if (to > from) {
+                visible.computeIfAbsent(part.source, source -> new RangeSet()).add(from, to - from);
+            }
+        }
+        for (Map.Entry<Source, RangeSet> entry : visible.entrySet()) {
+            Source source = entry.getKey();
+            RangeSet parts = entry.getValue();
+            long from = parts.start();
+            PopulatedRanges.ofFile(source.file, from + source.shift, parts.end() - from,
+                    (at, length) -> parts.forEachWithin(at - source.shift, length, ranges));
+        }
+    }
+}

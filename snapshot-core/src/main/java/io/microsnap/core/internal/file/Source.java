@@ -1,0 +1,39 @@
+package io.microsnap.core.internal.file;
+
+import io.microsnap.core.SnapshotException;
+import io.microsnap.core.internal.posix.Constants;
+import io.microsnap.core.internal.posix.Descriptor;
+import io.microsnap.core.internal.posix.Posix;
+import io.microsnap.core.internal.posix.Stat;
+import java.io.IOException;
+import java.nio.file.FileSystemException;
+import java.nio.file.Path;
+
+/** Files to read from, by a path that the caller vouches for. */
+final class Source {
+    private Source() {
+    }
+
+    /** Opens a plain file for reading; anything else is refused, and never waited for. */
+    static Descriptor open(Posix posix, Path path) throws IOException {
+        Constants constants = posix.constants();
+        Descriptor source = Descriptor.open(posix, path, constants.O_RDONLY | constants.O_NONBLOCK, 0);
+        try {
+            requirePlainFile(source, source.status());
+            return source;
+        } catch (IOException | RuntimeException refused) {
+            try (source) {
+                throw refused;
+            }
+        }
+    }
+
+    static void requirePlainFile(Descriptor source, Stat status) throws IOException {
+        if (status.isDirectory()) {
+            throw new FileSystemException(source.name(), null, "it is a directory, and a file is wanted");
+        }
+        if (!status.isRegularFile()) {
+            throw new SnapshotException(source.name() + " is not a plain file, and only those are copied");
+        }
+    }
+}

@@ -1,0 +1,101 @@
+package io.microsnap.core.internal.posix;
+
+import java.lang.foreign.AddressLayout;
+import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.Linker;
+import java.lang.foreign.MemoryLayout;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.SymbolLookup;
+import java.lang.foreign.ValueLayout;
+import java.lang.invoke.MethodHandle;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * A C function, linked. A record, because the compiler takes a record's fields for constants: a handle in a static
+ * final one costs nothing to reach.
+ *
+ * @param name its symbol
+ * @param named how many of its arguments C declares, if the rest is variadic, else -1: on macOS variadic arguments
+ *     travel another way
+ * @param capturesErrno whether the handle takes, before all else, the segment that errno is left in
+ * @param function its arguments and result
+ * @param handle the function
+ */
+record Downcall(String name, int named, boolean capturesErrno, FunctionDescriptor function, MethodHandle handle) {
+    /** The C library of this process. */
+    static final SymbolLookup LIBC = Linker.nativeLinker().defaultLookup();
+
+    static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT;
+    static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG;
+    /** An unsigned 16-bit argument. A {@code short} would arrive sign-extended. */
+    static final ValueLayout.OfChar UNSIGNED_SHORT = ValueLayout.JAVA_CHAR;
+    static final AddressLayout POINTER = ValueLayout.ADDRESS;
+
+    private static final int NOT_VARIADIC = -1;
+
+    /** A function that leaves its error in errno. */
+    static Downcall of(SymbolLookup library, String name, MemoryLayout result, MemoryLayout... arguments) {
+        return link(library, name, NOT_VARIADIC, true, FunctionDescriptor.of(result, arguments));
+    }
+
+    /** A variadic function that leaves its error in errno. */
+    static Downcall variadic(
+            SymbolLookup library, String name, int named, MemoryLayout result, MemoryLayout... arguments) {
+        return link(library, name, named, true, FunctionDescriptor.of(result, arguments));
+    }
+
+    /** A function that sets no errno. */
+    static Downcall withoutErrno(SymbolLookup library, String name, MemoryLayout result, MemoryLayout... arguments) {
+        return link(library, name, NOT_VARIADIC, false, FunctionDescriptor.of(result, arguments));
+    }
+
+    /** What is told to the linker beyond the arguments. */
+    List<Linker.Option> options() {
+        return options(named, capturesErrno);
+    }
+
+    private static List<Linker.Option> options(int named, boolean capturesErrno) {
+        List<Linker.Option> options = new ArrayList<>();
+        if (named != NOT_VARIADIC) {
+            options.add(Linker.Option.firstVariadicArg(named));
+        }
+        if (capturesErrno) {
+            options.add(Linker.Option.captureCallState("errno"));
+        }
+        return options;
+    }
+
+    @SuppressWarnings("restricted")
+    private static Downcall link(
+            SymbolLookup library, String name, int named, boolean capturesErrno, FunctionDescriptor function) {
+        MemorySegment symbol = library.find(name).orElseThrow(() -> new UnsupportedOperationException(
+                "the C library of this system has no " + name + "; on Linux glibc 2.30 or later is needed"));
+        try {
+            MethodHandle handle = Linker.nativeLinker().downcallHandle(symbol, function,
+                    options(named, capturesErrno).toArray(Linker.Option[]::new));
+            return new Downcall(name, named, capturesErrno, function, handle);
+        } catch (IllegalCallerException denied) {
+            throw new UnsupportedOperationException("microsnap makes system calls through the foreign function"
+                    + " interface, which this JVM denies; start it with --enable-native-access=ALL-UNNAMED", denied);
+        }
+    }
+
+    /**
+     * What a method handle threw, which is nothing that libc does: a mistake of the caller (closed segment) or of ours;
+     * or why the function could not be linked.
+     */
+    static RuntimeException unexpected(Throwable thrown) {
+        if (thrown instanceof RuntimeException exception) {
+            return exception;
+        }
+        if (thrown instanceof ExceptionInInitializerError unlinked
+                && unlinked.getCause() instanceof UnsupportedOperationException reason) {
+            return reason;
+        }
+        if (thrown instanceof Error error) {
+            throw error;
+        }
+        return new IllegalStateException(thrown);
+    }
+}

@@ -1,0 +1,6 @@
+package io.microsnap.core.internal.posix;
+
+/** The operating systems whose system calls are known here. */
+public enum OperatingSystem {
+    LINUX, MACOS
+}

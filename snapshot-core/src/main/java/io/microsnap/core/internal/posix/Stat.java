@@ -1,0 +1,112 @@
+package io.microsnap.core.internal.posix;
+
+/** What {@code fstat} tells of a file: filled by the call, read by the caller, reusable. */
+public final class Stat {
+    private static final int TYPE_MASK = 0xF000;
+    private static final int DIRECTORY = 0x4000;
+    private static final int REGULAR = 0x8000;
+    private static final int SYMBOLIC_LINK = 0xA000;
+
+    long device;
+    long inode;
+    int mode;
+    long links;
+    int owner;
+    int group;
+    long sizeBytes;
+    long allocatedBytes;
+    int blockSizeBytes;
+    long accessedSeconds;
+    int accessedNanos;
+    long modifiedSeconds;
+    int modifiedNanos;
+    long changedSeconds;
+    int changedNanos;
+
+    /** The device that holds the file; with the inode it tells two names of one file. */
+    public long device() {
+        return device;
+    }
+
+    public long inode() {
+        return inode;
+    }
+
+    /** The permission bits alone, without the file's type. */
+    public int permissions() {
+        return mode & 07777;
+    }
+
+    public long links() {
+        return links;
+    }
+
+    public int owner() {
+        return owner;
+    }
+
+    public int group() {
+        return group;
+    }
+
+    public long sizeBytes() {
+        return sizeBytes;
+    }
+
+    /** What the filesystem says the file occupies; blocks shared with other files count in each. */
+    public long allocatedBytes() {
+        return allocatedBytes;
+    }
+
+    /** The filesystem's preferred unit of transfer. */
+    public int blockSizeBytes() {
+        return blockSizeBytes;
+    }
+
+    public long accessedSeconds() {
+        return accessedSeconds;
+    }
+
+    public int accessedNanos() {
+        return accessedNanos;
+    }
+
+    public long modifiedSeconds() {
+        return modifiedSeconds;
+    }
+
+    public int modifiedNanos() {
+        return modifiedNanos;
+    }
+
+    public long changedSeconds() {
+        return changedSeconds;
+    }
+
+    public int changedNanos() {
+        return changedNanos;
+    }
+
+    public boolean isDirectory() {
+        return (mode & TYPE_MASK) == DIRECTORY;
+    }
+
+    public boolean isRegularFile() {
+        return (mode & TYPE_MASK) == REGULAR;
+    }
+
+    public boolean isSymbolicLink() {
+        return (mode & TYPE_MASK) == SYMBOLIC_LINK;
+    }
+
+    /** Whether it is the same file and, as far as length and time of modification tell, was not written in between. */
+    public boolean isUnchangedSince(Stat earlier) {
+        return sameFile(earlier) && sizeBytes == earlier.sizeBytes && modifiedSeconds == earlier.modifiedSeconds
+                && modifiedNanos == earlier.modifiedNanos;
+    }
+
+    /** Whether both tell of the same file, by whatever names it was reached. */
+    public boolean sameFile(Stat other) {
+        return device == other.device && inode == other.inode;
+    }
+}

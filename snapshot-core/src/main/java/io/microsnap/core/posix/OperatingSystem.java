@@ -1,6 +1,0 @@
-package io.microsnap.core.posix;
-
-/** The operating systems whose system calls are known here. */
-public enum OperatingSystem {
-    LINUX, MACOS
-}

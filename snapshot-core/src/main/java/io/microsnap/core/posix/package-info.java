@@ -1,2 +1,0 @@
-/** The operating system in libc's own words: raw system calls with raw results, errno as a type, owned descriptors. */
-package io.microsnap.core.posix;

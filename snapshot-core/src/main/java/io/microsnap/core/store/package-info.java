@@ -1,2 +1,0 @@
-/** The directory of snapshots: its manifest and index files, publication, listing, deletion, recovery. */
-package io.microsnap.core.store;

@@ -1,0 +1,91 @@
+package io.microsnap.memory.internal.image;
+
+import io.microsnap.core.PageReader;
+import io.microsnap.core.Progress;
+import io.microsnap.core.internal.file.PageScratch;
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+
+/** Reads all of a guest in as many lanes as asked: into memory, or only to hold it against its index. */
+public final class ImageReads {
+    /** Long enough that the call's own cost does not show, and still in the cache when it is checked. */
+    private static final long LONGEST_READ_BYTES = 4L << 20;
+
+    private ImageReads() {
+    }
+
+    /**
+     * Fills memory of zeros, as long as the guest, with what it holds; what was never populated is not touched.
+     *
+     * @param checks also given every page; empty to read without looking. Then nobody may be able to truncate the
+     *     memory
+     */
+    public static void into(MemorySegment memory, PageReader source, Optional<PageChecks> checks, int lanes,
+            Progress progress) throws IOException {
+        run(source, lanes, progress, () -> new PopulatedRuns.Parts() {
+            @Override
+            public void populated(long offset, long lengthBytes) throws IOException {
+                for (long done = 0; done < lengthBytes;) {
+                    long length = Math.min(LONGEST_READ_BYTES, lengthBytes - done);
+                    source.read(offset + done, memory.asSlice(offset + done, length));
+                    if (checks.isPresent()) {
+                        checks.get().check(memory, offset + done, offset + done, length);
+                    }
+                    done += length;
+                }
+            }
+
+            @Override
+            public void empty(long offset, long lengthBytes) throws IOException {
+                if (checks.isPresent()) {
+                    checks.get().checkZero(offset, lengthBytes);
+                }
+            }
+        });
+    }
+
+    /** Reads everything once and keeps nothing of it. */
+    public static void check(PageReader source, PageChecks checks, int lanes, Progress progress) throws IOException {
+        run(source, lanes, progress, () -> {
+            PageScratch own = new PageScratch();
+            return new PopulatedRuns.Parts() {
+                @Override
+                public void populated(long offset, long lengthBytes) throws IOException {
+                    for (long done = 0; done < lengthBytes;) {
+                        long length = Math.min(own.capacityBytes(), lengthBytes - done);
+                        source.read(offset + done, own.buffer().asSlice(0, length));
+                        checks.check(own.buffer(), 0, offset + done, length);
+                        done += length;
+                    }
+                }
+
+                @Override
+                public void empty(long offset, long lengthBytes) throws IOException {
+                    checks.checkZero(offset, lengthBytes);
+                }
+            };
+        });
+    }
+
+    private interface LaneParts {
+        PopulatedRuns.Parts make();
+    }
+
+    private static void run(PageReader source, int lanes, Progress progress, LaneParts parts) throws IOException {
+        long lengthBytes = source.layout().lengthBytes();
+        List<Lanes.Lane> work = new ArrayList<>();
+        for (int lane = 0; lane < Math.min(lanes, Math.ceilDiv(lengthBytes, Lanes.CHUNK_BYTES)); lane++) {
+            PopulatedRuns runs = new PopulatedRuns(source, parts.make());
+            work.add((offset, length) -> {
+                runs.run(offset, length);
+                runs.flush();
+            });
+        }
+        try (Lanes threads = Lanes.started(work.size())) {
+            threads.run(work, lengthBytes, progress);
+        }
+    }
+}

@@ -1,0 +1,153 @@
+package io.microsnap.memory.internal.image;
+
+import io.microsnap.core.internal.file.Access;
+import io.microsnap.core.internal.file.Advice;
+import io.microsnap.core.internal.file.Mapping;
+import io.microsnap.core.internal.posix.Descriptor;
+import java.io.IOException;
+
+/**
+ * Maps a composed image so that pages come in when they are touched: one layer as the ground, and over it, run by run,
+ * what is to be seen of the others. Each run costs two calls, or one if it is the base's; of the ground none is laid.
+ */
+public final class LazyMapping {
+    /** A quarter of what Linux allows a process unless told otherwise. */
+    public static final int DEFAULT_MAPPINGS = 16_384;
+
+    private final ComposedImage image;
+    private final Plan plan;
+    private final int base;
+    private final Mapping mapping;
+    private long laidBytes;
+    private boolean someAreShort;
+
+    /**
+     * What is mapped over what.
+     *
+     * @param shortestBytes the length from which on runs of the layers above the base are mapped
+     * @param ground the layer that is mapped first, and whole
+     */
+    private record Plan(long shortestBytes, int ground) {
+    }
+
+    private LazyMapping(ComposedImage image, Plan plan) throws IOException {
+        this.image = image;
+        this.plan = plan;
+        base = image.layers().size() - 1;
+        mapping = Mapping.file(file(plan.ground), 0, image.layout().lengthBytes(), Access.PRIVATE);
+    }
+
+    /**
+     * Memory with the guest's bytes; what is written to it stays in this process. The image's descriptors must stay
+     * open as long as it is mapped.
+     *
+     * @param mostMappings how many mappings it may take; where that is too few the shortest runs are read in
+     */
+    public static Mapping map(ComposedImage image, int mostMappings) throws IOException {
+        LazyMapping lazy = new LazyMapping(image, plan(image, mostMappings));
+        try {
+            lazy.lay();
+            return lazy.mapping;
+        } catch (IOException | RuntimeException | Error failure) {
+            try {
+                lazy.mapping.close();
+            } catch (IOException second) {
+                failure.addSuppressed(second);
+            }
+            throw failure;
+        }
+    }
+
+    private static Plan plan(ComposedImage image, int mostMappings) throws IOException {
+        int base = image.layers().size() - 1;
+        if (image.layout().pageBytes() % image.layers().getFirst().image().posix().getpagesize() != 0) {
+            // Runs of pages smaller than the host's cannot be mapped.
+            return new Plan(Long.MAX_VALUE, base);
+        }
+        for (ComposedImage.Layer layer : image.layers().subList(0, base)) {
+            // Each map is going to be walked: one read for all of it, instead of one a chunk.
+            layer.own().verify();
+        }
+        long[][] runs = new long[Long.SIZE - 1][base];
+        image.pieces(0, image.layout().lengthBytes(), (layer, offset, lengthBytes) -> {
+            if (layer != base) {
+                runs[Long.SIZE - 1 - Long.numberOfLeadingZeros(lengthBytes)][layer]++;
+            }
+        });
+        long[] mapped = new long[base];
+        // A run takes a mapping, and splits the one it lies in.
+        long left = mostMappings / 2;
+        for (int power = Long.SIZE - 2; power >= 0; power--) {
+            for (int layer = 0; layer < base; layer++) {
+                left -= runs[power][layer];
+            }
+            if (left < 0) {
+                return new Plan(1L << (power + 1), ground(mapped));
+            }
+            for (int layer = 0; layer < base; layer++) {
+                mapped[layer] += runs[power][layer];
+            }
+        }
+        return new Plan(1, ground(mapped));
+    }
+
+    /** The layer that holds more runs than all others above the base; where there is none, the base. */
+    private static int ground(long[] mapped) {
+        long all = 0;
+        int most = 0;
+        for (int layer = 0; layer < mapped.length; layer++) {
+            all += mapped[layer];
+            most = mapped[layer] > mapped[most] ? layer : most;
+        }
+        return all > 0 && mapped[most] > all / 2 ? most : mapped.length;
+    }
+
+    private void lay() throws IOException {
+        long lengthBytes = mapping.lengthBytes();
+        if (plan.ground != base) {
+            advise(0, lengthBytes);
+        }
+        image.pieces(0, lengthBytes, this::lay);
+        layBaseTo(lengthBytes);
+        if (someAreShort) {
+            image.pieces(0, lengthBytes, this::readIfShort);
+        }
+    }
+
+    private void lay(int layer, long offset, long lengthBytes) throws IOException {
+        if (layer == base) {
+            return;
+        }
+        if (lengthBytes < plan.shortestBytes) {
+            someAreShort = true;
+            return;
+        }
+        layBaseTo(offset);
+        if (layer != plan.ground) {
+            mapping.overlay(offset, file(layer), offset, lengthBytes);
+            advise(offset, lengthBytes);
+        }
+        laidBytes = offset + lengthBytes;
+    }
+
+    private void layBaseTo(long end) throws IOException {
+        if (plan.ground != base && laidBytes < end) {
+            mapping.overlay(laidBytes, file(base), laidBytes, end - laidBytes);
+        }
+    }
+
+    /** Reading ahead would fill the page cache with the holes between an image's runs. */
+    private void advise(long offset, long lengthBytes) throws IOException {
+        mapping.advise(offset, lengthBytes, Advice.RANDOM);
+    }
+
+    private void readIfShort(int layer, long offset, long lengthBytes) throws IOException {
+        if (layer != base && lengthBytes < plan.shortestBytes) {
+            file(layer).readFully(mapping.segment().asSlice(offset, lengthBytes), offset);
+        }
+    }
+
+    private Descriptor file(int layer) {
+        return image.layers().get(layer).image();
+    }
+}

@@ -1,0 +1,401 @@
+package io.microsnap.memory.internal.image;
+
+import io.microsnap.core.GuestLayout;
+import io.microsnap.core.PageReader;
+import io.microsnap.core.SnapshotException;
+import io.microsnap.core.internal.file.PageScratch;
+import io.microsnap.core.internal.file.Pages;
+import io.microsnap.core.internal.file.Truncation;
+import io.microsnap.dirty.DirtyBitmap;
+import io.microsnap.store.PageIndex;
+import io.microsnap.store.PageMap;
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+
+/**
+ * The one pass over guest bytes, as one lane makes it: a step of memory small enough for the processor's cache is
+ * looked at page by page (zero? the base's? which checksum?) and then handed to the kernel in runs as long as they
+ * come, straight from guest memory where the reader gives a view of it.
+ */
+final class PagePass implements PopulatedRuns.Parts {
+    /**
+     * Still in the processor's last-level cache when the kernel copies it, and long enough for the kernel to copy at
+     * full speed: steps that fit the second-level cache made XFS a quarter slower.
+     */
+    private static final int STEP_BYTES = 4 << 20;
+
+    private static final byte RECORD = 0;
+    private static final byte RECORD_ZERO = 1;
+    private static final byte SAME = 2;
+
+    /**
+     * What the pass does with pages, the same in all lanes.
+     *
+     * @param startsAsZeros whether the image reads as zeros where nothing is written
+     * @param zeros what becomes of them
+     * @param leavesHoles whether zeros that are long enough are left out: the image reads so there, or is going to
+     * @param index given the checksums; null for an image without one
+     * @param map given the pages recorded; null for an image without one
+     * @param base compared with, only what differs is recorded; null to record everything
+     * @param changed given the pages that differed from the base; null where nobody asks
+     * @param toPunch given the pages of zeros, to be punched later; null where nobody asks
+     */
+    record Plan(boolean startsAsZeros, Zeros zeros, boolean leavesHoles, PageIndex index, PageMap map, PageReader base,
+            DirtyBitmap changed, DirtyBitmap toPunch) {
+        boolean looksAtBytes() {
+            return index != null || base != null || toPunch != null || leavesHoles;
+        }
+    }
+
+    private final PageReader reader;
+    private final Plan plan;
+    private final int pageBytes;
+    private MemorySegment own = MemorySegment.NULL;
+    private MemorySegment ofBase = MemorySegment.NULL;
+    private final byte[] verdicts;
+    private final int[] checksums;
+    private final MemorySegment checksumsAsMemory;
+    private final boolean copies;
+    private final boolean hasView;
+    private final int smallestHolePages;
+    private final DirectView view;
+    private final Output output;
+    private long loadedOffset;
+    private long loadedBytes;
+
+    private long pagesOffered;
+    private long pagesRecorded;
+    private long pagesZero;
+    private long bytesWritten;
+
+    /** One lane's pass. */
+    PagePass(PageReader reader, Plan plan, Output output) {
+        this.reader = reader;
+        this.plan = plan;
+        this.output = output;
+        view = new DirectView(reader);
+        GuestLayout layout = reader.layout();
+        pageBytes = layout.pageBytes();
+        verdicts = new byte[STEP_BYTES / pageBytes];
+        checksums = new int[verdicts.length];
+        checksumsAsMemory = MemorySegment.ofArray(checksums);
+        hasView = hasView(reader);
+        copies = !staysInPlace(hasView, reader, plan);
+        smallestHolePages = plan.leavesHoles
+                ? (int) Math.ceilDiv(smallestHoleBytes(plan.zeros), (long) pageBytes) : Integer.MAX_VALUE;
+    }
+
+    /** The shortest run of zeros that is left out or to be punched: none is looked at for longer than a step. */
+    static long smallestHoleBytes(Zeros zeros) {
+        return zeros.equals(Zeros.DENSE) ? Long.MAX_VALUE : Math.min(zeros.smallestHoleBytes(), STEP_BYTES);
+    }
+
+    /** Whether guest memory is looked at, and written from, where it is. */
+    static boolean staysInPlace(PageReader reader, Plan plan) {
+        return staysInPlace(hasView(reader), reader, plan);
+    }
+
+    private static boolean staysInPlace(boolean hasView, PageReader reader, Plan plan) {
+        // What somebody may truncate meanwhile must not reach the JDK's checksum.
+        return hasView && !(reader.mayBeTruncated() && plan.looksAtBytes());
+    }
+
+    private static boolean hasView(PageReader reader) {
+        // An imported image may be shorter than a page.
+        GuestLayout layout = reader.layout();
+        return !reader.view(0, Math.min(layout.pageBytes(), layout.lengthBytes())).equals(MemorySegment.NULL);
+    }
+
+    long pagesOffered() {
+        return pagesOffered;
+    }
+
+    long pagesRecorded() {
+        return pagesRecorded;
+    }
+
+    long pagesZero() {
+        return pagesZero;
+    }
+
+    long bytesWritten() {
+        return bytesWritten;
+    }
+
+    @Override
+    public void populated(long offset, long lengthBytes) throws IOException {
+        boolean straight = hasView && !plan.looksAtBytes();
+        long end = offset + lengthBytes;
+        long at = offset;
+        while (at < end) {
+            if (straight) {
+                long length = Math.min(end - at, STEP_BYTES);
+                length = Math.min(length, view.reach(at));
+                record(at, length);
+                writeView(at, length);
+                at += length;
+            } else {
+                // Steps end where a later one would start, so that runs of pages meet the same boundaries every time.
+                long length = Math.min(end, (at / STEP_BYTES + 1) * STEP_BYTES) - at;
+                if (copies) {
+                    load(at, length);
+                    step(own(), 0, at, (int) length);
+                } else {
+                    length = Math.min(length, view.reach(at));
+                    step(view.memory(), view.at(at), at, (int) length);
+                }
+                at += length;
+            }
+        }
+    }
+
+    @Override
+    public void empty(long offset, long lengthBytes) throws IOException {
+        if (plan.base == null) {
+            pagesOffered += pages(lengthBytes);
+            zeros(offset, lengthBytes);
+            return;
+        }
+        // What the base never populated either is the same; the rest of it has become zero since.
+        pagesOffered += pages(lengthBytes);
+        plan.base.populated(offset, lengthBytes, (from, length) -> {
+            long start = Math.max(offset, from - from % pageBytes);
+            long end = Math.min(offset + lengthBytes, Math.ceilDiv(from + length, (long) pageBytes) * pageBytes);
+            while (start < end) {
+                long step = Math.min(end - start, STEP_BYTES);
+                becameZero(start, (int) step);
+                start += step;
+            }
+        });
+    }
+
+    private void becameZero(long offset, int lengthBytes) throws IOException {
+        plan.base.read(offset, ofBase().asSlice(0, lengthBytes));
+        int from = 0;
+        for (int at = 0; at < lengthBytes; at += pageBytes) {
+            int length = Math.min(pageBytes, lengthBytes - at);
+            if (Pages.isZero(ofBase(), at, length)) {
+                if (at > from) {
+                    zeros(offset + from, at - from);
+                }
+                from = at + length;
+            }
+        }
+        if (lengthBytes > from) {
+            zeros(offset + from, lengthBytes - from);
+        }
+    }
+
+    /** Records a run of zeros that was not read. */
+    private void zeros(long offset, long lengthBytes) throws IOException {
+        long first = offset / pageBytes;
+        long count = pages(lengthBytes);
+        pagesRecorded += count;
+        pagesZero += count;
+        if (plan.index != null) {
+            plan.index.setZero(first, count);
+        }
+        if (plan.map != null) {
+            plan.map.mark(first, count);
+        }
+        if (plan.changed != null) {
+            plan.changed.mark(offset, lengthBytes);
+        }
+        if (plan.toPunch != null) {
+            plan.toPunch.mark(offset, lengthBytes);
+        }
+        if (plan.leavesHoles && (plan.startsAsZeros || count >= smallestHolePages)) {
+            return;
+        }
+        own().asSlice(0, Math.min(lengthBytes, STEP_BYTES)).fill((byte) 0);
+        for (long done = 0; done < lengthBytes;) {
+            long length = Math.min(lengthBytes - done, STEP_BYTES);
+            writeOwn(0, offset + done, length);
+            done += length;
+        }
+    }
+
+    // Made when first needed: most captures read a view and compare with nothing.
+    private MemorySegment own() {
+        if (own.byteSize() == 0) {
+            own = new PageScratch(STEP_BYTES).buffer();
+        }
+        return own;
+    }
+
+    private MemorySegment ofBase() {
+        if (ofBase.byteSize() == 0) {
+            ofBase = new PageScratch(STEP_BYTES).buffer();
+        }
+        return ofBase;
+    }
+
+    /**
+     * What an error of the JVM says of a lane: that its memory is gone. It may come well after the copy that met it, in
+     * any code that runs then; until it has come nothing is kept of what was copied.
+     */
+    SnapshotException truncated(InternalError error) {
+        if (!copies || !hasView) {
+            throw error;
+        }
+        return Truncation.found(loadedBytes, "guest memory", loadedOffset, error);
+    }
+
+    private void load(long offset, long lengthBytes) throws IOException {
+        loadedOffset = offset;
+        loadedBytes = lengthBytes;
+        if (!hasView) {
+            reader.read(offset, own().asSlice(0, lengthBytes));
+            return;
+        }
+        for (long done = 0; done < lengthBytes;) {
+            long length = Math.min(lengthBytes - done, view.reach(offset + done));
+            Truncation.copy(view.memory(), view.at(offset + done), own(), done, length,
+                    "guest memory", offset + done);
+            done += length;
+        }
+    }
+
+    /** Where nothing is looked at. */
+    private void record(long offset, long lengthBytes) throws IOException {
+        long count = pages(lengthBytes);
+        pagesOffered += count;
+        pagesRecorded += count;
+        if (plan.map != null) {
+            plan.map.mark(offset / pageBytes, count);
+        }
+    }
+
+    private void step(MemorySegment memory, long at, long offset, int lengthBytes) throws IOException {
+        int pages = (int) pages(lengthBytes);
+        pagesOffered += pages;
+        look(memory, at, offset, lengthBytes, pages);
+        if (plan.base != null) {
+            compare(memory, at, offset, lengthBytes, pages);
+        }
+        int page = 0;
+        while (page < pages) {
+            int from = page;
+            boolean same = verdicts[page] == SAME;
+            while (page < pages && (verdicts[page] == SAME) == same) {
+                page++;
+            }
+            if (!same) {
+                recordRun(offset, lengthBytes, from, page);
+                writeRun(offset, lengthBytes, from, page);
+            }
+        }
+    }
+
+    private void look(MemorySegment memory, long at, long offset, int lengthBytes, int pages) {
+        if (plan.index != null) {
+            Pages.crc32cs(memory, at, lengthBytes, pageBytes, checksums);
+        }
+        long first = offset / pageBytes;
+        for (int page = 0; page < pages; page++) {
+            boolean mayBeZero = plan.index == null || checksums[page] == plan.index.zero(first + page);
+            int start = page * pageBytes;
+            verdicts[page] = mayBeZero && Pages.isZero(memory, at + start, Math.min(pageBytes, lengthBytes - start))
+                    ? RECORD_ZERO : RECORD;
+        }
+    }
+
+    /** A page whose checksum is not the base's differs; of the others the bytes decide. */
+    private void compare(MemorySegment memory, long at, long offset, int lengthBytes, int pages) throws IOException {
+        long first = offset / pageBytes;
+        int page = 0;
+        while (page < pages) {
+            int from = page;
+            while (page < pages && mayBeSame(first + page, page)) {
+                page++;
+            }
+            if (page > from) {
+                int start = from * pageBytes;
+                int end = Math.min(page * pageBytes, lengthBytes);
+                plan.base.read(offset + start, ofBase().asSlice(0, end - start));
+                for (int candidate = from; candidate < page; candidate++) {
+                    int position = candidate * pageBytes;
+                    int length = Math.min(pageBytes, lengthBytes - position);
+                    if (Pages.equal(memory, at + position, ofBase(), position - start, length)) {
+                        verdicts[candidate] = SAME;
+                    }
+                }
+            } else {
+                page++;
+            }
+        }
+    }
+
+    private boolean mayBeSame(long page, int inStep) throws IOException {
+        return plan.index == null || plan.index.crc(page) == checksums[inStep];
+    }
+
+    private void recordRun(long offset, int lengthBytes, int from, int to) throws IOException {
+        long first = offset / pageBytes + from;
+        if (plan.index != null) {
+            plan.index.set(first, checksumsAsMemory.asSlice(
+                    (long) from * Integer.BYTES, (long) (to - from) * Integer.BYTES));
+        }
+        if (plan.map != null) {
+            plan.map.mark(first, to - from);
+        }
+        if (plan.changed != null) {
+            long start = offset + (long) from * pageBytes;
+            plan.changed.mark(start, Math.min(offset + lengthBytes, offset + (long) to * pageBytes) - start);
+        }
+        pagesRecorded += to - from;
+        for (int page = from; page < to; page++) {
+            if (verdicts[page] == RECORD_ZERO) {
+                pagesZero++;
+                if (plan.toPunch != null) {
+                    plan.toPunch.set(offset + (long) page * pageBytes);
+                }
+            }
+        }
+    }
+
+    /** Writes a run of recorded pages, leaving out the runs of zeros that are to become holes. */
+    private void writeRun(long offset, int lengthBytes, int from, int to) throws IOException {
+        int start = from;
+        int page = from;
+        while (page < to) {
+            int zeros = page;
+            while (zeros < to && verdicts[zeros] == RECORD_ZERO) {
+                zeros++;
+            }
+            if (plan.leavesHoles && zeros - page >= smallestHolePages) {
+                writePages(offset, lengthBytes, start, page);
+                start = zeros;
+            }
+            page = Math.max(zeros, page + 1);
+        }
+        writePages(offset, lengthBytes, start, to);
+    }
+
+    private void writePages(long offset, int lengthBytes, int from, int to) throws IOException {
+        if (to == from) {
+            return;
+        }
+        long start = (long) from * pageBytes;
+        long length = Math.min((long) to * pageBytes, lengthBytes) - start;
+        if (copies) {
+            writeOwn(start, offset + start, length);
+        } else {
+            writeView(offset + start, length);
+        }
+    }
+
+    private void writeOwn(long at, long offset, long lengthBytes) throws IOException {
+        output.copy(own(), at, offset, lengthBytes);
+        bytesWritten += lengthBytes;
+    }
+
+    private void writeView(long offset, long lengthBytes) throws IOException {
+        output.guest(view.memory(), view.at(offset), offset, lengthBytes);
+        bytesWritten += lengthBytes;
+    }
+
+    private long pages(long lengthBytes) {
+        return Math.ceilDiv(lengthBytes, (long) pageBytes);
+    }
+}

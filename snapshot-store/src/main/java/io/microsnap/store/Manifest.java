@@ -1,0 +1,137 @@
+package io.microsnap.store;
+
+import io.microsnap.core.DamagedException;
+import io.microsnap.core.GuestLayout;
+import io.microsnap.core.SnapshotId;
+import io.microsnap.core.SnapshotReference;
+import java.time.Instant;
+import java.util.Comparator;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Locale;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.Set;
+import java.util.SortedSet;
+import java.util.TreeSet;
+import java.util.UUID;
+
+/**
+ * What is known of one published snapshot: {@code snapshot.json}.
+ *
+ * @param id its name, as its maker spelled it
+ * @param uuid random, made for this publication
+ * @param created when it was published
+ * @param description what its maker said of it
+ * @param files every file but the manifest and hints, by name
+ */
+public record Manifest(
+        SnapshotId id, UUID uuid, Instant created, SnapshotDescription description, List<SnapshotFile> files) {
+    static final int FORMAT = 1;
+    /** The longest a manifest's JSON may be. */
+    public static final int LARGEST_BYTES = 1 << 20;
+
+    private static final int MOST_FILES = 4096;
+    private static final long MIB = 1 << 20;
+    // What this version can do beyond the format's first; a snapshot may require it.
+    private static final Set<String> KNOWN_FEATURES = Set.of();
+
+    /** Refuses files that do not belong together with {@link IllegalArgumentException}. */
+    public Manifest {
+        Objects.requireNonNull(id);
+        Objects.requireNonNull(uuid);
+        Objects.requireNonNull(created);
+        if (files.size() > MOST_FILES) {
+            throw new IllegalArgumentException(files.size() + " files; " + MOST_FILES + " are allowed");
+        }
+        Set<String> names = new HashSet<>();
+        for (SnapshotFile file : files) {
+            if (!names.add(file.name().toLowerCase(Locale.ROOT))) {
+                throw new IllegalArgumentException(file.name() + " is listed twice");
+            }
+        }
+        if (!names.contains(SnapshotFiles.MEMORY) || !names.contains(SnapshotFiles.PAGE_INDEX)) {
+            throw new IllegalArgumentException("a snapshot has " + SnapshotFiles.MEMORY + " and "
+                    + SnapshotFiles.PAGE_INDEX + "; this one has " + names);
+        }
+        if (names.contains(SnapshotFiles.PAGE_MAP) != description.base().isPresent()) {
+            throw new IllegalArgumentException(SnapshotFiles.PAGE_MAP + " is there exactly when there is a base");
+        }
+        files = files.stream().sorted(Comparator.comparing(SnapshotFile::name)).toList();
+        SnapshotFile image = find(files, SnapshotFiles.MEMORY);
+        if (image.lengthBytes() != description.layout().lengthBytes()) {
+            throw new IllegalArgumentException(SnapshotFiles.MEMORY + " has " + image.lengthBytes()
+                    + " bytes, but the regions have " + description.layout().lengthBytes());
+        }
+        if (image.root() != find(files, SnapshotFiles.PAGE_INDEX).root()) {
+            throw new IllegalArgumentException("the digest of " + SnapshotFiles.MEMORY + " is not the root of "
+                    + SnapshotFiles.PAGE_INDEX);
+        }
+    }
+
+    /** Reads canonical or other valid JSON; anything else is refused with line, column and key. */
+    public static Manifest parse(String file, byte[] json) throws DamagedException {
+        return ManifestCodec.parse(file, json);
+    }
+
+    /** The canonical form: equal manifests give equal bytes. */
+    public byte[] toJson() {
+        return ManifestCodec.write(this);
+    }
+
+    /** The same publication under another name. */
+    public Manifest withId(SnapshotId newId) {
+        return new Manifest(newId, uuid, created, description, files);
+    }
+
+    /** Names this publication. */
+    public SnapshotReference reference() {
+        return new SnapshotReference(id, uuid, indexRoot());
+    }
+
+    /** The root of the page index. */
+    public int indexRoot() {
+        return find(files, SnapshotFiles.PAGE_INDEX).root();
+    }
+
+    public SnapshotKind kind() {
+        return description.kind();
+    }
+
+    public GuestLayout layout() {
+        return description.layout();
+    }
+
+    /** The base, if it must be there: a diff's. */
+    public Optional<SnapshotReference> requiredBase() {
+        return description.requiredBase();
+    }
+
+    /** The length of the image in MiB, rounded up. */
+    public long memoryMib() {
+        return Math.ceilDiv(layout().lengthBytes(), MIB);
+    }
+
+    /** A file by name. */
+    public Optional<SnapshotFile> file(String name) {
+        return files.stream().filter(file -> file.name().equals(name)).findFirst();
+    }
+
+    /** The names of the attachments, without their directory. */
+    public List<String> attachments() {
+        return files.stream().map(SnapshotFile::name).filter(SnapshotFiles::isAttachment)
+                .map(name -> name.substring(SnapshotFiles.ATTACHMENT_PREFIX.length())).toList();
+    }
+
+    /** What it requires and this version does not have: it may be listed and inspected, but not restored. */
+    public SortedSet<String> unknownFeatures() {
+        SortedSet<String> unknown = new TreeSet<>(description.requires());
+        unknown.removeAll(KNOWN_FEATURES);
+        return unknown;
+    }
+
+    private static SnapshotFile find(List<SnapshotFile> files, String name) {
+        return files.stream().filter(file -> file.name().equals(name)).findFirst().orElseThrow(
+                () -> new IllegalArgumentException(name + " is spelled otherwise"));
+    }
+}

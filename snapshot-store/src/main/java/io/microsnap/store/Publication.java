@@ -1,0 +1,234 @@
+package io.microsnap.store;
+
+import io.microsnap.core.SnapshotException;
+import io.microsnap.core.SnapshotId;
+import io.microsnap.core.SnapshotReference;
+import io.microsnap.core.internal.posix.Constants;
+import io.microsnap.core.internal.posix.Descriptor;
+import java.io.IOException;
+import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.NotDirectoryException;
+import java.time.Instant;
+import java.time.temporal.ChronoUnit;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * The moments at which a store changes: a snapshot appears, takes another's place, or goes. Each is one rename under
+ * the store's lock, made durable before the lock is given back, so that the next change builds on it.
+ */
+final class Publication {
+    private static final System.Logger LOG = System.getLogger(SnapshotStore.class.getName());
+
+    private Publication() {
+    }
+
+    static Instant now() {
+        return Instant.now().truncatedTo(ChronoUnit.MICROS);
+    }
+
+    /** The staged directory, whose content is durable, takes the snapshot's name. */
+    static void publish(StoreDirectory store, StagingDirectory staged, Manifest manifest, IfTaken ifTaken)
+            throws IOException {
+        StoreEvents.Publish event = StoreEvents.publish();
+        Optional<Leaving> replaced = Optional.empty();
+        try (StoreLock _ = store.lock()) {
+            requireBase(store, manifest);
+            if (store.root().statusAt(manifest.id().key()).isEmpty()) {
+                appear(store, staged, manifest.id());
+            } else if (ifTaken == IfTaken.REFUSE) {
+                throw new FileAlreadyExistsException(store.root() + "/" + manifest.id().key(), null,
+                        "the store has a snapshot " + manifest.id()
+                                + " already; delete it, replace it, or take another id");
+            } else {
+                replaced = Optional.of(replace(store, staged, manifest, ifTaken));
+            }
+        }
+        event.end(store, manifest, replaced.isPresent());
+        if (replaced.isPresent()) {
+            replaced.get().remove();
+        }
+    }
+
+    /** The snapshot's name goes, and then its files. */
+    static void delete(StoreDirectory store, SnapshotId id, IfHeld ifHeld) throws IOException {
+        StoreEvents.Delete event = StoreEvents.delete();
+        Leaving leaving;
+        try (StoreLock _ = store.lock()) {
+            leaving = leaving(store, id, ifHeld == IfHeld.DELETE, Optional.empty());
+            boolean renamed = false;
+            try {
+                Constants constants = store.root().posix().constants();
+                String name = store.staging().freshName();
+                store.root().renameAt(id.key(), store.staging().descriptor(), name, constants.RENAME_NOREPLACE);
+                leaving.renamedTo(name);
+                durable(store, () -> store.staging().descriptor().renameAt(
+                        name, store.root(), id.key(), constants.RENAME_NOREPLACE));
+                renamed = true;
+            } finally {
+                if (!renamed) {
+                    leaving.stays();
+                }
+            }
+        }
+        event.end(store, id);
+        leaving.remove();
+    }
+
+    private static void appear(StoreDirectory store, StagingDirectory staged, SnapshotId id) throws IOException {
+        Constants constants = store.root().posix().constants();
+        share(staged);
+        store.staging().descriptor().renameAt(staged.name(), store.root(), id.key(), constants.RENAME_NOREPLACE);
+        staged.renamedAway();
+        durable(store, () -> {
+            store.root().renameAt(
+                    id.key(), store.staging().descriptor(), staged.name(), constants.RENAME_NOREPLACE);
+            staged.renamedBack();
+        });
+    }
+
+    private static Leaving replace(StoreDirectory store, StagingDirectory staged, Manifest manifest, IfTaken ifTaken)
+            throws IOException {
+        Constants constants = store.root().posix().constants();
+        SnapshotId id = manifest.id();
+        Leaving old = leaving(store, id, ifTaken == IfTaken.REPLACE_EVEN_IF_HELD, manifest.requiredBase());
+        boolean exchanged = false;
+        try {
+            share(staged);
+            store.staging().descriptor().renameAt(staged.name(), store.root(), id.key(), constants.RENAME_EXCHANGE);
+            // Under the staged name lies the old snapshot now, which must outlast a failure to sync.
+            staged.renamedAway();
+            durable(store, () -> {
+                store.staging().descriptor().renameAt(
+                        staged.name(), store.root(), id.key(), constants.RENAME_EXCHANGE);
+                staged.renamedBack();
+            });
+            old.renamedTo(staged.name());
+            exchanged = true;
+            return old;
+        } finally {
+            if (!exchanged) {
+                old.stays();
+            }
+        }
+    }
+
+    /** From the moment it appears others may lock it too. */
+    private static void share(StagingDirectory staged) throws IOException {
+        if (!staged.descriptor().tryLock(false)) {
+            throw new SnapshotException(staged.descriptor() + " was locked by somebody else while it was staged");
+        }
+    }
+
+    /** What the store's directory says now survives a power failure; or it is undone. */
+    private static void durable(StoreDirectory store, Closing.Step undo) throws IOException {
+        try {
+            store.root().sync();
+        } catch (IOException failure) {
+            try {
+                undo.run();
+            } catch (IOException second) {
+                failure.addSuppressed(new SnapshotException(store.root()
+                        + ": what was renamed could not be renamed back; it is visible, and may not last", second));
+            }
+            throw failure;
+        }
+    }
+
+    private static void requireBase(StoreDirectory store, Manifest manifest) throws IOException {
+        if (manifest.requiredBase().isEmpty()) {
+            return;
+        }
+        SnapshotReference base = manifest.requiredBase().get();
+        Manifest found;
+        try (Descriptor directory = store.openSnapshot(base.id())) {
+            found = StoreDirectory.manifest(directory, base.id().key());
+        } catch (NoSuchFileException e) {
+            throw new MissingBaseException(manifest.id().name(), base, "which is not in " + store.root());
+        }
+        if (!found.reference().equals(base)) {
+            throw new MissingBaseException(manifest.id().name(), base, "but the store has " + found.reference());
+        }
+    }
+
+    /** Makes sure that nobody needs a snapshot and, unless forced, that nobody uses it. */
+    private static Leaving leaving(
+            StoreDirectory store, SnapshotId id, boolean evenIfHeld, Optional<SnapshotReference> requiredBySuccessor)
+            throws IOException {
+        Optional<Descriptor> opened = open(store, id);
+        try {
+            Optional<SnapshotReference> reference = opened.flatMap(directory -> reference(directory, id));
+            List<SnapshotId> dependents = store.dependents(id.key(), reference).stream()
+                    .filter(dependent -> !dependent.equals(id)).toList();
+            if (!dependents.isEmpty()) {
+                throw new SnapshotRequiredException(id, dependents);
+            }
+            if (requiredBySuccessor.filter(base -> base.id().equals(id)).isPresent()) {
+                throw new SnapshotRequiredException(id, List.of(id));
+            }
+            if (opened.isPresent() && !opened.get().tryLock(true) && !evenIfHeld) {
+                throw new SnapshotInUseException(id, "is in use; try again when nobody holds it, or force it");
+            }
+            return new Leaving(store.staging(), opened);
+        } catch (IOException | RuntimeException failure) {
+            if (opened.isPresent()) {
+                opened.get().close();
+            }
+            throw failure;
+        }
+    }
+
+    /** Empty for what is no directory: somebody put it there, nobody can hold it. */
+    private static Optional<Descriptor> open(StoreDirectory store, SnapshotId id) throws IOException {
+        try {
+            return Optional.of(store.openSnapshot(id));
+        } catch (NotDirectoryException e) {
+            return Optional.empty();
+        }
+    }
+
+    private static Optional<SnapshotReference> reference(Descriptor directory, SnapshotId id) {
+        try {
+            return Optional.of(StoreDirectory.manifest(directory, id.key()).reference());
+        } catch (IOException e) {
+            LOG.log(System.Logger.Level.DEBUG, "the manifest of " + id + " cannot be read", e);
+            return Optional.empty();
+        }
+    }
+
+    /** A snapshot on its way out: locked, if that was possible, until its files are gone. */
+    private static final class Leaving {
+        private final StagingArea area;
+        private final Optional<Descriptor> directory;
+        private String name;
+
+        Leaving(StagingArea area, Optional<Descriptor> directory) {
+            this.area = area;
+            this.directory = directory;
+        }
+
+        void renamedTo(String newName) {
+            name = newName;
+        }
+
+        void stays() throws IOException {
+            if (directory.isPresent()) {
+                directory.get().close();
+            }
+        }
+
+        /** It has left the store for good; what cannot be removed now is removed by the next recovery. */
+        void remove() {
+            Closing closing = new Closing();
+            closing.step(() -> area.remove(name));
+            directory.ifPresent(closing::close);
+            try {
+                closing.finish();
+            } catch (IOException e) {
+                LOG.log(System.Logger.Level.WARNING, "{0}/{1} takes space until the next recovery: {2}",
+                        area.descriptor(), name, e.getMessage());
+            }
+        }
+    }
+}

@@ -1,0 +1,24 @@
+package io.microsnap.store;
+
+/** One entry of a store's listing. */
+public sealed interface SnapshotEntry {
+    /** Its name: the id as its maker spelled it, or what the directory is called. */
+    String name();
+
+    /** Its files are there with their lengths, and so are the bases it requires. Nobody has read their content. */
+    record Whole(Manifest manifest) implements SnapshotEntry {
+        @Override
+        public String name() {
+            return manifest.id().name();
+        }
+    }
+
+    /**
+     * It cannot be used.
+     *
+     * @param name the name it has in the store, fit to be shown
+     * @param reason what is wrong with it
+     */
+    record Damaged(String name, String reason) implements SnapshotEntry {
+    }
+}

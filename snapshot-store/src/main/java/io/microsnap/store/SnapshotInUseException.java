@@ -1,0 +1,13 @@
+package io.microsnap.store;
+
+import io.microsnap.core.SnapshotException;
+import io.microsnap.core.SnapshotId;
+
+/** A snapshot cannot be deleted or replaced now, because somebody uses it; or not used, because it is going away. */
+public final class SnapshotInUseException extends SnapshotException {
+    private static final long serialVersionUID = 1L;
+
+    SnapshotInUseException(SnapshotId id, String why) {
+        super(id + " " + why);
+    }
+}

@@ -1,0 +1,17 @@
+package io.microsnap.store;
+
+import java.util.Locale;
+
+/** What an image holds. */
+public enum SnapshotKind {
+    /** Every page; blocks may be shared with a base, which may be gone. */
+    FULL,
+    /** The pages its page map names; the others are its base's, which is required. */
+    DIFF;
+
+    /** As the manifest spells it. */
+    @Override
+    public String toString() {
+        return name().toLowerCase(Locale.ROOT);
+    }
+}

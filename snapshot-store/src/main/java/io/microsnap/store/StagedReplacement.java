@@ -1,0 +1,109 @@
+package io.microsnap.store;
+
+import io.microsnap.core.SnapshotException;
+import io.microsnap.core.internal.file.Durability;
+import io.microsnap.core.internal.file.IfExists;
+import io.microsnap.core.internal.file.StagedFile;
+import io.microsnap.core.internal.posix.Constants;
+import io.microsnap.core.internal.posix.Descriptor;
+import java.io.IOException;
+import java.nio.file.NoSuchFileException;
+import java.util.Optional;
+
+/**
+ * A file that is to take the place of one file of a published snapshot: a hint, or an image that is identical byte for
+ * byte to the one there. It is written out of sight and takes its place in {@link #commit}; closed without that, it is
+ * gone. Whoever has the old file open keeps it.
+ */
+public final class StagedReplacement implements AutoCloseable {
+    private final StoreDirectory store;
+    private final HeldSnapshot held;
+    private final String name;
+    private final StagingDirectory directory;
+    private final Descriptor file;
+    private boolean committed;
+    private boolean closed;
+
+    private StagedReplacement(
+            StoreDirectory store, HeldSnapshot held, String name, StagingDirectory directory, Descriptor file) {
+        this.store = store;
+        this.held = held;
+        this.name = name;
+        this.directory = directory;
+        this.file = file;
+    }
+
+    /** Empty, or a clone of the source if the filesystem can. */
+    static StagedReplacement of(StoreDirectory store, HeldSnapshot held, String name, Optional<Descriptor> source)
+            throws IOException {
+        StagingDirectory directory = store.staging().create();
+        try {
+            Constants constants = directory.descriptor().posix().constants();
+            if (source.isPresent()) {
+                clone(store, source.get(), directory.descriptor(), name);
+            }
+            Descriptor file = directory.descriptor().openAt(name, constants.O_RDWR | constants.O_CREAT, 0600);
+            return new StagedReplacement(store, held, name, directory, file);
+        } catch (IOException | RuntimeException failure) {
+            try (directory) {
+                throw failure;
+            }
+        }
+    }
+
+    private static void clone(StoreDirectory store, Descriptor source, Descriptor directory, String name)
+            throws IOException {
+        try (StagedFile clone = StagedFile.create(directory, name)) {
+            if (store.reflink().cloneInto(source, clone).isCloned()) {
+                clone.commit(Durability.NONE, IfExists.REFUSE);
+            }
+        }
+    }
+
+    /** The file being written: open for reading and writing. */
+    public Descriptor descriptor() {
+        if (closed) {
+            throw new IllegalStateException(file + " is no longer staged");
+        }
+        return file;
+    }
+
+    /**
+     * Makes the file durable and puts it in its place, at once. When this throws, the snapshot has the old one; or,
+     * when its directory could not be synced, either.
+     */
+    public void commit() throws IOException {
+        Optional<SnapshotFile> listed = held.manifest().file(name);
+        if (listed.isPresent() && descriptor().sizeBytes() != listed.get().lengthBytes()) {
+            throw new SnapshotException(file + " has " + file.sizeBytes() + " bytes; " + name + " of " + held.id()
+                    + " has " + listed.get().lengthBytes());
+        }
+        store.seal(descriptor());
+        file.sync();
+        try (StoreLock _ = store.lock()) {
+            if (!StagingArea.isNamed(store.root(), held.id().key(), held.directory())) {
+                throw new NoSuchFileException(held.directory() + "/" + name, null,
+                        held.id() + " was deleted or replaced by force while it was in use");
+            }
+            directory.descriptor().renameAt(name, held.directory(), name, 0);
+            held.directory().sync();
+        }
+        committed = true;
+    }
+
+    /** Removes what was not committed. A second call does nothing. */
+    @Override
+    public void close() throws IOException {
+        if (!closed) {
+            closed = true;
+            Closing closing = new Closing();
+            closing.close(file);
+            closing.step(directory::close);
+            if (committed) {
+                closing.quietly();
+            } else {
+                closing.finish();
+            }
+        }
+    }
+}

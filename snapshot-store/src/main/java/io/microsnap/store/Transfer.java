@@ -1,0 +1,64 @@
+package io.microsnap.store;
+
+import io.microsnap.core.Progress;
+import io.microsnap.core.SnapshotReference;
+import java.io.IOException;
+import java.nio.file.FileAlreadyExistsException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+
+/** Copies snapshots, bases first, from one store into another. */
+final class Transfer {
+    private final SnapshotStore to;
+    private final Progress progress;
+    private final List<SnapshotReference> copied = new ArrayList<>();
+    private long doneBytes;
+    private long totalBytes;
+
+    Transfer(SnapshotStore to, Progress progress) {
+        this.to = to;
+        this.progress = progress;
+    }
+
+    List<SnapshotReference> copy(HeldSnapshot held) throws IOException {
+        List<HeldSnapshot> missing = new ArrayList<>();
+        for (Optional<HeldSnapshot> at = Optional.of(held); at.isPresent(); at = at.get().base()) {
+            if (!isThere(at.get())) {
+                missing.addFirst(at.get());
+            }
+        }
+        for (HeldSnapshot snapshot : missing) {
+            totalBytes += snapshot.manifest().files().stream().mapToLong(SnapshotFile::lengthBytes).sum();
+        }
+        for (HeldSnapshot snapshot : missing) {
+            copyOne(snapshot);
+        }
+        return copied;
+    }
+
+    private boolean isThere(HeldSnapshot held) throws IOException {
+        if (to.directory().root().statusAt(held.id().key()).isEmpty()) {
+            return false;
+        }
+        SnapshotReference found = to.inspect(held.id()).reference();
+        if (!found.equals(held.reference())) {
+            throw new FileAlreadyExistsException(to + "/" + held.id().key(), null, "it has " + found + ", and "
+                    + held.reference() + " is to be copied; delete or rename one of them");
+        }
+        return true;
+    }
+
+    private void copyOne(HeldSnapshot held) throws IOException {
+        try (StagedSnapshot staged = to.stage(held.id())) {
+            for (SnapshotFile file : held.manifest().files()) {
+                long before = doneBytes;
+                staged.copy(file.name(), held.open(file.name()),
+                        (done, total) -> progress.advanced(before + done, totalBytes));
+                doneBytes += file.lengthBytes();
+            }
+            staged.publishAsMadeElsewhere(held.manifest());
+            copied.add(held.reference());
+        }
+    }
+}
