@@ -6,6 +6,7 @@ import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.memory.internal.image.Zeros;
+import io.microsnap.store.FragmentationPolicy;
 import io.microsnap.store.IfTaken;
 import io.microsnap.store.SnapshotDescription;
 import io.microsnap.store.SnapshotFiles;
@@ -36,6 +37,7 @@ public final class Capture {
     UnaryOperator<SnapshotDescription> description = UnaryOperator.identity();
     final Map<String, Path> attachments = new LinkedHashMap<>();
     IfTaken ifTaken = IfTaken.REFUSE;
+    FragmentationPolicy fragmentation = FragmentationPolicy.DEFAULT;
     Optional<Zeros> zeros = Optional.empty();
     int lanes = 1;
     Progress progress = Progress.NONE;
@@ -94,6 +96,12 @@ public final class Capture {
     /** What to do where the id is taken; refuse unless told. */
     public Capture ifTaken(IfTaken decision) {
         ifTaken = decision;
+        return this;
+    }
+
+    /** Up to which limits {@link CaptureKind#AUTOMATIC} clones, and makes diffs; the default's unless told. */
+    public Capture fragmentation(FragmentationPolicy policy) {
+        fragmentation = Objects.requireNonNull(policy);
         return this;
     }
 

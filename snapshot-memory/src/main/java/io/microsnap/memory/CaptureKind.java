@@ -3,8 +3,10 @@ package io.microsnap.memory;
 /** How a capture keeps what it captures. */
 public enum CaptureKind {
     /**
-     * The cheapest that is right: onto the base where the base holds every page and the filesystem can clone, else a
-     * diff; full where there is no base to build on.
+     * The cheapest that is right, within the limits of the {@linkplain io.microsnap.store.FragmentationPolicy
+     * fragmentation policy}: onto the base where the base holds every page, the filesystem can clone and the base lies
+     * in few enough extents; else a diff, unless too many would build on one another or it would replace what it needs;
+     * else full. Full, too, where there is no base to build on.
      */
     AUTOMATIC,
     /** Every page, in an image of its own. */

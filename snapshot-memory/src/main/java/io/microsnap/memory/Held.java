@@ -2,12 +2,14 @@ package io.microsnap.memory;
 
 import io.microsnap.core.DamagedException;
 import io.microsnap.core.GuestLayout;
+import io.microsnap.core.SnapshotId;
 import io.microsnap.memory.internal.image.ComposedImage;
 import io.microsnap.store.HeldSnapshot;
 import io.microsnap.store.SnapshotKind;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 
 /** What is asked of held snapshots here and there. */
 final class Held {
@@ -29,6 +31,25 @@ final class Held {
         }
         layers.add(new ComposedImage.Layer(held.id().name(), held.image(), null));
         return ComposedImage.of(layout, layers);
+    }
+
+    /** How many diffs build on one another in it, itself counted. */
+    static int diffs(HeldSnapshot snapshot) {
+        int diffs = 0;
+        for (Optional<HeldSnapshot> held = Optional.of(snapshot); held.isPresent() && !isComplete(held.get());
+                held = held.get().base()) {
+            diffs++;
+        }
+        return diffs;
+    }
+
+    /** Whether it is this snapshot, or requires it. */
+    static boolean needs(HeldSnapshot snapshot, SnapshotId id) {
+        Optional<HeldSnapshot> held = Optional.of(snapshot);
+        while (held.isPresent() && !held.get().id().equals(id)) {
+            held = held.get().base();
+        }
+        return held.isPresent();
     }
 
     static boolean isComplete(HeldSnapshot snapshot) {

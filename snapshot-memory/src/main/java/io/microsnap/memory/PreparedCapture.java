@@ -7,6 +7,7 @@ import io.microsnap.core.PausedMachine;
 import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.SnapshotReference;
+import io.microsnap.core.internal.file.Extents;
 import io.microsnap.core.internal.file.ReflinkOutcome;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.dirty.DirtyBitmap;
@@ -18,6 +19,7 @@ import io.microsnap.memory.internal.image.MemoryWritten;
 import io.microsnap.memory.internal.image.SideFiles;
 import io.microsnap.memory.internal.image.Zeros;
 import io.microsnap.store.HeldSnapshot;
+import io.microsnap.store.IfTaken;
 import io.microsnap.store.PageIndex;
 import io.microsnap.store.PageMap;
 import io.microsnap.store.SnapshotFiles;
@@ -28,6 +30,7 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalLong;
 
 /**
  * A capture for which everything is ready but the pause. Closing it without capturing undoes the preparation; the
@@ -146,6 +149,7 @@ public final class PreparedCapture implements AutoCloseable {
         }
         if (base.isPresent()) {
             requireLayout(base.get());
+            requireNotRequired(base.get());
             parent = Optional.of(base.get().reference());
         }
     }
@@ -178,8 +182,7 @@ public final class PreparedCapture implements AutoCloseable {
                 throw new SnapshotException(plan.id + " cannot be captured " + kind + ": its base " + tracked
                         + " cannot be used; capture in full", gone);
             }
-            base = Optional.empty();
-            kind = CaptureKind.FULL;
+            inFull();
             because = "the base " + tracked + " cannot be used: " + gone.getMessage();
         }
     }
@@ -191,10 +194,21 @@ public final class PreparedCapture implements AutoCloseable {
         }
     }
 
+    /** What is to be replaced may be the base, but none that the base requires: better known before the pause. */
+    private void requireNotRequired(HeldSnapshot held) throws SnapshotException {
+        if (plan.ifTaken != IfTaken.REFUSE && held.base().isPresent() && Held.needs(held.base().get(), plan.id)) {
+            throw new SnapshotException(plan.id + " cannot be replaced: the base " + held.id()
+                    + " requires it; capture under another id");
+        }
+    }
+
     private void stage() throws IOException {
         staged = closing.add(plan.store.stage(plan.id));
         if (base.isPresent() && kind != CaptureKind.DIFF) {
             cloneBase(base.get());
+        } else if (kind == CaptureKind.DIFF && wouldReplaceItsBase()) {
+            throw new SnapshotException(plan.id + " cannot be captured " + kind + ": it is to replace " + plan.id
+                    + ", which it would need; capture under another id, or in full");
         }
         if (image == null) {
             image = staged.create(SnapshotFiles.MEMORY);
@@ -219,6 +233,9 @@ public final class PreparedCapture implements AutoCloseable {
             notOntoBase("the base " + held.id() + " is a diff, and only a complete image can be cloned");
             return;
         }
+        if (kind == CaptureKind.AUTOMATIC && liesInTooManyExtents(held)) {
+            return;
+        }
         switch (staged.clone(SnapshotFiles.MEMORY, held.image())) {
             case ReflinkOutcome.Cloned() -> {
                 image = staged.file(SnapshotFiles.MEMORY);
@@ -241,13 +258,47 @@ public final class PreparedCapture implements AutoCloseable {
         return kind == CaptureKind.ONTO_BASE ? builder.startingAsBase() : builder.startingAsZeros();
     }
 
-    private void notOntoBase(String reason) throws SnapshotException {
+    private void notOntoBase(String reason) throws IOException {
         if (kind == CaptureKind.ONTO_BASE) {
             throw new SnapshotException(plan.id + " cannot be captured onto its base: " + reason
                     + "; capture a diff, or in full");
         }
-        kind = CaptureKind.DIFF;
         because = reason;
+        int diffs = Held.diffs(base.orElseThrow()) + 1;
+        if (wouldReplaceItsBase()) {
+            because += "; a diff would replace " + plan.id + ", which it needs";
+        } else if (diffs > plan.fragmentation.mostDiffs()) {
+            because += "; this would be diff " + diffs + " of a chain, and the limit is "
+                    + plan.fragmentation.mostDiffs();
+        } else {
+            kind = CaptureKind.DIFF;
+            return;
+        }
+        inFull();
+    }
+
+    /** Lets go of the base: nothing is read from it, and the new snapshot may be meant to replace it. */
+    private void inFull() throws IOException {
+        kind = CaptureKind.FULL;
+        if (base.isPresent()) {
+            closing.closeNow(base.get());
+            base = Optional.empty();
+        }
+    }
+
+    private boolean wouldReplaceItsBase() {
+        return plan.ifTaken != IfTaken.REFUSE && base.orElseThrow().id().equals(plan.id);
+    }
+
+    /** Cloning takes time for each extent. Where the filesystem does not count them, that is no reason against it. */
+    private boolean liesInTooManyExtents(HeldSnapshot held) throws IOException {
+        long most = plan.fragmentation.mostExtentsToClone(layout.lengthBytes());
+        OptionalLong extents = Extents.count(held.image(), most);
+        if (extents.isEmpty() || extents.getAsLong() <= most) {
+            return false;
+        }
+        notOntoBase("the base " + held.id() + " lies in more than " + most + " extents, the limit for cloning");
+        return true;
     }
 
     /** What happens between pause and resume, and what it brought. */

@@ -4,7 +4,9 @@ import io.microsnap.core.RangeConsumer;
 import io.microsnap.core.internal.posix.Constants;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Errno;
+import io.microsnap.core.internal.posix.ExtentAttributes;
 import io.microsnap.core.internal.posix.FileMap;
+import io.microsnap.core.internal.posix.FileSystemStat;
 import io.microsnap.core.internal.posix.OperatingSystem;
 import io.microsnap.core.internal.posix.Posix;
 import java.io.IOException;
@@ -12,6 +14,7 @@ import java.lang.foreign.Arena;
 import java.util.EnumSet;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.Set;
 
 /**
@@ -108,6 +111,26 @@ public final class Extents {
                 shared += walk.isShared() ? walk.lengthBytes() : 0;
             }
             return walk.told() ? Optional.of(new ExtentSummary(extents, mapped, shared)) : Optional.empty();
+        }
+    }
+
+    /**
+     * In how many extents a file lies; empty where the filesystem does not tell. XFS knows the number. Elsewhere they
+     * are counted, and no further than it takes to see that there are more than the limit: the answer is then above it,
+     * and less than the true number.
+     */
+    public static OptionalLong count(Descriptor file, long limit) throws IOException {
+        if (file.fileSystem().type() == FileSystemStat.XFS) {
+            Posix posix = file.posix();
+            return OptionalLong.of(file.check("ioctl(FS_IOC_FSGETXATTR)",
+                    file.uninterrupted(() -> ExtentAttributes.extents(posix, file.number())), "of its extents"));
+        }
+        long extents = 0;
+        try (Walk walk = new Walk(file)) {
+            while (extents <= limit && walk.next()) {
+                extents++;
+            }
+            return walk.told() ? OptionalLong.of(extents) : OptionalLong.empty();
         }
     }
 

@@ -3,9 +3,9 @@ package io.microsnap.core.internal.file;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.internal.posix.BlockSharing;
 import io.microsnap.core.internal.posix.Constants;
-import io.microsnap.core.internal.posix.CopyOnWriteExtent;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Errno;
+import io.microsnap.core.internal.posix.ExtentAttributes;
 import io.microsnap.core.internal.posix.FileSystemStat;
 import io.microsnap.core.internal.posix.OperatingSystem;
 import io.microsnap.core.internal.posix.Posix;
@@ -279,7 +279,7 @@ public final class Reflink {
             return;
         }
         long result = clone.uninterrupted(
-                () -> CopyOnWriteExtent.set(posix, clone.number(), (int) fileSystem.blockSizeBytes()));
+                () -> ExtentAttributes.setCopyOnWriteBytes(posix, clone.number(), (int) fileSystem.blockSizeBytes()));
         if (!NO_SUCH_ATTRIBUTE.contains(posix.constants().errno(result))) {
             clone.check("ioctl(FS_IOC_FSSETXATTR)", result, "of the copy-on-write extent size");
         }

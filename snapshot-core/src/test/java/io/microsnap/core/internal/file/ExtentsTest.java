@@ -152,6 +152,29 @@ class ExtentsTest {
         assertThat(SparseFiles.allocatedBytes(file)).isEqualTo(allocated);
     }
 
+    @RealFileSystems({EXT4, XFS, BTRFS})
+    void extentsAreCountedAndNoFurtherThanTheLimit(Path directory, FileSystemKind kind) throws IOException {
+        int extents = 700;
+        long[] offsets = LongStream.range(0, extents).map(index -> 3 * index * PIECE).toArray();
+        Path file = SparseFiles.make(directory.resolve("file"), 3L * extents * PIECE, BLOCK, offsets);
+        sync(file);
+        FaultyPosix watched = FaultyPosix.host();
+        try (Descriptor open = Descriptor.open(watched.posix(), file, posix.constants().O_RDONLY, 0)) {
+            assertThat(Extents.count(open, Long.MAX_VALUE)).hasValue(extents);
+            assertThat(Extents.count(open, extents)).hasValue(extents);
+            int before = watched.calls("ioctl");
+            assertThat(Extents.count(open, 100)).hasValue(kind == XFS ? extents : 101);
+            assertThat(watched.calls("ioctl") - before).isEqualTo(1);
+        }
+    }
+
+    @RealFileSystems(TMPFS)
+    void whereExtentsAreNotToldTheyAreNotCounted(Path directory) throws IOException {
+        try (Descriptor open = SparseFiles.openForReading(SparseFiles.make(directory.resolve("f"), PIECE, BLOCK, 0))) {
+            assertThat(Extents.count(open, 1)).isEmpty();
+        }
+    }
+
     @RealFileSystems({XFS, BTRFS})
     void whatACloneSharesIsToldFromWhatItHasForItself(Path directory) throws IOException {
         Path source = Files.write(directory.resolve("source"), SparseFiles.bytes(16 * PIECE, 1));

@@ -41,6 +41,10 @@ class ConstantsTest {
         macros(constants, check, NOT_IN_KERNEL_HEADERS);
         errnos(constants, check);
         statx(check);
+        check.has("sizeof(struct fsxattr)", ExtentAttributes.BYTES)
+                .has("offsetof(struct fsxattr, fsx_xflags)", ExtentAttributes.EXTENDED_FLAGS)
+                .has("offsetof(struct fsxattr, fsx_nextents)", ExtentAttributes.EXTENTS)
+                .has("offsetof(struct fsxattr, fsx_cowextsize)", ExtentAttributes.COPY_ON_WRITE_SIZE);
         check.has("sizeof(struct statfs)", 120)
                 .has("offsetof(struct statfs, f_type)", 0)
                 .has("offsetof(struct statfs, f_bsize)", 8)
