@@ -74,6 +74,10 @@ final class ArchitectureTest {
         }
     }
 
+    private static final String BOM = "microsnap-bom";
+
+    private static final Set<Module> NO_LIBRARIES = Set.of(Module.TEST_SUPPORT, Module.CLI, Module.BENCHMARKS);
+
     /** Where native functions are linked: nowhere else may {@link Linker} be touched. */
     private static final String[] BINDING_PACKAGES = {
         "io.microsnap.core.internal.posix..", "io.microsnap.hvf.binding.."
@@ -91,11 +95,24 @@ final class ArchitectureTest {
     @Test
     void everyModuleOfTheBuildHasItsFloor() throws Exception {
         List<String> directories = Stream.of(Module.values()).map(module -> module.directory).toList();
-        assertThat(Files.readAllLines(Checkout.root().resolve("pom.xml")).stream()
-                .map(String::strip)
-                .filter(line -> line.startsWith("<module>"))
-                .map(line -> line.replaceAll("</?module>", "")))
+        assertThat(named("pom.xml", "module")).filteredOn(directory -> !directory.equals(BOM))
                 .containsExactlyInAnyOrderElementsOf(directories);
+    }
+
+    @Test
+    void everyLibraryIsInTheBom() throws Exception {
+        List<String> libraries = Stream.of(Module.values()).filter(module -> !NO_LIBRARIES.contains(module))
+                .map(module -> module.directory).toList();
+        assertThat(named(BOM + "/pom.xml", "artifactId")).filteredOn(artifact -> !artifact.equals(BOM))
+                .containsExactlyInAnyOrderElementsOf(libraries);
+    }
+
+    private static List<String> named(String pom, String element) throws Exception {
+        return Files.readAllLines(Checkout.root().resolve(pom)).stream()
+                .map(String::strip)
+                .filter(line -> line.startsWith("<" + element + ">"))
+                .map(line -> line.replaceAll("</?" + element + ">", ""))
+                .toList();
     }
 
     @ParameterizedTest
