@@ -4,6 +4,7 @@ import io.microsnap.core.GuestLayout;
 import io.microsnap.core.GuestMemory;
 import io.microsnap.core.Region;
 import io.microsnap.core.SnapshotException;
+import io.microsnap.dirty.SourceOwnership;
 import io.microsnap.kvm.internal.abi.Capability;
 import io.microsnap.kvm.internal.abi.Numbers;
 import io.microsnap.kvm.internal.abi.Request;
@@ -29,6 +30,7 @@ final class MemorySlots {
 
     private final KvmDescriptor vm;
     private final GuestMemory memory;
+    private final SourceOwnership ownership = new SourceOwnership();
     private List<Placed> placed = List.of();
     private volatile long changes;
 
@@ -69,6 +71,11 @@ final class MemorySlots {
 
     GuestMemory memory() {
         return memory;
+    }
+
+    /** Who reads the slots' logs. */
+    SourceOwnership ownership() {
+        return ownership;
     }
 
     /** In ascending order of slot numbers. */

@@ -4,6 +4,7 @@ import io.microsnap.core.GuestLayout;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.dirty.DirtySource;
+import io.microsnap.dirty.SourceOwnership;
 import io.microsnap.dirty.WritePath;
 import java.io.IOException;
 import java.util.ArrayList;
@@ -33,6 +34,12 @@ abstract sealed class SlotSource implements DirtySource permits DirtyLogSource, 
     @Override
     public final long blockBytes() {
         return layout.pageBytes();
+    }
+
+    /** One for all sources of these slots: KVM keeps one log for each slot, and who reads it takes from it. */
+    @Override
+    public final SourceOwnership ownership() {
+        return slots.ownership();
     }
 
     /** KVM sees what vCPUs write and what it writes itself for them. */

@@ -14,7 +14,6 @@ import io.microsnap.memory.CaptureResult;
 import io.microsnap.memory.FileMemoryReader;
 import io.microsnap.memory.internal.state.MachineStateFile;
 import io.microsnap.store.IfTaken;
-import io.microsnap.store.SnapshotDescription;
 import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.SpaceUse;
 import java.io.IOException;
@@ -80,14 +79,13 @@ final class Bake extends CliCommand {
         SpaceUse space;
         try (Descriptor file = open(console.posix(), ram)) {
             GuestLayout layout = layout(file, console.posix().getpagesize());
-            // A label that cannot be is told now, and not when all of memory is written.
-            describe(SnapshotDescription.full(layout));
             FileMemoryReader reader = FileMemoryReader.of(file, layout);
             try (SnapshotStore open = store.openOrCreate(console.posix());
                     ProgressLine progress = console.progress("bake")) {
-                Capture capture = Capture.of(open, snapshot.id(), reader).described(this::describe)
+                Capture capture = Capture.of(open, snapshot.id(), reader)
                         .ifTaken(replace ? IfTaken.REPLACE : IfTaken.REFUSE).progress(progress)
                         .lanes(Runtime.getRuntime().availableProcessors());
+                describe(capture);
                 if (parent != null) {
                     capture.base(parent);
                 }
@@ -151,18 +149,14 @@ final class Bake extends CliCommand {
         }
     }
 
-    private SnapshotDescription describe(SnapshotDescription described) {
-        SnapshotDescription description = described;
+    private void describe(Capture capture) {
         if (image != null) {
-            description = description.withImage(image);
+            capture.imageName(image);
         }
         if (bakedBy != null) {
-            description = description.withBakedByVersion(bakedBy);
+            capture.bakerVersion(bakedBy);
         }
-        for (Map.Entry<String, String> label : labels.entrySet()) {
-            description = description.withLabel(label.getKey(), label.getValue());
-        }
-        return description;
+        labels.forEach(capture::label);
     }
 
     private List<MachineStateSection> readState(Console console) throws IOException {

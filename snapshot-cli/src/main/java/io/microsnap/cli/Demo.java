@@ -152,7 +152,7 @@ final class Demo extends CliCommand {
         CaptureResult result;
         try (ProgressLine progress = console.progress(name)) {
             result = Capture.of(store, id, guest.reader()).tracker(guest.tracker()).kind(kind)
-                    .described(description -> description.withImage(IMAGE).withBakedByVersion("demo"))
+                    .imageName(IMAGE).bakerVersion("demo")
                     .progress(progress).take(counting);
         }
         report.captured(name, result);

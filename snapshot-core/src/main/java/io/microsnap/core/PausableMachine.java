@@ -3,7 +3,13 @@ package io.microsnap.core;
 import java.io.IOException;
 import java.util.List;
 
-/** What a capture asks of the machine it captures. Each is called in the thread that captures. */
+/**
+ * What a capture asks of the machine it captures. Each is called in the thread that captures.
+ *
+ * <p>Captures of one machine exclude each other: from before {@link #pause} until after {@link #resume} a capture holds
+ * the monitor of this object, and another one waits for it. Hand the same object to every capture of a machine. A
+ * thread that {@code pause} waits for must not need that monitor.
+ */
 public interface PausableMachine {
     /**
      * Stops whatever writes guest memory: every vCPU, every device, DMA and vhost worker. Once this has been called,

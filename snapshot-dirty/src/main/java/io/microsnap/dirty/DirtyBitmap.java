@@ -33,6 +33,7 @@ public final class DirtyBitmap {
     private final Words words;
 
     private DirtyBitmap(GuestLayout layout, long blockBytes) {
+        AgronaAccess.require();
         if (Long.bitCount(blockBytes) != 1 || blockBytes < layout.pageBytes()) {
             throw new IllegalArgumentException("a block of " + blockBytes + " bytes over pages of "
                     + layout.pageBytes() + "; a block is a power of two and at least a page");

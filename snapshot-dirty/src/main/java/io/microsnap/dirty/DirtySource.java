@@ -21,6 +21,9 @@ public interface DirtySource extends AutoCloseable {
     /** The largest unit in which it reports: a page, or a block when one write may make more pages dirty. */
     long blockBytes();
 
+    /** Who owns it: the same object in every call, and shared by sources that read the same log. */
+    SourceOwnership ownership();
+
     /** The ways of writing that it cannot see, and that must be marked with the tracker. */
     Set<WritePath> blindTo();
 

@@ -7,6 +7,7 @@ import java.io.IOException;
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
 import java.lang.invoke.VarHandle;
+import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.Objects;
@@ -15,7 +16,7 @@ import java.util.Set;
 
 /**
  * Knows what changed in one guest since its last snapshot: the union of any number of {@link DirtySource}s and of what
- * its users mark. Captures take {@link Epoch}s from it, one at a time.
+ * its users mark. Captures {@linkplain #claim claim} it and take {@link Epoch}s from it, one at a time.
  *
  * <p>Two things are kept apart. Whether the sources <em>watch</em>: they do from {@link #arm} or the first harvest
  * on, until something fails, {@link #invalidate} is called, or the tracker is closed. And whether everything that
@@ -42,6 +43,7 @@ public final class DirtyTracker implements AutoCloseable {
     private String unknownBecause = "no snapshot of this guest has been made or restored here yet";
     private boolean watching;
     private boolean closed;
+    private TrackerClaim claim;
     private Epoch outstanding;
 
     private DirtyTracker(GuestLayout layout, List<DirtySource> sources) {
@@ -55,6 +57,21 @@ public final class DirtyTracker implements AutoCloseable {
         this.sources = List.copyOf(sources);
         pending = DirtyBitmap.of(layout);
         taken = DirtyBitmap.of(layout);
+        own(this.sources);
+    }
+
+    /** All of them, or none. */
+    private static void own(List<DirtySource> sources) {
+        List<SourceOwnership> owned = new ArrayList<>();
+        try {
+            for (DirtySource source : sources) {
+                source.ownership().take(source);
+                owned.add(source.ownership());
+            }
+        } catch (Throwable failure) {
+            owned.forEach(SourceOwnership::release);
+            throw failure;
+        }
     }
 
     /** A tracker of explicit marks alone: for a guest whose every write is made, and marked, by its user. */
@@ -62,7 +79,10 @@ public final class DirtyTracker implements AutoCloseable {
         return new DirtyTracker(layout, List.of());
     }
 
-    /** The union of sources and explicit marks. The tracker owns the sources and closes them. */
+    /**
+     * The union of sources and explicit marks. The tracker owns the sources and closes them; a source that another
+     * tracker owns is an {@link IllegalStateException}.
+     */
     public static DirtyTracker of(GuestLayout layout, DirtySource... sources) {
         return new DirtyTracker(layout, List.of(sources));
     }
@@ -148,12 +168,58 @@ public final class DirtyTracker implements AutoCloseable {
     }
 
     /**
+     * Keeps the tracker for one capture: until the claim or its epoch ends, nobody else may harvest, claim it, or begin
+     * anew. Marks, {@link #arm} and {@link #invalidate} stay possible.
+     */
+    public synchronized TrackerClaim claim() throws CaptureOutstandingException {
+        requireIdle();
+        claim = new TrackerClaim(this);
+        return claim;
+    }
+
+    /**
+     * Abandons the capture that claimed the tracker or took its epoch, for when its owner has lost it: the epoch is
+     * given back, and the next capture may begin. The abandoned capture can no longer be made or published.
+     */
+    public synchronized void abandonCapture() {
+        if (outstanding != null) {
+            outstanding.close();
+        }
+        claim = null;
+    }
+
+    /**
      * Takes out what changed since the parent. The guest may run; then what is written meanwhile is in this epoch, the
      * next, or both. Watching goes on without a gap. When a source fails the epoch says that anything may have
      * changed; nothing is thrown for that.
      */
     public synchronized Epoch harvest() throws CaptureOutstandingException {
         requireIdle();
+        return takeEpoch();
+    }
+
+    /** Called by the claim. */
+    synchronized Epoch harvest(TrackerClaim by) {
+        requireClaim(by);
+        return takeEpoch();
+    }
+
+    /** Called by the claim. */
+    synchronized void requireClaim(TrackerClaim by) {
+        requireOpen();
+        if (claim != by || outstanding != null) {
+            throw new IllegalStateException("this capture has ended, or was abandoned; prepare another one");
+        }
+    }
+
+    /** Called by the claim. */
+    synchronized void release(TrackerClaim by) {
+        if (claim == by && outstanding == null) {
+            claim = null;
+        }
+    }
+
+    private Epoch takeEpoch() {
         if (watching) {
             harvestSources();
         }
@@ -163,7 +229,7 @@ public final class DirtyTracker implements AutoCloseable {
         if (!watching) {
             try {
                 armSources();
-            } catch (IOException | RuntimeException failure) {
+            } catch (Exception failure) {
                 LOG.log(Level.WARNING, "the guest's memory cannot be watched; the capture after this one will have to"
                         + " be full, or compare", failure);
             }
@@ -184,7 +250,11 @@ public final class DirtyTracker implements AutoCloseable {
         }
         closed = true;
         nothingIsKnown("the tracker is closed");
-        onAll(sources, DirtySource::close, null);
+        try {
+            onAll(sources, DirtySource::close, null);
+        } finally {
+            sources.forEach(source -> source.ownership().release());
+        }
     }
 
     @Override
@@ -204,8 +274,7 @@ public final class DirtyTracker implements AutoCloseable {
         if (changed != null) {
             tellSources(changed);
         }
-        taken.clear();
-        outstanding = null;
+        epochEnded();
     }
 
     /** Called by the epoch, with the lock held. */
@@ -217,8 +286,13 @@ public final class DirtyTracker implements AutoCloseable {
             unknownBecause = unknownInEpoch;
         }
         pending.or(taken);
+        epochEnded();
+    }
+
+    private void epochEnded() {
         taken.clear();
         outstanding = null;
+        claim = null;
     }
 
     private synchronized void begin(SnapshotReference base, DirtyBitmap changed) throws IOException {
@@ -247,7 +321,7 @@ public final class DirtyTracker implements AutoCloseable {
                 source.harvest(taken);
             }
             complete = true;
-        } catch (IOException | RuntimeException failure) {
+        } catch (Exception failure) {
             failed += ": " + failure.getMessage();
             LOG.log(Level.WARNING, "what changed in the guest is lost; this capture has to be full, or compare",
                     failure);
@@ -267,7 +341,7 @@ public final class DirtyTracker implements AutoCloseable {
                 source.arm();
             }
             watching = true;
-        } catch (IOException | RuntimeException failure) {
+        } catch (Throwable failure) {
             failed += ": " + failure.getMessage();
             onAll(sources, DirtySource::disarm, failure);
             throw failure;
@@ -282,7 +356,8 @@ public final class DirtyTracker implements AutoCloseable {
         for (DirtySource source : sources) {
             try {
                 source.learn(taken, changed);
-            } catch (RuntimeException failure) {
+            } catch (Throwable failure) {
+                // The snapshot is published: nothing that follows may look like its failure.
                 LOG.log(Level.WARNING, "the " + source.name() + " did not learn from what changed", failure);
             }
         }
@@ -298,7 +373,7 @@ public final class DirtyTracker implements AutoCloseable {
 
     private void requireIdle() throws CaptureOutstandingException {
         requireOpen();
-        if (outstanding != null) {
+        if (outstanding != null || claim != null) {
             throw new CaptureOutstandingException();
         }
     }
@@ -314,12 +389,12 @@ public final class DirtyTracker implements AutoCloseable {
     }
 
     /** Takes the step with every source, whatever fails, and throws the first failure unless there is one to add to. */
-    private static void onAll(List<DirtySource> sources, Step step, Exception addTo) throws IOException {
+    private static void onAll(List<DirtySource> sources, Step step, Throwable addTo) throws IOException {
         IOException first = null;
         for (DirtySource source : sources) {
             try {
                 step.on(source);
-            } catch (IOException | RuntimeException failure) {
+            } catch (Throwable failure) {
                 if (addTo != null) {
                     addTo.addSuppressed(failure);
                 } else if (first != null) {

@@ -68,7 +68,7 @@ public final class Epoch implements AutoCloseable {
      */
     public DirtyBitmap bitmap() {
         synchronized (tracker) {
-            requireOpen();
+            requireOpenLocked();
             return bitmap;
         }
     }
@@ -89,7 +89,7 @@ public final class Epoch implements AutoCloseable {
     /** The snapshot made of this epoch is published and durable: from now on changes are relative to it. */
     public void commit(SnapshotReference published) {
         synchronized (tracker) {
-            requireOpen();
+            requireOpenLocked();
             Objects.requireNonNull(published);
             state = State.COMMITTED;
             tracker.committed(this, published, changed);
@@ -99,7 +99,7 @@ public final class Epoch implements AutoCloseable {
     /** No snapshot was made: gives everything back to the tracker, merged with what changed meanwhile. */
     public void rollback() {
         synchronized (tracker) {
-            requireOpen();
+            requireOpenLocked();
             state = State.GIVEN_BACK;
             tracker.givenBack(this, unknownBecause);
         }
@@ -120,11 +120,18 @@ public final class Epoch implements AutoCloseable {
         return "changes since " + (unknownBecause == null ? parent : "an unknown state (" + unknownBecause + ")");
     }
 
-    private void requireOpen() {
+    /** Throws {@link IllegalStateException} when the epoch has ended: there is nothing to commit any more. */
+    public void requireOpen() {
+        synchronized (tracker) {
+            requireOpenLocked();
+        }
+    }
+
+    private void requireOpenLocked() {
         switch (state) {
             case OPEN -> { }
             case COMMITTED -> throw new IllegalStateException("the epoch is committed");
-            case GIVEN_BACK -> throw new IllegalStateException("the epoch is given back");
+            case GIVEN_BACK -> throw new IllegalStateException("the epoch is given back: its capture was abandoned");
         }
     }
 }

@@ -35,6 +35,7 @@ public final class PageMapSource implements DirtySource {
     private final long[] addresses;
     private final Descriptor userfaultfd;
     private final Descriptor pagemap;
+    private final SourceOwnership ownership = new SourceOwnership();
     private final long hostPageBytes;
     private final PageMapScan scan = new PageMapScan();
     private boolean registered;
@@ -111,6 +112,11 @@ public final class PageMapSource implements DirtySource {
     @Override
     public long blockBytes() {
         return Math.max(layout.pageBytes(), hostPageBytes);
+    }
+
+    @Override
+    public SourceOwnership ownership() {
+        return ownership;
     }
 
     @Override

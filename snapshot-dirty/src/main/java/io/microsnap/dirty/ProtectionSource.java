@@ -23,6 +23,7 @@ public final class ProtectionSource implements DirtySource {
     /** Of a block that would be over-counted less than twofold, one fault is cheaper than many. */
     private static final int JOIN_BELOW = 2;
 
+    private final SourceOwnership ownership = new SourceOwnership();
     private final String name;
     private final WriteProtection protection;
     private final GuestLayout layout;
@@ -63,6 +64,11 @@ public final class ProtectionSource implements DirtySource {
     @Override
     public long blockBytes() {
         return blockBytes;
+    }
+
+    @Override
+    public SourceOwnership ownership() {
+        return ownership;
     }
 
     /** What the host writes does not pass the guest's protection. */

@@ -17,6 +17,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.UUID;
 import java.util.stream.LongStream;
+import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.junit.jupiter.api.Test;
 
 class DirtyTrackerTest {
@@ -208,11 +209,12 @@ class DirtyTrackerTest {
 
     @Test
     void when_one_source_cannot_be_armed_none_watches() {
+        ScriptedSource first = new ScriptedSource(LAYOUT);
         ScriptedSource second = new ScriptedSource(LAYOUT);
-        try (DirtyTracker union = DirtyTracker.of(LAYOUT, source, second)) {
+        try (DirtyTracker union = DirtyTracker.of(LAYOUT, first, second)) {
             second.failNextArm(new IOException("no log"));
             assertThatThrownBy(union::arm).hasMessage("no log");
-            assertThat(source.calls()).containsExactly("arm", "disarm");
+            assertThat(first.calls()).containsExactly("arm", "disarm");
         } catch (IOException closing) {
             throw new AssertionError(closing);
         }
@@ -306,11 +308,12 @@ class DirtyTrackerTest {
 
     @Test
     void a_union_is_blind_only_to_what_none_of_its_sources_sees() throws IOException {
+        ScriptedSource one = new ScriptedSource(LAYOUT, WritePath.FILE, WritePath.DISCARD);
         ScriptedSource other = new ScriptedSource(LAYOUT, WritePath.GUEST, WritePath.DISCARD);
-        try (DirtyTracker union = DirtyTracker.of(LAYOUT, source, other)) {
+        try (DirtyTracker union = DirtyTracker.of(LAYOUT, one, other)) {
             assertThat(union.blindTo()).containsExactly(WritePath.DISCARD);
             union.arm();
-            source.guestWrites(PAGE, 1);
+            one.guestWrites(PAGE, 1);
             other.guestWrites(2 * PAGE, 1);
             union.markDiscarded(4 * PAGE, PAGE);
             assertPages(union.harvest(), 1, 2, 4);
@@ -327,6 +330,97 @@ class DirtyTrackerTest {
                 .withMessageContaining("script");
         assertThatIllegalArgumentException().isThrownBy(() -> tracker.armRelativeTo(FIRST, DirtyBitmap.of(other)));
         assertThatThrownBy(() -> tracker.markWritten(100 * PAGE, 1)).isInstanceOf(IndexOutOfBoundsException.class);
+    }
+
+    @Test
+    void a_source_has_one_owner_until_that_is_closed() throws IOException {
+        assertThatIllegalStateException().isThrownBy(() -> DirtyTracker.of(LAYOUT, new ScriptedSource(LAYOUT), source))
+                .withMessageContaining("the script belongs to a tracker already");
+        ScriptedSource fresh = new ScriptedSource(LAYOUT);
+        assertThatIllegalStateException().isThrownBy(() -> DirtyTracker.of(LAYOUT, fresh, fresh));
+        assertThatIllegalStateException().isThrownBy(() -> DirtyTracker.of(LAYOUT, fresh, source));
+        DirtyTracker.of(LAYOUT, fresh).close();
+        assertThat(source.calls()).as("the owner's").doesNotContain("close");
+        tracker.close();
+        DirtyTracker.of(LAYOUT, source).close();
+    }
+
+    @Test
+    void a_claimed_tracker_serves_no_other_capture_until_its_epoch_ends() throws IOException {
+        publish(FIRST);
+        write(1);
+        TrackerClaim claim = tracker.claim();
+        claim.require();
+        for (ThrowingCallable other : List.<ThrowingCallable>of(
+                tracker::claim, tracker::harvest, () -> tracker.armRelativeTo(SECOND))) {
+            assertThatThrownBy(other).isInstanceOf(CaptureOutstandingException.class);
+        }
+        mark(2);
+        Epoch epoch = claim.harvest();
+        assertPages(epoch, 1, 2);
+        claim.close();
+        assertThatThrownBy(tracker::claim).as("the epoch is outstanding")
+                .isInstanceOf(CaptureOutstandingException.class);
+        epoch.commit(SECOND);
+        assertThatIllegalStateException().isThrownBy(claim::require);
+        assertThatIllegalStateException().isThrownBy(claim::harvest);
+        tracker.claim().close();
+        try (TrackerClaim next = tracker.claim(); Epoch empty = next.harvest()) {
+            claim.close();
+            assertThatThrownBy(tracker::claim).as("an ended claim frees nothing")
+                    .isInstanceOf(CaptureOutstandingException.class);
+            assertThat(empty.relativeTo()).contains(SECOND);
+        }
+        assertPages(tracker.harvest());
+    }
+
+    @Test
+    void a_lost_capture_can_be_abandoned_at_every_stage() throws IOException {
+        publish(FIRST);
+        tracker.abandonCapture();
+        TrackerClaim claim = tracker.claim();
+        tracker.abandonCapture();
+        assertThatIllegalStateException().isThrownBy(claim::require).withMessageContaining("abandoned");
+        write(1);
+        Epoch lost = tracker.claim().harvest();
+        write(2);
+        tracker.abandonCapture();
+        assertThatIllegalStateException().isThrownBy(lost::requireOpen).withMessageContaining("abandoned");
+        assertThatIllegalStateException().isThrownBy(() -> lost.commit(SECOND));
+        Epoch next = tracker.harvest();
+        assertThat(next.relativeTo()).contains(FIRST);
+        assertPages(next, 1, 2);
+    }
+
+    @Test
+    void a_checked_exception_that_no_signature_names_is_a_failure_like_others() throws IOException {
+        publish(FIRST);
+        source.failNextHarvest(new InterruptedException("thrown sneakily"));
+        source.failNextArm(new InterruptedException("thrown sneakily too"));
+        Epoch epoch = tracker.harvest();
+        assertThat(epoch.unknownBecause()).hasValueSatisfying(reason -> assertThat(reason).contains("sneakily"));
+        epoch.commit(SECOND);
+        assertThat(tracker.harvest().unknownBecause())
+                .hasValueSatisfying(reason -> assertThat(reason).contains("sneakily too"));
+    }
+
+    @Test
+    void whatever_a_source_makes_of_what_it_learns_the_commit_holds() throws IOException {
+        publish(FIRST);
+        Epoch epoch = tracker.harvest();
+        epoch.tellChanged(DirtyBitmap.of(LAYOUT));
+        source.failNextLearn(new StackOverflowError("deep"));
+        epoch.commit(SECOND);
+        assertThat(tracker.harvest().relativeTo()).contains(SECOND);
+    }
+
+    @Test
+    void every_source_is_closed_whatever_the_first_one_throws() throws IOException {
+        ScriptedSource first = new ScriptedSource(LAYOUT);
+        ScriptedSource second = new ScriptedSource(LAYOUT);
+        first.failNextClose(new AssertionError("of a plug-in"));
+        assertThatThrownBy(() -> DirtyTracker.of(LAYOUT, first, second).close()).hasMessageContaining("of a plug-in");
+        assertThat(second.calls()).containsExactly("close");
     }
 
     private void publish(SnapshotReference snapshot) throws IOException {

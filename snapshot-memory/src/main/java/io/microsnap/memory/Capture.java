@@ -17,7 +17,6 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
-import java.util.function.UnaryOperator;
 
 /**
  * A capture to be made of a machine: what a VM manager says before it pauses one. Say what to capture, then
@@ -34,18 +33,21 @@ public final class Capture {
     Optional<DirtyTracker> tracker = Optional.empty();
     Optional<SnapshotId> base = Optional.empty();
     CaptureKind kind = CaptureKind.AUTOMATIC;
-    UnaryOperator<SnapshotDescription> description = UnaryOperator.identity();
+    /** What the caller says of the snapshot; kind, parent and base are for the capture to say. */
+    SnapshotDescription described;
     final Map<String, Path> attachments = new LinkedHashMap<>();
     IfTaken ifTaken = IfTaken.REFUSE;
     FragmentationPolicy fragmentation = FragmentationPolicy.DEFAULT;
     Optional<Zeros> zeros = Optional.empty();
     int lanes = 1;
+    boolean checked;
     Progress progress = Progress.NONE;
 
     private Capture(SnapshotStore store, SnapshotId id, PageReader reader) {
         this.store = Objects.requireNonNull(store);
         this.id = Objects.requireNonNull(id);
         this.reader = Objects.requireNonNull(reader);
+        described = SnapshotDescription.full(reader.layout());
     }
 
     /** Into a store, under this id, what the reader reads. */
@@ -74,9 +76,21 @@ public final class Capture {
         return this;
     }
 
-    /** Adds to the description: the guest image, the baker's version, labels. */
-    public Capture described(UnaryOperator<SnapshotDescription> additions) {
-        description = additions;
+    /** Names the guest image that the machine was baked from. What a manifest cannot carry is refused at once. */
+    public Capture imageName(String name) {
+        described = described.withImage(name);
+        return this;
+    }
+
+    /** Names the version of the software that bakes. What a manifest cannot carry is refused at once. */
+    public Capture bakerVersion(String version) {
+        described = described.withBakedByVersion(version);
+        return this;
+    }
+
+    /** Adds a label, or gives one another value. What a manifest cannot carry is refused at once. */
+    public Capture label(String key, String value) {
+        described = described.withLabel(key, value);
         return this;
     }
 
@@ -123,6 +137,17 @@ public final class Capture {
         return this;
     }
 
+    /**
+     * Compares the snapshot with the guest before the machine goes on, for development and tests: the pause lasts as
+     * long as it takes to read all of both. A page that was written and neither seen nor marked, or that changes while
+     * the machine should stand still, fails the capture and is named. Where pages were written unmarked, the next
+     * capture compares everything.
+     */
+    public Capture checked() {
+        checked = true;
+        return this;
+    }
+
     /** Hears how far the copying of memory has come; by throwing it ends the capture, and the machine goes on. */
     public Capture progress(Progress listener) {
         progress = listener;
@@ -131,7 +156,13 @@ public final class Capture {
 
     /**
      * Does, while the machine runs, all that can be done before the pause: stages the snapshot, clones its base,
-     * arms the tracker.
+     * arms the tracker. What can be known to fail later fails now: an id that is taken, a tracker or base of another
+     * layout, a chain too long.
+     *
+     * <p>The tracker is kept for this capture until that is published or closed.
+     *
+     * @throws io.microsnap.dirty.CaptureOutstandingException if another capture has the tracker
+     * @throws java.nio.file.FileAlreadyExistsException if the id is taken and not to be replaced
      */
     public PreparedCapture prepare() throws IOException {
         return PreparedCapture.prepare(this);

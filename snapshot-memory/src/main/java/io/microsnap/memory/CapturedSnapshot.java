@@ -1,6 +1,5 @@
 package io.microsnap.memory;
 
-import io.microsnap.core.GuestLayout;
 import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.SnapshotReference;
 import io.microsnap.dirty.Epoch;
@@ -13,11 +12,13 @@ import io.microsnap.store.PageIndex;
 import io.microsnap.store.PageMap;
 import io.microsnap.store.SnapshotDescription;
 import io.microsnap.store.SnapshotFiles;
+import io.microsnap.store.SnapshotKind;
 import io.microsnap.store.StagedSnapshot;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.atomic.AtomicBoolean;
 
 /**
  * A machine's memory and state as they were during the pause, in the page cache and invisible as yet. The machine runs
@@ -41,7 +42,7 @@ public final class CapturedSnapshot implements AutoCloseable {
     private final CaptureResult.Times times;
     private final CaptureEvent event;
     private final Closing closing;
-    private boolean publishing;
+    private final AtomicBoolean ended = new AtomicBoolean();
     private boolean published;
 
     CapturedSnapshot(Capture plan, CaptureKind kind, String because, Optional<SnapshotReference> parent,
@@ -77,14 +78,39 @@ public final class CapturedSnapshot implements AutoCloseable {
 
     /**
      * Makes the snapshot durable and visible, and commits the tracker's epoch. When this returns, the snapshot
-     * survives a power failure; when it throws, there is none, and closing gives the epoch back.
+     * survives a power failure; when it throws, there is none, and the tracker has back what changed.
+     *
+     * @throws IllegalStateException if it was published or closed already, or abandoned through the tracker
      */
     public CaptureResult publish() throws IOException {
-        if (publishing) {
-            throw new IllegalStateException(plan.id + " was published, or failed to be, already");
+        if (!ended.compareAndSet(false, true)) {
+            throw new IllegalStateException(plan.id + " was published, failed to be, or is closed");
         }
-        publishing = true;
         long start = System.nanoTime();
+        long punchedBytes;
+        Manifest manifest;
+        try {
+            if (epoch != null) {
+                epoch.requireOpen();
+            }
+            punchedBytes = finishFiles();
+            manifest = staged.publish(describe(), plan.ifTaken);
+        } catch (Throwable failure) {
+            closing.closeAfter(failure);
+            throw failure;
+        }
+        published = true;
+        if (written.pagesDamagedInBase() > 0) {
+            LOG.log(System.Logger.Level.WARNING, plan.id + " was captured " + kind + ", because " + because);
+        }
+        commit(manifest.reference());
+        CaptureResult result = new CaptureResult(manifest, kind, because, written, punchedBytes,
+                times.published(Duration.ofNanos(System.nanoTime() - start)));
+        event.commit(result);
+        return result;
+    }
+
+    private long finishFiles() throws IOException {
         long punchedBytes = writer.settle();
         index.finish();
         if (map != null) {
@@ -93,20 +119,24 @@ public final class CapturedSnapshot implements AutoCloseable {
         if (!sections.isEmpty()) {
             MachineStateFile.write(sections, staged.create(SnapshotFiles.MACHINE));
         }
-        SnapshotDescription description = describe();
         if (kind == CaptureKind.ONTO_BASE) {
             // Nothing is read from it any more, and the new snapshot may be meant to replace it.
             closing.closeNow(base.orElseThrow());
         }
-        Manifest manifest = staged.publish(description, plan.ifTaken);
-        published = true;
-        if (epoch != null) {
-            epoch.commit(manifest.reference());
+        return punchedBytes;
+    }
+
+    /** The snapshot is there: where the epoch was abandoned meanwhile, the next one tells of all of it once more. */
+    private void commit(SnapshotReference reference) {
+        if (epoch == null) {
+            return;
         }
-        CaptureResult result = new CaptureResult(manifest, kind, because, written, punchedBytes,
-                times.published(Duration.ofNanos(System.nanoTime() - start)));
-        event.commit(result);
-        return result;
+        try {
+            epoch.commit(reference);
+        } catch (IllegalStateException abandoned) {
+            LOG.log(System.Logger.Level.WARNING, plan.id + " is published, but its capture was abandoned meanwhile: the"
+                    + " next one is relative to the snapshot before it", abandoned);
+        }
     }
 
     /**
@@ -115,10 +145,10 @@ public final class CapturedSnapshot implements AutoCloseable {
      */
     @Override
     public void close() throws IOException {
-        publishing = true;
+        ended.set(true);
         try {
             closing.close();
-        } catch (IOException | RuntimeException failure) {
+        } catch (Throwable failure) {
             if (!published) {
                 throw failure;
             }
@@ -128,15 +158,9 @@ public final class CapturedSnapshot implements AutoCloseable {
     }
 
     private SnapshotDescription describe() {
-        GuestLayout layout = plan.reader.layout();
-        SnapshotDescription description = switch (kind) {
-            case DIFF -> SnapshotDescription.diff(layout, base.orElseThrow().reference());
-            case ONTO_BASE -> SnapshotDescription.fullOnto(layout, base.orElseThrow().reference());
-            default -> SnapshotDescription.full(layout);
-        };
-        if (parent.isPresent()) {
-            description = description.withParent(parent.get());
-        }
-        return plan.description.apply(description);
+        SnapshotDescription said = plan.described;
+        return new SnapshotDescription(kind == CaptureKind.DIFF ? SnapshotKind.DIFF : SnapshotKind.FULL, said.layout(),
+                parent, base.map(HeldSnapshot::reference), said.image(), said.bakedByVersion(), said.labels(),
+                said.requires());
     }
 }

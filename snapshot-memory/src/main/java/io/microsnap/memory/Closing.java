@@ -28,7 +28,7 @@ final class Closing implements AutoCloseable {
     void closeAfter(Throwable failure) {
         try {
             close();
-        } catch (IOException | RuntimeException closing) {
+        } catch (Throwable closing) {
             failure.addSuppressed(closing);
         }
     }
@@ -39,7 +39,7 @@ final class Closing implements AutoCloseable {
         while (!open.isEmpty()) {
             try {
                 open.pop().close();
-            } catch (Exception closing) {
+            } catch (Throwable closing) {
                 if (failure == null) {
                     failure = closing;
                 } else {
@@ -51,6 +51,7 @@ final class Closing implements AutoCloseable {
             case null -> { }
             case IOException thrown -> throw thrown;
             case RuntimeException thrown -> throw thrown;
+            case Error thrown -> throw thrown;
             case Throwable thrown -> throw new IOException(thrown);
         }
     }

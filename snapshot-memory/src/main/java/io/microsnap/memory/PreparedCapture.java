@@ -13,24 +13,31 @@ import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.dirty.Epoch;
+import io.microsnap.dirty.TrackerClaim;
+import io.microsnap.memory.internal.image.ComposedImage;
 import io.microsnap.memory.internal.image.ImageWriter;
 import io.microsnap.memory.internal.image.Lanes;
 import io.microsnap.memory.internal.image.MemoryWritten;
 import io.microsnap.memory.internal.image.SideFiles;
 import io.microsnap.memory.internal.image.Zeros;
+import io.microsnap.memory.internal.state.MachineStateFile;
 import io.microsnap.store.HeldSnapshot;
 import io.microsnap.store.IfTaken;
 import io.microsnap.store.PageIndex;
 import io.microsnap.store.PageMap;
 import io.microsnap.store.SnapshotFiles;
+import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.StagedSnapshot;
 import java.io.IOException;
+import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
+import java.util.concurrent.atomic.AtomicBoolean;
 
 /**
  * A capture for which everything is ready but the pause. Closing it without capturing undoes the preparation; the
@@ -54,7 +61,8 @@ public final class PreparedCapture implements AutoCloseable {
     private Lanes lanes;
     private ImageWriter writer;
     private Duration prepareTime;
-    private boolean used;
+    private Optional<TrackerClaim> claim = Optional.empty();
+    private final AtomicBoolean used = new AtomicBoolean();
 
     private PreparedCapture(Capture plan) {
         this.plan = plan;
@@ -65,6 +73,8 @@ public final class PreparedCapture implements AutoCloseable {
         long start = System.nanoTime();
         PreparedCapture prepared = new PreparedCapture(plan);
         try {
+            prepared.claimTracker();
+            prepared.requireFreeId();
             prepared.findBase();
             prepared.stage();
             prepared.lanes = prepared.closing.add(Lanes.started(plan.lanes));
@@ -72,7 +82,7 @@ public final class PreparedCapture implements AutoCloseable {
             if (plan.tracker.isPresent()) {
                 plan.tracker.get().arm();
             }
-        } catch (IOException | RuntimeException | Error failure) {
+        } catch (Throwable failure) {
             prepared.closing.closeAfter(failure);
             throw failure;
         }
@@ -87,25 +97,29 @@ public final class PreparedCapture implements AutoCloseable {
 
     /**
      * Pauses the machine, reads it, and lets it go on. Threads that are to help are woken before a machine that still
-     * runs is paused. What fails, the machine is resumed, and closing what is open leaves the store and the tracker as
-     * they were.
+     * runs is paused. Whatever fails, the machine is resumed, and the store and the tracker are as they were.
+     *
+     * <p>Meanwhile the calling thread holds the machine's monitor: another capture of it waits. A capture that was
+     * abandoned is refused before the machine is touched.
      */
     public CapturedSnapshot capture(PausableMachine machine) throws IOException {
-        if (used) {
+        if (!used.compareAndSet(false, true)) {
             throw new IllegalStateException(plan.id + " is captured already, or closed");
         }
-        used = true;
         CaptureEvent event = new CaptureEvent();
-        event.begin();
         Pause pause = new Pause();
         try {
-            if (!(machine instanceof PausedMachine)) {
-                // One that stands still already would be kept waiting for it.
-                lanes.rouse(image.posix());
+            claim.ifPresent(TrackerClaim::require);
+            synchronized (machine) {
+                event.begin();
+                if (!(machine instanceof PausedMachine)) {
+                    // One that stands still already would be kept waiting for it.
+                    lanes.rouse(image.posix());
+                }
+                pause.run(machine);
             }
-            pause.run(machine);
             closing.closeNow(lanes);
-        } catch (IOException | RuntimeException | Error failure) {
+        } catch (Throwable failure) {
             closing.closeAfter(failure);
             throw failure;
         }
@@ -118,9 +132,28 @@ public final class PreparedCapture implements AutoCloseable {
     /** Undoes the preparation unless it was captured. */
     @Override
     public void close() throws IOException {
-        if (!used) {
-            used = true;
+        if (used.compareAndSet(false, true)) {
             closing.close();
+        }
+    }
+
+    /** First of all: a second capture of the guest ends here. */
+    private void claimTracker() throws IOException {
+        if (plan.tracker.isEmpty()) {
+            return;
+        }
+        DirtyTracker tracker = plan.tracker.get();
+        if (!tracker.layout().equals(layout)) {
+            throw new IllegalArgumentException(plan.id + " cannot be captured: the reader reads " + layout
+                    + ", the tracker watches " + tracker.layout());
+        }
+        claim = Optional.of(closing.add(tracker.claim()));
+    }
+
+    private void requireFreeId() throws IOException {
+        if (plan.ifTaken == IfTaken.REFUSE && plan.store.contains(plan.id)) {
+            throw new FileAlreadyExistsException(plan.id.name(), null,
+                    "the store has a snapshot of this id already; delete it, replace it, or take another id");
         }
     }
 
@@ -210,6 +243,9 @@ public final class PreparedCapture implements AutoCloseable {
             throw new SnapshotException(plan.id + " cannot be captured " + kind + ": it is to replace " + plan.id
                     + ", which it would need; capture under another id, or in full");
         }
+        if (kind == CaptureKind.DIFF) {
+            requireRoomInChain(base.orElseThrow());
+        }
         if (image == null) {
             image = staged.create(SnapshotFiles.MEMORY);
             image.truncate(layout.lengthBytes());
@@ -226,6 +262,15 @@ public final class PreparedCapture implements AutoCloseable {
         index.populate(0, pagesLoaded);
         map = closing.add(PageMap.create(staged.create(SnapshotFiles.PAGE_MAP), layout));
         map.populate(0, pagesLoaded);
+    }
+
+    private void requireRoomInChain(HeldSnapshot held) throws SnapshotException {
+        int length = held.chainLength() + 1;
+        if (length > SnapshotStore.LONGEST_CHAIN) {
+            throw new SnapshotException(plan.id + " cannot be captured as a diff against " + held.reference()
+                    + ": it would need " + length + " snapshots to be restored, and " + SnapshotStore.LONGEST_CHAIN
+                    + " are allowed; capture in full");
+        }
     }
 
     private void cloneBase(HeldSnapshot held) throws IOException {
@@ -250,8 +295,12 @@ public final class PreparedCapture implements AutoCloseable {
 
     private ImageWriter imageWriter() throws IOException {
         ImageWriter.Builder builder = ImageWriter.into(image, layout).index(index).lanes(lanes)
-                .progress(plan.progress).zeros(plan.zeros.orElse(Zeros.suiting(image)))
-                .beside(SideFiles.suiting(image, layout, lanes.most(), () -> closing.add(staged.createNameless())));
+                .progress(plan.progress).zeros(plan.zeros.orElse(Zeros.suiting(image)));
+        if (!plan.checked) {
+            // What is checked has to be in the image before the machine goes on.
+            builder.beside(SideFiles.suiting(
+                    image, layout, lanes.most(), () -> closing.add(staged.createNameless())));
+        }
         if (base.isPresent()) {
             builder.map(map);
         }
@@ -314,40 +363,40 @@ public final class PreparedCapture implements AutoCloseable {
 
         void run(PausableMachine machine) throws IOException {
             long start = System.nanoTime();
-            Throwable failure = null;
             try {
                 machine.pause();
                 read(machine);
-            } catch (IOException | RuntimeException | Error thrown) {
-                failure = thrown;
-                throw thrown;
-            } finally {
-                resume(machine, failure);
-                whole = Duration.ofNanos(System.nanoTime() - start);
-            }
-        }
-
-        private void resume(PausableMachine machine, Throwable failure) throws IOException {
-            try {
-                machine.resume();
-            } catch (IOException | RuntimeException resuming) {
-                if (failure == null) {
-                    throw resuming;
+            } catch (Throwable failure) {
+                try {
+                    machine.resume();
+                } catch (Throwable resuming) {
+                    failure.addSuppressed(resuming);
                 }
-                failure.addSuppressed(resuming);
+                throw failure;
             }
+            machine.resume();
+            whole = Duration.ofNanos(System.nanoTime() - start);
         }
 
         private void read(PausableMachine machine) throws IOException {
             long start = System.nanoTime();
             sections = List.copyOf(machine.saveState());
+            MachineStateFile.check(sections);
             long saved = System.nanoTime();
-            if (plan.tracker.isPresent()) {
-                epoch = closing.add(plan.tracker.get().harvest());
+            if (claim.isPresent()) {
+                epoch = closing.add(claim.get().harvest());
             }
             long harvested = System.nanoTime();
             written = writeMemory();
+            if (written.pagesDamagedInBase() > 0) {
+                because += "; " + written.pagesDamagedInBase() + " pages of it are damaged, and are held by this one: "
+                        + "verify " + base.orElseThrow().reference();
+            }
             long wrote = System.nanoTime();
+            if (plan.checked) {
+                new CaptureCheck(plan, composed(), index, map).require(epoch);
+            }
+            long checked = System.nanoTime();
             for (Map.Entry<String, Path> attachment : plan.attachments.entrySet()) {
                 staged.attach(attachment.getKey(), attachment.getValue(), Progress.NONE);
             }
@@ -355,7 +404,19 @@ public final class PreparedCapture implements AutoCloseable {
             state = Duration.ofNanos(saved - start);
             harvest = Duration.ofNanos(harvested - saved);
             memory = Duration.ofNanos(wrote - harvested);
-            attachments = Duration.ofNanos(attached - wrote);
+            attachments = Duration.ofNanos(attached - checked);
+        }
+
+        /** What was written, with what it needs of the base. */
+        private ComposedImage composed() throws IOException {
+            List<ComposedImage.Layer> layers = new ArrayList<>();
+            if (kind == CaptureKind.DIFF) {
+                layers.add(new ComposedImage.Layer(plan.id.name(), image, map));
+                layers.addAll(Held.compose(base.orElseThrow()).layers());
+            } else {
+                layers.add(new ComposedImage.Layer(plan.id.name(), image, null));
+            }
+            return ComposedImage.of(layout, layers);
         }
 
         private MemoryWritten writeMemory() throws IOException {

@@ -144,7 +144,7 @@ public final class Restore {
             renewal.renew(restored);
             event.commit(held.reference(), name, mapping.lengthBytes(), composed.layers().size(), verified);
             return restored;
-        } catch (IOException | RuntimeException | Error failure) {
+        } catch (Throwable failure) {
             closing.closeAfter(failure);
             throw failure;
         }
@@ -161,10 +161,10 @@ public final class Restore {
                 Verify.result(image.held, checks.get()).requireWhole();
             }
             return mapping;
-        } catch (IOException | RuntimeException | Error failure) {
+        } catch (Throwable failure) {
             try {
                 mapping.close();
-            } catch (IOException closing) {
+            } catch (Throwable closing) {
                 failure.addSuppressed(closing);
             }
             throw failure;

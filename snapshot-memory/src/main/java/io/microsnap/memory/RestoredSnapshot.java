@@ -115,10 +115,10 @@ public final class RestoredSnapshot implements RestoredMachine, AutoCloseable {
             }
             tracker.armRelativeTo(held.reference(), written);
             return tracker;
-        } catch (IOException | RuntimeException failure) {
+        } catch (Throwable failure) {
             try {
                 tracker.close();
-            } catch (IOException second) {
+            } catch (Throwable second) {
                 failure.addSuppressed(second);
             }
             throw failure;

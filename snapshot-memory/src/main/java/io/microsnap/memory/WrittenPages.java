@@ -4,6 +4,7 @@ import io.microsnap.core.GuestLayout;
 import io.microsnap.core.internal.file.Mapping;
 import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.dirty.DirtySource;
+import io.microsnap.dirty.SourceOwnership;
 import io.microsnap.dirty.WritePath;
 import java.io.IOException;
 import java.util.EnumSet;
@@ -15,6 +16,7 @@ import java.util.Set;
  * epoch is exact; the later ones name too much, never too little.
  */
 final class WrittenPages implements DirtySource {
+    private final SourceOwnership ownership = new SourceOwnership();
     private final GuestLayout layout;
     private final Mapping memory;
     private boolean armed;
@@ -37,6 +39,11 @@ final class WrittenPages implements DirtySource {
     @Override
     public long blockBytes() {
         return layout.pageBytes();
+    }
+
+    @Override
+    public SourceOwnership ownership() {
+        return ownership;
     }
 
     /** A page given back reads as the image again, and no longer as written. */

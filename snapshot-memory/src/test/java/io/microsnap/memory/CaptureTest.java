@@ -10,16 +10,25 @@ import io.microsnap.core.PageReader;
 import io.microsnap.core.PausableMachine;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.SnapshotId;
+import io.microsnap.core.SnapshotReference;
+import io.microsnap.core.internal.file.Extents;
+import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.core.testing.FaultyPosix;
+import io.microsnap.dirty.CaptureOutstandingException;
 import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.dirty.DirtySource;
 import io.microsnap.dirty.DirtyTracker;
-import io.microsnap.dirty.OtherBaseException;
+import io.microsnap.dirty.SourceOwnership;
 import io.microsnap.dirty.WritePath;
 import io.microsnap.store.HeldSnapshot;
 import io.microsnap.store.IfTaken;
+import io.microsnap.store.PageIndex;
+import io.microsnap.store.PageMap;
+import io.microsnap.store.SnapshotDescription;
+import io.microsnap.store.SnapshotFiles;
 import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.StagedSnapshot;
 import io.microsnap.store.StoreOptions;
 import io.microsnap.testsupport.FileSystemKind;
 import io.microsnap.testsupport.RealFileSystems;
@@ -29,13 +38,18 @@ import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.management.ManagementFactory;
+import java.lang.management.ThreadInfo;
 import java.lang.management.ThreadMXBean;
 import java.nio.ByteBuffer;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.BitSet;
+import java.util.Collections;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -78,7 +92,7 @@ final class CaptureTest {
 
     @Test
     void theFirstCaptureIsFullAndTheNextOneOnlyWhatChanged() throws IOException {
-        CaptureResult first = capture(BASE).described(description -> description.withImage("debian")).take(machine);
+        CaptureResult first = capture(BASE).imageName("debian").take(machine);
         write(7, 3);
         CaptureResult second = capture(NEXT).take(machine);
 
@@ -259,6 +273,51 @@ final class CaptureTest {
         assertRestores(NEXT);
     }
 
+    /** A lost block reads as zeros, and so does what the guest never touched or gave back. */
+    @RealFileSystems
+    void whatABaseHasLostIsNotTakenForWhatTheGuestHas(Path on) throws IOException {
+        boolean[] asHole = {true, false};
+        for (boolean hole : asHole) {
+            try (SnapshotStore damaged = SnapshotStore.openOrCreate(
+                    Posix.host(), on.resolve("store-" + hole), StoreOptions.PRIVATE)) {
+                write(100, 2);
+                write(101, 5);
+                Capture.of(damaged, BASE, guest).take(machine);
+                Path image = on.resolve("store-" + hole + "/base/memory.img");
+                byte[] whole = Files.readAllBytes(image);
+                overwrite(image, whole, hole);
+                BitSet populated = new BitSet();
+                populated.set(0, 100);
+                populated.set(101, (int) LAYOUT.pageCount());
+                guest.bytes().asSlice(100L * PAGE, PAGE).fill((byte) 0);
+
+                CaptureResult next = Capture.of(damaged, NEXT, new SparseReader(guest, populated, true)).base(BASE)
+                        .take(machine);
+
+                assertThat(next.memory().pagesDamagedInBase()).as("pages 100 and 101").isEqualTo(2);
+                assertThat(next.memory().pagesRecorded()).isEqualTo(2);
+                assertThat(next.because()).contains("2 pages of it are damaged", "verify base");
+                assertRestores(damaged, NEXT);
+                Files.write(image, whole);
+                assertRestores(damaged, NEXT);
+            }
+        }
+    }
+
+    /** Takes pages 100 and 101 of an image away: as a hole, or as zeros. */
+    private static void overwrite(Path image, byte[] whole, boolean hole) throws IOException {
+        Files.setPosixFilePermissions(image, PosixFilePermissions.fromString("rw-------"));
+        try (Descriptor file = Descriptor.open(Posix.host(), image, Posix.host().constants().O_RDWR, 0)) {
+            if (hole) {
+                assertThat(Extents.punch(file, 100L * PAGE, 2 * PAGE)).isTrue();
+                return;
+            }
+        }
+        byte[] zeroed = whole.clone();
+        Arrays.fill(zeroed, 100 * PAGE, 102 * PAGE, (byte) 0);
+        Files.write(image, zeroed);
+    }
+
     @Test
     void aCaptureThatIsNotPublishedGivesTheEpochBackAndLeavesNothing() throws IOException {
         capture(BASE).take(machine);
@@ -331,6 +390,291 @@ final class CaptureTest {
         assertThat(capture(NEXT).take(machine).memory().pagesRecorded()).isEqualTo(1);
     }
 
+    /** Kotlin, Scala and Lombok throw checked exceptions that no signature names. */
+    @Test
+    void whateverIsThrownTheMachineIsResumedAndNothingIsLeftOpen() throws IOException {
+        capture(BASE).take(machine);
+        write(7, 3);
+        for (String call : List.of("pause", "state", "resume")) {
+            for (Throwable thrown : List.of(new InterruptedException("sneaky"), new StackOverflowError("deep"))) {
+                Machine failing = new Machine().failing(call, thrown);
+                assertThatThrownBy(() -> capture(NEXT).lanes(2).take(failing)).isSameAs(thrown);
+                assertThat(failing.calls.stream().filter("resume"::equals)).as("%s", failing.calls).hasSize(1);
+                assertNothingLeft();
+                assertThat(lanes()).isZero();
+                tracker.claim().close();
+            }
+        }
+        InterruptedException enough = new InterruptedException("enough");
+        assertThatThrownBy(() -> capture(NEXT).progress((done, total) -> Machine.<RuntimeException>sneak(enough))
+                .take(machine)).hasRootCause(enough);
+        assertNothingLeft();
+        assertThat(capture(NEXT).take(machine).memory().pagesRecorded()).isEqualTo(1);
+        assertRestores(NEXT);
+    }
+
+    @Test
+    void aSecondCaptureIsRefusedBeforeItTouchesTheMachine() throws IOException {
+        machine.whilePaused = () -> {
+            assertThatThrownBy(() -> capture(NEXT).take(machine)).isInstanceOf(CaptureOutstandingException.class);
+            assertThat(machine.calls).containsExactly("pause", "state");
+        };
+        try (PreparedCapture prepared = capture(BASE).prepare()) {
+            assertThatThrownBy(() -> capture(NEXT).take(machine)).isInstanceOf(CaptureOutstandingException.class);
+            assertThat(machine.calls).isEmpty();
+            try (CapturedSnapshot captured = prepared.capture(machine)) {
+                assertThatThrownBy(() -> capture(NEXT).take(machine)).isInstanceOf(CaptureOutstandingException.class);
+                captured.publish();
+                machine.whilePaused = () -> { };
+                assertThat(capture(NEXT).take(machine).memory().pagesRecorded()).isZero();
+            }
+        }
+        assertThat(machine.calls).containsExactly("pause", "state", "resume", "pause", "state", "resume");
+    }
+
+    @Test
+    @Timeout(20)
+    void capturesThatShareNoTrackerPauseTheMachineOneAfterTheOther() throws Exception {
+        ThreadMXBean threads = ManagementFactory.getThreadMXBean();
+        List<Throwable> failures = Collections.synchronizedList(new ArrayList<>());
+        Thread second = Thread.ofPlatform().unstarted(() -> {
+            try {
+                Capture.of(store, NEXT, guest).take(machine);
+            } catch (Throwable failure) {
+                failures.add(failure);
+            }
+        });
+        machine.whilePaused = () -> {
+            machine.whilePaused = () -> { };
+            second.start();
+            boolean waits = false;
+            while (!waits && second.isAlive()) {
+                ThreadInfo info = threads.getThreadInfo(second.threadId());
+                waits = info != null && info.getLockInfo() != null
+                        && info.getLockInfo().getIdentityHashCode() == System.identityHashCode(machine);
+            }
+            assertThat(machine.calls).containsExactly("pause", "state");
+        };
+        Capture.of(store, BASE, guest).take(machine);
+        second.join();
+        assertThat(failures).isEmpty();
+        assertThat(machine.calls).containsExactly("pause", "state", "resume", "pause", "state", "resume");
+    }
+
+    @Test
+    void anAbandonedCaptureTouchesNothingMoreAndLosesNothing() throws IOException {
+        capture(BASE).take(machine);
+        write(7, 3);
+        machine.calls.clear();
+        try (PreparedCapture lost = capture(NEXT).prepare()) {
+            tracker.abandonCapture();
+            assertThatThrownBy(() -> lost.capture(machine)).isInstanceOf(IllegalStateException.class)
+                    .hasMessageContaining("abandoned");
+            assertThat(machine.calls).isEmpty();
+        }
+        try (PreparedCapture prepared = capture(NEXT).prepare(); CapturedSnapshot lost = prepared.capture(machine)) {
+            tracker.abandonCapture();
+            assertThatThrownBy(lost::publish).isInstanceOf(IllegalStateException.class)
+                    .hasMessageContaining("abandoned");
+            assertNothingLeft();
+        }
+        assertThat(capture(NEXT).take(machine).memory().pagesRecorded()).isEqualTo(1);
+        assertRestores(NEXT);
+    }
+
+    @Test
+    void aCaptureThatIsAbandonedWhileItIsPublishedIsPublishedAndItsChangesAreToldAgain() throws IOException {
+        capture(BASE).take(machine);
+        FaultyPosix watched = FaultyPosix.host();
+        try (SnapshotStore other = SnapshotStore.open(watched.posix(), directory.resolve("store"),
+                StoreOptions.PRIVATE)) {
+            write(7, 3);
+            watched.before(call -> {
+                if (call.name().equals("renameat2")) {
+                    tracker.abandonCapture();
+                }
+            });
+            Capture.of(other, NEXT, guest).tracker(tracker).take(machine);
+        }
+        assertRestores(NEXT);
+        assertThat(tracker.parent().orElseThrow().id()).isEqualTo(BASE);
+        assertThat(capture(new SnapshotId("later")).take(machine).memory().pagesRecorded()).isEqualTo(1);
+    }
+
+    @Test
+    void anIdThatIsTakenMeanwhileFailsThePublicationAndGivesTheEpochBack() throws IOException {
+        capture(BASE).take(machine);
+        write(7, 3);
+        try (PreparedCapture prepared = capture(NEXT).prepare();
+                CapturedSnapshot captured = prepared.capture(machine)) {
+            Capture.of(store, NEXT, InMemoryPageReader.of(LAYOUT)).take(machine);
+            assertThatThrownBy(captured::publish).isInstanceOf(FileAlreadyExistsException.class);
+            assertThatThrownBy(captured::publish).isInstanceOf(IllegalStateException.class);
+            SnapshotId other = new SnapshotId("other");
+            assertThat(capture(other).take(machine).memory().pagesRecorded()).isEqualTo(1);
+            assertRestores(other);
+        }
+    }
+
+    @Test
+    void whatIsKnownToFailFailsBeforeThePause() throws IOException {
+        capture(BASE).take(machine);
+        machine.calls.clear();
+        assertThatThrownBy(() -> capture(BASE).prepare()).isInstanceOf(FileAlreadyExistsException.class)
+                .hasMessageContaining("base");
+        assertThatThrownBy(() -> capture(BASE).kind(CaptureKind.DIFF).ifTaken(IfTaken.REPLACE).prepare())
+                .isInstanceOf(SnapshotException.class).hasMessageContaining("it is to replace");
+        try (DirtyTracker other = DirtyTracker.ofMarks(GuestLayout.ofSingleRegion(PAGE, 255 * PAGE))) {
+            assertThatThrownBy(() -> Capture.of(store, NEXT, guest).tracker(other).kind(CaptureKind.FULL).prepare())
+                    .isInstanceOf(IllegalArgumentException.class).hasMessageContaining("the tracker watches");
+        }
+        assertNothingLeft();
+        assertThat(machine.calls).isEmpty();
+        tracker.claim().close();
+    }
+
+    @Test
+    void aChainGrowsAsLongAsARestoreAcceptsAndNoLonger() throws IOException {
+        InMemoryPageReader small = InMemoryPageReader.of(GuestLayout.ofSingleRegion(PAGE, PAGE));
+        try (DirtyTracker marks = DirtyTracker.ofMarks(small.layout())) {
+            marks.armRelativeTo(chain(small.layout(), SnapshotStore.LONGEST_CHAIN - 1));
+            SnapshotId last = new SnapshotId("last");
+            Capture.of(store, last, small).tracker(marks).kind(CaptureKind.DIFF).take(machine);
+            machine.calls.clear();
+            assertThatThrownBy(() -> Capture.of(store, NEXT, small).tracker(marks).kind(CaptureKind.DIFF).take(machine))
+                    .isInstanceOf(SnapshotException.class).hasMessageContaining("it would need 513 snapshots")
+                    .hasMessageContaining("last").hasMessageContaining("capture in full");
+            assertThat(machine.calls).isEmpty();
+            Restore.of(store, last).lazily().close();
+        }
+    }
+
+    /** Publishes empty snapshots, each of which needs the one before; much faster than capturing them. */
+    private SnapshotReference chain(GuestLayout layout, int length) throws IOException {
+        SnapshotDescription next = SnapshotDescription.full(layout);
+        SnapshotReference last = null;
+        for (int number = 1; number <= length; number++) {
+            try (StagedSnapshot staged = store.stage(new SnapshotId("n" + number))) {
+                staged.create(SnapshotFiles.MEMORY).truncate(layout.lengthBytes());
+                try (PageIndex index = PageIndex.create(staged.create(SnapshotFiles.PAGE_INDEX), layout)) {
+                    index.finish();
+                }
+                if (last != null) {
+                    try (PageMap map = PageMap.create(staged.create(SnapshotFiles.PAGE_MAP), layout)) {
+                        map.finish();
+                    }
+                }
+                last = staged.publish(next).reference();
+                next = SnapshotDescription.diff(layout, last);
+            }
+        }
+        return last;
+    }
+
+    @RealFileSystems
+    void aCheckedCaptureOfAMachineThatKeepsItsPromisesIsLikeAnyOther(Path on) throws IOException {
+        try (SnapshotStore other = SnapshotStore.openOrCreate(
+                Posix.host(), on.resolve("store"), StoreOptions.PRIVATE)) {
+            Capture.of(other, BASE, guest).tracker(tracker).checked().lanes(2).take(machine);
+            write(7, 3);
+            zero(100, 20);
+            CaptureResult next = Capture.of(other, NEXT, guest).tracker(tracker).checked().lanes(2).take(machine);
+            assertThat(next.memory().pagesRecorded()).isEqualTo(21);
+            assertRestores(other, NEXT);
+            tracker.invalidate("to be compared");
+            write(8, 3);
+            SnapshotId compared = new SnapshotId("compared");
+            Capture.of(other, compared, guest).tracker(tracker).checked().take(machine);
+            assertRestores(other, compared);
+        }
+    }
+
+    @Test
+    void aCheckedCaptureFindsWhatWasWrittenUnmarkedAndTheNextOneComparesAll() throws IOException {
+        capture(BASE).take(machine);
+        write(7, 3);
+        guest.bytes().set(ValueLayout.JAVA_BYTE, 9L * PAGE + 5, (byte) 1);
+        assertThatThrownBy(() -> capture(NEXT).checked().take(machine)).isInstanceOf(SnapshotException.class)
+                .hasMessageContaining("1 pages differ").hasMessageContaining("image offset " + 9 * PAGE)
+                .hasMessageContaining("neither seen nor marked")
+                .hasMessageNotContaining("while the machine was paused");
+        assertNothingLeft();
+        CaptureResult next = capture(NEXT).checked().take(machine);
+        assertThat(next.because()).contains("a checked capture found");
+        assertThat(next.memory().pagesRecorded()).isEqualTo(2);
+        assertRestores(NEXT);
+    }
+
+    @Test
+    void aCheckedCaptureFindsAMachineThatRunsWhilePaused() throws IOException {
+        for (CaptureKind kind : List.of(CaptureKind.FULL, CaptureKind.DIFF)) {
+            if (kind == CaptureKind.DIFF) {
+                capture(BASE).take(machine);
+                write(100, 7);
+            }
+            AtomicInteger counter = new AtomicInteger();
+            assertThatThrownBy(() -> capture(NEXT).kind(kind).checked().progress((done, total) ->
+                    guest.bytes().set(ValueLayout.JAVA_INT, 100L * PAGE, counter.incrementAndGet())).take(machine))
+                    .isInstanceOf(SnapshotException.class).hasMessageContaining("image offset " + 100 * PAGE)
+                    .hasMessageContaining("changed while the machine was paused")
+                    .hasMessageNotContaining("neither seen nor marked");
+            assertNothingLeft();
+        }
+        assertThat(machine.calls).endsWith("pause", "state", "resume");
+        assertThat(tracker.unknownBecause()).isEmpty();
+    }
+
+    /** The guest has again what was there when it was looked at, and the image has what was there in between. */
+    @Test
+    void aCheckedCaptureFindsWhatChangedWhileItWasWritten() throws IOException {
+        FaultyPosix watched = FaultyPosix.host();
+        MemorySegment page = guest.bytes().asSlice(100L * PAGE, PAGE);
+        machine.whilePaused = () -> watched.before(call -> {
+            if (call.name().equals("pwrite")) {
+                page.fill((byte) 99);
+            }
+        }).after((call, result) -> page.fill((byte) 2));
+        try (SnapshotStore other = SnapshotStore.open(watched.posix(), directory.resolve("store"),
+                StoreOptions.PRIVATE)) {
+            assertThatThrownBy(() -> Capture.of(other, NEXT, guest).checked().take(machine))
+                    .isInstanceOf(SnapshotException.class).hasMessageContaining("image offset " + 100 * PAGE)
+                    .hasMessageContaining("changed while the machine was paused");
+        }
+    }
+
+    @RealFileSystems
+    void aCheckedCaptureNamesABaseThatIsDamaged(Path on) throws IOException {
+        try (SnapshotStore other = SnapshotStore.openOrCreate(
+                Posix.host(), on.resolve("store"), StoreOptions.PRIVATE)) {
+            Capture.of(other, BASE, guest).tracker(tracker).take(machine);
+            Path image = on.resolve("store/base/memory.img");
+            overwrite(image, Files.readAllBytes(image), false);
+            assertThatThrownBy(() -> Capture.of(other, NEXT, guest).tracker(tracker).checked().take(machine))
+                    .isInstanceOf(SnapshotException.class).hasMessageContaining("image offset " + 100 * PAGE)
+                    .hasMessageContaining("is damaged in the base");
+            assertThat(tracker.unknownBecause()).isEmpty();
+        }
+    }
+
+    @Test
+    void stateThatCannotBeKeptIsRefusedBeforeMemoryIsWritten() throws IOException {
+        MachineStateSection clock = new MachineStateSection("clock", ByteBuffer.wrap(new byte[] {1}));
+        AtomicInteger progress = new AtomicInteger();
+        assertThatThrownBy(() -> capture(BASE).progress((done, total) -> progress.incrementAndGet())
+                .take(PausableMachine.pausedAlready(List.of(clock, clock))))
+                .isInstanceOf(IllegalArgumentException.class).hasMessageContaining("named clock");
+        assertThat(progress).hasValue(0);
+    }
+
+    @Test
+    void whatAManifestCannotCarryIsRefusedWhenItIsSaid() {
+        Capture said = capture(BASE);
+        assertThatThrownBy(() -> said.imageName("a\u001b[31mred")).isInstanceOf(IllegalArgumentException.class);
+        assertThatThrownBy(() -> said.bakerVersion("x".repeat(5000))).isInstanceOf(IllegalArgumentException.class);
+        assertThatThrownBy(() -> said.label("not a name", "x")).isInstanceOf(IllegalArgumentException.class);
+        assertThatThrownBy(() -> said.label("team", "a\nb")).isInstanceOf(IllegalArgumentException.class);
+    }
+
     @Test
     void aReaderThatFailsOrFallsShortEndsTheCaptureAndNothingElse() throws IOException {
         capture(BASE).take(machine);
@@ -379,21 +723,6 @@ final class CaptureTest {
         assertThatThrownBy(() -> capture(NEXT).base(new SnapshotId("other")).take(machine))
                 .isInstanceOf(SnapshotException.class).hasMessageContaining("other").hasMessageContaining("base");
         assertThat(machine.calls).isEmpty();
-    }
-
-    @Test
-    void anotherCaptureSinceThePreparationIsNoticedInThePause() throws IOException {
-        capture(BASE).take(machine);
-        write(7, 3);
-        try (PreparedCapture prepared = capture(NEXT).prepare()) {
-            capture(new SnapshotId("between")).take(machine);
-            write(8, 4);
-            assertThatThrownBy(() -> prepared.capture(machine)).isInstanceOf(OtherBaseException.class)
-                    .hasMessageContaining("between");
-        }
-        assertNothingLeft();
-        assertThat(capture(NEXT).take(machine).memory().pagesRecorded()).isEqualTo(1);
-        assertRestores(NEXT);
     }
 
     @Test
@@ -568,10 +897,10 @@ final class CaptureTest {
     /** Counts what is asked of it, and fails where told. */
     private static final class Machine implements PausableMachine {
         private final List<String> calls = new ArrayList<>();
-        private final java.util.Map<String, IOException> failures = new java.util.HashMap<>();
+        private final java.util.Map<String, Throwable> failures = new java.util.HashMap<>();
         private Step whilePaused = () -> { };
 
-        Machine failing(String call, IOException failure) {
+        Machine failing(String call, Throwable failure) {
             failures.put(call, failure);
             return this;
         }
@@ -596,8 +925,13 @@ final class CaptureTest {
         private void called(String call) throws IOException {
             calls.add(call);
             if (failures.containsKey(call)) {
-                throw failures.get(call);
+                Machine.<IOException>sneak(failures.get(call));
             }
+        }
+
+        @SuppressWarnings("unchecked")
+        private static <T extends Throwable> void sneak(Throwable thrown) throws T {
+            throw (T) thrown;
         }
     }
 
@@ -605,6 +939,7 @@ final class CaptureTest {
     private static final class Blocks implements DirtySource {
         private static final int PAGES = 16;
 
+    private final SourceOwnership ownership = new SourceOwnership();
         private final DirtyBitmap written = DirtyBitmap.of(LAYOUT, PAGES * PAGE);
         private final List<Long> changed = new ArrayList<>();
         private Runnable whenHarvested = () -> { };
@@ -625,6 +960,11 @@ final class CaptureTest {
         public long blockBytes() {
             return written.blockBytes();
         }
+
+    @Override
+    public SourceOwnership ownership() {
+        return ownership;
+    }
 
         @Override
         public Set<WritePath> blindTo() {

@@ -90,8 +90,7 @@ final class ExportTest {
             guest.bytes().asSlice(20 * PAGE, 2 * PAGE).fill((byte) 2);
             tracker.markWritten(20 * PAGE, 2 * PAGE);
             Capture.of(store, DIFF, guest).tracker(tracker).kind(CaptureKind.DIFF).attach("disk", disk)
-                    .described(description -> description.withImage("debian").withBakedByVersion("7")
-                            .withLabel("team", "storage")).take(PAUSED);
+                    .imageName("debian").bakerVersion("7").label("team", "storage").take(PAUSED);
         }
         return store;
     }

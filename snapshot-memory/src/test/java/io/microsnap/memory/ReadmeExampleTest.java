@@ -39,7 +39,7 @@ final class ReadmeExampleTest {
                 SnapshotId ready = new SnapshotId("web-ready");
                 CaptureResult baked = Capture.of(store, ready, vm.reader())
                         .tracker(vm.tracker())
-                        .described(about -> about.withImage("debian-13").withLabel("team", "web"))
+                        .imageName("debian-13").label("team", "web")
                         .take(vm);              // pauses the machine, copies, resumes it, makes the snapshot durable
                 System.out.println(baked.reference() + " cost a pause of " + baked.times().pause());
 

@@ -20,6 +20,7 @@ import io.microsnap.core.testing.FaultyPosix;
 import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.dirty.DirtySource;
 import io.microsnap.dirty.DirtyTracker;
+import io.microsnap.dirty.SourceOwnership;
 import io.microsnap.dirty.WritePath;
 import io.microsnap.store.HeldSnapshot;
 import io.microsnap.store.PageIndex;
@@ -284,6 +285,9 @@ final class RestoreTest {
         assertThatThrownBy(() -> Restore.of(store, TOP).renewing(copy -> {
             throw refused;
         }).eagerly()).isSameAs(refused);
+        InterruptedException sneaky = new InterruptedException("that no signature names");
+        assertThatThrownBy(() -> Restore.of(store, TOP).renewing(
+                copy -> RestoreTest.<RuntimeException>sneak(sneaky)).lazily()).isSameAs(sneaky);
         store.delete(TOP);
     }
 
@@ -298,7 +302,7 @@ final class RestoreTest {
                 Restore.of(store, TOP).renewing(renewal).intoMemfd(),
                 Restore.of(store, TOP).renewing(unmarked).lazily())) {
             SnapshotId id = new SnapshotId("renewed");
-            try (copy; DirtyTracker knows = copy.tracker(new SeesNothing(LAYOUT))) {
+            try (copy; DirtyTracker knows = copy.tracker(new SeesNothing(LAYOUT, new SourceOwnership()))) {
                 CaptureResult next = Capture.of(store, id, copy.reader()).tracker(knows).take(PAUSED);
                 assertThat(next.memory().pagesOffered()).isEqualTo(56);
             }
@@ -484,8 +488,13 @@ final class RestoreTest {
         }
     }
 
+    @SuppressWarnings("unchecked")
+    private static <T extends Throwable> void sneak(Throwable thrown) throws T {
+        throw (T) thrown;
+    }
+
     /** The dirty log of a machine that never runs. */
-    private record SeesNothing(GuestLayout layout) implements DirtySource {
+    private record SeesNothing(GuestLayout layout, SourceOwnership ownership) implements DirtySource {
         @Override
         public String name() {
             return "nothing";

@@ -15,6 +15,7 @@ import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.dirty.DirtySource;
 import io.microsnap.dirty.DirtyTracker;
+import io.microsnap.dirty.SourceOwnership;
 import io.microsnap.dirty.WritePath;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
@@ -189,6 +190,7 @@ final class SimulatedGuest implements PausableMachine, AutoCloseable {
 
     /** Reports in blocks what it is told, as write protection of large pages does. */
     private static final class Blocks implements DirtySource {
+    private final SourceOwnership ownership = new SourceOwnership();
         private final GuestLayout layout;
         private final DirtyBitmap written;
 
@@ -219,6 +221,11 @@ final class SimulatedGuest implements PausableMachine, AutoCloseable {
         public long blockBytes() {
             return written.blockBytes();
         }
+
+    @Override
+    public SourceOwnership ownership() {
+        return ownership;
+    }
 
         @Override
         public Set<WritePath> blindTo() {

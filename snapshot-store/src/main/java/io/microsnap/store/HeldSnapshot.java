@@ -25,7 +25,6 @@ import java.util.concurrent.locks.LockSupport;
 public final class HeldSnapshot implements AutoCloseable {
     private static final int ATTEMPTS = 20_000;
     private static final long MOMENT_NANOS = 50_000;
-    private static final int LONGEST_CHAIN = 512;
 
     private final StoreDirectory store;
     private final Descriptor directory;
@@ -75,9 +74,10 @@ public final class HeldSnapshot implements AutoCloseable {
             throws IOException {
         Manifest manifest = StoreDirectory.manifest(directory, id.key());
         Set<String> longer = new HashSet<>(chain);
-        if (!longer.add(id.key()) || longer.size() > LONGEST_CHAIN) {
+        if (!longer.add(id.key()) || longer.size() > SnapshotStore.LONGEST_CHAIN) {
             throw new DamagedException(
-                    directory + ": its bases require each other in a circle, or are more than " + LONGEST_CHAIN);
+                    directory + ": its bases require each other in a circle, or are more than "
+                            + SnapshotStore.LONGEST_CHAIN);
         }
         if (!manifest.unknownFeatures().isEmpty()) {
             throw new SnapshotException(id + " requires " + String.join(", ", manifest.unknownFeatures())
@@ -146,6 +146,15 @@ public final class HeldSnapshot implements AutoCloseable {
     /** The base, if this one's image needs it. */
     public Optional<HeldSnapshot> base() {
         return base;
+    }
+
+    /** How many snapshots it takes to have all pages: this one, and the bases it requires. */
+    public int chainLength() {
+        int length = 1;
+        for (Optional<HeldSnapshot> at = base; at.isPresent(); at = at.get().base) {
+            length++;
+        }
+        return length;
     }
 
     /** The page index of the composed guest, under the root that the manifest promises. */

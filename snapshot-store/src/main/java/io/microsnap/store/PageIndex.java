@@ -84,6 +84,12 @@ public final class PageIndex implements Closeable {
         return crc(page) == zero(page);
     }
 
+    /** Returns whether all pages of a run have the checksum of zeros. */
+    public boolean isZero(long firstPage, long count) throws IOException {
+        Objects.checkFromIndexSize(firstPage, count, pageCount);
+        return entries.isClear(firstPage, count);
+    }
+
     /** The CRC32Cs of a run of pages, as ints in native order, as many as the target holds. */
     public void crcs(long firstPage, MemorySegment target) throws IOException {
         long count = pagesOf(firstPage, target);

@@ -11,6 +11,7 @@ import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
@@ -23,6 +24,12 @@ import java.util.Optional;
  * <p>A snapshot is written with {@link #stage} and {@link StagedSnapshot#publish}, and read through {@link #hold}.
  */
 public final class SnapshotStore implements AutoCloseable {
+    /**
+     * The most snapshots in a chain of diffs, the first complete one included. A longer one is neither published nor
+     * restored.
+     */
+    public static final int LONGEST_CHAIN = 512;
+
     private static final System.Logger LOG = System.getLogger(SnapshotStore.class.getName());
 
     private final StoreDirectory store;
@@ -73,6 +80,15 @@ public final class SnapshotStore implements AutoCloseable {
     /** Every snapshot, damaged ones included, sorted by name without regard to case. */
     public List<SnapshotEntry> list() throws IOException {
         return Listing.entries(store);
+    }
+
+    /** Returns whether the store has a snapshot of this id, whole or damaged; a moment later it may be otherwise. */
+    public boolean contains(SnapshotId id) throws IOException {
+        try (Descriptor _ = store.openSnapshot(id)) {
+            return true;
+        } catch (NoSuchFileException free) {
+            return false;
+        }
     }
 
     /** The manifest of one snapshot, whatever features it requires and whether or not its base is there. */

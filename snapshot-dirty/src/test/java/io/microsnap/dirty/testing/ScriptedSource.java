@@ -3,6 +3,7 @@ package io.microsnap.dirty.testing;
 import io.microsnap.core.GuestLayout;
 import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.dirty.DirtySource;
+import io.microsnap.dirty.SourceOwnership;
 import io.microsnap.dirty.WritePath;
 import java.io.IOException;
 import java.lang.invoke.VarHandle;
@@ -13,9 +14,12 @@ import java.util.Set;
 
 /** A source whose guest is the test: it reports what the test says was written, and fails when told to. */
 public class ScriptedSource implements DirtySource {
+    private final SourceOwnership ownership = new SourceOwnership();
     private final List<String> calls = new ArrayList<>();
-    private Exception armFailure;
-    private Exception harvestFailure;
+    private Throwable armFailure;
+    private Throwable harvestFailure;
+    private Throwable learnFailure;
+    private Throwable closeFailure;
     private Runnable duringHarvest = () -> { };
     private DirtyBitmap learnedReported;
     private DirtyBitmap learnedChanged;
@@ -48,13 +52,23 @@ public class ScriptedSource implements DirtySource {
     }
 
     /** Makes the next {@code arm} fail. */
-    public void failNextArm(Exception failure) {
+    public void failNextArm(Throwable failure) {
         armFailure = failure;
     }
 
     /** Makes the next {@code harvest} fail, after it has taken what there is. */
-    public void failNextHarvest(Exception failure) {
+    public void failNextHarvest(Throwable failure) {
         harvestFailure = failure;
+    }
+
+    /** Makes the next {@code learn} fail. */
+    public void failNextLearn(Throwable failure) {
+        learnFailure = failure;
+    }
+
+    /** Makes {@code close} fail. */
+    public void failNextClose(Throwable failure) {
+        closeFailure = failure;
     }
 
     /** What happens in each {@code harvest}, before anything is taken. */
@@ -88,6 +102,11 @@ public class ScriptedSource implements DirtySource {
     }
 
     @Override
+    public SourceOwnership ownership() {
+        return ownership;
+    }
+
+    @Override
     public Set<WritePath> blindTo() {
         return blindTo;
     }
@@ -99,9 +118,9 @@ public class ScriptedSource implements DirtySource {
             throw new IllegalStateException("the script is closed");
         }
         written.clear();
-        Exception failure = armFailure;
+        Throwable failure = armFailure;
         armFailure = null;
-        fail(failure);
+        ScriptedSource.<IOException>fail(failure);
         armed = true;
     }
 
@@ -114,9 +133,9 @@ public class ScriptedSource implements DirtySource {
         into.requireLayout(layout);
         duringHarvest.run();
         written.drainInto(into);
-        Exception failure = harvestFailure;
+        Throwable failure = harvestFailure;
         harvestFailure = null;
-        fail(failure);
+        ScriptedSource.<IOException>fail(failure);
     }
 
     @Override
@@ -129,6 +148,7 @@ public class ScriptedSource implements DirtySource {
     public void learn(DirtyBitmap reported, DirtyBitmap changed) {
         learnedReported = reported.copy();
         learnedChanged = changed.copy();
+        ScriptedSource.<RuntimeException>fail(learnFailure);
     }
 
     @Override
@@ -136,14 +156,14 @@ public class ScriptedSource implements DirtySource {
         calls.add("close");
         closed = true;
         armed = false;
+        ScriptedSource.<RuntimeException>fail(closeFailure);
     }
 
-    private static void fail(Exception failure) throws IOException {
-        if (failure instanceof IOException io) {
-            throw io;
-        }
-        if (failure instanceof RuntimeException runtime) {
-            throw runtime;
+    /** Throws anything, declared or not, as languages without checked exceptions do. */
+    @SuppressWarnings("unchecked")
+    private static <T extends Throwable> void fail(Throwable failure) throws T {
+        if (failure != null) {
+            throw (T) failure;
         }
     }
 }

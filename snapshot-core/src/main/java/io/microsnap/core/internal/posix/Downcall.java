@@ -77,8 +77,14 @@ record Downcall(String name, int named, boolean capturesErrno, FunctionDescripto
             return new Downcall(name, named, capturesErrno, function, handle);
         } catch (IllegalCallerException denied) {
             throw new UnsupportedOperationException("microsnap makes system calls through the foreign function"
-                    + " interface, which this JVM denies; start it with --enable-native-access=ALL-UNNAMED", denied);
+                    + " interface, which this JVM denies; start it with --enable-native-access=" + flagValue(), denied);
         }
+    }
+
+    /** What the flag names: the module that this class is in. */
+    private static String flagValue() {
+        Module module = Downcall.class.getModule();
+        return module.isNamed() ? module.getName() : "ALL-UNNAMED";
     }
 
     /**

@@ -244,16 +244,18 @@ public final class ImageWriter {
         long recorded = 0;
         long zero = 0;
         long bytes = 0;
+        long damaged = 0;
         long stalledNanos = 0;
         for (WritingLane lane : work) {
             offered += lane.pagesOffered();
             recorded += lane.pagesRecorded();
             zero += lane.pagesZero();
             bytes += lane.bytesWritten();
+            damaged += lane.pagesDamagedInBase();
             stalledNanos += lane.stalledNanos();
         }
-        return new MemoryWritten(offered, recorded, zero, bytes, Duration.ofNanos(System.nanoTime() - startNanos),
-                Duration.ofNanos(stalledNanos));
+        return new MemoryWritten(offered, recorded, zero, bytes, damaged,
+                Duration.ofNanos(System.nanoTime() - startNanos), Duration.ofNanos(stalledNanos));
     }
 
     private void run(List<WritingLane> work) throws IOException {

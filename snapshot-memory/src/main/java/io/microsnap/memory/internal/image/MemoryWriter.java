@@ -13,15 +13,20 @@ import java.nio.file.Path;
  * Writes a guest's memory to a plain file, without a store: what Firecracker, Cloud Hypervisor and QEMU read. The file
  * appears under its name when it is committed, in place of an earlier one, or not at all.
  *
- * <p>A file of dirty pages alone cannot say by itself which pages it holds: a dirty page of zeros looks like a clean
- * one. Keep the bitmap with it, or take a snapshot into a store, which keeps a page map. The bitmap is only read: clear
- * it once the file is committed.
+ * <p>In a file of dirty pages every dirty page is data, zeros too, and every other page is a hole: without a page map
+ * nothing else tells them apart. Some tools turn zeros into holes when they copy a file; keep the bitmap where they may
+ * be used. The bitmap is only read: clear it once the file is committed.
+ *
+ * <p>A writer writes once, and commits once, what it wrote whole; anything else is an {@link IllegalStateException}.
  */
 public final class MemoryWriter implements AutoCloseable {
     private final StagedFile staged;
     private final GuestLayout layout;
     private final Zeros zeros;
+    private State state = State.EMPTY;
     private int lanes = 1;
+
+    private enum State { EMPTY, UNFINISHED, WRITTEN, COMMITTED }
 
     private MemoryWriter(StagedFile staged, GuestLayout layout, Zeros zeros) {
         this.staged = staged;
@@ -51,17 +56,39 @@ public final class MemoryWriter implements AutoCloseable {
 
     /** Writes every page that was ever populated. */
     public MemoryWritten writeFull(PageReader reader) throws IOException {
-        return writer().everything(reader);
+        begin();
+        return ended(writer(zeros).everything(reader));
     }
 
-    /** Writes the dirty pages at their places; the rest stays a hole. */
+    /** Writes the dirty pages at their places, zeros as data whatever was asked; the rest stays a hole. */
     public MemoryWritten writeDiff(PageReader reader, DirtyBitmap dirty) throws IOException {
-        return writer().dirty(reader, dirty);
+        begin();
+        return ended(writer(Zeros.DENSE).dirty(reader, dirty));
     }
 
     /** Makes the file as durable as asked and visible. Until then, and when this fails, an earlier file stays. */
     public void commit(Durability durability) throws IOException {
+        switch (state) {
+            case WRITTEN -> { }
+            case EMPTY -> throw new IllegalStateException("nothing was written that could be committed");
+            case UNFINISHED -> throw new IllegalStateException("the writing failed, and cannot be committed");
+            case COMMITTED -> throw new IllegalStateException("the file is committed already");
+        }
         staged.commit(durability);
+        state = State.COMMITTED;
+    }
+
+    /** What an earlier writing left would show where a later one writes nothing. */
+    private void begin() {
+        if (state != State.EMPTY) {
+            throw new IllegalStateException("a memory writer writes once; make another one");
+        }
+        state = State.UNFINISHED;
+    }
+
+    private MemoryWritten ended(MemoryWritten written) {
+        state = State.WRITTEN;
+        return written;
     }
 
     /** Removes what was not committed. */
@@ -70,7 +97,7 @@ public final class MemoryWriter implements AutoCloseable {
         staged.close();
     }
 
-    private ImageWriter writer() {
-        return ImageWriter.into(staged.descriptor(), layout).zeros(zeros).lanes(lanes).startingAsZeros();
+    private ImageWriter writer(Zeros handling) {
+        return ImageWriter.into(staged.descriptor(), layout).zeros(handling).lanes(lanes).startingAsZeros();
     }
 }

@@ -67,6 +67,7 @@ final class PagePass implements PopulatedRuns.Parts {
     private long pagesRecorded;
     private long pagesZero;
     private long bytesWritten;
+    private long pagesDamagedInBase;
 
     /** One lane's pass. */
     PagePass(PageReader reader, Plan plan, Output output) {
@@ -122,6 +123,10 @@ final class PagePass implements PopulatedRuns.Parts {
         return bytesWritten;
     }
 
+    long pagesDamagedInBase() {
+        return pagesDamagedInBase;
+    }
+
     @Override
     public void populated(long offset, long lengthBytes) throws IOException {
         boolean straight = hasView && !plan.looksAtBytes();
@@ -151,22 +156,45 @@ final class PagePass implements PopulatedRuns.Parts {
 
     @Override
     public void empty(long offset, long lengthBytes) throws IOException {
+        pagesOffered += pages(lengthBytes);
         if (plan.base == null) {
-            pagesOffered += pages(lengthBytes);
             zeros(offset, lengthBytes);
             return;
         }
-        // What the base never populated either is the same; the rest of it has become zero since.
-        pagesOffered += pages(lengthBytes);
+        long[] told = {offset};
         plan.base.populated(offset, lengthBytes, (from, length) -> {
-            long start = Math.max(offset, from - from % pageBytes);
+            long start = Math.max(told[0], from - from % pageBytes);
             long end = Math.min(offset + lengthBytes, Math.ceilDiv(from + length, (long) pageBytes) * pageBytes);
+            neverPopulated(told[0], start);
             while (start < end) {
                 long step = Math.min(end - start, STEP_BYTES);
                 becameZero(start, (int) step);
                 start += step;
             }
+            told[0] = Math.max(told[0], end);
         });
+        neverPopulated(told[0], offset + lengthBytes);
+    }
+
+    /** Neither the guest nor the base has anything here: the same, unless the base has lost what its index tells of. */
+    private void neverPopulated(long from, long to) throws IOException {
+        if (plan.index == null || to <= from || plan.index.isZero(from / pageBytes, pages(to - from))) {
+            return;
+        }
+        for (long at = from; at < to; at += pageBytes) {
+            if (!isZeroInBase(at)) {
+                zeros(at, Math.min(pageBytes, to - at));
+            }
+        }
+    }
+
+    /** Of a page that the base's image has as zeros: whether that is what its index says. */
+    private boolean isZeroInBase(long offset) throws IOException {
+        if (plan.index == null || plan.index.isZero(offset / pageBytes)) {
+            return true;
+        }
+        pagesDamagedInBase++;
+        return false;
     }
 
     private void becameZero(long offset, int lengthBytes) throws IOException {
@@ -174,7 +202,7 @@ final class PagePass implements PopulatedRuns.Parts {
         int from = 0;
         for (int at = 0; at < lengthBytes; at += pageBytes) {
             int length = Math.min(pageBytes, lengthBytes - at);
-            if (Pages.isZero(ofBase(), at, length)) {
+            if (Pages.isZero(ofBase(), at, length) && isZeroInBase(offset + at)) {
                 if (at > from) {
                     zeros(offset + from, at - from);
                 }
@@ -318,6 +346,9 @@ final class PagePass implements PopulatedRuns.Parts {
                     int length = Math.min(pageBytes, lengthBytes - position);
                     if (Pages.equal(memory, at + position, ofBase(), position - start, length)) {
                         verdicts[candidate] = SAME;
+                    } else if (plan.index != null) {
+                        // The index promises these very bytes, and the base's image has others.
+                        pagesDamagedInBase++;
                     }
                 }
             } else {

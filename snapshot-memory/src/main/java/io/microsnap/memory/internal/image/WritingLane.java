@@ -122,4 +122,8 @@ sealed class WritingLane implements Lanes.Lane permits LookingLane, SideLane, Wr
     final long bytesWritten() {
         return pass == null ? 0 : pass.bytesWritten();
     }
+
+    final long pagesDamagedInBase() {
+        return pass == null ? 0 : pass.pagesDamagedInBase();
+    }
 }

@@ -7,6 +7,7 @@ import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.HashSet;
@@ -14,7 +15,6 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Set;
 import java.util.zip.CRC32C;
-import net.openhft.chronicle.bytes.Bytes;
 import net.openhft.chronicle.bytes.HexDumpBytes;
 
 /**
@@ -32,20 +32,23 @@ public final class MachineStateFile {
     private static final int VERSION = 1;
     private static final int FIXED_HEADER_BYTES = Long.BYTES + 2 * Integer.BYTES;
     private static final int FIXED_ENTRY_BYTES = 1 + Long.BYTES + Integer.BYTES;
-    private static final int COPY_BYTES = 8 << 10;
 
     private MachineStateFile() {
     }
 
+    /** Refuses with {@link IllegalArgumentException} sections that {@link #write} would refuse. */
+    public static void check(List<MachineStateSection> sections) {
+        long ignored = checkedLengthBytes(sections);
+    }
+
     /** Writes the sections to an empty file; names must differ from each other. */
     public static void write(List<MachineStateSection> sections, Descriptor file) throws IOException {
-        long lengthBytes = check(sections);
-        Bytes<ByteBuffer> bytes = Bytes.elasticByteBuffer(Math.toIntExact(lengthBytes), Math.toIntExact(lengthBytes));
-        try {
-            encode(sections, bytes);
-            file.writeFully(MemorySegment.ofBuffer(bytes.underlyingObject()).asSlice(0, lengthBytes), 0);
-        } finally {
-            bytes.releaseLast();
+        long lengthBytes = checkedLengthBytes(sections);
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment content = arena.allocate(lengthBytes);
+            ByteBuffer bytes = content.asByteBuffer().order(ByteOrder.LITTLE_ENDIAN);
+            encode(sections, new Content(bytes));
+            file.writeFully(content, 0);
         }
     }
 
@@ -63,17 +66,17 @@ public final class MachineStateFile {
 
     /** The bytes that {@link #write} makes of the sections, in hexadecimal, each field with its meaning beside it. */
     public static String hexDump(List<MachineStateSection> sections) {
-        check(sections);
+        checkedLengthBytes(sections);
         HexDumpBytes dump = new HexDumpBytes();
         try {
-            encode(sections, dump);
+            encode(sections, new Dump(dump));
             return dump.toHexString();
         } finally {
             dump.releaseLast();
         }
     }
 
-    private static long check(List<MachineStateSection> sections) {
+    private static long checkedLengthBytes(List<MachineStateSection> sections) {
         if (sections.size() > MOST_SECTIONS) {
             throw new IllegalArgumentException(sections.size() + " machine state sections; a file holds up to "
                     + MOST_SECTIONS);
@@ -93,87 +96,115 @@ public final class MachineStateFile {
         return lengthBytes;
     }
 
+    /** Takes the fields of a file in their order. */
+    private sealed interface Fields {
+        void number(String meaning, long value, int lengthBytes);
+
+        void bytes(String meaning, ByteBuffer bytes);
+    }
+
+    /** The file's own bytes. Not Chronicle's: its first use takes a tenth of a second, and warns on standard error. */
+    private record Content(ByteBuffer out) implements Fields {
+        @Override
+        public void number(String meaning, long value, int lengthBytes) {
+            for (int index = 0; index < lengthBytes; index++) {
+                out.put((byte) (value >>> (8 * index)));
+            }
+        }
+
+        @Override
+        public void bytes(String meaning, ByteBuffer bytes) {
+            out.put(bytes);
+        }
+    }
+
+    /** The same in hexadecimal, for people. */
+    private record Dump(HexDumpBytes out) implements Fields {
+        @Override
+        public void number(String meaning, long value, int lengthBytes) {
+            out.writeHexDumpDescription(meaning);
+            for (int index = 0; index < lengthBytes; index++) {
+                out.writeUnsignedByte((int) (value >>> (8 * index)) & 0xff);
+            }
+        }
+
+        @Override
+        public void bytes(String meaning, ByteBuffer bytes) {
+            out.writeHexDumpDescription(meaning);
+            while (bytes.hasRemaining()) {
+                out.writeUnsignedByte(bytes.get() & 0xff);
+            }
+        }
+    }
+
     /** One way out, for the file and for the dump alike. The header's checksum is of the bytes as they are written. */
-    private static void encode(List<MachineStateSection> sections, Bytes<?> out) {
+    private static void encode(List<MachineStateSection> sections, Fields out) {
         CRC32C header = new CRC32C();
-        out.writeHexDumpDescription("magic").writeLong(MAGIC);
-        out.writeHexDumpDescription("version").writeInt(VERSION);
-        out.writeHexDumpDescription("sections").writeInt(sections.size());
-        update(header, MAGIC, Long.BYTES);
-        update(header, VERSION, Integer.BYTES);
-        update(header, sections.size(), Integer.BYTES);
+        number(out, header, "magic", MAGIC, Long.BYTES);
+        number(out, header, "version", VERSION, Integer.BYTES);
+        number(out, header, "sections", sections.size(), Integer.BYTES);
         for (MachineStateSection section : sections) {
             byte[] name = section.name().getBytes(StandardCharsets.US_ASCII);
             int lengthBytes = section.payload().remaining();
-            int checksum = crc32c(section.payload());
-            out.writeHexDumpDescription("length of name").writeUnsignedByte(name.length);
-            out.writeHexDumpDescription("name " + section.name()).write(name);
-            out.writeHexDumpDescription("length of payload: " + lengthBytes).writeLong(lengthBytes);
-            out.writeHexDumpDescription("checksum of payload").writeInt(checksum);
-            header.update(name.length);
+            number(out, header, "length of name", name.length, 1);
             header.update(name);
-            update(header, lengthBytes, Long.BYTES);
-            update(header, checksum, Integer.BYTES);
+            out.bytes("name " + section.name(), ByteBuffer.wrap(name));
+            number(out, header, "length of payload: " + lengthBytes, lengthBytes, Long.BYTES);
+            number(out, header, "checksum of payload", crc32c(section.payload()), Integer.BYTES);
         }
-        out.writeHexDumpDescription("checksum of header").writeInt((int) header.getValue());
-        byte[] copy = new byte[COPY_BYTES];
+        out.number("checksum of header", header.getValue(), Integer.BYTES);
         for (MachineStateSection section : sections) {
-            ByteBuffer payload = section.payload();
-            out.writeHexDumpDescription(section.name());
-            while (payload.hasRemaining()) {
-                int piece = Math.min(copy.length, payload.remaining());
-                payload.get(copy, 0, piece);
-                out.write(copy, 0, piece);
-            }
+            out.bytes(section.name(), section.payload());
         }
+    }
+
+    private static void number(Fields out, CRC32C header, String meaning, long value, int lengthBytes) {
+        update(header, value, lengthBytes);
+        out.number(meaning, value, lengthBytes);
     }
 
     private static List<MachineStateSection> decode(ByteBuffer content, String file) throws DamagedException {
-        Bytes<ByteBuffer> in = Bytes.wrapForRead(content);
-        try {
-            if (in.readLong() != MAGIC) {
-                throw damaged(file, 0, "it does not start as a machine's state does");
-            }
-            int version = in.readInt();
-            if (version != VERSION) {
-                throw damaged(file, Long.BYTES, "version " + version + "; this build reads version " + VERSION);
-            }
-            int count = in.readInt();
-            if (count < 0 || count > MOST_SECTIONS) {
-                throw damaged(file, Long.BYTES + Integer.BYTES, count + " sections");
-            }
-            String[] names = new String[count];
-            long[] lengths = new long[count];
-            int[] checksums = new int[count];
-            for (int index = 0; index < count; index++) {
-                names[index] = readName(in, file);
-                require(in, Long.BYTES + Integer.BYTES, file);
-                lengths[index] = in.readLong();
-                checksums[index] = in.readInt();
-            }
-            require(in, Integer.BYTES, file);
-            int headerBytes = Math.toIntExact(in.readPosition());
-            if (in.readInt() != crc32c(content.slice(0, headerBytes))) {
-                throw damaged(file, headerBytes, "the header does not have its checksum");
-            }
-            return payloads(content, headerBytes + Integer.BYTES, names, lengths, checksums, file);
-        } finally {
-            in.releaseLast();
+        ByteBuffer in = content.duplicate().order(ByteOrder.LITTLE_ENDIAN);
+        if (in.getLong() != MAGIC) {
+            throw damaged(file, 0, "it does not start as a machine's state does");
         }
+        int version = in.getInt();
+        if (version != VERSION) {
+            throw damaged(file, Long.BYTES, "version " + version + "; this build reads version " + VERSION);
+        }
+        int count = in.getInt();
+        if (count < 0 || count > MOST_SECTIONS) {
+            throw damaged(file, Long.BYTES + Integer.BYTES, count + " sections");
+        }
+        String[] names = new String[count];
+        long[] lengths = new long[count];
+        int[] checksums = new int[count];
+        for (int index = 0; index < count; index++) {
+            names[index] = readName(in, file);
+            require(in, Long.BYTES + Integer.BYTES, file);
+            lengths[index] = in.getLong();
+            checksums[index] = in.getInt();
+        }
+        require(in, Integer.BYTES, file);
+        int headerBytes = in.position();
+        if (in.getInt() != crc32c(content.slice(0, headerBytes))) {
+            throw damaged(file, headerBytes, "the header does not have its checksum");
+        }
+        return payloads(content, headerBytes + Integer.BYTES, names, lengths, checksums, file);
     }
 
-    private static String readName(Bytes<?> in, String file) throws DamagedException {
+    private static String readName(ByteBuffer in, String file) throws DamagedException {
         require(in, 1, file);
-        int length = in.readUnsignedByte();
+        int length = in.get() & 0xff;
         require(in, length, file);
         byte[] name = new byte[length];
-        in.read(name);
+        in.get(name);
         return new String(name, StandardCharsets.US_ASCII);
     }
 
-    private static void require(Bytes<?> in, int lengthBytes, String file) throws DamagedException {
-        if (in.readRemaining() < lengthBytes) {
-            throw damaged(file, in.readPosition(), "it ends within its header");
+    private static void require(ByteBuffer in, int lengthBytes, String file) throws DamagedException {
+        if (in.remaining() < lengthBytes) {
+            throw damaged(file, in.position(), "it ends within its header");
         }
     }
 

@@ -1,0 +1,129 @@
+package io.microsnap.dirty;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.microsnap.core.GuestLayout;
+import io.microsnap.testsupport.Effort;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.CyclicBarrier;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicLong;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+/**
+ * Threads that meet in one word lose no bit of it. Each round is thousands of meetings, in words that lie in the cache
+ * of both: an update that is not atomic is found in the first of them. jcstress looks for what only weaker processors
+ * do, in the benchmarks.
+ */
+@Timeout(60)
+class DirtyBitmapAtomicityTest {
+    private static final int PAGE = 4096;
+    private static final int WORDS = 1 << 12;
+    private static final int ROUNDS = Effort.choose(20, 40, 2000);
+    private static final GuestLayout LAYOUT = GuestLayout.ofSingleRegion(PAGE, (long) WORDS * 64 * PAGE);
+
+    private final DirtyBitmap bitmap = DirtyBitmap.of(LAYOUT);
+
+    @Test
+    void two_threads_that_set_bits_of_one_word_lose_none() throws Exception {
+        for (int round = 0; round < ROUNDS; round++) {
+            together(() -> setHalf(0), () -> setHalf(1));
+            assertThat(bitmap.count()).as("round %d", round).isEqualTo(bitmap.blockCount());
+            bitmap.clear();
+        }
+    }
+
+    @Test
+    void a_thread_that_marks_ranges_and_one_that_adds_a_log_lose_none() throws Exception {
+        for (int round = 0; round < ROUNDS; round++) {
+            together(() -> {
+                for (long word = 0; word < WORDS; word++) {
+                    for (int part = 0; part < 32; part += 2) {
+                        bitmap.mark((word * 64 + part) * PAGE, 2 * PAGE);
+                    }
+                }
+            }, () -> {
+                for (long word = 0; word < WORDS; word++) {
+                    for (int part = 32; part < 64; part++) {
+                        bitmap.markPages(word * 64 * PAGE, 1L << part);
+                    }
+                }
+            });
+            assertThat(bitmap.count()).as("round %d", round).isEqualTo(bitmap.blockCount());
+            bitmap.clear();
+        }
+    }
+
+    @Test
+    void what_two_threads_set_while_a_third_drains_is_drained_or_still_there_each_time() throws Exception {
+        DirtyBitmap drained = DirtyBitmap.of(LAYOUT);
+        AtomicLong set = new AtomicLong();
+        AtomicLong found = new AtomicLong();
+        for (int round = 0; round < ROUNDS; round++) {
+            AtomicBoolean setting = new AtomicBoolean(true);
+            together(() -> {
+                set.addAndGet(setHalf(0) + setHalf(1));
+                setting.set(false);
+            }, () -> {
+                while (setting.get()) {
+                    bitmap.drainInto(drained);
+                    found.addAndGet(drained.count());
+                    drained.clear();
+                }
+            });
+            bitmap.drainInto(drained);
+            found.addAndGet(drained.count());
+            drained.clear();
+            assertThat(found.get()).as("round %d: each bit that was clean when it was set", round)
+                    .isEqualTo(set.get());
+        }
+    }
+
+    @Test
+    void cleaning_a_part_of_a_word_leaves_what_is_set_in_another() throws Exception {
+        for (int round = 0; round < ROUNDS; round++) {
+            together(() -> setHalf(0), () -> {
+                for (long word = 0; word < WORDS; word++) {
+                    for (int part = 32; part < 64; part++) {
+                        bitmap.clear((word * 64 + part) * PAGE, PAGE);
+                    }
+                }
+            });
+            assertThat(bitmap.count()).as("round %d", round).isEqualTo(bitmap.blockCount() / 2);
+            bitmap.clear();
+        }
+    }
+
+    /** Sets one half of the bits of every word, one by one; returns how many were clean. */
+    private long setHalf(int half) {
+        long clean = 0;
+        for (long word = 0; word < WORDS; word++) {
+            for (int bit = 32 * half; bit < 32 * half + 32; bit++) {
+                clean += bitmap.set((word * 64 + bit) * PAGE) ? 1 : 0;
+            }
+        }
+        return clean;
+    }
+
+    private static void together(Runnable... actions) throws Exception {
+        CyclicBarrier start = new CyclicBarrier(actions.length);
+        try (ExecutorService threads = Executors.newFixedThreadPool(actions.length)) {
+            List<Future<?>> running = new ArrayList<>();
+            for (Runnable action : actions) {
+                running.add(threads.submit(() -> {
+                    start.await();
+                    action.run();
+                    return null;
+                }));
+            }
+            for (Future<?> future : running) {
+                future.get();
+            }
+        }
+    }
+}
