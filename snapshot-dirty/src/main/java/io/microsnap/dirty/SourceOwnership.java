@@ -9,6 +9,10 @@ import java.util.concurrent.atomic.AtomicBoolean;
 public final class SourceOwnership {
     private final AtomicBoolean owned = new AtomicBoolean();
 
+    /** Of nobody yet: one for each log that can be read. */
+    public SourceOwnership() {
+    }
+
     void take(DirtySource source) {
         if (!owned.compareAndSet(false, true)) {
             throw new IllegalStateException("the " + source.name() + " belongs to a tracker already, and two would take"
