@@ -35,6 +35,7 @@ final class ArchitectureTest {
         DIRTY("snapshot-dirty", "dirty"),
         MEMORY("snapshot-memory", "memory"),
         DEDUP("snapshot-dedup", "dedup"),
+        REGISTRY("snapshot-registry", "registry"),
         HVF("hypervisor-hvf", "hvf"),
         KVM("hypervisor-kvm", "kvm"),
         CLI("snapshot-cli", "cli"),
@@ -54,9 +55,10 @@ final class ArchitectureTest {
                 case STORE, DIRTY -> Set.of(CORE);
                 case HVF, KVM -> Set.of(CORE, DIRTY);
                 case DEDUP -> Set.of(CORE, STORE);
+                case REGISTRY -> Set.of(CORE, STORE, DEDUP);
                 case MEMORY -> Set.of(CORE, STORE, DIRTY);
-                case CLI -> Set.of(CORE, STORE, DIRTY, MEMORY, DEDUP, HVF, KVM);
-                case BENCHMARKS -> Set.of(TEST_SUPPORT, CORE, STORE, DIRTY, MEMORY, DEDUP, HVF, KVM);
+                case CLI -> Set.of(CORE, STORE, DIRTY, MEMORY, DEDUP, REGISTRY, HVF, KVM);
+                case BENCHMARKS -> Set.of(TEST_SUPPORT, CORE, STORE, DIRTY, MEMORY, DEDUP, REGISTRY, HVF, KVM);
             };
         }
 

@@ -14,7 +14,7 @@ public final class Printable {
     }
 
     /** As {@link #of}, however long: for a message of ours with such text in it. */
-    static String whole(String text) {
+    public static String whole(String text) {
         StringBuilder shown = new StringBuilder();
         text.codePoints().forEach(c -> shown.appendCodePoint(isPlain(c) ? c : '?'));
         return shown.toString();

@@ -138,6 +138,11 @@ public final class StrictJson implements AutoCloseable {
         return false;
     }
 
+    /** Whether the current value is {@code null}. */
+    public boolean isNull() {
+        return parser.currentToken() == JsonToken.VALUE_NULL;
+    }
+
     /** Passes over the current value, whatever it is: for documents that others may extend. */
     public boolean skip() throws IOException {
         parser.skipChildren();

@@ -1,0 +1,114 @@
+package io.microsnap.registry;
+
+import io.microsnap.core.Progress;
+import io.microsnap.core.SnapshotId;
+import io.microsnap.registry.internal.client.RegistryClient;
+import io.microsnap.registry.internal.format.Digest;
+import io.microsnap.registry.internal.format.FrameCompression;
+import io.microsnap.registry.internal.push.PushSession;
+import io.microsnap.registry.internal.push.PushSettings;
+import io.microsnap.registry.internal.push.Pushed;
+import io.microsnap.store.SnapshotStore;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Objects;
+
+/**
+ * A push to be made: a snapshot of a store, and the bases it requires, into a registry. What the registry has already
+ * is not sent: pages of the base, pages of the sibling that dedup would choose, and every blob of an earlier push, also
+ * one that was interrupted. Nothing is visible under the tag before all of it is there.
+ */
+public final class Push {
+    /** The level that is fastest from a disk to a network: measured. */
+    public static final int DEFAULT_LEVEL = 1;
+
+    private static final int DEFAULT_TRANSFERS = 3;
+    private static final int MOST_THREADS = 64;
+    private static final int MOST_TRANSFERS = 16;
+
+    private final SnapshotStore store;
+    private final SnapshotId id;
+    private int level = DEFAULT_LEVEL;
+    private int threads = Math.min(MOST_THREADS, Runtime.getRuntime().availableProcessors());
+    private int transfers = DEFAULT_TRANSFERS;
+    private Progress progress = Progress.NONE;
+    private final List<String> otherRepositories = new ArrayList<>();
+
+    private Push(SnapshotStore store, SnapshotId id) {
+        this.store = Objects.requireNonNull(store);
+        this.id = Objects.requireNonNull(id);
+    }
+
+    /** Begins the description of a push. */
+    public static Push of(SnapshotStore store, SnapshotId id) {
+        return new Push(store, id);
+    }
+
+    /** Sets the level of compression, 1 to 19. Other levels make other blobs of the same pages. */
+    public Push level(int zstd) {
+        if (zstd < 1 || zstd > FrameCompression.HIGHEST_LEVEL) {
+            throw new IllegalArgumentException("level " + zstd + "; there are 1 to "
+                    + FrameCompression.HIGHEST_LEVEL);
+        }
+        level = zstd;
+        return this;
+    }
+
+    /** Sets how many threads compress; the blobs do not depend on it. */
+    public Push threads(int count) {
+        if (count < 1 || count > MOST_THREADS) {
+            throw new IllegalArgumentException(count + " threads; there may be 1 to " + MOST_THREADS);
+        }
+        threads = count;
+        return this;
+    }
+
+    /** Sets how many requests are under way at a time. */
+    public Push transfers(int count) {
+        if (count < 1 || count > MOST_TRANSFERS) {
+            throw new IllegalArgumentException(count + " transfers; there may be 1 to " + MOST_TRANSFERS);
+        }
+        transfers = count;
+        return this;
+    }
+
+    /** Looks for the base and siblings in this repository of the same registry too, and mounts its blobs. */
+    public Push mountFrom(String repository) {
+        otherRepositories.add(repository);
+        return this;
+    }
+
+    /** Hears how far it has come; by throwing it ends the push. */
+    public Push progress(Progress listener) {
+        progress = listener;
+        return this;
+    }
+
+    /**
+     * Pushes. With a digest in the reference, an artifact of another digest is not tagged.
+     *
+     * @throws java.nio.file.NoSuchFileException if the store has no such snapshot
+     * @throws io.microsnap.core.DamagedException if the snapshot is damaged, or its digest another one than asked for
+     */
+    public PushResult to(RemoteRepository repository, RegistryReference reference) throws IOException {
+        if (!reference.repository().equals(repository.name())) {
+            throw new IllegalArgumentException(reference + " is not in " + repository);
+        }
+        List<RemoteRepository> others = new ArrayList<>();
+        try {
+            for (String path : otherRepositories) {
+                others.add(repository.other(path));
+            }
+            List<RegistryClient> clients = others.stream().map(RemoteRepository::client).toList();
+            long before = repository.client().sentBytes();
+            Pushed pushed = new PushSession(store, repository.client(), clients,
+                    new PushSettings(level, threads, transfers, progress))
+                    .push(id, reference.tag(), reference.digest().map(Digest::parse));
+            return new PushResult(pushed.digest().toString(), pushed.pushed(), pushed.donor(),
+                    repository.client().sentBytes() - before, pushed.lengthBytes());
+        } finally {
+            others.forEach(RemoteRepository::close);
+        }
+    }
+}

@@ -1,0 +1,132 @@
+package io.microsnap.registry.internal.pull;
+
+import io.microsnap.core.DamagedException;
+import io.microsnap.core.internal.posix.Descriptor;
+import io.microsnap.registry.internal.client.RegistryClient;
+import io.microsnap.registry.internal.format.Blob;
+import io.microsnap.registry.internal.format.Frame;
+import io.microsnap.registry.internal.format.FrameTable;
+import io.microsnap.registry.internal.work.Workers;
+import io.microsnap.store.PageIndex;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.LinkedBlockingQueue;
+
+/**
+ * Fetches frames in as few ranged requests as their places allow, some at a time, and writes their pages. Memory is
+ * bounded by the number of transfers.
+ */
+final class FrameFetch implements AutoCloseable {
+    private static final int MOST_BYTES = 4 << 20;
+    /** Frames that nobody wants are fetched along where they are shorter than what another request costs. */
+    private static final int LARGEST_GAP = 128 << 10;
+    private static final int ATTEMPTS = 3;
+
+    private final RegistryClient client;
+    private final FrameTable table;
+    private final Descriptor image;
+    private final PullProgress progress;
+    private final Workers workers;
+    private final Arena arena = Arena.ofShared();
+    private final List<Lane> lanes = new ArrayList<>();
+    private final BlockingQueue<Lane> free = new LinkedBlockingQueue<>();
+    private List<Frame> waiting = new ArrayList<>();
+
+    /** Memory and tools of one transfer. */
+    private record Lane(MemorySegment buffer, FrameReader reader) {
+    }
+
+    FrameFetch(RegistryClient client, FrameTable table, PageIndex index, Descriptor image, int transfers,
+            PullProgress progress) {
+        this.client = client;
+        this.table = table;
+        this.image = image;
+        this.progress = progress;
+        for (int lane = 0; lane < transfers; lane++) {
+            lanes.add(new Lane(arena.allocate(MOST_BYTES), new FrameReader(index)));
+        }
+        free.addAll(lanes);
+        workers = new Workers("pull", transfers, 2 * transfers, progress::tell);
+    }
+
+    /** Adds a frame: they come by pack and offset. */
+    void add(Frame frame) throws IOException {
+        if (!waiting.isEmpty()) {
+            Frame last = waiting.getLast();
+            boolean joins = last.pack() == frame.pack() && frame.offset() - last.end() <= LARGEST_GAP
+                    && frame.end() - waiting.getFirst().offset() <= MOST_BYTES;
+            if (!joins) {
+                flush();
+            }
+        }
+        waiting.add(frame);
+    }
+
+    /** Returns when all that was added is written. */
+    void finish() throws IOException {
+        if (!waiting.isEmpty()) {
+            flush();
+        }
+        workers.finish();
+    }
+
+    private void flush() throws IOException {
+        List<Frame> frames = waiting;
+        waiting = new ArrayList<>();
+        workers.submit(() -> {
+            // There are as many lanes as threads.
+            Lane lane = free.remove();
+            try {
+                fetch(frames, lane);
+            } finally {
+                free.add(lane);
+            }
+        });
+    }
+
+    private void fetch(List<Frame> frames, Lane lane) throws IOException {
+        Blob pack = table.packs().get(frames.getFirst().pack()).blob();
+        long start = frames.getFirst().offset();
+        MemorySegment bytes = lane.buffer().asSlice(0, frames.getLast().end() - start);
+        for (int attempt = 1;; attempt++) {
+            client.fetch(pack, start, bytes);
+            int intact = write(frames, start, bytes, lane, pack);
+            if (intact == frames.size()) {
+                return;
+            }
+            if (attempt == ATTEMPTS) {
+                Frame bad = frames.get(intact);
+                throw new DamagedException(client + " serves other bytes than those of the frame at " + bad.offset()
+                        + " in pack " + pack.digest() + ", " + ATTEMPTS + " times; nothing was published");
+            }
+        }
+    }
+
+    /** Writes frames up to the first that is not intact, and returns how many those are. */
+    private int write(List<Frame> frames, long start, MemorySegment bytes, Lane lane, Blob pack) throws IOException {
+        for (Frame frame : frames) {
+            MemorySegment stored = bytes.asSlice(frame.offset() - start, frame.storedBytes());
+            if (!lane.reader().isIntact(frame, stored)) {
+                return frames.indexOf(frame);
+            }
+        }
+        for (Frame frame : frames) {
+            MemorySegment stored = bytes.asSlice(frame.offset() - start, frame.storedBytes());
+            lane.reader().write(frame, stored, image, "the frame at " + frame.offset() + " in pack "
+                    + pack.digest());
+            progress.done((long) frame.usedCount() * table.layout().pageBytes());
+        }
+        return frames.size();
+    }
+
+    @Override
+    public void close() {
+        workers.close();
+        lanes.forEach(lane -> lane.reader().close());
+        arena.close();
+    }
+}

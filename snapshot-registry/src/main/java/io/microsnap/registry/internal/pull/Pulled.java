@@ -1,0 +1,18 @@
+package io.microsnap.registry.internal.pull;
+
+import io.microsnap.core.SnapshotReference;
+import io.microsnap.registry.internal.format.Digest;
+import java.util.List;
+
+/**
+ * What a pull did.
+ *
+ * @param digest of the artifact
+ * @param published the snapshots that are new in the store, bases first
+ * @param localBytes of pages that were here already
+ */
+public record Pulled(Digest digest, List<SnapshotReference> published, long localBytes) {
+    public Pulled {
+        published = List.copyOf(published);
+    }
+}

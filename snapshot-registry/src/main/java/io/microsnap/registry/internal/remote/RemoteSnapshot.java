@@ -1,0 +1,19 @@
+package io.microsnap.registry.internal.remote;
+
+import io.microsnap.registry.internal.format.Blob;
+import io.microsnap.store.Manifest;
+import java.util.Map;
+
+/**
+ * One snapshot that an artifact holds: itself, or a base it requires.
+ *
+ * @param manifest what is known of it
+ * @param manifestBlob its manifest as a blob
+ * @param frames its frame table
+ * @param files its other files by their names, {@code memory.img} apart
+ */
+public record RemoteSnapshot(Manifest manifest, Blob manifestBlob, Blob frames, Map<String, Blob> files) {
+    public RemoteSnapshot {
+        files = Map.copyOf(files);
+    }
+}

@@ -1,0 +1,2 @@
+/** Threads that work for one push or pull. */
+package io.microsnap.registry.internal.work;
