@@ -1,7 +1,10 @@
 package io.microsnap.cli;
 
 import io.microsnap.core.SnapshotId;
+import io.microsnap.registry.RegistryReference;
+import io.microsnap.registry.RepositoryName;
 import java.util.List;
+import java.util.function.Function;
 import java.util.logging.Level;
 import java.util.logging.Logger;
 import picocli.CommandLine;
@@ -35,7 +38,8 @@ public final class Main implements Runnable {
 
     private static final List<Class<?>> COMMANDS = List.of(
             Bake.class, RestoreTo.class, VerifyAll.class, ListSnapshots.class, Inspect.class, Diff.class,
-            Delete.class, CollectGarbage.class, TransferTo.class, Copy.class,
+            Delete.class, CollectGarbage.class, TransferTo.class, PushSnapshot.class, PullSnapshot.class,
+            Remote.class, Copy.class,
             Dedup.class, Demo.class, Doctor.class);
 
     // Held here: a logger nobody holds forgets its level.
@@ -81,7 +85,9 @@ public final class Main implements Runnable {
         CommandLine commandLine = new CommandLine(new Main());
         known.forEach(commandLine::addSubcommand);
         commandLine.addSubcommand(HelpCommand.class);
-        commandLine.registerConverter(SnapshotId.class, Main::snapshotId);
+        commandLine.registerConverter(SnapshotId.class, text -> converted(text, SnapshotId::new));
+        commandLine.registerConverter(RegistryReference.class, text -> converted(text, RegistryReference::parse));
+        commandLine.registerConverter(RepositoryName.class, text -> converted(text, RepositoryName::parse));
         commandLine.setCaseInsensitiveEnumValuesAllowed(true);
         commandLine.setParameterExceptionHandler(Main::explainUsage);
         if (System.getenv("NO_COLOR") != null) {
@@ -90,9 +96,9 @@ public final class Main implements Runnable {
         return commandLine;
     }
 
-    private static SnapshotId snapshotId(String name) {
+    private static <T> T converted(String text, Function<String, T> reader) {
         try {
-            return new SnapshotId(name);
+            return reader.apply(text);
         } catch (IllegalArgumentException notAName) {
             throw new TypeConversionException(notAName.getMessage());
         }

@@ -36,7 +36,10 @@ class CommandReferenceTest {
                 + " [json.md](json.md) says what they print with `--json`.\n\n");
         append(text, main);
         main.getSubcommands().values().stream().filter(command -> !command.getCommandName().equals("help"))
-                .forEach(command -> append(text, command));
+                .forEach(command -> {
+                    append(text, command);
+                    command.getSubcommands().values().forEach(below -> append(text, below));
+                });
         return text.toString();
     }
 
