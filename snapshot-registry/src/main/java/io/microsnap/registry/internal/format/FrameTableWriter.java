@@ -63,7 +63,7 @@ public final class FrameTableWriter implements AutoCloseable {
         for (Pack pack : packs) {
             header.put(pack.digest().bytes()).putLong(pack.lengthBytes());
         }
-        startsAt = MOST_HEADER_BYTES - headerBytes;
+        startsAt = (long) MOST_HEADER_BYTES - headerBytes;
         spool.write(header.flip(), startsAt);
         if (lengthBytes() > FrameTable.LARGEST_BYTES) {
             throw new SnapshotException("the frame table of " + manifest.reference() + " would have " + lengthBytes()

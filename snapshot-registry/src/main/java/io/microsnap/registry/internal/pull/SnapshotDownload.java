@@ -203,7 +203,7 @@ final class SnapshotDownload {
         }
     }
 
-    /** What the store has that is much like it: the base it was cloned from, and the sibling that dedup would choose. */
+    /** What the store has that is like it: the base it was cloned from, and the sibling that dedup would choose. */
     private List<LocalPages> sources(PageIndex index, Optional<PageMap> own) throws IOException {
         List<SnapshotReference> references = new ArrayList<>();
         remote.manifest().description().base().ifPresent(references::add);

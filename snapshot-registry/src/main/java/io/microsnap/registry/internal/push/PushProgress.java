@@ -3,7 +3,7 @@ package io.microsnap.registry.internal.push;
 import io.microsnap.core.CancelledException;
 import io.microsnap.core.Progress;
 
-/** How far a push of several snapshots has come: images by how far they were gone through, files when they are there. */
+/** How far a push has come: through images by how far they were read, with files when they are there. */
 final class PushProgress {
     private final Progress listener;
     private final long totalBytes;
