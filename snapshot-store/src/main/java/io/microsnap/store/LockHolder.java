@@ -31,8 +31,9 @@ final class LockHolder {
             while (lock.find()) {
                 // btrfs gives its files a device of their own, which this list does not know.
                 long major = Long.parseLong(lock.group(2), 16);
-                boolean sameDevice = major == 0 ? major(status.device()) == 0
-                        : major(status.device()) == major && minor(status.device()) == Long.parseLong(lock.group(3), 16);
+                long minor = Long.parseLong(lock.group(3), 16);
+                boolean sameDevice = major(status.device()) == major
+                        && (major == 0 || minor(status.device()) == minor);
                 if (sameDevice && Long.parseLong(lock.group(4)) == status.inode()) {
                     return process(file.posix(), lock.group(1));
                 }

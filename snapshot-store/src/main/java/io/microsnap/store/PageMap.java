@@ -83,8 +83,10 @@ public final class PageMap implements Closeable {
     /** How many pages are marked. */
     public long count() throws IOException {
         long count = 0;
-        for (long page = 0; page < pageCount; page += Long.SIZE) {
-            count += Long.bitCount(word(page / Long.SIZE));
+        for (long page = nextMarked(0); page < pageCount;) {
+            long end = nextClear(page);
+            count += end - page;
+            page = nextMarked(end);
         }
         return count;
     }
@@ -113,7 +115,7 @@ public final class PageMap implements Closeable {
 
     /** Reads and checks every entry that was not yet touched; a {@code DamagedException} names the place. */
     public void verify() throws IOException {
-        entries.verify();
+        entries.loadAll();
     }
 
     /** Stands for the whole map, as of the last {@link #finish}, or as it was read. */
@@ -142,7 +144,12 @@ public final class PageMap implements Closeable {
         while (found == 0 && word < lastWord) {
             word++;
             if (word % WORDS_IN_CHUNK == 0) {
-                entries.prepare(word / WORDS_IN_CHUNK);
+                long chunk = word / WORDS_IN_CHUNK;
+                entries.prepare(chunk);
+                if (skipped == 0 && entries.isUntouchedZero(chunk)) {
+                    word += WORDS_IN_CHUNK - 1;
+                    continue;
+                }
             }
             found = (long) WORD.getOpaque(entries.entries(), word * Long.BYTES) ^ skipped;
         }

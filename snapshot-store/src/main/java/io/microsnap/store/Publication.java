@@ -176,6 +176,9 @@ final class Publication {
             Optional<SnapshotReference> requiredBySuccessor) throws IOException {
         Optional<Descriptor> opened = open(store, id);
         try {
+            if (opened.isPresent() && StoreDirectory.isStore(opened.get())) {
+                throw new SnapshotException(opened.get() + " is a store, and no snapshot; it is left as it is");
+            }
             Optional<SnapshotReference> reference = opened.flatMap(directory -> reference(directory, id));
             requireNoDependents(store, id, reference, force.evenIfMaybeRequired);
             if (requiredBySuccessor.filter(base -> base.id().equals(id)).isPresent()) {

@@ -55,9 +55,12 @@ final class StoreDirectory implements AutoCloseable {
                 String name = path.toAbsolutePath().getFileName().toString();
                 try {
                     above.makeDirectoryAt(name, options.directoryMode());
+                    try (Descriptor made = StagingArea.openDirectory(above, name)) {
+                        giveDirectory(made, options);
+                    }
                     above.sync();
                 } catch (FileAlreadyExistsException e) {
-                    // Somebody's store, or somewhere to put one.
+                    // Somebody's store, or somewhere to put one: its mode and group are its owner's affair.
                 }
             }
         }
@@ -89,6 +92,7 @@ final class StoreDirectory implements AutoCloseable {
 
     /** Others may be creating the same store; {@code store.json} comes last and whole. */
     private static void create(Descriptor root, StoreOptions options) throws IOException {
+        requireOutsideOfStores(root);
         for (String name : root.names()) {
             if (!BEFORE_A_STORE.contains(name) && !StoreLock.isLock(name)) {
                 throw new SnapshotException(root + " is no store of snapshots, and not empty: it has "
@@ -104,7 +108,6 @@ final class StoreDirectory implements AutoCloseable {
             }
             try (StagingArea area = new StagingArea(StagingArea.openDirectory(root, StagingArea.NAME))) {
                 giveDirectory(area.descriptor(), options);
-                giveDirectory(root, options);
                 // Where there is a store.json, the rest of the store is there too.
                 root.sync();
                 try (StagingDirectory unfinished = area.create()) {
@@ -115,6 +118,31 @@ final class StoreDirectory implements AutoCloseable {
             }
             root.sync();
         }
+    }
+
+    /** What lies in a store is the store's: its recovery or a deletion would remove a store in there. */
+    private static void requireOutsideOfStores(Descriptor root) throws IOException {
+        Descriptor at = StagingArea.openDirectory(root, "..");
+        try {
+            for (boolean top = at.status().sameFile(root.status()); !top;) {
+                if (isStore(at)) {
+                    throw new SnapshotException(root + " lies inside of another store; give a directory outside of it");
+                }
+                Descriptor above = StagingArea.openDirectory(at, "..");
+                try (Descriptor _ = at) {
+                    top = above.status().sameFile(at.status());
+                } finally {
+                    at = above;
+                }
+            }
+        } finally {
+            at.close();
+        }
+    }
+
+    /** Whether a directory is a store, of whatever format. */
+    static boolean isStore(Descriptor directory) throws IOException {
+        return directory.statusAt(STORE).isPresent() && directory.statusAt(StagingArea.NAME).isPresent();
     }
 
     private static void requireFormat(Descriptor root) throws IOException {
@@ -214,6 +242,9 @@ final class StoreDirectory implements AutoCloseable {
     /** The manifest in a snapshot's directory, which must be the one of that name. */
     static Manifest manifest(Descriptor snapshot, String key) throws IOException {
         String file = snapshot + "/" + SnapshotFiles.MANIFEST;
+        if (snapshot.statusAt(SnapshotFiles.MANIFEST).isEmpty() && isStore(snapshot)) {
+            throw new SnapshotException(snapshot + " is a store, and no snapshot; move it out of this one");
+        }
         byte[] document = readFile(snapshot, SnapshotFiles.MANIFEST, Manifest.LARGEST_BYTES);
         Manifest manifest = Manifest.parse(file, document);
         if (!manifest.id().key().equals(key)) {

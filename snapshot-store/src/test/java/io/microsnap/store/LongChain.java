@@ -21,7 +21,8 @@ final class LongChain {
         Path original = store.resolve(diff.id().key());
         Manifest last = diff;
         for (int number = 3; number <= longest; number++) {
-            Manifest next = new Manifest(new SnapshotId(diff.id().name() + "-" + number), UUID.randomUUID(), diff.created(),
+            SnapshotId id = new SnapshotId(diff.id().name() + "-" + number);
+            Manifest next = new Manifest(id, UUID.randomUUID(), diff.created(),
                     SnapshotDescription.diff(diff.layout(), last.reference()), diff.files());
             Path directory = Files.createDirectory(store.resolve(next.id().key()));
             for (var file : diff.files()) {
