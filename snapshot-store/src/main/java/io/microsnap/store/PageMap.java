@@ -93,12 +93,17 @@ public final class PageMap implements Closeable {
 
     /** The first marked page at or after this one, or the page count. */
     public long nextMarked(long page) throws IOException {
-        return next(page, 0);
+        return next(page, pageCount, 0);
+    }
+
+    /** The first marked page from this one up to an end, or that end: what lies behind it is not looked at. */
+    public long nextMarked(long page, long endPage) throws IOException {
+        return next(page, Math.min(endPage, pageCount), 0);
     }
 
     /** The first page at or after this one that is not marked, or the page count. */
     public long nextClear(long page) throws IOException {
-        return next(page, -1);
+        return next(page, pageCount, -1);
     }
 
     /** The marked pages as ranges of image offsets, as long as they come, the last one clipped to the image. */
@@ -134,12 +139,12 @@ public final class PageMap implements Closeable {
         entries.close();
     }
 
-    private long next(long page, long skipped) throws IOException {
-        if (page >= pageCount) {
-            return pageCount;
+    private long next(long page, long endPage, long skipped) throws IOException {
+        if (page >= endPage) {
+            return endPage;
         }
         long word = Objects.checkIndex(page, pageCount) / Long.SIZE;
-        long lastWord = (pageCount - 1) / Long.SIZE;
+        long lastWord = (endPage - 1) / Long.SIZE;
         long found = (word(word) ^ skipped) & (-1L << page);
         while (found == 0 && word < lastWord) {
             word++;
@@ -153,7 +158,7 @@ public final class PageMap implements Closeable {
             }
             found = (long) WORD.getOpaque(entries.entries(), word * Long.BYTES) ^ skipped;
         }
-        return found == 0 ? pageCount : Math.min(pageCount, word * Long.SIZE + Long.numberOfTrailingZeros(found));
+        return found == 0 ? endPage : Math.min(endPage, word * Long.SIZE + Long.numberOfTrailingZeros(found));
     }
 
     private long word(long word) throws IOException {
