@@ -7,6 +7,7 @@ import io.microsnap.core.internal.file.Reflink;
 import io.microsnap.core.internal.posix.Constants;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Errno;
+import io.microsnap.core.internal.posix.PathNames;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.core.internal.posix.Stat;
 import io.microsnap.core.internal.posix.SystemCallException;
@@ -52,7 +53,7 @@ final class StoreDirectory implements AutoCloseable {
         Path parent = path.toAbsolutePath().getParent();
         if (parent != null && path.getFileName() != null) {
             try (Descriptor above = Descriptor.open(posix, parent, constants.O_RDONLY | constants.O_DIRECTORY, 0)) {
-                String name = path.toAbsolutePath().getFileName().toString();
+                String name = PathNames.last(path);
                 try {
                     above.makeDirectoryAt(name, options.directoryMode());
                     try (Descriptor made = StagingArea.openDirectory(above, name)) {
