@@ -5,8 +5,8 @@ import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 
 /**
- * Paths as system calls take them. A {@link Path} holds bytes, and its text is right only where the locale's charset has
- * them all: in the C locale it has none beyond ASCII, and the text is another name.
+ * Paths as system calls take them. A {@link Path} holds bytes, and its text is right only where the locale's charset
+ * has them all: in the C locale it has none beyond ASCII, and the text is another name.
  */
 public final class PathNames {
     private static final int HEX = 16;
