@@ -165,9 +165,9 @@ final class Bake extends CliCommand {
         }
         try (Descriptor file = open(console.posix(), state)) {
             long sizeBytes = file.sizeBytes();
-            if (sizeBytes > MachineStateFile.LARGEST_FILE_BYTES) {
+            if (sizeBytes > MachineStateFile.LARGEST_STATE_BYTES) {
                 throw new SnapshotException(file + " has " + sizeBytes + " bytes; a machine's state has at most "
-                        + MachineStateFile.LARGEST_FILE_BYTES + "; attach larger files with --attach");
+                        + MachineStateFile.LARGEST_STATE_BYTES + "; attach larger files with --attach");
             }
             MemorySegment content = Arena.ofAuto().allocate(sizeBytes);
             file.readFully(content, 0);
