@@ -19,6 +19,7 @@ import io.microsnap.store.SnapshotFiles;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * A machine's memory and state, restored. What is written to the memory stays with it. Close this when the machine
@@ -30,7 +31,8 @@ public final class RestoredSnapshot implements RestoredMachine, AutoCloseable {
     private final boolean lazy;
     private final GuestRam memory;
     private final Closing closing;
-    private DirtyBitmap renewed;
+    private final DirtyBitmap marked;
+    private Optional<DirtyTracker> latest = Optional.empty();
 
     RestoredSnapshot(HeldSnapshot held, Mapping mapping, boolean lazy, Closing closing) {
         this.held = held;
@@ -38,6 +40,7 @@ public final class RestoredSnapshot implements RestoredMachine, AutoCloseable {
         this.lazy = lazy;
         this.closing = closing;
         memory = GuestRam.of(held.layout(), mapping);
+        marked = DirtyBitmap.of(held.layout());
     }
 
     /** Names the snapshot. */
@@ -75,14 +78,13 @@ public final class RestoredSnapshot implements RestoredMachine, AutoCloseable {
     }
 
     /**
-     * Marks what was written to the memory before a {@link #tracker} watches it: by a renewal. Only after a lazy
-     * restore is that seen without.
+     * Marks what was written to the memory by other ways than those that the tracker's sources see, such as by a
+     * renewal. Write first, then mark. A {@link #tracker} knows of it, whether it is made before or after the mark.
      */
     public synchronized void markWritten(long imageOffset, long lengthBytes) {
-        if (renewed == null) {
-            renewed = DirtyBitmap.of(held.layout());
-        }
-        renewed.mark(imageOffset, lengthBytes);
+        // Kept even where there is a tracker: the next one, should this one be closed, begins with this snapshot again.
+        marked.mark(imageOffset, lengthBytes);
+        latest.ifPresent(tracker -> tracker.markWritten(imageOffset, lengthBytes));
     }
 
     /**
@@ -106,14 +108,12 @@ public final class RestoredSnapshot implements RestoredMachine, AutoCloseable {
         }
         DirtyTracker tracker = DirtyTracker.of(held.layout(), all.toArray(DirtySource[]::new));
         try {
-            DirtyBitmap written = DirtyBitmap.of(held.layout());
-            if (renewed != null) {
-                written.or(renewed);
-            }
+            DirtyBitmap written = marked.copy();
             if (lazy) {
                 mapping.written(0, mapping.lengthBytes(), written::mark);
             }
             tracker.armRelativeTo(held.reference(), written);
+            latest = Optional.of(tracker);
             return tracker;
         } catch (Throwable failure) {
             try {
@@ -125,7 +125,10 @@ public final class RestoredSnapshot implements RestoredMachine, AutoCloseable {
         }
     }
 
-    /** Unmaps the memory and lets go of the snapshot. No vCPU and no capture may be using it. */
+    /**
+     * Makes the memory unusable and lets go of the snapshot. No capture may be using it. Memory that a VM still has
+     * registered stays mapped for it until the VM is closed: see {@link GuestMemory#hold}.
+     */
     @Override
     public void close() throws IOException {
         closing.close();

@@ -20,6 +20,7 @@ import io.microsnap.core.testing.FaultyPosix;
 import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.dirty.DirtySource;
 import io.microsnap.dirty.DirtyTracker;
+import io.microsnap.dirty.Epoch;
 import io.microsnap.dirty.SourceOwnership;
 import io.microsnap.dirty.WritePath;
 import io.microsnap.store.HeldSnapshot;
@@ -310,6 +311,26 @@ final class RestoreTest {
                 assertThat(again.memory().mapping(1).get(ValueLayout.JAVA_BYTE, 5)).isEqualTo((byte) 47);
             }
             store.delete(id);
+        }
+    }
+
+    @Test
+    void whatIsMarkedWithTheCopyIsKnownToItsTrackerBeforeAndAfterThatIsMade() throws IOException {
+        try (RestoredSnapshot copy = Restore.of(store, TOP).eagerly()) {
+            copy.markWritten(3L * PAGE, 1);
+            for (int round = 0; round < 2; round++) {
+                // The second tracker begins with the snapshot again, and has to know what the first one knew.
+                try (DirtyTracker knows = copy.tracker(new SeesNothing(LAYOUT))) {
+                    copy.markWritten((5L + round) * PAGE, 2 * PAGE);
+                    try (Epoch epoch = knows.harvest()) {
+                        assertThat(epoch.relativeTo()).contains(copy.reference());
+                        assertThat(epoch.bitmap().count()).isEqualTo(3 + round);
+                        assertThat(epoch.bitmap().test(3L * PAGE)).isTrue();
+                        assertThat(epoch.bitmap().test((6L + round) * PAGE)).isTrue();
+                    }
+                }
+                copy.markWritten(5L * PAGE, 1);
+            }
         }
     }
 

@@ -218,6 +218,7 @@ public final class ImageWriter {
         if (wroteBeside) {
             throw new IllegalStateException(image + " was written already, beside it");
         }
+        reader.requireMapped();
         long startNanos = System.nanoTime();
         long offeredBytes = dirty == null ? layout.lengthBytes() : dirty.count() * dirty.blockBytes();
         int most = (int) Math.min(lanes, 1 + offeredBytes / BYTES_A_LANE);
