@@ -168,12 +168,15 @@ class LostMemoryTest {
     @Test
     void memoryThatCouldNotBeRegisteredIsNotHeld() throws IOException {
         FaultyPosix calls = FaultyPosix.host();
-        GuestLayout odd = GuestLayout.of(4096, List.of(new Region(0, 4096), new Region(8192, 5000)));
-        GuestRam memory = GuestRam.anonymous(calls.posix(), odd, HugePages.NONE);
-        try (VirtualMachine ours = kvm.createVirtualMachine(DirtyTracking.LOG)) {
-            assertThatThrownBy(() -> ours.register(memory)).isInstanceOf(IllegalArgumentException.class);
+        FaultyPosix memoryCalls = FaultyPosix.host();
+        GuestLayout layout = GuestLayout.ofSingleRegion(4096, MIB);
+        GuestRam memory = GuestRam.anonymous(memoryCalls.posix(), layout, HugePages.NONE);
+        try (Kvm faulty = Kvm.open(calls.posix());
+                VirtualMachine ours = faulty.createVirtualMachine(DirtyTracking.LOG)) {
+            calls.at("ioctl", calls.calls("ioctl") + 1).fails(Errno.EIO);
+            assertThatThrownBy(() -> ours.register(memory)).isInstanceOf(IOException.class);
             memory.close();
-            assertThat(calls.mappedBytes()).isZero();
+            assertThat(memoryCalls.mappedBytes()).isZero();
             assertThatThrownBy(() -> ours.register(memory)).isInstanceOf(IllegalStateException.class)
                     .hasMessageContaining("closed");
         }

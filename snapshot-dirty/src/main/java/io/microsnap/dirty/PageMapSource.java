@@ -191,7 +191,7 @@ public final class PageMapSource implements DirtySource {
             return;
         }
         closed = true;
-        try (hold; pagemap; userfaultfd) {
+        try (scan; hold; pagemap; userfaultfd) {
             disarm();
         }
     }

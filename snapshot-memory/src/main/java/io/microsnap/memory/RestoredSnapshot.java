@@ -12,6 +12,7 @@ import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.dirty.DirtySource;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.dirty.RestoredMachine;
+import io.microsnap.memory.internal.image.LazyMapping;
 import io.microsnap.memory.internal.state.MachineStateFile;
 import io.microsnap.store.HeldSnapshot;
 import io.microsnap.store.Manifest;
@@ -27,16 +28,14 @@ import java.util.Optional;
  */
 public final class RestoredSnapshot implements RestoredMachine, AutoCloseable {
     private final HeldSnapshot held;
-    private final Mapping mapping;
-    private final boolean lazy;
+    private final Optional<LazyMapping> lazy;
     private final GuestRam memory;
     private final Closing closing;
     private final DirtyBitmap marked;
     private Optional<DirtyTracker> latest = Optional.empty();
 
-    RestoredSnapshot(HeldSnapshot held, Mapping mapping, boolean lazy, Closing closing) {
+    RestoredSnapshot(HeldSnapshot held, Mapping mapping, Optional<LazyMapping> lazy, Closing closing) {
         this.held = held;
-        this.mapping = mapping;
         this.lazy = lazy;
         this.closing = closing;
         memory = GuestRam.of(held.layout(), mapping);
@@ -100,17 +99,18 @@ public final class RestoredSnapshot implements RestoredMachine, AutoCloseable {
     public synchronized DirtyTracker tracker(DirtySource... sources) throws IOException {
         List<DirtySource> all = new ArrayList<>(List.of(sources));
         if (all.isEmpty()) {
-            if (!lazy) {
+            if (lazy.isEmpty()) {
                 throw new IllegalArgumentException("memory that was read in does not tell what the guest writes;"
                         + " give a source that does, such as the hypervisor's dirty log");
             }
-            all.add(new WrittenPages(held.layout(), mapping));
+            all.add(new WrittenPages(held.layout(), lazy.get().changedPages()));
         }
         DirtyTracker tracker = DirtyTracker.of(held.layout(), all.toArray(DirtySource[]::new));
         try {
             DirtyBitmap written = marked.copy();
-            if (lazy) {
-                mapping.written(0, mapping.lengthBytes(), written::mark);
+            if (lazy.isPresent() && sources.length > 0) {
+                // Without sources, the first harvest tells of all that was written since the restore.
+                lazy.get().changedPages().addTo(written);
             }
             tracker.armRelativeTo(held.reference(), written);
             latest = Optional.of(tracker);
@@ -131,6 +131,10 @@ public final class RestoredSnapshot implements RestoredMachine, AutoCloseable {
      */
     @Override
     public void close() throws IOException {
-        closing.close();
+        try {
+            closing.close();
+        } finally {
+            marked.release();
+        }
     }
 }

@@ -37,6 +37,7 @@ public final class Mapping implements AutoCloseable {
     // Layers come from few files in many runs: asking each time whether the file is long enough would cost too much.
     private Descriptor lastOverlaid;
     private long lastOverlaidBytes;
+    private Optional<MappingBudget.Share> share = Optional.empty();
     private int holds;
     private boolean closed;
 
@@ -218,7 +219,9 @@ public final class Mapping implements AutoCloseable {
                 constants.MAP_PRIVATE | constants.MAP_FIXED | constants.MAP_NORESERVE, file.number(), fileOffset);
         if (result < 0) {
             throw SystemCallException.of(posix, result, "mmap", file.name(),
-                    "of " + lengthBytes + " bytes at " + fileOffset + " over " + name + " at " + at);
+                    "of " + lengthBytes + " bytes at " + fileOffset + " over " + name + " at " + at
+                            + (constants.failedWith(result, Errno.ENOMEM) ? " (the process may have used up its"
+                            + " mappings: raise vm.max_map_count)" : ""));
         }
         overlays.add(at, lengthBytes, file, fileOffset);
     }
@@ -258,6 +261,12 @@ public final class Mapping implements AutoCloseable {
             PopulatedRanges.writtenPrivately(pageMap, segment.asSlice(offset, lengthBytes),
                     (at, length) -> ranges.accept(offset + at, length));
         }
+    }
+
+    /** Takes over the share of the process's mappings that was spent on overlays, and gives it back with them. */
+    public synchronized void owns(MappingBudget.Share spent) {
+        requireOpen();
+        share = Optional.of(spent);
     }
 
     /** Keeps the memory at its address until the hold is closed: see {@link GuestMemory#hold}. */
@@ -306,10 +315,12 @@ public final class Mapping implements AutoCloseable {
     }
 
     private void unmap() throws IOException {
+        share.ifPresent(MappingBudget.Share::leaving);
         int result = posix.munmap(address, mappedBytes);
         if (result < 0) {
             throw SystemCallException.of(posix, result, "munmap", name, "of " + mappedBytes + " bytes");
         }
+        share.ifPresent(MappingBudget.Share::close);
     }
 
     private final class Held implements GuestMemory.Hold {

@@ -235,8 +235,12 @@ public final class ImageWriter {
             // A file takes one write at a time, and there is nothing else to do.
             work = eachWriting(1, reader, dirty, plan);
         }
-        run(work);
-        return sum(work, startNanos);
+        try {
+            run(work);
+            return sum(work, startNanos);
+        } finally {
+            work.forEach(WritingLane::freeBuffers);
+        }
     }
 
     /** Not in streams, which take longer to warm up than a short pause lasts. */
