@@ -17,7 +17,7 @@ import org.junit.jupiter.api.io.TempDir;
 final class OffHeapTest {
     private static final int LIVES = Effort.choose(5, 20, 100);
     /** Bitmaps, which late marks may still meet, and machine state: a bitmap of this guest has 256 bytes. */
-    private static final long BYTES_A_LIFE = 32 << 10;
+    private static final long BYTES_A_LIFE = 16 << 10;
 
     @Test
     @EnabledOnOs(value = OS.LINUX, disabledReason = "elsewhere no source tells what is written")
