@@ -24,7 +24,7 @@ import org.junit.jupiter.api.condition.EnabledOnOs;
 import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 
-/** Many machines from one diff share the process's mappings; pages that are read in instead are not taken for written. */
+/** Many machines from one diff share the process's mappings; pages read in instead are not taken for written. */
 @EnabledOnOs(value = OS.LINUX, disabledReason = "elsewhere neither mappings are limited nor written pages told")
 final class FanOutTest {
     private static final int PAGE = 4096;
