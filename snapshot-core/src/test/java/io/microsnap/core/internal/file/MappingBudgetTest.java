@@ -77,6 +77,8 @@ class MappingBudgetTest {
         told.mappings = 7993;
         assertThat(budget.take(100).count()).isZero();
         told.mappings = 100;
+        now += SECOND;
+        assertThat(budget.take(1).count()).isEqualTo(1);
         told.fails = true;
         now += SECOND;
         assertThat(budget.take(100).count()).isZero();
