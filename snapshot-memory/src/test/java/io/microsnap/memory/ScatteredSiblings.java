@@ -6,18 +6,15 @@ import io.microsnap.core.SnapshotId;
 import io.microsnap.core.internal.posix.Constants;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dirty.DirtyTracker;
+import io.microsnap.memory.misuse.ProcessLimits;
 import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.StoreOptions;
 import java.io.IOException;
-import java.io.InputStream;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.stream.Stream;
 
 /**
  * Restores many siblings of one scattered diff in a process of its own, lazily and at the same time, looks at each, and
@@ -43,16 +40,16 @@ final class ScatteredSiblings {
                 Posix.host(), Path.of(arguments[0], "store"), StoreOptions.PRIVATE)) {
             bake(store, guest, runs);
             if (spare >= 0) {
-                useUpMappings(mostMappings() - spare);
+                useUpMappings(ProcessLimits.mostMappings() - spare);
             }
-            long before = mappings();
+            long before = ProcessLimits.mappings();
             List<RestoredSnapshot> restored = new ArrayList<>();
             for (int number = 0; number < siblings; number++) {
                 restored.add(Restore.of(store, DIFF).lazily());
-                require(mostMappings() - mappings() > Math.min(spare < 0 ? 4000 : spare / 2, 4000),
+                require(ProcessLimits.mostMappings() - ProcessLimits.mappings() > (spare < 0 ? 4000 : spare / 2),
                         "sibling " + number + " took the last mappings");
             }
-            System.out.println(siblings + " siblings with " + (mappings() - before) + " mappings");
+            System.out.println(siblings + " siblings with " + (ProcessLimits.mappings() - before) + " mappings");
             for (int number = 0; number < siblings; number++) {
                 MemorySegment memory = restored.get(number).memory().mapping(0);
                 require(memory.mismatch(guest.bytes()) < 0, "sibling " + number + " has other bytes");
@@ -63,7 +60,8 @@ final class ScatteredSiblings {
             for (RestoredSnapshot each : restored) {
                 each.close();
             }
-            require(mappings() - before < 200, "mappings are left: " + (mappings() - before));
+            long left = ProcessLimits.mappings() - before;
+            require(left < 200, "mappings are left: " + left);
         }
         System.out.println("done");
     }
@@ -105,26 +103,11 @@ final class ScatteredSiblings {
         Posix posix = Posix.host();
         Constants constants = posix.constants();
         long page = posix.getpagesize();
-        long pieces = wanted - mappings();
+        long pieces = wanted - ProcessLimits.mappings();
         long start = posix.mmap(0, pieces * page, constants.PROT_NONE,
                 constants.MAP_PRIVATE | constants.MAP_ANONYMOUS | constants.MAP_NORESERVE, -1, 0);
         for (long piece = 1; piece < pieces; piece += 2) {
             require(posix.mprotect(start + piece * page, page, constants.PROT_READ) == 0, "mprotect failed");
-        }
-    }
-
-    static long mappings() throws IOException {
-        try (Stream<String> lines = Files.lines(Path.of("/proc/self/maps"))) {
-            return lines.count();
-        }
-    }
-
-    static long mostMappings() throws IOException {
-        // The kernel tells it to the first read alone, and Files.readString begins with a single byte.
-        byte[] text = new byte[32];
-        try (InputStream limit = Files.newInputStream(Path.of("/proc/sys/vm/max_map_count"))) {
-            int length = limit.read(text);
-            return Long.parseLong(new String(text, 0, length, StandardCharsets.US_ASCII).strip());
         }
     }
 
