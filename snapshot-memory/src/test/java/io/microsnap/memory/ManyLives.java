@@ -13,10 +13,13 @@ import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.StoreOptions;
 import java.io.IOException;
 import java.lang.foreign.ValueLayout;
-import java.lang.management.BufferPoolMXBean;
 import java.lang.management.ManagementFactory;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import javax.management.JMException;
+import javax.management.ObjectName;
 
 /**
  * Restores and captures guests one after another in a JVM that never collects garbage, and prints by how much the
@@ -66,8 +69,19 @@ final class ManyLives {
         store.delete(id);
     }
 
-    private static long offHeapBytes() {
-        return ManagementFactory.getPlatformMXBeans(BufferPoolMXBean.class).stream()
-                .filter(pool -> pool.getName().equals("direct")).findFirst().orElseThrow().getMemoryUsed();
+    /** What Java code has allocated and not freed, whoever is to free it. */
+    private static long offHeapBytes() throws IOException {
+        try {
+            String summary = (String) ManagementFactory.getPlatformMBeanServer().invoke(
+                    new ObjectName("com.sun.management:type=DiagnosticCommand"), "vmNativeMemory",
+                    new Object[] {new String[] {"summary", "scale=1"}}, new String[] {String[].class.getName()});
+            Matcher other = Pattern.compile("Other \\(reserved=(\\d+)").matcher(summary);
+            if (!other.find()) {
+                throw new IOException("no such figure in: " + summary);
+            }
+            return Long.parseLong(other.group(1));
+        } catch (JMException failure) {
+            throw new IOException(failure);
+        }
     }
 }

@@ -25,6 +25,7 @@ final class OffHeapTest {
         ChildProcess living = children.start(new ProcessBuilder(List.of(
                 ProcessHandle.current().info().command().orElseThrow(), "@" + Checkout.jvmOptions(),
                 "-XX:TieredStopAtLevel=1", "-XX:+UnlockExperimentalVMOptions", "-XX:+UseEpsilonGC", "-Xmx3g",
+                "-XX:NativeMemoryTracking=summary",
                 "-cp", System.getProperty("java.class.path"),
                 ManyLives.class.getName(), directory.toString(), Integer.toString(LIVES))));
         ChildProcess.Exit exit = living.awaitExit();

@@ -31,11 +31,11 @@ final class UsedAfterClose implements Misuse {
         MemorySegment memory = restored.memory().mapping(0);
         DirtyTracker tracker = DirtyTracker.ofMarks(restored.memory().layout());
         AtomicBoolean ends = new AtomicBoolean();
-        Thread marks = Thread.ofVirtual().start(() -> {
+        Thread marks = Thread.ofPlatform().daemon().start(() -> {
             while (!ends.get()) {
                 tracker.markWritten(0, memory.byteSize());
                 restored.markWritten(0, memory.byteSize());
-                Thread.yield();
+                Thread.onSpinWait();
             }
         });
         tracker.close();
