@@ -8,8 +8,12 @@ import static com.tngtech.archunit.library.dependencies.SlicesRuleDefinition.sli
 import static org.assertj.core.api.Assertions.assertThat;
 
 import com.tngtech.archunit.core.domain.JavaClasses;
+import com.tngtech.archunit.core.domain.JavaField;
 import com.tngtech.archunit.core.domain.JavaModifier;
 import com.tngtech.archunit.core.importer.ClassFileImporter;
+import com.tngtech.archunit.lang.ArchCondition;
+import com.tngtech.archunit.lang.ConditionEvents;
+import com.tngtech.archunit.lang.SimpleConditionEvent;
 import com.tngtech.archunit.library.dependencies.SliceRule;
 import io.microsnap.testsupport.Checkout;
 import java.lang.foreign.Linker;
@@ -87,6 +91,11 @@ final class ArchitectureTest {
         "io.microsnap.core.internal.posix..", "io.microsnap.hvf.binding.."
     };
 
+    /** Static state that changes all the same. */
+    private static final Set<String> STATIC_STATE = Set.of(
+            // vm.max_map_count limits the process, whichever store or restore asks.
+            "io.microsnap.core.internal.file.MappingBudget.OF_PROCESS");
+
     private static final JavaClasses PRODUCTION = new ClassFileImporter()
             .importPaths(Stream.of(Module.values()).map(Module::classes).toList());
 
@@ -151,6 +160,23 @@ final class ArchitectureTest {
         fields().that().areStatic().and().doNotHaveModifier(JavaModifier.SYNTHETIC)
                 .and().areDeclaredInClassesThat().resideOutsideOfPackage("..jmh_generated..")
                 .should().beFinal()
+                .andShould(notChangeInside())
                 .check(PRODUCTION);
+    }
+
+    private static ArchCondition<JavaField> notChangeInside() {
+        return new ArchCondition<>("hold nothing of ours that changes, unless it is named here") {
+            @Override
+            public void check(JavaField field, ConditionEvents events) {
+                boolean changes = PRODUCTION.contain(field.getRawType().getName())
+                        && field.getRawType().getAllFields().stream().anyMatch(inside ->
+                                !inside.getModifiers().contains(JavaModifier.STATIC)
+                                && !inside.getModifiers().contains(JavaModifier.FINAL));
+                if (changes != STATIC_STATE.contains(field.getFullName())) {
+                    events.add(SimpleConditionEvent.violated(field, field.getFullName()
+                            + (changes ? " is static and changes" : " is named as an exception, but does not change")));
+                }
+            }
+        };
     }
 }
