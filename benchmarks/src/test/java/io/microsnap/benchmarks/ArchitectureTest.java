@@ -37,8 +37,8 @@ final class ArchitectureTest {
         CORE("snapshot-core", "core"),
         STORE("snapshot-store", "store"),
         DIRTY("snapshot-dirty", "dirty"),
-        MEMORY("snapshot-memory", "memory"),
         DEDUP("snapshot-dedup", "dedup"),
+        MEMORY("snapshot-memory", "memory"),
         REGISTRY("snapshot-registry", "registry"),
         HVF("hypervisor-hvf", "hvf"),
         KVM("hypervisor-kvm", "kvm"),
@@ -60,7 +60,7 @@ final class ArchitectureTest {
                 case HVF, KVM -> Set.of(CORE, DIRTY);
                 case DEDUP -> Set.of(CORE, STORE);
                 case REGISTRY -> Set.of(CORE, STORE, DEDUP);
-                case MEMORY -> Set.of(CORE, STORE, DIRTY);
+                case MEMORY -> Set.of(CORE, STORE, DIRTY, DEDUP);
                 case CLI -> Set.of(CORE, STORE, DIRTY, MEMORY, DEDUP, REGISTRY, HVF, KVM);
                 case BENCHMARKS -> Set.of(TEST_SUPPORT, CORE, STORE, DIRTY, MEMORY, DEDUP, REGISTRY, HVF, KVM);
             };

@@ -28,6 +28,7 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
@@ -45,7 +46,7 @@ class StoreBatchTest {
         try (SnapshotStore store = Bakery.store(directory)) {
             Map<String, byte[]> guests = family(store, seed.random(), 5);
             bake(store, "stranger", TwoImages.bytes(LENGTH / 2, 9));
-            List<Estimate> estimates = new StoreBatch(store).estimate(SiblingPolicy.MOST_ALIKE);
+            List<Estimate> estimates = new StoreBatch(store).estimate(SiblingPolicy.MOST_ALIKE, DedupOptions.DEFAULTS);
             assertThat(estimates).hasSize(4).allSatisfy(estimate -> assertThat(estimate.equalBytes()).isEqualTo(
                     equalBytes(guests, estimate.target(), estimate.sibling().orElseThrow().reference())));
             long free = TwoImages.freeBytes(directory);
@@ -124,11 +125,13 @@ class StoreBatchTest {
                 try (Descriptor theirs = TwoImages.open(
                         place.resolve("store/second").resolve(SnapshotFiles.MEMORY))) {
                     assertThat(theirs.tryLock(true)).isTrue();
-                    report = new StoreBatch(store).run(BatchOptions.DEFAULTS.with(entry -> {
-                        if (!lastingly) {
-                            close(theirs);
-                        }
-                    }));
+                    Duration patience = lastingly ? Duration.ofMillis(20) : Duration.ofMinutes(1);
+                    report = new StoreBatch(store).run(BatchOptions.DEFAULTS
+                            .with(DedupOptions.DEFAULTS.withPatience(patience)).with(entry -> {
+                                if (!lastingly) {
+                                    close(theirs);
+                                }
+                            }));
                 }
                 assertThat(report.entries()).extracting(entry -> entry.target().id())
                         .containsExactly(id("third"), id("second"));
@@ -168,7 +171,7 @@ class StoreBatchTest {
             family(store, seed.random(), 4);
             DeduplicatorTest.write(directory.resolve("store/guest-2").resolve(SnapshotFiles.PAGE_INDEX), 8192,
                     new byte[] {1, 2, 3});
-            assertThat(new StoreBatch(store).estimate(SiblingPolicy.MOST_ALIKE)).extracting(
+            assertThat(new StoreBatch(store).estimate(SiblingPolicy.MOST_ALIKE, DedupOptions.DEFAULTS)).extracting(
                     estimate -> estimate.target().id().toString()).containsExactly("guest-1", "guest-0");
             List<BatchReport.Entry> entries = new StoreBatch(store).run(BatchOptions.DEFAULTS).entries();
             assertThat(entries.getFirst().outcome()).isInstanceOf(DedupOutcome.Failed.class);
