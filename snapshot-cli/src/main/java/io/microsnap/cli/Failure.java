@@ -46,10 +46,16 @@ record Failure(int status, String message, Throwable cause) {
             return failure.getFile() + ": " + (bare ? plain + " (" + reason + ")" : reason);
         }
         String message = cause.getMessage();
+        if (cause instanceof OutOfMemoryError) {
+            return "out of memory (" + message + "); give the JVM more, such as JDK_JAVA_OPTIONS=-Xmx1g, or the machine";
+        }
+        if (cause instanceof Error) {
+            return cause + "; --verbose tells where";
+        }
         return message == null || message.isBlank() ? cause.toString() : message;
     }
 
-    private static String oneLine(String message) {
+    static String oneLine(String message) {
         return message.strip().replaceAll("\\s*\\R\\s*", "; ");
     }
 }

@@ -6,7 +6,6 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.PausableMachine;
-import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.internal.file.IfExists;
 import io.microsnap.core.internal.posix.Posix;
@@ -46,11 +45,11 @@ final class ExportTest {
     void aFileIsReplacedOnlyIfThatIsAskedFor(Path directory) throws IOException {
         Path file = Files.writeString(directory.resolve("plain"), "somebody's");
         try (SnapshotStore store = chain(directory); HeldSnapshot held = store.hold(DIFF)) {
-            assertThatThrownBy(() -> Export.toFile(held, Posix.host(), file, IfExists.REFUSE, Progress.NONE))
+            assertThatThrownBy(() -> Export.of(held).toFile(Posix.host(), file, IfExists.REFUSE))
                     .isInstanceOf(FileAlreadyExistsException.class);
             assertThat(file).hasContent("somebody's");
 
-            Export.toFile(held, Posix.host(), file, IfExists.REPLACE, Progress.NONE);
+            Export.of(held).toFile(Posix.host(), file, IfExists.REPLACE);
             assertThat(file).hasBinaryContent(guest.bytes().toArray(ValueLayout.JAVA_BYTE));
         }
     }
@@ -58,10 +57,11 @@ final class ExportTest {
     @RealFileSystems
     void aFlatSnapshotIsTheSameMomentAndNeedsNoBase(Path directory) throws IOException {
         try (SnapshotStore store = chain(directory)) {
-            Manifest flat = Export.flatten(store, DIFF, FLAT, IfTaken.REFUSE, Progress.NONE);
             Manifest diff;
+            Manifest flat;
             try (HeldSnapshot held = store.hold(DIFF)) {
                 diff = held.manifest();
+                flat = Export.of(held).toSnapshot(store, FLAT, IfTaken.REFUSE);
             }
             SnapshotDescription was = diff.description();
             assertThat(was.parent()).isPresent();

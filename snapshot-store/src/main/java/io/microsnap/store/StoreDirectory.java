@@ -14,6 +14,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.AccessDeniedException;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
@@ -26,6 +27,8 @@ final class StoreDirectory implements AutoCloseable {
     private static final String STORE = "store.json";
     private static final int FORMAT = 1;
     private static final int LARGEST_STORE_JSON = 4096;
+    /** No path leads deeper. */
+    private static final int DEEPEST = 2048;
     private static final int WRITE_BITS = 0222;
     /** What a mounted filesystem brings along. */
     private static final String LOST_AND_FOUND = "lost+found";
@@ -88,6 +91,7 @@ final class StoreDirectory implements AutoCloseable {
 
     /** Others may be creating the same store; {@code store.json} comes last and whole. */
     private static void create(Descriptor root, StoreOptions options) throws IOException {
+        requireOutside(root, root.name());
         for (String name : root.names()) {
             if (!BEFORE_A_STORE.contains(name) && !StoreLock.isLock(name)) {
                 throw new SnapshotException(root + " is no store of snapshots, and not empty: it has "
@@ -113,6 +117,45 @@ final class StoreDirectory implements AutoCloseable {
                 }
             }
             root.sync();
+        }
+    }
+
+    /** Whether a directory is a store. */
+    static boolean isStore(Descriptor directory) throws IOException {
+        return directory.statusAt(STORE).isPresent() && directory.statusAt(StagingArea.NAME).isPresent();
+    }
+
+    /** Throws if a directory is a store or lies in one. What lies above a directory that may not be read is not known. */
+    static void requireOutside(Descriptor directory, String what) throws IOException {
+        Constants constants = directory.posix().constants();
+        Descriptor at = directory;
+        try {
+            for (int depth = 0; depth < DEEPEST; depth++) {
+                if (isStore(at)) {
+                    throw new SnapshotException(what + " would lie in a store of snapshots (" + at.name()
+                            + "), where only the store itself puts files; give another place");
+                }
+                Descriptor above = at.openAt("..", at.name() + "/..", constants.O_RDONLY | constants.O_DIRECTORY, 0);
+                Descriptor below = at;
+                at = above;
+                try {
+                    if (above.status().sameFile(below.status())) {
+                        return;
+                    }
+                } finally {
+                    close(below, directory);
+                }
+            }
+        } catch (AccessDeniedException unreadable) {
+            return;
+        } finally {
+            close(at, directory);
+        }
+    }
+
+    private static void close(Descriptor opened, Descriptor kept) throws IOException {
+        if (opened != kept) {
+            opened.close();
         }
     }
 
