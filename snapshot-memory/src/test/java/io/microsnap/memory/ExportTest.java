@@ -3,6 +3,7 @@ package io.microsnap.memory;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.microsnap.core.DamagedException;
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.PausableMachine;
@@ -19,8 +20,10 @@ import io.microsnap.store.SnapshotFiles;
 import io.microsnap.store.SnapshotKind;
 import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.testsupport.FileSystemKind;
 import io.microsnap.testsupport.RealFileSystems;
 import java.io.IOException;
+import java.io.RandomAccessFile;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
 import java.nio.file.FileAlreadyExistsException;
@@ -77,6 +80,78 @@ final class ExportTest {
                 assertThat(restored.machineState()).isEqualTo(List.of(SECTION));
                 assertThat(restored.attachment("disk").sizeBytes()).isEqualTo(5);
             }
+        }
+    }
+
+    @RealFileSystems
+    void aDamagedImageIsNotHandedOutUnlessUnchecked(Path directory) throws IOException {
+        Path file = directory.resolve("plain");
+        try (SnapshotStore store = chain(directory)) {
+            // Page 50 is a hole in all of them, 30 the base's and 20 the diff's.
+            for (int page : new int[] {50, 30, 20}) {
+                SnapshotId holder = page == 20 ? DIFF : BASE;
+                Path image = directory.resolve("store").resolve(holder.name()).resolve(SnapshotFiles.MEMORY);
+                assertThat(image.toFile().setWritable(true)).isTrue();
+                byte before = put(image, page * PAGE + 9, (byte) 7);
+                try (HeldSnapshot held = store.hold(DIFF)) {
+                    String address = "0x" + Long.toHexString((long) page * PAGE);
+                    assertThatThrownBy(() -> Export.of(held).toFile(Posix.host(), file, IfExists.REFUSE))
+                            .isInstanceOf(DamagedException.class).hasMessageContaining(address)
+                            .hasMessageContaining(holder.name() + " holds");
+                    assertThat(file).doesNotExist();
+                    assertThatThrownBy(() -> Export.of(held).lanes(2).toSnapshot(store, FLAT, IfTaken.REFUSE))
+                            .isInstanceOf(DamagedException.class).hasMessageContaining(address);
+                    Export.of(held).unchecked().toFile(Posix.host(), file, IfExists.REFUSE);
+                    assertThat(Files.readAllBytes(file)[page * PAGE + 9]).isEqualTo((byte) 7);
+                }
+                Files.delete(file);
+                put(image, page * PAGE + 9, before);
+            }
+            assertThat(store.list()).as("nothing was published").hasSize(2);
+            try (HeldSnapshot held = store.hold(DIFF)) {
+                Export.of(held).lanes(2).toFile(Posix.host(), file, IfExists.REFUSE);
+            }
+            assertThat(file).hasBinaryContent(guest.bytes().toArray(ValueLayout.JAVA_BYTE));
+        }
+    }
+
+    @RealFileSystems({FileSystemKind.EXT4, FileSystemKind.XFS})
+    void aDamagedAttachmentIsNotHandedOut(Path directory) throws IOException {
+        Path file = directory.resolve("again");
+        try (SnapshotStore store = chain(directory); HeldSnapshot held = store.hold(DIFF)) {
+            Export.of(held).attachmentToFile("disk", Posix.host(), file, IfExists.REFUSE);
+            assertThat(file).hasContent("bytes");
+            Path attached = directory.resolve("store/diff/attachments/disk");
+            assertThat(attached.toFile().setWritable(true)).isTrue();
+            put(attached, 2, (byte) '!');
+            assertThatThrownBy(() ->
+                    Export.of(held).attachmentToFile("disk", Posix.host(), file, IfExists.REPLACE))
+                    .isInstanceOf(DamagedException.class).hasMessageContaining("again");
+            assertThat(file).hasContent("bytes");
+            assertThatThrownBy(() -> Export.of(held).toSnapshot(store, FLAT, IfTaken.REFUSE))
+                    .isInstanceOf(DamagedException.class).hasMessageContaining("disk");
+        }
+    }
+
+    @RealFileSystems(FileSystemKind.EXT4)
+    void nothingIsWrittenIntoAStore(Path directory) throws IOException {
+        try (SnapshotStore store = chain(directory); HeldSnapshot held = store.hold(DIFF)) {
+            for (String place : new String[] {"store/out", "store/diff/out", "store/.staging/out"}) {
+                assertThatThrownBy(() -> Export.of(held).toFile(Posix.host(), directory.resolve(place),
+                        IfExists.REFUSE)).hasMessageContaining("would lie in a store of snapshots");
+                assertThat(directory.resolve(place)).doesNotExist();
+            }
+        }
+    }
+
+    /** Changes a byte and returns what it was. */
+    private static byte put(Path file, long offset, byte value) throws IOException {
+        try (RandomAccessFile open = new RandomAccessFile(file.toFile(), "rw")) {
+            open.seek(offset);
+            byte before = open.readByte();
+            open.seek(offset);
+            open.write(value);
+            return before;
         }
     }
 
