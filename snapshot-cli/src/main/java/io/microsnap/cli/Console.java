@@ -100,7 +100,7 @@ final class Console {
 
     /** Says why a command failed, on one line. */
     void fail(Failure failure) {
-        report(new Document().put("ok", false).put("status", failure.status()).put("error", failure.message()));
+        report(failure.document());
         results.flush();
         remarks.println("microsnap: " + Plain.text(failure.message()));
         trace(failure.cause());

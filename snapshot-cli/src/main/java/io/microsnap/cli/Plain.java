@@ -1,6 +1,6 @@
 package io.microsnap.cli;
 
-/** Text from names, files and the system, as it may be printed: on one line, and nothing in it that a terminal obeys. */
+/** Text from names, files and the system, as it may be printed: a line in which there is nothing a terminal obeys. */
 final class Plain {
     private Plain() {
     }

@@ -28,8 +28,8 @@ final class PruneStore extends CliCommand {
     @Option(names = "--keep", paramLabel = "N", required = true, description = "How many to keep; at least 1.")
     private int keep;
 
-    @Option(names = "--label", paramLabel = "KEY=VALUE", description = "Count and delete only snapshots with this label;"
-            + " with several, those that have all of them. The others stay.")
+    @Option(names = "--label", paramLabel = "KEY=VALUE", description = "Count and delete only snapshots with this"
+            + " label; with several, those that have all of them. The others stay.")
     private Map<String, String> labels = new LinkedHashMap<>();
 
     @Option(names = "--dry-run", description = "Tell what would be done; change nothing.")

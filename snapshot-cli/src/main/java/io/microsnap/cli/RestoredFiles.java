@@ -61,8 +61,8 @@ final class RestoredFiles implements AutoCloseable {
     void state(HeldSnapshot held, Path file) throws IOException {
         List<MachineStateSection> sections = MachineStateFile.read(held.open(SnapshotFiles.MACHINE));
         if (sections.size() != 1 || !sections.getFirst().name().equals(Bake.STATE_SECTION)) {
-            throw new SnapshotException("the state of " + held.id() + " is no file that a VMM saved: it has the sections "
-                    + sections.stream().map(MachineStateSection::name).toList()
+            throw new SnapshotException("the state of " + held.id() + " is no file that a VMM saved: it has the"
+                    + " sections " + sections.stream().map(MachineStateSection::name).toList()
                     + "; its machine is restored through the library");
         }
         ByteBuffer payload = sections.getFirst().payload();

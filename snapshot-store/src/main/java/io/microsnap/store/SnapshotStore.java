@@ -150,6 +150,14 @@ public final class SnapshotStore implements AutoCloseable {
         Publication.delete(store, reference.id(), Optional.of(reference), IfHeld.REFUSE);
     }
 
+    /**
+     * All snapshots that require one, directly or through others: each before the one that it requires itself, which is
+     * an order to delete them in.
+     */
+    public List<SnapshotId> dependents(SnapshotId id) throws IOException {
+        return Listing.dependents(store, id);
+    }
+
     /** What opening the store removed of dead processes; nothing if that failed, which {@link #gc} then tells. */
     public Recovered recovered() {
         return recovered;
@@ -235,7 +243,7 @@ public final class SnapshotStore implements AutoCloseable {
         return transfer(id, to, PageVerification.EVERY_PAGE, progress);
     }
 
-    /** As {@link #transfer(SnapshotId, SnapshotStore, Progress)}, and leaves the pages unchecked where that is asked. */
+    /** As {@link #transfer(SnapshotId, SnapshotStore, Progress)}; leaves the pages unchecked where that is asked. */
     public List<SnapshotReference> transfer(SnapshotId id, SnapshotStore to, PageVerification verification,
             Progress progress) throws IOException {
         try (HeldSnapshot held = hold(id)) {

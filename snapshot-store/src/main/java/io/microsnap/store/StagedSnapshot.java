@@ -164,8 +164,8 @@ public final class StagedSnapshot implements AutoCloseable {
             throws IOException {
         requireStaged();
         if (!held.id().equals(id) || description.base().isPresent()) {
-            throw new IllegalArgumentException(id + " can take the place of " + id + " only, and without a base; not of "
-                    + held + " with " + description.base());
+            throw new IllegalArgumentException(id + " can take the place of " + id
+                    + " only, and without a base; not of " + held + " with " + description.base());
         }
         Manifest manifest = new Manifest(id, held.manifest().uuid(), held.manifest().created(), description,
                 describe(description));

@@ -125,7 +125,7 @@ final class StoreDirectory implements AutoCloseable {
         return directory.statusAt(STORE).isPresent() && directory.statusAt(StagingArea.NAME).isPresent();
     }
 
-    /** Throws if a directory is a store or lies in one. What lies above a directory that may not be read is not known. */
+    /** Throws if a directory is a store or lies in one, as far as what lies above it may be read. */
     static void requireOutside(Descriptor directory, String what) throws IOException {
         Constants constants = directory.posix().constants();
         Descriptor at = directory;

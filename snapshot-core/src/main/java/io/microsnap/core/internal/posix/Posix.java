@@ -132,6 +132,6 @@ public interface Posix {
 
     /** The operating system this process runs on. */
     static Posix host() {
-        return HostPosix.instance();
+        return HostPosix.INSTANCE;
     }
 }

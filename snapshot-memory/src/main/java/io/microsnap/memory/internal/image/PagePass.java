@@ -42,8 +42,8 @@ final class PagePass implements PopulatedRuns.Parts {
      * @param changed given the pages that differed from the base; null where nobody asks
      * @param toPunch given the pages of zeros, to be punched later; null where nobody asks
      */
-    record Plan(boolean startsAsZeros, Zeros zeros, boolean leavesHoles, PageIndex index, PageChecks checks, PageMap map,
-            PageReader base, DirtyBitmap changed, DirtyBitmap toPunch) {
+    record Plan(boolean startsAsZeros, Zeros zeros, boolean leavesHoles, PageIndex index, PageChecks checks,
+            PageMap map, PageReader base, DirtyBitmap changed, DirtyBitmap toPunch) {
         boolean looksAtBytes() {
             return index != null || checks != null || base != null || toPunch != null || leavesHoles;
         }
