@@ -370,6 +370,7 @@ class SnapshotStoreTest {
             assertThat(made).isEqualTo(full);
         }
         assertThat(Snapshots.verify(store, "name")).isEqualTo(1);
+        assertThat(store.gc().removed()).as("the former one").isEqualTo(1);
         try (HeldSnapshot held = store.hold(id("name")); StagedSnapshot staged = store.stage(id("name"))) {
             Snapshots.fill(staged, 1);
             Snapshots.publish(store, "name", 2, IfTaken.REPLACE_EVEN_IF_HELD);
