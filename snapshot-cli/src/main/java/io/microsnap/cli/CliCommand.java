@@ -26,8 +26,10 @@ abstract class CliCommand implements Callable<Integer> {
             return run(interruption);
         } catch (ParameterException usage) {
             throw usage;
-        } catch (UnsupportedOperationException unsupported) {
-            spec.commandLine().getErr().println("microsnap: " + Plain.text(unsupported.getMessage()));
+        } catch (UnsupportedOperationException | ExceptionInInitializerError unsupported) {
+            // Before there is a console: the system calls of this machine are not known.
+            Throwable reason = unsupported.getCause() == null ? unsupported : unsupported.getCause();
+            spec.commandLine().getErr().println("microsnap: " + Plain.text(Failure.of(reason).message()));
             return ExitStatus.FAILED;
         } finally {
             interruption.finished();

@@ -42,26 +42,48 @@ final class Chains {
 
     /** Captures a full snapshot and diffs, {@code name-0} and so on, each with a few pages changed. */
     void capture(SnapshotStore store, String name, int length) throws IOException {
-        InMemoryPageReader guest = InMemoryPageReader.of(LAYOUT);
-        MemorySegment bytes = guest.bytes();
-        try (DirtyTracker tracker = DirtyTracker.ofMarks(LAYOUT)) {
+        try (Guest guest = new Guest(name)) {
             for (int number = 0; number < length; number++) {
-                for (int change = 0; change < 5; change++) {
-                    long offset = random.nextLong(PAGES) * PAGE;
-                    byte[] page = new byte[PAGE];
-                    if (change > 0) {
-                        random.nextBytes(page);
-                    }
-                    MemorySegment.copy(MemorySegment.ofArray(page), 0, bytes, offset, PAGE);
-                    tracker.markWritten(offset, PAGE);
-                }
-                SnapshotId id = new SnapshotId(name + "-" + number);
-                Capture.of(store, id, guest).tracker(tracker)
-                        .kind(number == 0 ? CaptureKind.FULL : CaptureKind.DIFF)
-                        .described(description -> description.withLabel(LABEL, name))
-                        .take(PausableMachine.pausedAlready(List.of(SECTION)));
-                contents.put(id, bytes.toArray(ValueLayout.JAVA_BYTE));
+                guest.capture(store);
             }
+        }
+    }
+
+    /** A guest of which one snapshot after another is captured. */
+    final class Guest implements AutoCloseable {
+        private final String name;
+        private final InMemoryPageReader memory = InMemoryPageReader.of(LAYOUT);
+        private final DirtyTracker tracker = DirtyTracker.ofMarks(LAYOUT);
+        private int captured;
+
+        Guest(String name) {
+            this.name = name;
+        }
+
+        /** Writes a few pages and captures them. */
+        void capture(SnapshotStore store) throws IOException {
+            MemorySegment bytes = memory.bytes();
+            for (int change = 0; change < 5; change++) {
+                long offset = random.nextLong(PAGES) * PAGE;
+                byte[] page = new byte[PAGE];
+                if (change > 0) {
+                    random.nextBytes(page);
+                }
+                MemorySegment.copy(MemorySegment.ofArray(page), 0, bytes, offset, PAGE);
+                tracker.markWritten(offset, PAGE);
+            }
+            SnapshotId id = new SnapshotId(name + "-" + captured);
+            Capture.of(store, id, memory).tracker(tracker)
+                    .kind(captured == 0 ? CaptureKind.FULL : CaptureKind.DIFF)
+                    .described(description -> description.withLabel(LABEL, name))
+                    .take(PausableMachine.pausedAlready(List.of(SECTION)));
+            contents.put(id, bytes.toArray(ValueLayout.JAVA_BYTE));
+            captured++;
+        }
+
+        @Override
+        public void close() throws IOException {
+            tracker.close();
         }
     }
 

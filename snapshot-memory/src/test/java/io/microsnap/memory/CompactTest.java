@@ -233,7 +233,7 @@ final class CompactTest {
     }
 
     private static int step(FileSystemKind kind) {
-        return Effort.choose(17, kind == FileSystemKind.EXT4 ? 4 : 11, 1);
+        return Effort.choose(23, kind == FileSystemKind.EXT4 ? 7 : 17, 1);
     }
 
     private static void compact(Posix calls, Path path) throws IOException {
