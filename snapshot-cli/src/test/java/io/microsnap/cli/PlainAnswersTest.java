@@ -91,11 +91,12 @@ class PlainAnswersTest {
         Files.write(directory.resolve("ram"), content);
         ChildProcess.Exit full = microsnap.run(1, "bake", "--ram", "ram", "--store", tiny.resolve("s").toString(),
                 "--id", "a");
-        assertThat(full.errors().lines()).singleElement().asString().contains("filesystem is full");
+        assertThat(full.errors().lines().filter(line -> !line.startsWith("NOTE:"))).singleElement().asString()
+                .contains("filesystem is full");
         microsnap.run(0, "bake", "--ram", "ram", "--store", "s", "--id", "a");
         ChildProcess.Exit missing = microsnap.run(1, "dedup", "--store", "s", "--id", "none");
         assertThat(missing.errors()).contains("has no snapshot none").doesNotContain("\tat ");
-        assertThat(missing.errors().lines()).hasSizeLessThanOrEqualTo(2)
+        assertThat(missing.errors().lines().filter(line -> !line.startsWith("NOTE:"))).hasSizeLessThanOrEqualTo(2)
                 .allMatch(line -> line.startsWith("microsnap: "));
         ChildProcess.Exit verbose = microsnap.start("dedup", "--store", "s", "--id", "none", "--verbose").awaitExit();
         assertThat(verbose.errors()).contains("at io.microsnap");

@@ -8,7 +8,9 @@ import io.microsnap.core.GuestLayout;
 import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.PausableMachine;
 import io.microsnap.core.SnapshotId;
+import io.microsnap.core.internal.file.Extents;
 import io.microsnap.core.internal.file.IfExists;
+import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.store.HeldSnapshot;
@@ -112,6 +114,24 @@ final class ExportTest {
                 Export.of(held).lanes(2).toFile(Posix.host(), file, IfExists.REFUSE);
             }
             assertThat(file).hasBinaryContent(guest.bytes().toArray(ValueLayout.JAVA_BYTE));
+        }
+    }
+
+    @RealFileSystems
+    void aPageThatWasLostAndReadsAsAHoleIsNotHandedOut(Path directory) throws IOException {
+        Path file = directory.resolve("plain");
+        try (SnapshotStore store = chain(directory)) {
+            Path image = directory.resolve("store/base").resolve(SnapshotFiles.MEMORY);
+            assertThat(image.toFile().setWritable(true)).isTrue();
+            Posix posix = Posix.host();
+            try (Descriptor open = Descriptor.open(posix, image, posix.constants().O_RDWR, 0)) {
+                assertThat(Extents.punch(open, 30 * PAGE, 4 * PAGE)).isTrue();
+            }
+            try (HeldSnapshot held = store.hold(DIFF)) {
+                assertThatThrownBy(() -> Export.of(held).toFile(posix, file, IfExists.REFUSE))
+                        .isInstanceOf(DamagedException.class).hasMessageContaining("4 of 64 pages");
+            }
+            assertThat(file).doesNotExist();
         }
     }
 

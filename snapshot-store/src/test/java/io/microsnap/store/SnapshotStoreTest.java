@@ -11,7 +11,9 @@ import io.microsnap.core.DamagedException;
 import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.SnapshotReference;
+import io.microsnap.core.internal.file.Extents;
 import io.microsnap.core.internal.file.FileCopy;
+import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.core.testing.FaultyPosix;
 import io.microsnap.testsupport.FileSystemKind;
@@ -358,6 +360,22 @@ class SnapshotStoreTest {
         try (SnapshotStore other =
                 SnapshotStore.openOrCreate(posix, directory.resolve("whole"), StoreOptions.PRIVATE)) {
             assertThat(store.transfer(id("diff"), other, Progress.NONE)).hasSize(2);
+        }
+    }
+
+    @Test
+    void aPageThatWasLostAndReadsAsAHoleIsNotTransferred() throws IOException {
+        Snapshots.publish(store, "base", 1);
+        Path image = path.resolve("base").resolve(SnapshotFiles.MEMORY);
+        assertThat(image.toFile().setWritable(true)).isTrue();
+        try (Descriptor open = Descriptor.open(posix, image, posix.constants().O_RDWR, 0)) {
+            assertThat(Extents.punch(open, 2 * Snapshots.PAGE, Snapshots.PAGE)).isTrue();
+        }
+        try (SnapshotStore other =
+                SnapshotStore.openOrCreate(posix, directory.resolve("other"), StoreOptions.PRIVATE)) {
+            assertThatThrownBy(() -> store.transfer(id("base"), other, Progress.NONE))
+                    .isInstanceOf(DamagedException.class).hasMessageContaining("1 of its pages");
+            assertThat(other.list()).isEmpty();
         }
     }
 
