@@ -132,7 +132,8 @@ final class StoreDirectory implements AutoCloseable {
         try {
             for (int depth = 0; depth < DEEPEST; depth++) {
                 if (isStore(at)) {
-                    throw new SnapshotException(what + " would lie in a store of snapshots (" + Path.of(at.name()).normalize()
+                    throw new SnapshotException(what + " would lie in a store of snapshots ("
+                            + Path.of(at.name()).normalize()
                             + "), where only the store itself puts files; give another place");
                 }
                 Descriptor above = at.openAt("..", at.name() + "/..", constants.O_RDONLY | constants.O_DIRECTORY, 0);
