@@ -38,7 +38,8 @@ import picocli.CommandLine.Option;
         footerHeading = "%n",
         footer = "Example: microsnap bake --store /snapshots --id base-2 --parent base-1 --ram /dev/shm/guest.ram")
 final class Bake extends CliCommand {
-    private static final String STATE_SECTION = "vmm";
+    /** The section in which the state of a foreign VMM is kept. */
+    static final String STATE_SECTION = "vmm";
 
     @Mixin
     private StoreLocation store;
@@ -178,6 +179,10 @@ final class Bake extends CliCommand {
         }
         try (Descriptor file = open(console.posix(), state)) {
             long sizeBytes = file.sizeBytes();
+            if (sizeBytes == 0) {
+                throw new SnapshotException(file + " has no bytes, or is made when it is read (procfs?), and is no"
+                        + " machine's state; leave out --state, or save the state to a plain file");
+            }
             if (sizeBytes > MachineStateFile.LARGEST_STATE_BYTES) {
                 throw new SnapshotException(file + " has " + sizeBytes + " bytes; a machine's state has at most "
                         + MachineStateFile.LARGEST_STATE_BYTES + "; attach larger files with --attach");

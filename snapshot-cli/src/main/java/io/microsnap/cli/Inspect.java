@@ -44,7 +44,7 @@ final class Inspect extends CliCommand {
             }
             console.report(document);
             show(console, manifest, space);
-            dump.ifPresent(console::say);
+            dump.ifPresent(text -> text.lines().forEach(console::say));
         }
         return ExitStatus.OK;
     }

@@ -166,6 +166,9 @@ public final class PreparedCapture implements AutoCloseable {
             because = "a full capture was asked for";
             return;
         }
+        if (kind == CaptureKind.DIFF) {
+            because = "a diff was asked for";
+        }
         if (plan.base.isEmpty() && tracked.isEmpty()) {
             if (kind != CaptureKind.AUTOMATIC) {
                 throw new SnapshotException(plan.id + " cannot be captured " + kind

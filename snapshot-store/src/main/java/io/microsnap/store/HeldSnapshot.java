@@ -257,6 +257,13 @@ public final class HeldSnapshot implements AutoCloseable {
         }
     }
 
+    /** Throws, as of a damaged snapshot, unless a copy of one of its files has the digest that the manifest names. */
+    public void requireDigest(String file, Descriptor copy) throws IOException {
+        SnapshotFile listed = manifest.file(file).filter(SnapshotFile::hasSha256).orElseThrow(() ->
+                new IllegalArgumentException(this + " has no digest of the bytes of " + Printable.of(file)));
+        Digests.require(listed, copy);
+    }
+
     Descriptor directory() {
         return directory;
     }

@@ -91,6 +91,24 @@ final class Listing {
         }
     }
 
+    /** All that require a snapshot, directly or not, each before the one it requires itself. */
+    static List<SnapshotId> dependents(StoreDirectory store, SnapshotId id) throws IOException {
+        Collection<Manifest> all = manifests(store);
+        List<String> found = new ArrayList<>(List.of(id.key()));
+        List<SnapshotId> dependents = new ArrayList<>();
+        for (int next = 0; next < found.size(); next++) {
+            String base = found.get(next);
+            for (Manifest manifest : all) {
+                boolean requires = manifest.requiredBase().filter(at -> at.id().key().equals(base)).isPresent();
+                if (requires && !found.contains(manifest.id().key())) {
+                    found.add(manifest.id().key());
+                    dependents.addFirst(manifest.id());
+                }
+            }
+        }
+        return dependents;
+    }
+
     private static Listing read(StoreDirectory store, boolean filesToo) throws IOException {
         Listing listing = new Listing(store, filesToo);
         for (String name : store.root().names()) {

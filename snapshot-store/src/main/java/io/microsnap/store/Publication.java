@@ -63,11 +63,34 @@ final class Publication {
         }
     }
 
+    /**
+     * The staged directory, whose content is durable, and the held snapshot's change places. Whoever uses the old one
+     * keeps it: it lies in the staging area, locked by its users, and recovery removes what nobody locks there.
+     */
+    static void exchange(StoreDirectory store, StagingDirectory staged, HeldSnapshot held, Manifest manifest)
+            throws IOException {
+        StoreEvents.Publish event = StoreEvents.publish();
+        SnapshotId id = held.id();
+        try (StoreLock _ = store.lock()) {
+            if (!StagingArea.isNamed(store.root(), id.key(), held.directory())) {
+                throw new NoSuchFileException(store.root() + "/" + id.key(), null,
+                        id + " was deleted or replaced meanwhile");
+            }
+            share(staged);
+            exchange(store, staged, id);
+        }
+        event.end(store, manifest, true);
+    }
+
     /** The snapshot's name goes, and then its files. */
-    static void delete(StoreDirectory store, SnapshotId id, IfHeld ifHeld) throws IOException {
+    static void delete(StoreDirectory store, SnapshotId id, Optional<SnapshotReference> only, IfHeld ifHeld)
+            throws IOException {
         StoreEvents.Delete event = StoreEvents.delete();
         Leaving leaving;
         try (StoreLock _ = store.lock()) {
+            if (only.isPresent()) {
+                requireSame(store, only.get());
+            }
             leaving = leaving(store, id, Force.of(ifHeld), Optional.empty());
             boolean renamed = false;
             try {
@@ -102,20 +125,12 @@ final class Publication {
 
     private static Leaving replace(StoreDirectory store, StagingDirectory staged, Manifest manifest, IfTaken ifTaken)
             throws IOException {
-        Constants constants = store.root().posix().constants();
         SnapshotId id = manifest.id();
         Leaving old = leaving(store, id, Force.of(ifTaken), manifest.requiredBase());
         boolean exchanged = false;
         try {
             share(staged);
-            store.staging().descriptor().renameAt(staged.name(), store.root(), id.key(), constants.RENAME_EXCHANGE);
-            // Under the staged name lies the old snapshot now, which must outlast a failure to sync.
-            staged.renamedAway();
-            durable(store, () -> {
-                store.staging().descriptor().renameAt(
-                        staged.name(), store.root(), id.key(), constants.RENAME_EXCHANGE);
-                staged.renamedBack();
-            });
+            exchange(store, staged, id);
             old.renamedTo(staged.name());
             exchanged = true;
             return old;
@@ -124,6 +139,17 @@ final class Publication {
                 old.stays();
             }
         }
+    }
+
+    /** Under the staged name lies the old snapshot then, which must outlast a failure to sync. */
+    private static void exchange(StoreDirectory store, StagingDirectory staged, SnapshotId id) throws IOException {
+        Constants constants = store.root().posix().constants();
+        store.staging().descriptor().renameAt(staged.name(), store.root(), id.key(), constants.RENAME_EXCHANGE);
+        staged.renamedAway();
+        durable(store, () -> {
+            store.staging().descriptor().renameAt(staged.name(), store.root(), id.key(), constants.RENAME_EXCHANGE);
+            staged.renamedBack();
+        });
     }
 
     /** From the moment it appears others may lock it too. */
@@ -171,13 +197,25 @@ final class Publication {
         return found;
     }
 
+    private static void requireSame(StoreDirectory store, SnapshotReference wanted) throws IOException {
+        SnapshotId id = wanted.id();
+        try (Descriptor directory = store.openSnapshot(id)) {
+            SnapshotReference found = StoreDirectory.manifest(directory, id.key()).reference();
+            if (!found.equals(wanted)) {
+                throw new NoSuchFileException(store.root() + "/" + id.key(), null,
+                        "the store has " + found + " in the place of " + wanted);
+            }
+        }
+    }
+
     /** Makes sure that nobody needs a snapshot and, unless forced, that nobody uses it. */
     private static Leaving leaving(StoreDirectory store, SnapshotId id, Force force,
             Optional<SnapshotReference> requiredBySuccessor) throws IOException {
         Optional<Descriptor> opened = open(store, id);
         try {
             if (opened.isPresent() && StoreDirectory.isStore(opened.get())) {
-                throw new SnapshotException(opened.get() + " is a store, and no snapshot; it is left as it is");
+                throw new SnapshotException(opened.get() + " is a store of its own and not a snapshot; move it out of "
+                        + store.root());
             }
             Optional<SnapshotReference> reference = opened.flatMap(directory -> reference(directory, id));
             requireNoDependents(store, id, reference, force.evenIfMaybeRequired);

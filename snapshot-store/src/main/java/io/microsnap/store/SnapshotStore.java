@@ -61,6 +61,18 @@ public final class SnapshotStore implements AutoCloseable {
         }
     }
 
+    /**
+     * Throws if a file under this path would lie in a store, where it would be taken for part of a snapshot: call it
+     * before writing what users name.
+     */
+    public static void requireOutside(Posix posix, Path file) throws IOException {
+        Path parent = file.toAbsolutePath().getParent();
+        int flags = posix.constants().O_RDONLY | posix.constants().O_DIRECTORY;
+        try (Descriptor directory = Descriptor.open(posix, parent == null ? file : parent, flags, 0)) {
+            StoreDirectory.requireOutside(directory, file.toString());
+        }
+    }
+
     /** Begins a snapshot: out of sight until it is published. */
     public StagedSnapshot stage(SnapshotId id) throws IOException {
         return new StagedSnapshot(store, id);
@@ -132,7 +144,24 @@ public final class SnapshotStore implements AutoCloseable {
      * @throws StoreBusyException if another process changes the store for longer than is to be waited for
      */
     public void delete(SnapshotId id, IfHeld ifHeld) throws IOException {
-        Publication.delete(store, id, ifHeld);
+        Publication.delete(store, id, Optional.empty(), ifHeld);
+    }
+
+    /**
+     * Deletes this publication, and none that took its name, as {@link #delete(SnapshotId)} does.
+     *
+     * @throws java.nio.file.NoSuchFileException if it is gone, or another has its name
+     */
+    public void delete(SnapshotReference reference) throws IOException {
+        Publication.delete(store, reference.id(), Optional.of(reference), IfHeld.REFUSE);
+    }
+
+    /**
+     * All snapshots that require one, directly or through others: each before the one that it requires itself, which is
+     * an order to delete them in.
+     */
+    public List<SnapshotId> dependents(SnapshotId id) throws IOException {
+        return Listing.dependents(store, id);
     }
 
     /** What opening the store removed of dead processes; nothing if that failed, which {@link #gc} then tells. */
@@ -212,13 +241,20 @@ public final class SnapshotStore implements AutoCloseable {
     /**
      * Copies a snapshot, and first the bases it requires, into another store, where they are the same publications:
      * same uuid, same root. What is there already stays. Blocks are shared where both stores lie on one filesystem
-     * that can. Returns what was copied.
+     * that can. Every page that is copied is held against the page index. Returns what was copied.
      *
+     * @throws io.microsnap.core.DamagedException if something is not what was published; what is damaged is not copied
      * @throws java.nio.file.FileAlreadyExistsException if the other store has another snapshot under one of the ids
      */
     public List<SnapshotReference> transfer(SnapshotId id, SnapshotStore to, Progress progress) throws IOException {
+        return transfer(id, to, PageVerification.EVERY_PAGE, progress);
+    }
+
+    /** As {@link #transfer(SnapshotId, SnapshotStore, Progress)}; leaves the pages unchecked where that is asked. */
+    public List<SnapshotReference> transfer(SnapshotId id, SnapshotStore to, PageVerification verification,
+            Progress progress) throws IOException {
         try (HeldSnapshot held = hold(id)) {
-            return new Transfer(to, progress).copy(held);
+            return new Transfer(to, verification, progress).copy(held);
         }
     }
 

@@ -16,6 +16,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.AccessDeniedException;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.NotDirectoryException;
@@ -28,6 +29,8 @@ final class StoreDirectory implements AutoCloseable {
     private static final String STORE = "store.json";
     private static final int FORMAT = 1;
     private static final int LARGEST_STORE_JSON = 4096;
+    /** No path leads deeper. */
+    private static final int DEEPEST = 2048;
     private static final int WRITE_BITS = 0222;
     /** What a mounted filesystem brings along. */
     private static final String LOST_AND_FOUND = "lost+found";
@@ -93,7 +96,7 @@ final class StoreDirectory implements AutoCloseable {
 
     /** Others may be creating the same store; {@code store.json} comes last and whole. */
     private static void create(Descriptor root, StoreOptions options) throws IOException {
-        requireOutsideOfStores(root);
+        requireOutside(root, root.name());
         for (String name : root.names()) {
             if (!BEFORE_A_STORE.contains(name) && !StoreLock.isLock(name)) {
                 throw new SnapshotException(root + " is no store of snapshots, and not empty: it has "
@@ -121,29 +124,44 @@ final class StoreDirectory implements AutoCloseable {
         }
     }
 
-    /** What lies in a store is the store's: its recovery or a deletion would remove a store in there. */
-    private static void requireOutsideOfStores(Descriptor root) throws IOException {
-        Descriptor at = StagingArea.openDirectory(root, "..");
+    /** Whether a directory is a store. */
+    static boolean isStore(Descriptor directory) throws IOException {
+        return directory.statusAt(STORE).isPresent() && directory.statusAt(StagingArea.NAME).isPresent();
+    }
+
+    /** Throws if a directory is a store or lies in one, as far as what lies above it may be read. */
+    static void requireOutside(Descriptor directory, String what) throws IOException {
+        Constants constants = directory.posix().constants();
+        Descriptor at = directory;
         try {
-            for (boolean top = at.status().sameFile(root.status()); !top;) {
+            for (int depth = 0; depth < DEEPEST; depth++) {
                 if (isStore(at)) {
-                    throw new SnapshotException(root + " lies inside of another store; give a directory outside of it");
+                    throw new SnapshotException(what + " would lie in a store of snapshots ("
+                            + Path.of(at.name()).normalize()
+                            + "), where only the store itself puts files; give another place");
                 }
-                Descriptor above = StagingArea.openDirectory(at, "..");
-                try (Descriptor _ = at) {
-                    top = above.status().sameFile(at.status());
+                Descriptor above = at.openAt("..", at.name() + "/..", constants.O_RDONLY | constants.O_DIRECTORY, 0);
+                Descriptor below = at;
+                at = above;
+                try {
+                    if (above.status().sameFile(below.status())) {
+                        return;
+                    }
                 } finally {
-                    at = above;
+                    close(below, directory);
                 }
             }
+        } catch (AccessDeniedException unreadable) {
+            return;
         } finally {
-            at.close();
+            close(at, directory);
         }
     }
 
-    /** Whether a directory is a store, of whatever format. */
-    static boolean isStore(Descriptor directory) throws IOException {
-        return directory.statusAt(STORE).isPresent() && directory.statusAt(StagingArea.NAME).isPresent();
+    private static void close(Descriptor opened, Descriptor kept) throws IOException {
+        if (opened != kept) {
+            opened.close();
+        }
     }
 
     private static void requireFormat(Descriptor root) throws IOException {

@@ -3,6 +3,7 @@ package io.microsnap.memory.internal.image;
 import io.microsnap.core.PageReader;
 import io.microsnap.core.Progress;
 import io.microsnap.core.internal.file.PageScratch;
+import io.microsnap.store.PageChecks;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;

@@ -1,8 +1,7 @@
-package io.microsnap.memory.internal.image;
+package io.microsnap.store;
 
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.internal.file.Pages;
-import io.microsnap.store.PageIndex;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
@@ -32,6 +31,16 @@ public final class PageChecks {
             int crc = Pages.crc32c(memory, at + done, Math.min(pageBytes, lengthBytes - done));
             if (crc != index.crc(page)) {
                 foundBad(page);
+            }
+        }
+    }
+
+    /** As above, of pages whose checksums somebody has taken already. */
+    public void checkSums(long imageOffset, int[] crcs, int count) throws IOException {
+        long first = imageOffset / pageBytes;
+        for (int page = 0; page < count; page++) {
+            if (crcs[page] != index.crc(first + page)) {
+                foundBad(first + page);
             }
         }
     }
