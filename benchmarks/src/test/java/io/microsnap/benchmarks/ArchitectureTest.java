@@ -170,7 +170,8 @@ final class ArchitectureTest {
             public void check(JavaField field, ConditionEvents events) {
                 boolean changes = PRODUCTION.contain(field.getRawType().getName())
                         && field.getRawType().getAllFields().stream().anyMatch(inside ->
-                                !inside.getModifiers().contains(JavaModifier.STATIC)
+                                PRODUCTION.contain(inside.getOwner().getName())
+                                && !inside.getModifiers().contains(JavaModifier.STATIC)
                                 && !inside.getModifiers().contains(JavaModifier.FINAL));
                 if (changes != STATIC_STATE.contains(field.getFullName())) {
                     events.add(SimpleConditionEvent.violated(field, field.getFullName()

@@ -75,7 +75,7 @@ final class Chains {
             SnapshotId id = new SnapshotId(name + "-" + captured);
             Capture.of(store, id, memory).tracker(tracker)
                     .kind(captured == 0 ? CaptureKind.FULL : CaptureKind.DIFF)
-                    .described(description -> description.withLabel(LABEL, name))
+                    .label(LABEL, name)
                     .take(PausableMachine.pausedAlready(List.of(SECTION)));
             contents.put(id, bytes.toArray(ValueLayout.JAVA_BYTE));
             captured++;
