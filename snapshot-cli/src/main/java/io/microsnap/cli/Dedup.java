@@ -147,7 +147,7 @@ final class Dedup extends CliCommand {
             failed |= entry.outcome() instanceof DedupOutcome.Failed;
         }
         console.report(new Document().put("dry_run", false).put("shared_bytes", report.sharedBytes())
-                
+
                 .put("freed_bytes", freed(report.freeBytesBefore(), report.freeBytesAfter()))
                 .put("cancelled", report.cancelled()).put("snapshots", documents).put("elapsed_ms", report.time()));
         if (report.cancelled()) {
