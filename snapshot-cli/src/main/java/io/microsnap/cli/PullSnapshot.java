@@ -30,7 +30,7 @@ final class PullSnapshot extends CliCommand {
     private RegistryAccess access;
 
     @Parameters(index = "0", paramLabel = "REF",
-            description = "Where from: HOST[:PORT]/NAME:TAG or HOST[:PORT]/NAME@sha256:…")
+            description = "Where from: HOST[:PORT]/NAME:TAG or HOST[:PORT]/NAME@DIGEST")
     private RegistryReference reference;
 
     @Option(names = "--transfers", paramLabel = "N", description = "How many requests are under way at a time.")

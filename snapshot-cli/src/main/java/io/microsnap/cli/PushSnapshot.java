@@ -30,8 +30,8 @@ final class PushSnapshot extends CliCommand {
     @Mixin
     private RegistryAccess access;
 
-    @Parameters(index = "0", paramLabel = "REF", description = "Where to: HOST[:PORT]/NAME:TAG, or with @sha256:…"
-            + " the digest that it must have.")
+    @Parameters(index = "0", paramLabel = "REF", description = "Where to: HOST[:PORT]/NAME:TAG, or with @DIGEST"
+            + " the one that it must have.")
     private RegistryReference reference;
 
     @Option(names = "--level", paramLabel = "N", defaultValue = "" + Push.DEFAULT_LEVEL,

@@ -155,7 +155,7 @@ final class Guests {
         }
     }
 
-    private static byte[] content(HeldSnapshot held) throws IOException {
+    static byte[] content(HeldSnapshot held) throws IOException {
         byte[] content = new byte[Math.toIntExact(held.layout().lengthBytes())];
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment page = arena.allocate(PAGE);

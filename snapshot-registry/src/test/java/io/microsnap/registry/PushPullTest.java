@@ -39,7 +39,7 @@ import org.junit.jupiter.api.io.TempDir;
 class PushPullTest {
     static final Patience QUICK = new Patience(3, Duration.ofMillis(1), Duration.ofMillis(5), Duration.ofSeconds(20),
             1 << 10);
-    private static final int PAGES = 1500;
+    private static final int PAGES = 800;
 
     @TempDir
     private Path directory;

@@ -79,12 +79,11 @@ public final class PullSession {
         long doneBytes = 0;
         for (int next = 0; next < missing.size(); next++) {
             RemoteSnapshot snapshot = missing.get(next);
-            localBytes += new SnapshotDownload(store, client, settings, snapshot, progress).run(names.get(next));
-            published.add(names.get(next).reference());
             // Zeros, and pages that are the base's, are done as well.
             doneBytes += snapshot.manifest().files().stream().mapToLong(SnapshotFile::lengthBytes).sum();
-            progress.reached(doneBytes);
-            progress.tell();
+            localBytes += new SnapshotDownload(store, client, settings, snapshot, progress)
+                    .run(names.get(next), doneBytes);
+            published.add(names.get(next).reference());
         }
         return new Pulled(artifact.digest(), published, localBytes);
     }

@@ -55,8 +55,12 @@ final class SnapshotDownload {
         this.progress = progress;
     }
 
-    /** Fetches, checks and publishes it; returns how many bytes of pages were in the store already. */
-    long run(Manifest publishedAs) throws IOException {
+    /**
+     * Fetches, checks and publishes it; returns how many bytes of pages were in the store already.
+     *
+     * @param doneBytes how far the whole pull has come when it is published
+     */
+    long run(Manifest publishedAs, long doneBytes) throws IOException {
         Manifest manifest = remote.manifest();
         try (StagedSnapshot staged = store.stage(publishedAs.id());
                 PartialImage image = store.partialImage(remote.frames().digest().hex())) {
@@ -80,6 +84,8 @@ final class SnapshotDownload {
             }
             // A disk that is full says so now, while what was fetched is still kept for the next attempt.
             image.descriptor().sync();
+            progress.reached(doneBytes);
+            progress.tell();
             staged.adopt(image);
             staged.publishAsMadeElsewhere(publishedAs);
         }
