@@ -170,9 +170,9 @@ final class Bake extends CliCommand {
                 throw new SnapshotException(file + " has no bytes, or is made when it is read (procfs?), and is no"
                         + " machine's state; leave out --state, or save the state to a plain file");
             }
-            if (sizeBytes > MachineStateFile.LARGEST_FILE_BYTES) {
+            if (sizeBytes > MachineStateFile.LARGEST_STATE_BYTES) {
                 throw new SnapshotException(file + " has " + sizeBytes + " bytes; a machine's state has at most "
-                        + MachineStateFile.LARGEST_FILE_BYTES + "; attach larger files with --attach");
+                        + MachineStateFile.LARGEST_STATE_BYTES + "; attach larger files with --attach");
             }
             MemorySegment content = Arena.ofAuto().allocate(sizeBytes);
             file.readFully(content, 0);

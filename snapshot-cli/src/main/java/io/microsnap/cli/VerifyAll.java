@@ -43,6 +43,8 @@ final class VerifyAll extends CliCommand {
                         case SnapshotEntry.Whole whole -> oneOfAll(console, open, whole.manifest().id(), documents);
                         case SnapshotEntry.Damaged damaged ->
                                 damaged(console, damaged.name(), damaged.reason(), documents);
+                        case SnapshotEntry.Unreadable unreadable ->
+                                unreadable(console, unreadable.name(), unreadable.reason(), documents);
                     };
                     status = Math.max(status, one);
                 }
@@ -63,11 +65,14 @@ final class VerifyAll extends CliCommand {
             console.remark(snapshot + ": was deleted meanwhile");
             return ExitStatus.OK;
         } catch (IOException failure) {
-            String reason = Failure.of(failure).message();
-            documents.add(notVerified(snapshot.name(), reason));
-            console.say(snapshot + ": NOT VERIFIED, " + reason);
-            return ExitStatus.FAILED;
+            return unreadable(console, snapshot.name(), Failure.of(failure).message(), documents);
         }
+    }
+
+    private static int unreadable(Console console, String name, String reason, List<Document> documents) {
+        documents.add(notVerified(name, reason));
+        console.say(name + ": NOT VERIFIED, " + reason);
+        return ExitStatus.FAILED;
     }
 
     private static int verify(Console console, SnapshotStore open, SnapshotId snapshot, List<Document> documents)

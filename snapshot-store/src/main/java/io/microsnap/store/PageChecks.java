@@ -48,6 +48,9 @@ public final class PageChecks {
     /** A range that reads as zeros and was not read. */
     public void checkZero(long imageOffset, long lengthBytes) throws IOException {
         long end = Math.ceilDiv(imageOffset + lengthBytes, (long) pageBytes);
+        if (index.isZero(imageOffset / pageBytes, end - imageOffset / pageBytes)) {
+            return;
+        }
         for (long page = imageOffset / pageBytes; page < end; page++) {
             if (!index.isZero(page)) {
                 foundBad(page);

@@ -6,6 +6,7 @@ import io.microsnap.core.internal.file.IfExists;
 import io.microsnap.core.internal.file.StagedFile;
 import io.microsnap.core.internal.posix.Constants;
 import io.microsnap.core.internal.posix.Descriptor;
+import io.microsnap.core.internal.posix.Stat;
 import java.io.IOException;
 import java.nio.file.NoSuchFileException;
 import java.util.Optional;
@@ -21,16 +22,20 @@ public final class StagedReplacement implements AutoCloseable {
     private final String name;
     private final StagingDirectory directory;
     private final Descriptor file;
+    private final Optional<Stat> replaced;
     private boolean committed;
     private boolean closed;
 
     private StagedReplacement(
-            StoreDirectory store, HeldSnapshot held, String name, StagingDirectory directory, Descriptor file) {
+            StoreDirectory store, HeldSnapshot held, String name, StagingDirectory directory, Descriptor file)
+            throws IOException {
         this.store = store;
         this.held = held;
         this.name = name;
         this.directory = directory;
         this.file = file;
+        // A hint may come and go.
+        replaced = held.manifest().file(name).isEmpty() ? Optional.empty() : held.directory().statusAt(name);
     }
 
     /** Empty, or a clone of the source if the filesystem can. */
@@ -85,10 +90,20 @@ public final class StagedReplacement implements AutoCloseable {
                 throw new NoSuchFileException(held.directory() + "/" + name, null,
                         held.id() + " was deleted or replaced by force while it was in use");
             }
+            requireUnchanged();
             directory.descriptor().renameAt(name, held.directory(), name, 0);
             held.directory().sync();
         }
         committed = true;
+    }
+
+    /** Nobody writes what is published; but what somebody wrote all the same is not this file's content. */
+    private void requireUnchanged() throws IOException {
+        if (replaced.isPresent()
+                && held.directory().statusAt(name).filter(now -> now.isUnchangedSince(replaced.get())).isEmpty()) {
+            throw new SnapshotException(held.directory() + "/" + name + " was written or replaced since the file that"
+                    + " is to take its place was begun; it is left as it is");
+        }
     }
 
     /** Removes what was not committed. A second call does nothing. */

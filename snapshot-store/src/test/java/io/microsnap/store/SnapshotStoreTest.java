@@ -516,9 +516,11 @@ class SnapshotStoreTest {
         assertThat(PosixFilePermissions.toString(Files.getPosixFilePermissions(place))).isEqualTo("rwxr-x---");
         assertThat(Files.getAttribute(place, "unix:gid")).isEqualTo(group);
         for (int mode : List.of(0400, 01600, 0700 << 3)) {
-            assertThatIllegalArgumentException().isThrownBy(() -> new StoreOptions(OptionalInt.empty(), mode, 0700));
+            assertThatIllegalArgumentException().isThrownBy(() -> new StoreOptions(
+                    OptionalInt.empty(), mode, 0700, LockWait.DEFAULT));
         }
-        assertThatIllegalArgumentException().isThrownBy(() -> new StoreOptions(OptionalInt.empty(), 0600, 0600));
+        assertThatIllegalArgumentException().isThrownBy(() -> new StoreOptions(
+                OptionalInt.empty(), 0600, 0600, LockWait.DEFAULT));
     }
 
     @Test

@@ -130,8 +130,8 @@ public interface Posix {
     /** libc's, no system call: below, at or above zero. Kills the process if the memory is truncated meanwhile. */
     int memcmp(MemorySegment left, MemorySegment right);
 
-    /** The operating system this process runs on. */
+    /** The operating system this process runs on; an {@link UnsupportedOperationException} where it is not known. */
     static Posix host() {
-        return HostPosix.INSTANCE;
+        return HostPosix.get();
     }
 }
