@@ -94,9 +94,7 @@ final class Bake extends CliCommand {
                 if (parent != null) {
                     capture.base(parent);
                 }
-                if (noDedup) {
-                    capture.afterBake(AfterBake.usual().enabled(false));
-                }
+                capture.afterBake(afterBake(console));
                 for (Path attachment : attachments) {
                     if (attachment.getFileName() == null) {
                         throw usage("--attach: " + attachment + " is no file");
@@ -109,6 +107,13 @@ final class Bake extends CliCommand {
         }
         report(console, result, space);
         return ExitStatus.OK;
+    }
+
+    private AfterBake afterBake(Console console) {
+        AfterBake usual = AfterBake.usual();
+        // Ctrl-C ends the sharing; the snapshot is there.
+        AfterBake stoppable = usual.with(usual.options().with((done, total) -> console.interruption().check()));
+        return noDedup ? stoppable.enabled(false) : stoppable;
     }
 
     /** Opens a file, and refuses what is none without waiting for it: a pipe has no length that could be trusted. */

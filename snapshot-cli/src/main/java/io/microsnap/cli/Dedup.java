@@ -67,7 +67,7 @@ final class Dedup extends CliCommand {
         DedupOptions options = options();
         try (SnapshotStore open = store.open(console.posix())) {
             if (dryRun) {
-                return estimate(console, open, options);
+                return estimate(console, open, options.with(Accounting.PAGES));
             }
             return id == null ? all(console, open, options) : one(console, open, options);
         }

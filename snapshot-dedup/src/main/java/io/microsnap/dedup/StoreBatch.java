@@ -3,7 +3,6 @@ package io.microsnap.dedup;
 import io.microsnap.core.CancelledException;
 import io.microsnap.core.DamagedException;
 import io.microsnap.core.Progress;
-import io.microsnap.core.SnapshotId;
 import io.microsnap.dedup.DedupOutcome.Reason;
 import io.microsnap.store.HeldSnapshot;
 import io.microsnap.store.Manifest;
