@@ -38,6 +38,7 @@ public final class Constants {
     public final int PROT_NONE;
     public final int PROT_READ;
     public final int PROT_WRITE;
+    public final int PROT_EXEC;
     public final int MAP_SHARED;
     public final int MAP_PRIVATE;
     public final int MAP_FIXED;
@@ -114,6 +115,7 @@ public final class Constants {
         PROT_NONE = pick(0, 0, 0);
         PROT_READ = pick(1, 1, 1);
         PROT_WRITE = pick(2, 2, 2);
+        PROT_EXEC = pick(4, 4, 4);
         MAP_SHARED = pick(1, 1, 1);
         MAP_PRIVATE = pick(2, 2, 2);
         MAP_FIXED = pick(0x10, 0x10, 0x10);
