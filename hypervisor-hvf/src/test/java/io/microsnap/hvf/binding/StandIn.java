@@ -58,6 +58,11 @@ public final class StandIn {
         call("standin_reset", null);
     }
 
+    /** Forgets what is still there, after a test of what could not be freed. */
+    public void abandon() {
+        call("standin_abandon", null);
+    }
+
     /** Has the nth call of a function from now on fail; of any function, if the name is empty. */
     public void fail(String name, int nth, HvReturn result) {
         try (Arena arena = Arena.ofConfined()) {
