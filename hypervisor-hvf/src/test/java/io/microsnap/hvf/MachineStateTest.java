@@ -5,7 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.microsnap.core.DamagedException;
 import io.microsnap.core.MachineStateSection;
-import io.microsnap.core.file.GuestRam;
+import io.microsnap.core.internal.file.GuestRam;
 import io.microsnap.hvf.binding.HvReturn;
 import io.microsnap.hvf.binding.HypervisorFramework;
 import io.microsnap.hvf.binding.StandIn;
@@ -211,8 +211,8 @@ class MachineStateTest {
     void theControllersStateIsAskedForWhenAllStandStillAndReleased(Seed seed) throws IOException {
         scrambled(seed.random());
         List<String> names = hooks.names();
-        assertThat(names.subList(names.indexOf("hv_gic_state_create"), names.indexOf("os_release") + 1)).containsExactly(
-                "hv_gic_state_create", "hv_gic_state_get_size", "hv_gic_state_get_data", "os_release");
+        assertThat(names.subList(names.indexOf("hv_gic_state_create"), names.indexOf("os_release") + 1))
+                .containsExactly("hv_gic_state_create", "hv_gic_state_get_size", "hv_gic_state_get_data", "os_release");
         for (String call : List.of("hv_gic_state_get_size", "hv_gic_state_get_data")) {
             withMachine(hooks.framework(), SPEC, vm -> {
                 standIn.fail(call, 1, HvReturn.HV_ERROR);
@@ -290,10 +290,12 @@ class MachineStateTest {
     @Test
     void aMachineOfAnotherFormIsRefused(Seed seed) throws IOException {
         List<MachineStateSection> saved = scrambled(seed.random());
-        for (MachineSpec other : List.of(MachineSpec.ofVcpus(3), SPEC.withInterruptController(0x1000_0000L, 0x080a_0000L),
+        for (MachineSpec other : List.of(MachineSpec.ofVcpus(3),
+                SPEC.withInterruptController(0x1000_0000L, 0x080a_0000L),
                 SPEC.withGranule(MachineSpec.GRANULE_4_KIB))) {
             withMachine(hooks.framework(), other, vm -> {
-                assertThat(MachineState.of(saved).differences(vm)).singleElement().asString().contains("the VM is made of");
+                assertThat(MachineState.of(saved).differences(vm)).singleElement().asString()
+                        .contains("the VM is made of");
                 return vm;
             });
         }

@@ -2,7 +2,7 @@ package io.microsnap.hvf;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.microsnap.core.file.GuestRam;
+import io.microsnap.core.internal.file.GuestRam;
 import java.io.IOException;
 import org.junit.jupiter.api.Test;
 

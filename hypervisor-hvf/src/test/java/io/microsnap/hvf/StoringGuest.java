@@ -1,7 +1,7 @@
 package io.microsnap.hvf;
 
 import io.microsnap.core.GuestLayout;
-import io.microsnap.core.file.GuestRam;
+import io.microsnap.core.internal.file.GuestRam;
 import io.microsnap.dirty.DirtySource;
 import io.microsnap.dirty.WritePath;
 import io.microsnap.dirty.testing.PacedWriters;

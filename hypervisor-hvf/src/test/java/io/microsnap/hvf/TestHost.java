@@ -3,10 +3,10 @@ package io.microsnap.hvf;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.microsnap.core.GuestLayout;
+import io.microsnap.core.HugePages;
 import io.microsnap.core.Region;
-import io.microsnap.core.file.GuestRam;
-import io.microsnap.core.file.HugePages;
-import io.microsnap.core.posix.Posix;
+import io.microsnap.core.internal.file.GuestRam;
+import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.hvf.binding.HypervisorFramework;
 import io.microsnap.hvf.binding.StandIn;
 import java.io.IOException;

@@ -3,7 +3,7 @@ package io.microsnap.hvf;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import io.microsnap.core.file.GuestRam;
+import io.microsnap.core.internal.file.GuestRam;
 import io.microsnap.hvf.VcpuExit.Reason;
 import io.microsnap.hvf.binding.HvReturn;
 import io.microsnap.hvf.binding.StandIn;

@@ -8,7 +8,7 @@ import io.microsnap.core.GuestLayout;
 import io.microsnap.core.GuestMemory;
 import io.microsnap.core.Region;
 import io.microsnap.core.SnapshotException;
-import io.microsnap.core.file.GuestRam;
+import io.microsnap.core.internal.file.GuestRam;
 import io.microsnap.hvf.binding.HvReturn;
 import io.microsnap.hvf.binding.HypervisorException;
 import io.microsnap.hvf.binding.StandIn;
@@ -139,7 +139,8 @@ class VirtualMachineTest {
 
     @Test
     void memoryFarUpHasTheBitsItNeedsAskedFor() throws IOException {
-        GuestLayout far = GuestLayout.of(TestHost.PAGE, List.of(new Region(0, 1 << 20), new Region(100 * GIB, 1 << 20)));
+        GuestLayout far = GuestLayout.of(TestHost.PAGE,
+                List.of(new Region(0, 1 << 20), new Region(100 * GIB, 1 << 20)));
         try (GuestRam memory = TestHost.memory(far)) {
             hvf.createVirtualMachine(MachineSpec.ofVcpus(1), memory).close();
             assertThat(hooks.calls()).filteredOn(call -> call.name().equals("hv_vm_config_set_ipa_size"))
@@ -177,7 +178,7 @@ class VirtualMachineTest {
         assertThatIllegalArgumentException().isThrownBy(() -> MachineSpec.ofVcpus(1).withGranule(8192));
     }
 
-    /** A guest's whole life, with each call in turn failing: it is said, and nothing is left but what could not be freed. */
+    /** A guest's whole life, with each call in turn failing: it is said, and only what could not be freed is left. */
     @Test
     void whateverCallFailsNothingIsLeaked() throws IOException {
         MachineSpec spec = MachineSpec.ofVcpus(2).withInterruptController(0x0800_0000L, 0x080a_0000L);

@@ -7,7 +7,7 @@ import static io.microsnap.hvf.binding.Downcall.POINTER;
 import static io.microsnap.hvf.binding.Downcall.UNSIGNED_SHORT;
 import static io.microsnap.hvf.binding.Downcall.unexpected;
 
-import io.microsnap.core.posix.Posix;
+import io.microsnap.core.internal.posix.Posix;
 import java.lang.foreign.Arena;
 import java.lang.foreign.Linker;
 import java.lang.foreign.MemorySegment;

@@ -1,7 +1,7 @@
 package io.microsnap.hvf.binding;
 
-import io.microsnap.core.posix.Constants;
-import io.microsnap.core.posix.Posix;
+import io.microsnap.core.internal.posix.Constants;
+import io.microsnap.core.internal.posix.Posix;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.HexFormat;

@@ -5,10 +5,8 @@ import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.PausableMachine;
 import io.microsnap.core.Region;
 import io.microsnap.core.SnapshotId;
-import io.microsnap.core.file.GuestRam;
-import io.microsnap.core.posix.Posix;
-import io.microsnap.core.store.SnapshotStore;
-import io.microsnap.core.store.StoreOptions;
+import io.microsnap.core.internal.file.GuestRam;
+import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.hvf.A64;
 import io.microsnap.hvf.ExitHandler;
 import io.microsnap.hvf.Hvf;
@@ -22,6 +20,8 @@ import io.microsnap.memory.CaptureKind;
 import io.microsnap.memory.CaptureResult;
 import io.microsnap.memory.Restore;
 import io.microsnap.memory.RestoredSnapshot;
+import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.StoreOptions;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -29,8 +29,8 @@ import java.nio.file.Path;
 import java.util.List;
 
 /**
- * A process in which a guest lives for one generation: restored from the last snapshot (or born), run, found to be going
- * on from where it was with its memory right, captured while it runs, closed. Says a line.
+ * A process in which a guest lives for one generation: restored from the last snapshot (or born), run, found to be
+ * going on from where it was with its memory right, captured while it runs, closed. Says a line.
  *
  * <p>Each vCPU touches pages of a half of memory that is its own, in the order of a random sequence that only its
  * registers hold: a page gets the number of the touch. Going over the same sequence tells what memory must hold.
