@@ -23,7 +23,7 @@ public final class Hvf {
 
     /**
      * Opens this Mac's Hypervisor.framework. Where that is not possible, the exception says why and what would enable
-     * it. Whether the java launcher may use it shows only when a VM is made.
+     * it. Whether the java launcher may use it shows only when a VM is made: see {@link #probe}.
      */
     public static Hvf open() throws IOException {
         Hvf hvf = over(HypervisorFramework.ofThisMac());
@@ -34,6 +34,15 @@ public final class Hvf {
     /** Uses the calls given. */
     public static Hvf over(HypervisorFramework framework) {
         return new Hvf(framework);
+    }
+
+    /**
+     * Makes a VM and ends it: the only way to learn whether the java launcher may use the framework. Fails, too, while
+     * this process has a VM.
+     */
+    public void probe() throws IOException {
+        Calls.check(framework.hv_vm_create(MemorySegment.NULL), "hv_vm_create", "");
+        Calls.check(framework.hv_vm_destroy(), "hv_vm_destroy", "");
     }
 
     /** Refuses a processor, or a virtual Mac, that has no room for another hypervisor. */

@@ -1,10 +1,14 @@
 package io.microsnap.hvf;
 
+import io.microsnap.core.GuestLayout;
 import io.microsnap.core.GuestMemory;
 import io.microsnap.core.GuestMemoryReader;
+import io.microsnap.core.HugePages;
 import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.PageReader;
 import io.microsnap.core.PausableMachine;
+import io.microsnap.core.internal.file.GuestRam;
+import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dirty.DirtySource;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.dirty.RestoredMachine;
@@ -16,7 +20,7 @@ import java.util.List;
  * wrote, its state.
  *
  * <pre>{@code
- * try (HvfGuest guest = HvfGuest.create(Hvf.open(), MachineSpec.ofVcpus(2), memory, handler)) {
+ * try (HvfGuest guest = HvfGuest.create(Hvf.open(), MachineSpec.ofVcpus(2), layout, handler)) {
  *     guest.vcpus().getFirst().call(vcpu -> { vcpu.set(Register.PC, entry); vcpu.start(); return vcpu; });
  *     guest.resume();
  *     …
@@ -24,16 +28,19 @@ import java.util.List;
  * }
  * }</pre>
  *
- * <p>Closing it ends the VM and the threads; memory stays its owner's and is closed after that.
+ * <p>Closing it ends the VM and the threads, and memory that it made itself; other memory stays its owner's and is
+ * closed after that.
  */
 public final class HvfGuest implements PausableMachine, AutoCloseable {
     private final VirtualMachine vm;
     private final PageReader reader;
     private final DirtyTracker tracker;
+    private final Step freeMemory;
 
-    private HvfGuest(VirtualMachine vm, DirtyTracker tracker) {
+    private HvfGuest(VirtualMachine vm, DirtyTracker tracker, Step freeMemory) {
         this.vm = vm;
         this.tracker = tracker;
+        this.freeMemory = freeMemory;
         reader = new GuestMemoryReader(vm.memory());
     }
 
@@ -42,11 +49,34 @@ public final class HvfGuest implements PausableMachine, AutoCloseable {
         DirtyTracker make(DirtySource source) throws IOException;
     }
 
+    private interface Step {
+        void take() throws IOException;
+    }
+
+    /** Makes a new guest, paused, its vCPUs off, with memory of its own: zeros. */
+    public static HvfGuest create(Hvf hvf, MachineSpec spec, GuestLayout layout, ExitHandler handler)
+            throws IOException {
+        GuestMemory memory = GuestRam.anonymous(Posix.host(), layout, HugePages.NONE);
+        try {
+            return create(hvf, spec, memory, handler, memory::close);
+        } catch (IOException | RuntimeException failure) {
+            try (memory) {
+                throw failure;
+            }
+        }
+    }
+
     /** Makes a new guest, paused, its vCPUs off, with the memory given. */
     public static HvfGuest create(Hvf hvf, MachineSpec spec, GuestMemory memory, ExitHandler handler)
             throws IOException {
+        return create(hvf, spec, memory, handler, () -> { });
+    }
+
+    private static HvfGuest create(Hvf hvf, MachineSpec spec, GuestMemory memory, ExitHandler handler, Step freeMemory)
+            throws IOException {
         VirtualMachine vm = hvf.createVirtualMachine(spec, memory);
-        return make(vm, handler, () -> { }, source -> DirtyTracker.of(memory.layout(), source));
+        return new HvfGuest(vm, prepare(vm, handler, () -> { }, source -> DirtyTracker.of(memory.layout(), source)),
+                freeMemory);
     }
 
     /**
@@ -58,21 +88,18 @@ public final class HvfGuest implements PausableMachine, AutoCloseable {
     public static HvfGuest restored(Hvf hvf, RestoredMachine machine, ExitHandler handler) throws IOException {
         MachineState state = MachineState.of(machine.machineState());
         VirtualMachine vm = hvf.createVirtualMachine(state.spec(), machine.memory());
-        return make(vm, handler, () -> state.load(vm), machine::tracker);
+        return new HvfGuest(vm, prepare(vm, handler, () -> state.load(vm), machine::tracker), () -> { });
     }
 
-    private interface Loader {
-        void load() throws IOException;
-    }
-
-    private static HvfGuest make(VirtualMachine vm, ExitHandler handler, Loader state, TrackerMaker trackers)
+    /** Gives the VM vCPUs and their state, and makes its tracker; or ends it. */
+    private static DirtyTracker prepare(VirtualMachine vm, ExitHandler handler, Step loadState, TrackerMaker trackers)
             throws IOException {
         try {
             for (int index = 0; index < vm.spec().vcpus(); index++) {
                 vm.createVcpu(handler);
             }
-            state.load();
-            return new HvfGuest(vm, trackers.make(vm.openDirtySource()));
+            loadState.take();
+            return trackers.make(vm.openDirtySource());
         } catch (IOException | RuntimeException failure) {
             try {
                 vm.close();
@@ -133,12 +160,13 @@ public final class HvfGuest implements PausableMachine, AutoCloseable {
         }
     }
 
-    /** Ends vCPUs, tracker and VM, in this order. A second call does nothing, or tries again what failed. */
+    /** Ends vCPUs, tracker, VM and memory, in this order. A second call does nothing, or tries again what failed. */
     @Override
     public void close() throws IOException {
         vm.endVcpus();
         try (vm) {
             tracker.close();
         }
+        freeMemory.take();
     }
 }

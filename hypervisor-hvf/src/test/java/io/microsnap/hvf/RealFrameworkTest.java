@@ -13,6 +13,7 @@ class RealFrameworkTest {
     void aVmWithItsVcpuIsMadeAndAllOfItsStateIsKnown() throws IOException {
         Hvf hvf = Hvf.open();
         assertThat(hvf.osBuild()).isNotEmpty();
+        hvf.probe();
         try (GuestRam memory = TestHost.memory();
                 VirtualMachine vm = hvf.createVirtualMachine(MachineSpec.ofVcpus(1), memory)) {
             vm.createVcpu((vcpu, exit) -> false);

@@ -78,7 +78,11 @@ class VirtualMachineTest {
                         .isInstanceOfSatisfying(HypervisorException.class,
                                 refused -> assertThat(refused.result()).isEqualTo(result))
                         .hasMessageContainingAll("com.apple.security.hypervisor", "docs/running-on-macos.md");
+                standIn.fail("hv_vm_create", 1, result);
+                assertThatThrownBy(hvf::probe).isInstanceOf(HypervisorException.class)
+                        .hasMessageContaining("com.apple.security.hypervisor");
             }
+            hvf.probe();
         }
     }
 
