@@ -63,11 +63,14 @@ public final class Vcpu {
     static Vcpu create(VirtualMachine vm, int index, ExitHandler handler) throws IOException {
         Vcpu vcpu = new Vcpu(vm, index, handler);
         vcpu.thread.start();
+        IOException refused;
         synchronized (vcpu) {
             vcpu.awaitWhile(State.BUSY);
-            if (vcpu.failure != null) {
-                throw vcpu.failure;
-            }
+            refused = vcpu.failure;
+        }
+        if (refused != null) {
+            vcpu.joinThread();
+            throw refused;
         }
         return vcpu;
     }
@@ -425,6 +428,13 @@ public final class Vcpu {
                 awaitChange();
             }
         }
+        joinThread();
+        if (leftBehind != null) {
+            throw leftBehind;
+        }
+    }
+
+    private void joinThread() {
         boolean interrupted = false;
         while (thread.isAlive()) {
             try {
@@ -435,9 +445,6 @@ public final class Vcpu {
         }
         if (interrupted) {
             Thread.currentThread().interrupt();
-        }
-        if (leftBehind != null) {
-            throw leftBehind;
         }
     }
 }
