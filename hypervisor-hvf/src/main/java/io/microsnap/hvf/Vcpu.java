@@ -10,6 +10,7 @@ import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.Collections;
 import java.util.EnumSet;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
@@ -37,12 +38,14 @@ public final class Vcpu {
     private final Thread thread;
     /** Native memory that any thread may hand to the framework. */
     private final MemorySegment id = Arena.ofAuto().allocate(ValueLayout.JAVA_LONG);
-    private final Set<InterruptLine> high = EnumSet.noneOf(InterruptLine.class);
 
+    // Changed with the lock held. What the thread looks at between two entries it reads without: a vCPU that leaves the
+    // guest often would keep others waiting for the lock.
+    private volatile Set<InterruptLine> high = Set.of();
+    private volatile boolean on;
+    private volatile boolean paused = true;
+    private volatile boolean closing;
     private State state = State.BUSY;
-    private boolean on;
-    private boolean paused = true;
-    private boolean closing;
     private Runnable task;
     private IOException failure;
     /** Why it could not be destroyed. */
@@ -91,7 +94,7 @@ public final class Vcpu {
     }
 
     /** Tells whether it is on, that is, runs or would run if it were not paused. */
-    public synchronized boolean isOn() {
+    public boolean isOn() {
         return on;
     }
 
@@ -138,16 +141,19 @@ public final class Vcpu {
      */
     public synchronized void setLine(InterruptLine line, boolean asserted) throws IOException {
         requireOpen();
+        Set<InterruptLine> changed = EnumSet.noneOf(InterruptLine.class);
+        changed.addAll(high);
         if (asserted) {
-            high.add(line);
+            changed.add(line);
         } else {
-            high.remove(line);
+            changed.remove(line);
         }
+        high = Collections.unmodifiableSet(changed);
         leaveGuest();
     }
 
     /** Tells whether an interrupt line is high. */
-    public synchronized boolean line(InterruptLine line) {
+    public boolean line(InterruptLine line) {
         return high.contains(line);
     }
 
@@ -329,7 +335,7 @@ public final class Vcpu {
                 goesOn = runOnce();
             }
             synchronized (this) {
-                on &= goesOn;
+                on = on && goesOn;
                 state = State.PARKED;
                 notifyAll();
             }
@@ -338,12 +344,8 @@ public final class Vcpu {
         }
     }
 
-    private synchronized Set<InterruptLine> linesUp() {
-        return high.isEmpty() ? Set.of() : EnumSet.copyOf(high);
-    }
-
-    private synchronized boolean staysInGuest() {
-        return mayRun() && !closing;
+    private boolean staysInGuest() {
+        return on && !paused && !closing;
     }
 
     /**
@@ -351,7 +353,7 @@ public final class Vcpu {
      * no exit is served twice or not at all. A request to leave that comes too late cancels the next run: harmless.
      */
     private boolean runOnce() throws IOException {
-        for (InterruptLine line : linesUp()) {
+        for (InterruptLine line : high) {
             registers.setLine(line, true);
         }
         int result = framework.hv_vcpu_run(registers.id());

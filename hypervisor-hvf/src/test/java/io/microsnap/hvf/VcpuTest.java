@@ -136,7 +136,7 @@ class VcpuTest {
         handler.set((vcpu, exit) -> goesOn.get());
         Vcpu vcpu = counting();
         vcpu.start();
-        for (int round = 0; round < Effort.choose(50, 150, 5000); round++) {
+        for (int round = 0; round < Effort.choose(50, 100, 5000); round++) {
             vcpu.resume();
             long before = counted();
             while (round % 2 == 0 && counted() == before) {
