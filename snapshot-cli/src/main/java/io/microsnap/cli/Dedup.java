@@ -51,7 +51,7 @@ final class Dedup extends CliCommand {
         if (canonical != null && dryRun) {
             throw usage("--dry-run tells of the most alike siblings; leave out --against");
         }
-        try (SnapshotStore open = store.open(console.posix())) {
+        try (SnapshotStore open = store.open(console)) {
             if (dryRun) {
                 return estimate(console, open);
             }

@@ -93,7 +93,7 @@ final class Listing {
 
     /** All that require a snapshot, directly or not, each before the one it requires itself. */
     static List<SnapshotId> dependents(StoreDirectory store, SnapshotId id) throws IOException {
-        Collection<Manifest> all = manifests(store);
+        Collection<Manifest> all = ofManifests(store).manifests();
         List<String> found = new ArrayList<>(List.of(id.key()));
         List<SnapshotId> dependents = new ArrayList<>();
         for (int next = 0; next < found.size(); next++) {
