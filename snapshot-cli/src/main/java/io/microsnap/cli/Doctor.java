@@ -14,6 +14,7 @@ import io.microsnap.core.internal.posix.FileSystemStat;
 import io.microsnap.core.internal.posix.OperatingSystem;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dirty.PageMapSource;
+import io.microsnap.hvf.Hvf;
 import io.microsnap.kvm.Kvm;
 import io.microsnap.kvm.internal.abi.Capability;
 import java.io.BufferedReader;
@@ -24,6 +25,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.TreeSet;
 import java.util.concurrent.atomic.AtomicLong;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Parameters;
@@ -49,7 +51,7 @@ final class Doctor extends CliCommand {
         Posix posix = console.posix();
         jvm(console);
         memory(console, posix);
-        kvm(console, posix);
+        hypervisor(console, posix);
         pageMapScan(console, posix);
         fileSystem(console, posix);
         console.report(new Document().put("directory", directory).put("findings", documents));
@@ -95,11 +97,30 @@ final class Doctor extends CliCommand {
                 "sysctl vm.max_map_count=N");
     }
 
-    private void kvm(Console console, Posix posix) {
-        if (posix.constants().operatingSystem() != OperatingSystem.LINUX) {
-            found(console, "KVM", false, "not on this system", "guests run on Linux's KVM", "use a Linux machine");
-            return;
+    /** Linux has KVM, macOS Hypervisor.framework. */
+    void hypervisor(Console console, Posix posix) {
+        if (posix.constants().operatingSystem() == OperatingSystem.MACOS) {
+            hvf(console);
+        } else {
+            kvm(console, posix);
         }
+    }
+
+    private void hvf(Console console) {
+        String meaning = "guests run on it, and write protection tells what they write";
+        try {
+            Hvf hvf = Hvf.open();
+            hvf.probe();
+            found(console, "Hypervisor.framework", true, "of macOS build " + hvf.osBuild()
+                    + (hvf.missing().isEmpty() ? "" : ", without " + String.join(", ", new TreeSet<>(hvf.missing()))),
+                    meaning, "");
+        } catch (IOException unusable) {
+            found(console, "Hypervisor.framework", false, Failure.of(unusable).message(), meaning,
+                    "docs/running-on-macos.md has the commands");
+        }
+    }
+
+    private void kvm(Console console, Posix posix) {
         try (Kvm kvm = Kvm.open(posix)) {
             found(console, "KVM", true, "/dev/kvm opens", "guests run on it, and it tells what they write", "");
             for (Capability source : new Capability[] {Capability.KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2,

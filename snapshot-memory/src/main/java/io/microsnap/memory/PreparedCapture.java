@@ -75,6 +75,7 @@ public final class PreparedCapture implements AutoCloseable {
         try {
             prepared.claimTracker();
             prepared.requireFreeId();
+            plan.reader.requireMapped();
             prepared.findBase();
             prepared.stage();
             prepared.lanes = prepared.closing.add(Lanes.started(plan.lanes));

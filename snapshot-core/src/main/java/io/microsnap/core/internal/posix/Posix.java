@@ -103,6 +103,9 @@ public interface Posix {
 
     int madvise(long address, long length, int advice);
 
+    /** Fails with {@link Errno#ENOMEM} where a part of the range is not mapped. */
+    int msync(long address, long length, int flags);
+
     /** One byte a page, of which the lowest bit says whether it is in memory. */
     int mincore(long address, long length, MemorySegment residency);
 

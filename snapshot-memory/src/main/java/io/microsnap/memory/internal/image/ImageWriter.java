@@ -228,6 +228,7 @@ public final class ImageWriter {
         if (wroteBeside) {
             throw new IllegalStateException(image + " was written already, beside it");
         }
+        reader.requireMapped();
         long startNanos = System.nanoTime();
         long offeredBytes = dirty == null ? layout.lengthBytes() : dirty.count() * dirty.blockBytes();
         int most = (int) Math.min(lanes, 1 + offeredBytes / BYTES_A_LANE);
@@ -244,8 +245,12 @@ public final class ImageWriter {
             // A file takes one write at a time, and there is nothing else to do.
             work = eachWriting(1, reader, dirty, plan);
         }
-        run(work);
-        return sum(work, startNanos);
+        try {
+            run(work);
+            return sum(work, startNanos);
+        } finally {
+            work.forEach(WritingLane::freeBuffers);
+        }
     }
 
     /** Not in streams, which take longer to warm up than a short pause lasts. */

@@ -52,8 +52,8 @@ final class PagePass implements PopulatedRuns.Parts {
     private final PageReader reader;
     private final Plan plan;
     private final int pageBytes;
-    private MemorySegment own = MemorySegment.NULL;
-    private MemorySegment ofBase = MemorySegment.NULL;
+    private PageScratch own;
+    private PageScratch ofBase;
     private final byte[] verdicts;
     private final int[] checksums;
     private final MemorySegment checksumsAsMemory;
@@ -250,17 +250,27 @@ final class PagePass implements PopulatedRuns.Parts {
 
     // Made when first needed: most captures read a view and compare with nothing.
     private MemorySegment own() {
-        if (own.byteSize() == 0) {
-            own = new PageScratch(STEP_BYTES).buffer();
+        if (own == null) {
+            own = new PageScratch(STEP_BYTES);
         }
-        return own;
+        return own.buffer();
     }
 
     private MemorySegment ofBase() {
-        if (ofBase.byteSize() == 0) {
-            ofBase = new PageScratch(STEP_BYTES).buffer();
+        if (ofBase == null) {
+            ofBase = new PageScratch(STEP_BYTES);
         }
-        return ofBase;
+        return ofBase.buffer();
+    }
+
+    /** Frees the buffers, which no output may be going to write from any more. */
+    void freeBuffers() {
+        if (own != null) {
+            own.close();
+        }
+        if (ofBase != null) {
+            ofBase.close();
+        }
     }
 
     /**

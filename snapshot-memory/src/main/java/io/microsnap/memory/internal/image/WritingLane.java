@@ -97,6 +97,13 @@ sealed class WritingLane implements Lanes.Lane permits LookingLane, SideLane, Wr
         closeStall();
     }
 
+    /** Frees its buffers, once every lane has ended: another one may write from them. */
+    final void freeBuffers() {
+        if (pass != null) {
+            pass.freeBuffers();
+        }
+    }
+
     private void closeStall() {
         if (opensStall && stall != null) {
             stall.close();
