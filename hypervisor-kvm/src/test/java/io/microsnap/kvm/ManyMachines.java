@@ -14,8 +14,8 @@ import io.microsnap.kvm.machine.Touch;
 import io.microsnap.memory.Capture;
 import io.microsnap.memory.Restore;
 import io.microsnap.memory.RestoredSnapshot;
-import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -52,7 +52,7 @@ public final class ManyMachines {
     /** Arguments: a directory, how many. */
     public static void main(String[] arguments) throws Exception {
         int machines = Integer.parseInt(arguments[1]);
-        try (SnapshotStore store = SnapshotStore.openOrCreate(
+        try (DirectoryStore store = DirectoryStore.openOrCreate(
                 Posix.host(), Path.of(arguments[0]).resolve("store"), StoreOptions.PRIVATE);
                 Kvm kvm = Kvm.open(Posix.host())) {
             for (int warming = 0; warming < 100; warming++) {
@@ -74,7 +74,7 @@ public final class ManyMachines {
         }
     }
 
-    private static void live(Kvm kvm, SnapshotStore store, int number) throws Exception {
+    private static void live(Kvm kvm, DirectoryStore store, int number) throws Exception {
         SnapshotId id = new SnapshotId("machine-" + number);
         List<DirtyTracking> kinds = List.of(DirtyTracking.values());
         MachineSpec spec = MachineSpec.ofRam(4 * MIB).withVcpus(1 + number % 2)

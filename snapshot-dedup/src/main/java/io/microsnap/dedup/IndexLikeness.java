@@ -1,6 +1,6 @@
 package io.microsnap.dedup;
 
-import io.microsnap.store.PageIndex;
+import io.microsnap.store.internal.PageIndex;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;

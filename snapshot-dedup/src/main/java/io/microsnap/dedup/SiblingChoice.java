@@ -1,10 +1,10 @@
 package io.microsnap.dedup;
 
 import io.microsnap.dedup.IndexLikeness.Likeness;
-import io.microsnap.store.HeldSnapshot;
 import io.microsnap.store.Manifest;
 import io.microsnap.store.SnapshotKind;
-import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Comparator;
@@ -23,10 +23,10 @@ final class SiblingChoice {
     private static final int SAMPLED_RUNS = 16;
     private static final int PERCENT = 100;
 
-    private final SnapshotStore store;
+    private final DirectoryStore store;
     private final DedupOptions options;
 
-    SiblingChoice(SnapshotStore store, DedupOptions options) {
+    SiblingChoice(DirectoryStore store, DedupOptions options) {
         this.store = store;
         this.options = options;
     }
@@ -35,7 +35,7 @@ final class SiblingChoice {
     }
 
     /** What a snapshot holds, as far as the store knows without reading its image. */
-    static IndexEvidence evidence(HeldSnapshot held) throws IOException {
+    static IndexEvidence evidence(StoredSnapshot held) throws IOException {
         boolean holdsAll = held.manifest().kind() == SnapshotKind.FULL;
         return new IndexEvidence(held.pageIndex(), holdsAll ? Optional.empty() : held.pageMap());
     }
@@ -49,7 +49,7 @@ final class SiblingChoice {
     }
 
     /** The best few of those that are its siblings, best first; damaged ones, and vanished ones, are passed over. */
-    List<Sibling> rank(HeldSnapshot target, List<Manifest> whole, SiblingPolicy policy) throws IOException {
+    List<Sibling> rank(StoredSnapshot target, List<Manifest> whole, SiblingPolicy policy) throws IOException {
         return rank(target.manifest(), evidence(target), whole, policy);
     }
 
@@ -103,7 +103,7 @@ final class SiblingChoice {
     }
 
     private Optional<Candidate> compare(Manifest manifest, Comparing comparing) {
-        try (HeldSnapshot held = store.hold(manifest.id())) {
+        try (StoredSnapshot held = store.hold(manifest.id())) {
             return Optional.of(new Candidate(held.manifest(), comparing.with(evidence(held))));
         } catch (IOException e) {
             LOG.log(System.Logger.Level.DEBUG, manifest.id() + " is passed over as a sibling", e);

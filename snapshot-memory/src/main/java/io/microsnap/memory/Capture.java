@@ -10,8 +10,8 @@ import io.microsnap.memory.internal.image.Zeros;
 import io.microsnap.store.FragmentationPolicy;
 import io.microsnap.store.IfTaken;
 import io.microsnap.store.SnapshotDescription;
-import io.microsnap.store.SnapshotFiles;
-import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.SnapshotFiles;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
@@ -28,7 +28,7 @@ import java.util.Optional;
  * whatever reason, leaves nothing in the store and gives the tracker back what changed.
  */
 public final class Capture {
-    final SnapshotStore store;
+    final DirectoryStore store;
     final SnapshotId id;
     final PageReader reader;
     Optional<DirtyTracker> tracker = Optional.empty();
@@ -45,7 +45,7 @@ public final class Capture {
     boolean checked;
     Progress progress = Progress.NONE;
 
-    private Capture(SnapshotStore store, SnapshotId id, PageReader reader) {
+    private Capture(DirectoryStore store, SnapshotId id, PageReader reader) {
         this.store = Objects.requireNonNull(store);
         this.id = Objects.requireNonNull(id);
         this.reader = Objects.requireNonNull(reader);
@@ -53,7 +53,7 @@ public final class Capture {
     }
 
     /** Into a store, under this id, what the reader reads. */
-    public static Capture of(SnapshotStore store, SnapshotId id, PageReader reader) {
+    public static Capture of(DirectoryStore store, SnapshotId id, PageReader reader) {
         return new Capture(store, id, reader);
     }
 

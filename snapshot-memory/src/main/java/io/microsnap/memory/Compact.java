@@ -2,8 +2,8 @@ package io.microsnap.memory;
 
 import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotId;
-import io.microsnap.store.HeldSnapshot;
-import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
 
 /** Makes a snapshot of a chain complete, so that the bases it needed may be deleted. */
@@ -22,9 +22,9 @@ public final class Compact {
      * @throws java.nio.file.NoSuchFileException if there is none of that id, or it was deleted or replaced meanwhile
      * @throws io.microsnap.core.DamagedException if it or one of its bases is damaged; it stays as it is
      */
-    public static boolean snapshot(SnapshotStore store, SnapshotId id, int lanes, Progress progress)
+    public static boolean snapshot(DirectoryStore store, SnapshotId id, int lanes, Progress progress)
             throws IOException {
-        try (HeldSnapshot held = store.hold(id)) {
+        try (StoredSnapshot held = store.hold(id)) {
             if (Held.isComplete(held)) {
                 return false;
             }
@@ -35,7 +35,7 @@ public final class Compact {
     }
 
     /** The former image lies where unfinished work lies. It is not an error if it cannot be removed yet. */
-    private static void removeFormer(SnapshotStore store) {
+    private static void removeFormer(DirectoryStore store) {
         try {
             store.gc();
         } catch (IOException later) {

@@ -6,7 +6,7 @@ import io.microsnap.core.SnapshotId;
 import io.microsnap.core.SnapshotReference;
 import io.microsnap.store.Manifest;
 import io.microsnap.store.SnapshotEntry;
-import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.internal.DirectoryStore;
 import java.io.IOException;
 import java.nio.file.NoSuchFileException;
 import java.util.ArrayList;
@@ -28,19 +28,19 @@ import java.util.Set;
  * dealt with all the same. Damaged snapshots are left alone.
  */
 public final class Prune {
-    private final SnapshotStore store;
+    private final DirectoryStore store;
     private final int keep;
     private final Map<String, String> labels = new LinkedHashMap<>();
     private int lanes = 1;
     private Progress progress = Progress.NONE;
 
-    private Prune(SnapshotStore store, int keep) {
+    private Prune(DirectoryStore store, int keep) {
         this.store = Objects.requireNonNull(store);
         this.keep = keep;
     }
 
     /** Keeps this many of a store, the newest; at least one. */
-    public static Prune of(SnapshotStore store, int keep) {
+    public static Prune of(DirectoryStore store, int keep) {
         if (keep < 1) {
             throw new IllegalArgumentException("to keep " + keep + " snapshots: keep at least 1");
         }

@@ -8,9 +8,9 @@ import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.memory.internal.image.ComposedImage;
 import io.microsnap.memory.internal.image.ImageReads;
 import io.microsnap.memory.internal.image.LazyMapping;
-import io.microsnap.store.HeldSnapshot;
-import io.microsnap.store.PageChecks;
-import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.PageChecks;
+import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
 import java.util.Objects;
 import java.util.Optional;
@@ -30,7 +30,7 @@ import java.util.Optional;
  * its clocks, and what names it to the outside. See {@link #renewing}.
  */
 public final class Restore {
-    private final SnapshotStore store;
+    private final DirectoryStore store;
     private final SnapshotId id;
     private Posix posix = Posix.host();
     private boolean verified;
@@ -40,13 +40,13 @@ public final class Restore {
     private Progress progress = Progress.NONE;
     private IdentityRenewal renewal = IdentityRenewal.NONE;
 
-    private Restore(SnapshotStore store, SnapshotId id) {
+    private Restore(DirectoryStore store, SnapshotId id) {
         this.store = Objects.requireNonNull(store);
         this.id = Objects.requireNonNull(id);
     }
 
     /** Of a snapshot in a store. */
-    public static Restore of(SnapshotStore store, SnapshotId id) {
+    public static Restore of(DirectoryStore store, SnapshotId id) {
         return new Restore(store, id);
     }
 
@@ -131,7 +131,7 @@ public final class Restore {
     private record Made(Mapping mapping, Optional<LazyMapping> lazily) {
     }
 
-    private record Image(HeldSnapshot held, ComposedImage composed) {
+    private record Image(StoredSnapshot held, ComposedImage composed) {
         long lengthBytes() {
             return composed.layout().lengthBytes();
         }
@@ -142,7 +142,7 @@ public final class Restore {
         event.begin();
         Closing closing = new Closing();
         try {
-            HeldSnapshot held = closing.add(store.hold(id));
+            StoredSnapshot held = closing.add(store.hold(id));
             ComposedImage composed = Held.compose(held);
             Made made = engine.make(new Image(held, composed));
             Mapping mapping = closing.add(made.mapping);
@@ -177,7 +177,7 @@ public final class Restore {
         }
     }
 
-    private void verify(HeldSnapshot held, ComposedImage composed) throws IOException {
+    private void verify(StoredSnapshot held, ComposedImage composed) throws IOException {
         PageChecks checks = new PageChecks(held.pageIndex());
         ImageReads.check(composed, checks, lanes, progress);
         Verify.result(held, checks).requireWhole();

@@ -14,9 +14,9 @@ import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.dirty.RestoredMachine;
 import io.microsnap.memory.internal.image.LazyMapping;
 import io.microsnap.memory.internal.state.MachineStateFile;
-import io.microsnap.store.HeldSnapshot;
 import io.microsnap.store.Manifest;
-import io.microsnap.store.SnapshotFiles;
+import io.microsnap.store.internal.SnapshotFiles;
+import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
@@ -27,14 +27,14 @@ import java.util.Optional;
  * is gone: it unmaps the memory and lets go of the snapshot.
  */
 public final class RestoredSnapshot implements RestoredMachine, AutoCloseable {
-    private final HeldSnapshot held;
+    private final StoredSnapshot held;
     private final Optional<LazyMapping> lazy;
     private final GuestRam memory;
     private final Closing closing;
     private final DirtyBitmap marked;
     private Optional<DirtyTracker> latest = Optional.empty();
 
-    RestoredSnapshot(HeldSnapshot held, Mapping mapping, Optional<LazyMapping> lazy, Closing closing) {
+    RestoredSnapshot(StoredSnapshot held, Mapping mapping, Optional<LazyMapping> lazy, Closing closing) {
         this.held = held;
         this.lazy = lazy;
         this.closing = closing;

@@ -21,17 +21,17 @@ import io.microsnap.dirty.DirtySource;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.dirty.SourceOwnership;
 import io.microsnap.dirty.WritePath;
-import io.microsnap.store.HeldSnapshot;
 import io.microsnap.store.IfTaken;
 import io.microsnap.store.Manifest;
-import io.microsnap.store.PageIndex;
-import io.microsnap.store.PageMap;
 import io.microsnap.store.SnapshotDescription;
 import io.microsnap.store.SnapshotFile;
-import io.microsnap.store.SnapshotFiles;
-import io.microsnap.store.SnapshotStore;
-import io.microsnap.store.StagedSnapshot;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.PageIndex;
+import io.microsnap.store.internal.PageMap;
+import io.microsnap.store.internal.SnapshotFiles;
+import io.microsnap.store.internal.StagedSnapshot;
+import io.microsnap.store.internal.StoredSnapshot;
 import io.microsnap.testsupport.FileSystemKind;
 import io.microsnap.testsupport.RealFileSystems;
 import io.microsnap.testsupport.TinyFileSystem;
@@ -76,14 +76,14 @@ final class CaptureTest {
 
     @TempDir
     private Path directory;
-    private SnapshotStore store;
+    private DirectoryStore store;
     private final InMemoryPageReader guest = InMemoryPageReader.of(LAYOUT);
     private final DirtyTracker tracker = DirtyTracker.ofMarks(LAYOUT);
     private final Machine machine = new Machine();
 
     @BeforeEach
     void openStore() throws IOException {
-        store = SnapshotStore.openOrCreate(Posix.host(), directory.resolve("store"), StoreOptions.PRIVATE);
+        store = DirectoryStore.openOrCreate(Posix.host(), directory.resolve("store"), StoreOptions.PRIVATE);
         write(3, 1);
         write(100, 2);
     }
@@ -162,7 +162,7 @@ final class CaptureTest {
     void aPauseOpensNothingAndWaitsForNoMemoryToRecordWhatChanged() throws IOException {
         FaultyPosix watched = FaultyPosix.host();
         capture(BASE).take(machine);
-        try (SnapshotStore other = SnapshotStore.open(watched.posix(), directory.resolve("store"),
+        try (DirectoryStore other = DirectoryStore.open(watched.posix(), directory.resolve("store"),
                 StoreOptions.PRIVATE)) {
             for (int page = 0; page < LAYOUT.pageCount(); page += 3) {
                 write(page, 4);
@@ -200,7 +200,7 @@ final class CaptureTest {
 
     @RealFileSystems({FileSystemKind.XFS, FileSystemKind.BTRFS})
     void whereTheFilesystemCanCloneTheNextCaptureIsCompleteAndItsBaseMayGo(Path on) throws IOException {
-        try (SnapshotStore cloning = SnapshotStore.openOrCreate(
+        try (DirectoryStore cloning = DirectoryStore.openOrCreate(
                 Posix.host(), on.resolve("store"), StoreOptions.PRIVATE)) {
             Capture.of(cloning, BASE, guest).tracker(tracker).take(machine);
             write(7, 3);
@@ -219,7 +219,7 @@ final class CaptureTest {
 
     @RealFileSystems({FileSystemKind.XFS, FileSystemKind.BTRFS})
     void aCaptureOntoItsBaseMayTakeItsPlace(Path on) throws IOException {
-        try (SnapshotStore cloning = SnapshotStore.openOrCreate(
+        try (DirectoryStore cloning = DirectoryStore.openOrCreate(
                 Posix.host(), on.resolve("store"), StoreOptions.PRIVATE)) {
             Capture.of(cloning, BASE, guest).tracker(tracker).take(machine);
             for (int value = 3; value < 5; value++) {
@@ -235,7 +235,7 @@ final class CaptureTest {
 
     @RealFileSystems({FileSystemKind.XFS, FileSystemKind.BTRFS})
     void zerosAreWrittenUnderThePauseAndPunchedAfterIt(Path on) throws IOException {
-        try (SnapshotStore cloning = SnapshotStore.openOrCreate(
+        try (DirectoryStore cloning = DirectoryStore.openOrCreate(
                 Posix.host(), on.resolve("store"), StoreOptions.PRIVATE)) {
             guest.bytes().fill((byte) 9);
             Capture.of(cloning, BASE, guest).tracker(tracker).take(machine);
@@ -281,7 +281,7 @@ final class CaptureTest {
     void whatABaseHasLostIsNotTakenForWhatTheGuestHas(Path on) throws IOException {
         boolean[] asHole = {true, false};
         for (boolean hole : asHole) {
-            try (SnapshotStore damaged = SnapshotStore.openOrCreate(
+            try (DirectoryStore damaged = DirectoryStore.openOrCreate(
                     Posix.host(), on.resolve("store-" + hole), StoreOptions.PRIVATE)) {
                 write(100, 2);
                 write(101, 5);
@@ -489,7 +489,7 @@ final class CaptureTest {
     void aCaptureThatIsAbandonedWhileItIsPublishedIsPublishedAndItsChangesAreToldAgain() throws IOException {
         capture(BASE).take(machine);
         FaultyPosix watched = FaultyPosix.host();
-        try (SnapshotStore other = SnapshotStore.open(watched.posix(), directory.resolve("store"),
+        try (DirectoryStore other = DirectoryStore.open(watched.posix(), directory.resolve("store"),
                 StoreOptions.PRIVATE)) {
             write(7, 3);
             watched.before(call -> {
@@ -586,7 +586,7 @@ final class CaptureTest {
 
     @RealFileSystems
     void aCheckedCaptureOfAMachineThatKeepsItsPromisesIsLikeAnyOther(Path on) throws IOException {
-        try (SnapshotStore other = SnapshotStore.openOrCreate(
+        try (DirectoryStore other = DirectoryStore.openOrCreate(
                 Posix.host(), on.resolve("store"), StoreOptions.PRIVATE)) {
             Capture.of(other, BASE, guest).tracker(tracker).checked().lanes(2).take(machine);
             write(7, 3);
@@ -647,7 +647,7 @@ final class CaptureTest {
                 page.fill((byte) 99);
             }
         }).after((call, result) -> page.fill((byte) 2));
-        try (SnapshotStore other = SnapshotStore.open(watched.posix(), directory.resolve("store"),
+        try (DirectoryStore other = DirectoryStore.open(watched.posix(), directory.resolve("store"),
                 StoreOptions.PRIVATE)) {
             assertThatThrownBy(() -> Capture.of(other, NEXT, guest).checked().take(machine))
                     .isInstanceOf(SnapshotException.class).hasMessageContaining("image offset " + 100 * PAGE)
@@ -657,7 +657,7 @@ final class CaptureTest {
 
     @RealFileSystems
     void aCheckedCaptureNamesABaseThatIsDamaged(Path on) throws IOException {
-        try (SnapshotStore other = SnapshotStore.openOrCreate(
+        try (DirectoryStore other = DirectoryStore.openOrCreate(
                 Posix.host(), on.resolve("store"), StoreOptions.PRIVATE)) {
             Capture.of(other, BASE, guest).tracker(tracker).take(machine);
             Path image = on.resolve("store/base/memory.img");
@@ -829,7 +829,7 @@ final class CaptureTest {
         GuestLayout large = GuestLayout.ofSingleRegion(PAGE, 32L << 20);
         InMemoryPageReader full = InMemoryPageReader.of(large);
         full.bytes().fill((byte) 5);
-        try (SnapshotStore small = SnapshotStore.openOrCreate(
+        try (DirectoryStore small = DirectoryStore.openOrCreate(
                 Posix.host(), tiny.resolve("store"), StoreOptions.PRIVATE)) {
             assertThatThrownBy(() -> Capture.of(small, BASE, full).take(machine))
                     .isInstanceOf(IOException.class).hasMessageContaining("ENOSPC");
@@ -894,11 +894,11 @@ final class CaptureTest {
         assertRestores(store, id);
     }
 
-    private void assertRestores(SnapshotStore from, SnapshotId id) throws IOException {
+    private void assertRestores(DirectoryStore from, SnapshotId id) throws IOException {
         try (RestoredSnapshot restored = Restore.of(from, id).verified().lazily()) {
             assertThat(restored.memory().mapping(0).mismatch(guest.bytes())).isEqualTo(-1);
         }
-        try (HeldSnapshot held = from.hold(id)) {
+        try (StoredSnapshot held = from.hold(id)) {
             assertThat(Verify.snapshot(held, 1, io.microsnap.core.Progress.NONE).isWhole()).isTrue();
         }
     }

@@ -7,8 +7,8 @@ import io.microsnap.core.PausableMachine;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dirty.DirtyTracker;
-import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
 import io.microsnap.testsupport.ChildProcess;
 import io.microsnap.testsupport.ChildProcesses;
 import io.microsnap.testsupport.Effort;
@@ -36,11 +36,11 @@ final class FanOutTest {
 
     @TempDir
     private Path directory;
-    private SnapshotStore store;
+    private DirectoryStore store;
 
     @BeforeEach
     void aDiffOfScatteredPages() throws IOException {
-        store = SnapshotStore.openOrCreate(Posix.host(), directory.resolve("small"), StoreOptions.PRIVATE);
+        store = DirectoryStore.openOrCreate(Posix.host(), directory.resolve("small"), StoreOptions.PRIVATE);
         InMemoryPageReader guest = InMemoryPageReader.of(LAYOUT);
         try (DirtyTracker marks = DirtyTracker.ofMarks(LAYOUT)) {
             guest.bytes().fill((byte) 1);

@@ -9,6 +9,7 @@ import io.microsnap.core.internal.posix.Constants;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.core.testing.FaultyPosix;
+import io.microsnap.memory.internal.reader.FileMemoryReader;
 import io.microsnap.testsupport.RealFileSystems;
 import java.io.IOException;
 import java.lang.foreign.Arena;

@@ -9,8 +9,8 @@ import io.microsnap.core.internal.file.GuestRam;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.dirty.PageMapSource;
-import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
 import java.io.IOException;
 import java.lang.foreign.ValueLayout;
 import java.lang.management.ManagementFactory;
@@ -35,7 +35,7 @@ final class ManyLives {
 
     public static void main(String[] arguments) throws IOException {
         int lives = Integer.parseInt(arguments[1]);
-        try (SnapshotStore store = SnapshotStore.openOrCreate(
+        try (DirectoryStore store = DirectoryStore.openOrCreate(
                 Posix.host(), Path.of(arguments[0], "store"), StoreOptions.PRIVATE)) {
             try (GuestRam ram = GuestRam.anonymous(Posix.host(), LAYOUT, HugePages.NONE)) {
                 ram.mapping(0).fill((byte) 1);
@@ -50,7 +50,7 @@ final class ManyLives {
         }
     }
 
-    private static void live(SnapshotStore store) throws IOException {
+    private static void live(DirectoryStore store) throws IOException {
         SnapshotId id = new SnapshotId("life");
         try (RestoredSnapshot restored = Restore.of(store, BASE).verified().lazily();
                 DirtyTracker tracker = restored.tracker(PageMapSource.of(Posix.host(), restored.memory()))) {

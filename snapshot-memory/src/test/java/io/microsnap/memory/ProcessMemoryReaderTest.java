@@ -10,6 +10,7 @@ import io.microsnap.core.internal.file.Access;
 import io.microsnap.core.internal.file.Mapping;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
+import io.microsnap.memory.internal.reader.ProcessMemoryReader;
 import io.microsnap.testsupport.CCompiler;
 import io.microsnap.testsupport.ChildProcess;
 import io.microsnap.testsupport.ChildProcesses;

@@ -12,8 +12,8 @@ import io.microsnap.core.SnapshotId;
 import io.microsnap.core.internal.file.GuestRam;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dirty.DirtyTracker;
-import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
 import java.io.IOException;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
@@ -34,7 +34,7 @@ final class ReadmeExampleTest {
         Path path = directory.resolve("snapshots");
         try (Vm vm = new Vm()) {
             // README begins
-            try (SnapshotStore store = SnapshotStore.openOrCreate(Posix.host(), path, StoreOptions.PRIVATE)) {
+            try (DirectoryStore store = DirectoryStore.openOrCreate(Posix.host(), path, StoreOptions.PRIVATE)) {
                 // Bake: the first capture is full, each later one only what changed since.
                 SnapshotId ready = new SnapshotId("web-ready");
                 CaptureResult baked = Capture.of(store, ready, vm.reader())
@@ -53,7 +53,7 @@ final class ReadmeExampleTest {
                 }
             }
             // README ends
-            try (SnapshotStore store = SnapshotStore.open(Posix.host(), path, StoreOptions.PRIVATE);
+            try (DirectoryStore store = DirectoryStore.open(Posix.host(), path, StoreOptions.PRIVATE);
                     RestoredSnapshot later = Restore.of(store, new SnapshotId("web-later")).verified().lazily()) {
                 assertThat(later.memory().mapping(0).get(ValueLayout.JAVA_LONG, 0)).isEqualTo(2);
                 assertThat(later.memory().mapping(0).get(ValueLayout.JAVA_LONG, 4096)).isEqualTo(4711);

@@ -20,15 +20,15 @@ import io.microsnap.core.testing.FaultyPosix;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.dirty.Epoch;
 import io.microsnap.dirty.WritePath;
-import io.microsnap.store.HeldSnapshot;
-import io.microsnap.store.PageIndex;
-import io.microsnap.store.PageMap;
 import io.microsnap.store.SnapshotDescription;
-import io.microsnap.store.SnapshotFiles;
 import io.microsnap.store.SnapshotInUseException;
-import io.microsnap.store.SnapshotStore;
-import io.microsnap.store.StagedSnapshot;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.PageIndex;
+import io.microsnap.store.internal.PageMap;
+import io.microsnap.store.internal.SnapshotFiles;
+import io.microsnap.store.internal.StagedSnapshot;
+import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -60,13 +60,13 @@ final class RestoreTest {
 
     @TempDir
     private Path directory;
-    private SnapshotStore store;
+    private DirectoryStore store;
     private final InMemoryPageReader guest = InMemoryPageReader.of(LAYOUT);
     private final DirtyTracker tracker = DirtyTracker.ofMarks(LAYOUT);
 
     @BeforeEach
     void aChainOfThree() throws IOException {
-        store = SnapshotStore.openOrCreate(Posix.host(), directory.resolve("store"), StoreOptions.PRIVATE);
+        store = DirectoryStore.openOrCreate(Posix.host(), directory.resolve("store"), StoreOptions.PRIVATE);
         for (int page = 0; page < LAYOUT.pageCount(); page += 3) {
             write(page, page % 100 + 1);
         }
@@ -159,7 +159,7 @@ final class RestoreTest {
     void ofTheImageWithTheMostRunsNoneIsMappedByItself() throws IOException {
         // It is the ground, which is advised once, and only the base's parts are mapped over it.
         FaultyPosix faulty = FaultyPosix.host().at("madvise", 2).fails(Errno.EIO);
-        try (SnapshotStore opened = SnapshotStore.open(faulty.posix(), directory.resolve("store"),
+        try (DirectoryStore opened = DirectoryStore.open(faulty.posix(), directory.resolve("store"),
                 StoreOptions.PRIVATE)) {
             Restore.of(opened, DIFF).lazily().close();
             assertThat(faulty.struck()).isFalse();
@@ -335,7 +335,7 @@ final class RestoreTest {
         damage("diff/memory.img", 220L * PAGE + 17);
         damage("base/memory.img", 9L * PAGE);
 
-        try (HeldSnapshot held = store.hold(TOP)) {
+        try (StoredSnapshot held = store.hold(TOP)) {
             Verification found = Verify.snapshot(held, 2, Progress.NONE);
             assertThat(found.badCount()).isEqualTo(2);
             assertThat(found.firstBad()).containsExactly(
@@ -354,7 +354,7 @@ final class RestoreTest {
     @Test
     void aZeroPageThatIsNoLongerZeroAndDataThatBecameAHoleAreFound() throws IOException {
         damage("base/memory.img", 1L * PAGE);
-        try (HeldSnapshot held = store.hold(BASE)) {
+        try (StoredSnapshot held = store.hold(BASE)) {
             assertThat(Verify.snapshot(held, 1, Progress.NONE).firstBad())
                     .extracting(Verification.BadPage::imageOffset).containsExactly(1L * PAGE);
         }
@@ -364,7 +364,7 @@ final class RestoreTest {
             file.truncate(0);
             file.truncate(bytes);
         }
-        try (HeldSnapshot held = store.hold(BASE)) {
+        try (StoredSnapshot held = store.hold(BASE)) {
             assertThat(Verify.snapshot(held, 1, Progress.NONE).badCount()).isEqualTo((LAYOUT.pageCount() + 2) / 3);
         }
     }
@@ -391,7 +391,7 @@ final class RestoreTest {
     void aDiffWhoseGuestIsLaidOutOtherwiseThanItsBasesIsRefused() throws IOException {
         GuestLayout other = GuestLayout.ofSingleRegion(PAGE, LAYOUT.lengthBytes());
         SnapshotId id = new SnapshotId("other");
-        try (HeldSnapshot base = store.hold(BASE); StagedSnapshot staged = store.stage(id)) {
+        try (StoredSnapshot base = store.hold(BASE); StagedSnapshot staged = store.stage(id)) {
             staged.create(SnapshotFiles.MEMORY).truncate(other.lengthBytes());
             try (PageIndex index = PageIndex.create(staged.create(SnapshotFiles.PAGE_INDEX), other);
                     PageMap map = PageMap.create(staged.create(SnapshotFiles.PAGE_MAP), other)) {
@@ -411,13 +411,13 @@ final class RestoreTest {
         MachineStateSection section = new MachineStateSection("cpu", ByteBuffer.wrap(new byte[500]));
         Capture.of(store, id, guest).attach("disk", disk).take(PausableMachine.pausedAlready(List.of(section)));
         for (String file : List.of("machine.bin", "attachments/disk", "memory.idx")) {
-            try (HeldSnapshot held = store.hold(id)) {
+            try (StoredSnapshot held = store.hold(id)) {
                 assertThat(Verify.snapshot(held, 1, Progress.NONE).isWhole()).isTrue();
             }
             Path path = writable("whole/" + file);
             byte[] before = Files.readAllBytes(path);
             damage("whole/" + file, before.length - 1);
-            try (HeldSnapshot held = store.hold(id)) {
+            try (StoredSnapshot held = store.hold(id)) {
                 assertThatThrownBy(() -> Verify.snapshot(held, 1, Progress.NONE)).as(file)
                         .isInstanceOf(DamagedException.class).hasMessageContaining(path.getFileName().toString());
             }
@@ -459,7 +459,7 @@ final class RestoreTest {
     }
 
     private void restoreThrough(FaultyPosix faulty, int engine) throws IOException {
-        try (SnapshotStore opened = SnapshotStore.open(faulty.posix(), directory.resolve("store"),
+        try (DirectoryStore opened = DirectoryStore.open(faulty.posix(), directory.resolve("store"),
                 StoreOptions.PRIVATE)) {
             Restore restore = Restore.of(opened, TOP).through(faulty.posix()).verified();
             try (RestoredSnapshot restored = switch (engine) {

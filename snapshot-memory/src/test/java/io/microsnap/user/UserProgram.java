@@ -12,8 +12,8 @@ import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.memory.Capture;
 import io.microsnap.memory.Restore;
 import io.microsnap.memory.RestoredSnapshot;
-import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
@@ -39,7 +39,7 @@ public final class UserProgram {
         PausableMachine machine = PausableMachine.pausedAlready(
                 List.of(new MachineStateSection("clock", ByteBuffer.wrap(new byte[] {42}))));
         try (DirtyTracker tracker = DirtyTracker.ofMarks(ram.layout());
-                SnapshotStore store = SnapshotStore.openOrCreate(Posix.host(), path, StoreOptions.PRIVATE)) {
+                DirectoryStore store = DirectoryStore.openOrCreate(Posix.host(), path, StoreOptions.PRIVATE)) {
             for (String name : List.of("first", "second")) {
                 ram.mapping(0).set(ValueLayout.JAVA_BYTE, 3 * PAGE, (byte) name.length());
                 tracker.markWritten(3 * PAGE, 1);

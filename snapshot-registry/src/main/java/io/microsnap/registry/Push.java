@@ -8,7 +8,7 @@ import io.microsnap.registry.internal.format.FrameCompression;
 import io.microsnap.registry.internal.push.PushSession;
 import io.microsnap.registry.internal.push.PushSettings;
 import io.microsnap.registry.internal.push.Pushed;
-import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.internal.DirectoryStore;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
@@ -27,7 +27,7 @@ public final class Push {
     private static final int MOST_THREADS = 64;
     private static final int MOST_TRANSFERS = 16;
 
-    private final SnapshotStore store;
+    private final DirectoryStore store;
     private final SnapshotId id;
     private int level = DEFAULT_LEVEL;
     private int threads = Math.min(MOST_THREADS, Runtime.getRuntime().availableProcessors());
@@ -35,13 +35,13 @@ public final class Push {
     private Progress progress = Progress.NONE;
     private final List<String> otherRepositories = new ArrayList<>();
 
-    private Push(SnapshotStore store, SnapshotId id) {
+    private Push(DirectoryStore store, SnapshotId id) {
         this.store = Objects.requireNonNull(store);
         this.id = Objects.requireNonNull(id);
     }
 
     /** Begins the description of a push. */
-    public static Push of(SnapshotStore store, SnapshotId id) {
+    public static Push of(DirectoryStore store, SnapshotId id) {
         return new Push(store, id);
     }
 

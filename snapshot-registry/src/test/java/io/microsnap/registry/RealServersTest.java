@@ -8,8 +8,8 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.internal.posix.Posix;
-import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
 import io.microsnap.testsupport.ChildProcess;
 import io.microsnap.testsupport.ChildProcesses;
 import io.microsnap.testsupport.Seed;
@@ -34,14 +34,14 @@ class RealServersTest {
 
     @TempDir
     private Path directory;
-    private SnapshotStore from;
-    private SnapshotStore to;
+    private DirectoryStore from;
+    private DirectoryStore to;
     private byte[] guest;
 
     @BeforeEach
     void bake(Seed seed) throws IOException {
-        from = SnapshotStore.openOrCreate(Posix.host(), directory.resolve("from"), StoreOptions.PRIVATE);
-        to = SnapshotStore.openOrCreate(Posix.host(), directory.resolve("to"), StoreOptions.PRIVATE);
+        from = DirectoryStore.openOrCreate(Posix.host(), directory.resolve("from"), StoreOptions.PRIVATE);
+        to = DirectoryStore.openOrCreate(Posix.host(), directory.resolve("to"), StoreOptions.PRIVATE);
         SplittableRandom random = seed.random();
         byte[] base = guest(400, 40, random);
         guest = changed(base, 10, random);

@@ -24,11 +24,11 @@ import io.microsnap.kvm.Vmm;
 import io.microsnap.memory.Capture;
 import io.microsnap.memory.CaptureKind;
 import io.microsnap.memory.CaptureResult;
-import io.microsnap.memory.FileMemoryReader;
 import io.microsnap.memory.Restore;
 import io.microsnap.memory.RestoredSnapshot;
-import io.microsnap.store.SnapshotStore;
+import io.microsnap.memory.internal.reader.FileMemoryReader;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
 import io.microsnap.testsupport.CCompiler;
 import io.microsnap.testsupport.ChildProcess;
 import io.microsnap.testsupport.ChildProcesses;
@@ -74,7 +74,7 @@ class VmmCaptureTest {
                 }
             };
             List<CaptureKind> kinds = new ArrayList<>();
-            try (SnapshotStore store = store(directory)) {
+            try (DirectoryStore store = store(directory)) {
                 for (int number = 0; number < 5; number++) {
                     long start = vmm.counter();
                     vmm.resume();
@@ -104,7 +104,7 @@ class VmmCaptureTest {
                 DirtyTracker tracker = DirtyTracker.of(
                         LAYOUT, PageMapSource.of(LAYOUT, addresses, userfaultfd, pagemap));
                 GuestRam seen = GuestRam.anonymous(POSIX, LAYOUT, HugePages.NONE);
-                SnapshotStore store = store(directory)) {
+                DirectoryStore store = store(directory)) {
             PageReader reader = FileMemoryReader.of(memory, LAYOUT);
             PausableMachine machine = new PausableMachine() {
                 @Override
@@ -150,11 +150,11 @@ class VmmCaptureTest {
         return Long.parseLong(words.get(1));
     }
 
-    private static SnapshotStore store(Path directory) throws IOException {
-        return SnapshotStore.openOrCreate(POSIX, directory.resolve("store"), StoreOptions.PRIVATE);
+    private static DirectoryStore store(Path directory) throws IOException {
+        return DirectoryStore.openOrCreate(POSIX, directory.resolve("store"), StoreOptions.PRIVATE);
     }
 
-    private static CaptureResult capture(SnapshotStore store, int number, PageReader reader, DirtyTracker tracker,
+    private static CaptureResult capture(DirectoryStore store, int number, PageReader reader, DirtyTracker tracker,
             PausableMachine machine) throws IOException {
         return Capture.of(store, id(number), reader).tracker(tracker).take(machine);
     }
@@ -165,7 +165,7 @@ class VmmCaptureTest {
         }
     }
 
-    private static void assertRestores(SnapshotStore store, int number, GuestRam expected) throws IOException {
+    private static void assertRestores(DirectoryStore store, int number, GuestRam expected) throws IOException {
         try (RestoredSnapshot restored = Restore.of(store, id(number)).verified().lazily()) {
             for (int region = 0; region < LAYOUT.regions().size(); region++) {
                 MemorySegment memory = restored.memory().mapping(region);

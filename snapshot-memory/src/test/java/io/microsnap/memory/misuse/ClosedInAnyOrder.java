@@ -14,7 +14,7 @@ import io.microsnap.memory.InMemoryPageReader;
 import io.microsnap.memory.PreparedCapture;
 import io.microsnap.memory.Restore;
 import io.microsnap.memory.RestoredSnapshot;
-import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.internal.DirectoryStore;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -28,7 +28,7 @@ import java.util.SplittableRandom;
  */
 final class ClosedInAnyOrder implements Misuse {
     @Override
-    public void round(SnapshotStore store, InMemoryPageReader guest, SplittableRandom random) throws Exception {
+    public void round(DirectoryStore store, InMemoryPageReader guest, SplittableRandom random) throws Exception {
         RestoredSnapshot restored = Restore.of(store, DIFF).mostMappings(random.nextInt(200)).lazily();
         MemorySegment memory = restored.memory().mapping(0);
         require(memory.mismatch(guest.bytes()) < 0, "the restored memory has other bytes");

@@ -8,7 +8,7 @@ import io.microsnap.memory.Capture;
 import io.microsnap.memory.InMemoryPageReader;
 import io.microsnap.memory.Restore;
 import io.microsnap.memory.RestoredSnapshot;
-import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.internal.DirectoryStore;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -24,7 +24,7 @@ final class UsedAfterClose implements Misuse {
     }
 
     @Override
-    public void round(SnapshotStore store, InMemoryPageReader guest, SplittableRandom random) throws Exception {
+    public void round(DirectoryStore store, InMemoryPageReader guest, SplittableRandom random) throws Exception {
         RestoredSnapshot restored = random.nextBoolean()
                 ? Restore.of(store, DIFF).mostMappings(random.nextInt(200)).lazily()
                 : Restore.of(store, DIFF).intoMemfd();
