@@ -52,6 +52,7 @@ final class ManyLives {
 
     private static void live(DirectoryStore store) throws IOException {
         SnapshotId id = new SnapshotId("life");
+        SnapshotId next = new SnapshotId("next");
         try (RestoredSnapshot restored = Restore.of(store, BASE).verified().lazily();
                 DirtyTracker tracker = restored.tracker(PageMapSource.of(Posix.host(), restored.memory()))) {
             for (long page = 0; page < 100; page++) {
@@ -64,8 +65,10 @@ final class ManyLives {
         }
         try (RestoredSnapshot restored = Restore.of(store, id).mostMappings(0).lazily();
                 DirtyTracker tracker = restored.tracker()) {
-            tracker.harvest().close();
+            restored.memory().mapping(0).set(ValueLayout.JAVA_LONG, 0, 4711);
+            Capture.of(store, next, restored.reader()).tracker(tracker).kind(CaptureKind.DIFF).take(PAUSED);
         }
+        store.delete(next);
         store.delete(id);
     }
 
