@@ -9,6 +9,7 @@ import io.microsnap.memory.Capture;
 import io.microsnap.memory.CaptureKind;
 import io.microsnap.memory.CaptureResult;
 import io.microsnap.memory.Restore;
+import io.microsnap.memory.RestoreEngine;
 import io.microsnap.memory.RestoredSnapshot;
 import io.microsnap.store.StoreOptions;
 import io.microsnap.store.internal.DirectoryStore;
@@ -127,7 +128,7 @@ final class GenerationsScenario implements Scenario {
     private long restored(DirectoryStore store, int generation, Guest guest, boolean lazily) throws IOException {
         long start = System.nanoTime();
         Restore restore = Restore.of(store, id(generation)).lanes(2);
-        try (RestoredSnapshot copy = lazily ? restore.lazily() : restore.eagerly()) {
+        try (RestoredSnapshot copy = lazily ? restore.restore(RestoreEngine.LAZY) : restore.restore(RestoreEngine.EAGER)) {
             long nanos = System.nanoTime() - start;
             if (generation == generations - 1 && copy.memory().mapping(0).mismatch(guest.memory()) >= 0) {
                 throw new IOException(id(generation) + " is not what was captured");

@@ -92,7 +92,7 @@ final class KvmPauseScenario implements Scenario {
     @Override
     public Duel prepare(Workbench workbench) throws Exception {
         Path directory = workbench.directory(FileSystemKind.XFS);
-        Kvm kvm = workbench.closeLater(Kvm.open(Posix.host()));
+        Kvm kvm = workbench.closeLater(Kvm.open());
         MachineSpec spec = MachineSpec.ofRam(RAM).withTracking(DirtyTracking.MANUAL_CLEAR);
         SmallMachine machine = workbench.closeLater(SmallMachine.create(kvm, spec));
         fill(machine.memory().mapping(0));

@@ -7,6 +7,7 @@ import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.memory.Capture;
 import io.microsnap.memory.CaptureKind;
 import io.microsnap.memory.Restore;
+import io.microsnap.memory.RestoreEngine;
 import io.microsnap.memory.RestoredSnapshot;
 import io.microsnap.store.StoreOptions;
 import io.microsnap.store.internal.DirectoryStore;
@@ -131,9 +132,9 @@ final class RestoreScenario implements Scenario {
 
         void restore() throws IOException {
             restored = switch (kind) {
-                case LAZY -> Restore.of(store, BASE).lazily();
-                case CHAIN -> Restore.of(store, DIFF).mostMappings(4 * count).lazily();
-                case EAGER -> Restore.of(store, BASE).lanes(count).eagerly();
+                case LAZY -> Restore.of(store, BASE).restore(RestoreEngine.LAZY);
+                case CHAIN -> Restore.of(store, DIFF).mostMappings(4 * count).restore(RestoreEngine.LAZY);
+                case EAGER -> Restore.of(store, BASE).lanes(count).restore(RestoreEngine.EAGER);
             };
         }
 

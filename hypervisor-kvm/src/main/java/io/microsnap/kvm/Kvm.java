@@ -27,7 +27,11 @@ public final class Kvm implements AutoCloseable {
     }
 
     /** Opens {@code /dev/kvm}; where that is not possible the exception says what would enable it. */
-    public static Kvm open(Posix posix) throws IOException {
+    public static Kvm open() throws IOException {
+        return open(Posix.host());
+    }
+
+    static Kvm open(Posix posix) throws IOException {
         return open(posix, DEVICE);
     }
 
@@ -73,7 +77,7 @@ public final class Kvm implements AutoCloseable {
     }
 
     /** What this KVM says to a capability: zero where it lacks it. */
-    public int capability(Capability capability) throws IOException {
+    int capability(Capability capability) throws IOException {
         return descriptor.capability(capability);
     }
 

@@ -13,6 +13,7 @@ import io.microsnap.kvm.machine.SmallMachine;
 import io.microsnap.kvm.machine.Touch;
 import io.microsnap.memory.Capture;
 import io.microsnap.memory.Restore;
+import io.microsnap.memory.RestoreEngine;
 import io.microsnap.memory.RestoredSnapshot;
 import io.microsnap.store.StoreOptions;
 import io.microsnap.store.internal.DirectoryStore;
@@ -91,7 +92,7 @@ public final class ManyMachines {
             Capture.of(store, id, new GuestMemoryReader(machine.memory())).tracker(tracker)
                     .take(PausableMachine.pausedAlready(machine.saveState()));
         }
-        try (RestoredSnapshot restored = Restore.of(store, id).lazily();
+        try (RestoredSnapshot restored = Restore.of(store, id).restore(RestoreEngine.LAZY);
                 SmallMachine machine = SmallMachine.restore(kvm, restored.memory(), restored.machineState())) {
             if (machine.counter(0) != TOUCH.touchesPerRound()) {
                 throw new AssertionError("the counter says " + machine.counter(0));

@@ -21,6 +21,7 @@ import io.microsnap.memory.Capture;
 import io.microsnap.memory.CaptureKind;
 import io.microsnap.memory.CaptureResult;
 import io.microsnap.memory.Restore;
+import io.microsnap.memory.RestoreEngine;
 import io.microsnap.memory.RestoredSnapshot;
 import io.microsnap.store.FragmentationPolicy;
 import io.microsnap.store.StoreOptions;
@@ -213,9 +214,9 @@ final class Demo extends CliCommand {
 
         RestoredSnapshot restore(Restore restore) throws IOException {
             return switch (this) {
-                case LAZY -> restore.lazily();
-                case EAGER -> restore.eagerly();
-                case MEMFD -> restore.intoMemfd();
+                case LAZY -> restore.restore(RestoreEngine.LAZY);
+                case EAGER -> restore.restore(RestoreEngine.EAGER);
+                case MEMFD -> restore.restore(RestoreEngine.MEMFD);
             };
         }
     }

@@ -121,7 +121,7 @@ final class Doctor extends CliCommand {
     }
 
     private void kvm(Console console, Posix posix) {
-        try (Kvm kvm = Kvm.open(posix)) {
+        try (Kvm kvm = Kvm.open()) {
             found(console, "KVM", true, "/dev/kvm opens", "guests run on it, and it tells what they write", "");
             for (Capability source : new Capability[] {Capability.KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2,
                 Capability.KVM_CAP_DIRTY_LOG_RING_ACQ_REL}) {
@@ -143,7 +143,7 @@ final class Doctor extends CliCommand {
         }
         GuestLayout layout = GuestLayout.ofSingleRegion(posix.getpagesize(), PROBE_BYTES);
         try (GuestRam memory = GuestRam.anonymous(posix, layout, HugePages.NONE);
-                PageMapSource source = PageMapSource.of(posix, memory)) {
+                PageMapSource source = PageMapSource.of(memory)) {
             source.arm();
             source.disarm();
             found(console, "page-map scan", true, "works for this user",

@@ -4,7 +4,7 @@ import io.microsnap.core.CancelledException;
 import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.dedup.DedupOutcome.Reason;
-import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.SnapshotStore;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.Map;
@@ -60,7 +60,7 @@ public record AfterBake(boolean enabled, Duration limit, DedupOptions options) {
     }
 
     /** Shares what can be shared. The snapshot may be used, and should not be deleted, meanwhile. */
-    public DedupOutcome baked(DirectoryStore store, SnapshotId fresh) {
+    public DedupOutcome baked(SnapshotStore store, SnapshotId fresh) {
         if (!enabled) {
             return new DedupOutcome.LeftAlone(
                     Reason.SWITCHED_OFF, "sharing after a bake is switched off", Optional.empty());

@@ -4,8 +4,9 @@ import io.microsnap.core.CancelledException;
 import io.microsnap.core.DamagedException;
 import io.microsnap.core.Progress;
 import io.microsnap.dedup.DedupOutcome.Reason;
+import io.microsnap.dedup.internal.SiblingChoice;
 import io.microsnap.store.Manifest;
-import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
 import java.nio.file.NoSuchFileException;
@@ -31,7 +32,7 @@ public final class StoreBatch {
 
     private final StoreDeduplicator deduplicator;
 
-    public StoreBatch(DirectoryStore store) {
+    public StoreBatch(SnapshotStore store) {
         deduplicator = new StoreDeduplicator(store);
     }
 

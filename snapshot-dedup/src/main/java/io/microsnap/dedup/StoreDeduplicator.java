@@ -3,16 +3,14 @@ package io.microsnap.dedup;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.internal.file.Reflink;
 import io.microsnap.dedup.DedupOutcome.Reason;
+import io.microsnap.dedup.internal.IndexLikeness;
+import io.microsnap.dedup.internal.SiblingChoice;
 import io.microsnap.store.Manifest;
-import io.microsnap.store.SnapshotEntry;
-import io.microsnap.store.SnapshotKind;
+import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.internal.DirectoryStore;
-import io.microsnap.store.internal.PageIndex;
-import io.microsnap.store.internal.PageMap;
 import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
 import java.nio.file.NoSuchFileException;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.Predicate;
@@ -34,8 +32,8 @@ public final class StoreDeduplicator {
     private final DirectoryStore store;
     private final Reflink reflink = new Reflink();
 
-    public StoreDeduplicator(DirectoryStore store) {
-        this.store = store;
+    public StoreDeduplicator(SnapshotStore store) {
+        this.store = DirectoryStore.of(store);
     }
 
     /**
@@ -149,23 +147,8 @@ public final class StoreDeduplicator {
         }
     }
 
-    /** As {@link #siblings(SnapshotId, SiblingPolicy)}, for a snapshot of which only indexes are here as yet. */
-    public List<Sibling> siblings(Manifest target, PageIndex index, Optional<PageMap> own) throws IOException {
-        boolean holdsAll = target.kind() == SnapshotKind.FULL;
-        IndexEvidence evidence = new IndexEvidence(index, holdsAll ? Optional.empty() : own);
-        return new SiblingChoice(store, DedupOptions.DEFAULTS)
-                .rank(target, evidence, whole(), SiblingPolicy.MOST_ALIKE);
-    }
-
-    /** Every snapshot that is whole, as far as can be told without reading it. */
     List<Manifest> whole() throws IOException {
-        List<Manifest> whole = new ArrayList<>();
-        for (SnapshotEntry entry : store.list()) {
-            if (entry instanceof SnapshotEntry.Whole(Manifest manifest)) {
-                whole.add(manifest);
-            }
-        }
-        return whole;
+        return SiblingChoice.whole(store);
     }
 
     DirectoryStore store() {

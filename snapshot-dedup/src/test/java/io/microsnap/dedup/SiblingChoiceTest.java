@@ -10,6 +10,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.Region;
 import io.microsnap.core.SnapshotId;
+import io.microsnap.dedup.internal.IndexLikeness;
+import io.microsnap.dedup.internal.SiblingChoice;
 import io.microsnap.store.Manifest;
 import io.microsnap.store.SnapshotDescription;
 import io.microsnap.store.internal.DirectoryStore;

@@ -10,6 +10,7 @@ import io.microsnap.memory.internal.image.Zeros;
 import io.microsnap.store.FragmentationPolicy;
 import io.microsnap.store.IfTaken;
 import io.microsnap.store.SnapshotDescription;
+import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.internal.DirectoryStore;
 import io.microsnap.store.internal.SnapshotFiles;
 import java.io.IOException;
@@ -53,8 +54,8 @@ public final class Capture {
     }
 
     /** Into a store, under this id, what the reader reads. */
-    public static Capture of(DirectoryStore store, SnapshotId id, PageReader reader) {
-        return new Capture(store, id, reader);
+    public static Capture of(SnapshotStore store, SnapshotId id, PageReader reader) {
+        return new Capture(DirectoryStore.of(store), id, reader);
     }
 
     /** Asks this tracker what changed, and tells it when that is safely kept. */
@@ -132,7 +133,7 @@ public final class Capture {
     }
 
     /** What becomes of zeros in a new image; what suits the filesystem unless told. */
-    public Capture zeros(Zeros handling) {
+    Capture zeros(Zeros handling) {
         zeros = Optional.of(handling);
         return this;
     }

@@ -2,6 +2,7 @@ package io.microsnap.memory;
 
 import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotId;
+import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.internal.DirectoryStore;
 import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
@@ -22,15 +23,16 @@ public final class Compact {
      * @throws java.nio.file.NoSuchFileException if there is none of that id, or it was deleted or replaced meanwhile
      * @throws io.microsnap.core.DamagedException if it or one of its bases is damaged; it stays as it is
      */
-    public static boolean snapshot(DirectoryStore store, SnapshotId id, int lanes, Progress progress)
+    public static boolean snapshot(SnapshotStore store, SnapshotId id, int lanes, Progress progress)
             throws IOException {
-        try (StoredSnapshot held = store.hold(id)) {
+        DirectoryStore directory = DirectoryStore.of(store);
+        try (StoredSnapshot held = directory.hold(id)) {
             if (Held.isComplete(held)) {
                 return false;
             }
-            Export.of(held).lanes(lanes).progress(progress).inPlace(store);
+            Export.of(held).lanes(lanes).progress(progress).inPlace(directory);
         }
-        removeFormer(store);
+        removeFormer(directory);
         return true;
     }
 

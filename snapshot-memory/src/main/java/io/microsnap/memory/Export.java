@@ -11,11 +11,13 @@ import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.memory.internal.image.ComposedImage;
 import io.microsnap.memory.internal.image.Composition;
+import io.microsnap.store.HeldSnapshot;
 import io.microsnap.store.IfTaken;
 import io.microsnap.store.Manifest;
 import io.microsnap.store.SnapshotDescription;
 import io.microsnap.store.SnapshotFile;
 import io.microsnap.store.SnapshotKind;
+import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.internal.DirectoryStore;
 import io.microsnap.store.internal.PageChecks;
 import io.microsnap.store.internal.PageIndex;
@@ -43,8 +45,8 @@ public final class Export {
     }
 
     /** Of a snapshot that stays held meanwhile. */
-    public static Export of(StoredSnapshot snapshot) {
-        return new Export(snapshot);
+    public static Export of(HeldSnapshot snapshot) {
+        return new Export((StoredSnapshot) snapshot);
     }
 
     /** Leaves out the check, and with it the reading of what is only cloned. */
@@ -69,7 +71,12 @@ public final class Export {
     }
 
     /** Writes the guest's memory as one file, durable, whole or not at all. Says whether it shares blocks. */
-    public boolean toFile(Posix posix, Path file, IfExists ifExists) throws IOException {
+    public boolean toFile(Path file, IfExists ifExists) throws IOException {
+        return toFile(snapshot.image().posix(), file, ifExists);
+    }
+
+    /** Makes system calls through this: for tests. */
+    boolean toFile(Posix posix, Path file, IfExists ifExists) throws IOException {
         DirectoryStore.requireOutside(posix, file);
         ComposedImage composed = Held.compose(snapshot);
         Descriptor last = composed.layers().getLast().image();
@@ -88,7 +95,8 @@ public final class Export {
     }
 
     /** Writes an attachment as a file, durable, whole or not at all, and never unchecked. */
-    public void attachmentToFile(String name, Posix posix, Path file, IfExists ifExists) throws IOException {
+    public void attachmentToFile(String name, Path file, IfExists ifExists) throws IOException {
+        Posix posix = snapshot.image().posix();
         DirectoryStore.requireOutside(posix, file);
         String listed = SnapshotFiles.attachment(name);
         Descriptor source = snapshot.open(listed);
@@ -105,8 +113,8 @@ public final class Export {
      * Publishes a snapshot of the same machine at the same moment that needs no base: with its state, attachments,
      * labels and parent.
      */
-    public Manifest toSnapshot(DirectoryStore store, SnapshotId flat, IfTaken ifTaken) throws IOException {
-        try (StagedSnapshot staged = store.stage(flat)) {
+    public Manifest toSnapshot(SnapshotStore store, SnapshotId flat, IfTaken ifTaken) throws IOException {
+        try (StagedSnapshot staged = DirectoryStore.of(store).stage(flat)) {
             fill(staged, checks());
             return staged.publish(description(), ifTaken);
         }
@@ -119,7 +127,7 @@ public final class Export {
      *
      * @throws java.nio.file.NoSuchFileException if it was deleted or replaced meanwhile
      */
-    public Manifest inPlace(DirectoryStore store) throws IOException {
+    Manifest inPlace(DirectoryStore store) throws IOException {
         try (StagedSnapshot staged = store.stage(snapshot.id())) {
             fill(staged, Optional.of(new PageChecks(snapshot.pageIndex())));
             return staged.publishInPlaceOf(snapshot, description());

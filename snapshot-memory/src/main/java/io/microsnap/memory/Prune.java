@@ -6,6 +6,7 @@ import io.microsnap.core.SnapshotId;
 import io.microsnap.core.SnapshotReference;
 import io.microsnap.store.Manifest;
 import io.microsnap.store.SnapshotEntry;
+import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.internal.DirectoryStore;
 import java.io.IOException;
 import java.nio.file.NoSuchFileException;
@@ -40,11 +41,11 @@ public final class Prune {
     }
 
     /** Keeps this many of a store, the newest; at least one. */
-    public static Prune of(DirectoryStore store, int keep) {
+    public static Prune of(SnapshotStore store, int keep) {
         if (keep < 1) {
             throw new IllegalArgumentException("to keep " + keep + " snapshots: keep at least 1");
         }
-        return new Prune(store, keep);
+        return new Prune(DirectoryStore.of(store), keep);
     }
 
     /** Counts and deletes only snapshots that have this label, and those given before. The others stay. */

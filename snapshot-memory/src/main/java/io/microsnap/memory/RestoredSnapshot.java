@@ -18,6 +18,9 @@ import io.microsnap.store.Manifest;
 import io.microsnap.store.internal.SnapshotFiles;
 import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
+import java.nio.channels.FileChannel;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -71,9 +74,11 @@ public final class RestoredSnapshot implements RestoredMachine, AutoCloseable {
         return MachineStateFile.read(held.open(SnapshotFiles.MACHINE));
     }
 
-    /** An attachment, open for reading; it stays ours and is closed with this. */
-    public Descriptor attachment(String name) throws IOException {
-        return held.open(SnapshotFiles.attachment(name));
+    /** Opens an attachment for reading. The caller closes the channel. */
+    public FileChannel attachment(String name) throws IOException {
+        Descriptor file = held.open(SnapshotFiles.attachment(name));
+        // The open file, whatever has its name by now.
+        return FileChannel.open(Path.of("/dev/fd/" + file.number()), StandardOpenOption.READ);
     }
 
     /**

@@ -157,7 +157,7 @@ final class AutoDedupTest {
     }
 
     private void assertRestores(DirectoryStore store) throws IOException {
-        try (RestoredSnapshot restored = Restore.of(store, FRESH).verified().lazily()) {
+        try (RestoredSnapshot restored = Restore.of(store, FRESH).verified().restore(RestoreEngine.LAZY)) {
             assertThat(restored.memory().mapping(0).mismatch(guest.bytes())).isEqualTo(-1);
         }
     }

@@ -162,10 +162,10 @@ final class CampaignTest {
                 restore.verified();
             }
             return switch (engine) {
-                case LAZY -> restore.lazily();
-                case FEW_MAPPINGS -> restore.mostMappings(random.nextInt(6)).lazily();
-                case EAGER -> restore.eagerly();
-                case MEMFD -> restore.intoMemfd();
+                case LAZY -> restore.restore(RestoreEngine.LAZY);
+                case FEW_MAPPINGS -> restore.mostMappings(random.nextInt(6)).restore(RestoreEngine.LAZY);
+                case EAGER -> restore.restore(RestoreEngine.EAGER);
+                case MEMFD -> restore.restore(RestoreEngine.MEMFD);
             };
         }
 
@@ -189,7 +189,7 @@ final class CampaignTest {
             for (SnapshotId id : generations.keySet()) {
                 Path file = directory.resolve("plain");
                 try (StoredSnapshot held = store.hold(id)) {
-                    Export.of(held).toFile(POSIX, file, IfExists.REPLACE);
+                    Export.of(held).toFile(file, IfExists.REPLACE);
                 }
                 assertThat(Arrays.mismatch(Files.readAllBytes(file), generations.get(id))).isEqualTo(-1);
             }

@@ -328,7 +328,7 @@ final class CaptureSweepTest {
         }
 
         private void assertIsTheGuest(String what) throws IOException {
-            try (RestoredSnapshot restored = Restore.of(healthy, NEXT).eagerly()) {
+            try (RestoredSnapshot restored = Restore.of(healthy, NEXT).restore(RestoreEngine.EAGER)) {
                 for (int region = 0; region < layout.regions().size(); region++) {
                     MemorySegment expected = guest.bytes().asSlice(
                             layout.imageOffset(region), layout.regions().get(region).lengthBytes());

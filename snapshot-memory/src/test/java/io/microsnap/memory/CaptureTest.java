@@ -346,7 +346,7 @@ final class CaptureTest {
         capture(BASE).attach("overlay.img", overlay).take(machine);
         Files.writeString(overlay, "as it is");
 
-        try (RestoredSnapshot restored = Restore.of(store, BASE).lazily()) {
+        try (RestoredSnapshot restored = Restore.of(store, BASE).restore(RestoreEngine.LAZY)) {
             MemorySegment content = java.lang.foreign.Arena.ofAuto().allocate(22);
             restored.attachment("overlay.img").readFully(content, 0);
             assertThat(content.toArray(ValueLayout.JAVA_BYTE))
@@ -548,7 +548,7 @@ final class CaptureTest {
                     .isInstanceOf(SnapshotException.class).hasMessageContaining("it would need 513 snapshots")
                     .hasMessageContaining("last").hasMessageContaining("capture in full");
             assertThat(machine.calls).isEmpty();
-            Restore.of(store, last).lazily().close();
+            Restore.of(store, last).restore(RestoreEngine.LAZY).close();
         }
     }
 
@@ -895,7 +895,7 @@ final class CaptureTest {
     }
 
     private void assertRestores(DirectoryStore from, SnapshotId id) throws IOException {
-        try (RestoredSnapshot restored = Restore.of(from, id).verified().lazily()) {
+        try (RestoredSnapshot restored = Restore.of(from, id).verified().restore(RestoreEngine.LAZY)) {
             assertThat(restored.memory().mapping(0).mismatch(guest.bytes())).isEqualTo(-1);
         }
         try (StoredSnapshot held = from.hold(id)) {

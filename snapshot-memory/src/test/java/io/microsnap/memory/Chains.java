@@ -100,7 +100,7 @@ final class Chains {
     }
 
     void requireExact(DirectoryStore store, SnapshotId id, String what) throws IOException {
-        try (RestoredSnapshot restored = Restore.of(store, id).verified().lazily()) {
+        try (RestoredSnapshot restored = Restore.of(store, id).verified().restore(RestoreEngine.LAZY)) {
             assertThat(restored.memory().mapping(0).mismatch(MemorySegment.ofArray(contents.get(id))))
                     .as("%s: %s", what, id).isEqualTo(-1);
             assertThat(restored.machineState()).as("%s: state of %s", what, id).isEqualTo(List.of(SECTION));

@@ -64,7 +64,7 @@ final class CompactTest {
         Path path = directory.resolve("store");
         try (DirectoryStore store = chain(path, chains)) {
             try (StoredSnapshot held = store.hold(LAST);
-                    RestoredSnapshot running = Restore.of(store, MIDDLE).lazily()) {
+                    RestoredSnapshot running = Restore.of(store, MIDDLE).restore(RestoreEngine.LAZY)) {
                 assertThat(Compact.snapshot(store, MIDDLE, LANES, Progress.NONE)).isTrue();
                 assertThat(Compact.snapshot(store, LAST, LANES, Progress.NONE)).isTrue();
                 // Opened only now: index and map of the former image are still there.

@@ -50,11 +50,11 @@ final class ExportTest {
     void aFileIsReplacedOnlyIfThatIsAskedFor(Path directory) throws IOException {
         Path file = Files.writeString(directory.resolve("plain"), "somebody's");
         try (DirectoryStore store = chain(directory); StoredSnapshot held = store.hold(DIFF)) {
-            assertThatThrownBy(() -> Export.of(held).toFile(Posix.host(), file, IfExists.REFUSE))
+            assertThatThrownBy(() -> Export.of(held).toFile(file, IfExists.REFUSE))
                     .isInstanceOf(FileAlreadyExistsException.class);
             assertThat(file).hasContent("somebody's");
 
-            Export.of(held).toFile(Posix.host(), file, IfExists.REPLACE);
+            Export.of(held).toFile(file, IfExists.REPLACE);
             assertThat(file).hasBinaryContent(guest.bytes().toArray(ValueLayout.JAVA_BYTE));
         }
     }
@@ -77,7 +77,7 @@ final class ExportTest {
                     .doesNotContain(SnapshotFiles.PAGE_MAP);
             store.delete(DIFF);
             store.delete(BASE);
-            try (RestoredSnapshot restored = Restore.of(store, FLAT).verified().lazily()) {
+            try (RestoredSnapshot restored = Restore.of(store, FLAT).verified().restore(RestoreEngine.LAZY)) {
                 assertThat(restored.memory().mapping(0).mismatch(guest.bytes())).isEqualTo(-1);
                 assertThat(restored.machineState()).isEqualTo(List.of(SECTION));
                 assertThat(restored.attachment("disk").sizeBytes()).isEqualTo(5);
@@ -97,13 +97,13 @@ final class ExportTest {
                 byte before = put(image, page * PAGE + 9, (byte) 7);
                 try (StoredSnapshot held = store.hold(DIFF)) {
                     String address = "0x" + Long.toHexString((long) page * PAGE);
-                    assertThatThrownBy(() -> Export.of(held).toFile(Posix.host(), file, IfExists.REFUSE))
+                    assertThatThrownBy(() -> Export.of(held).toFile(file, IfExists.REFUSE))
                             .isInstanceOf(DamagedException.class).hasMessageContaining(address)
                             .hasMessageContaining(holder.name() + " holds");
                     assertThat(file).doesNotExist();
                     assertThatThrownBy(() -> Export.of(held).lanes(2).toSnapshot(store, FLAT, IfTaken.REFUSE))
                             .isInstanceOf(DamagedException.class).hasMessageContaining(address);
-                    Export.of(held).unchecked().toFile(Posix.host(), file, IfExists.REFUSE);
+                    Export.of(held).unchecked().toFile(file, IfExists.REFUSE);
                     assertThat(Files.readAllBytes(file)[page * PAGE + 9]).isEqualTo((byte) 7);
                 }
                 Files.delete(file);
@@ -111,7 +111,7 @@ final class ExportTest {
             }
             assertThat(store.list()).as("nothing was published").hasSize(2);
             try (StoredSnapshot held = store.hold(DIFF)) {
-                Export.of(held).lanes(2).toFile(Posix.host(), file, IfExists.REFUSE);
+                Export.of(held).lanes(2).toFile(file, IfExists.REFUSE);
             }
             assertThat(file).hasBinaryContent(guest.bytes().toArray(ValueLayout.JAVA_BYTE));
         }
@@ -139,13 +139,13 @@ final class ExportTest {
     void aDamagedAttachmentIsNotHandedOut(Path directory) throws IOException {
         Path file = directory.resolve("again");
         try (DirectoryStore store = chain(directory); StoredSnapshot held = store.hold(DIFF)) {
-            Export.of(held).attachmentToFile("disk", Posix.host(), file, IfExists.REFUSE);
+            Export.of(held).attachmentToFile("disk", file, IfExists.REFUSE);
             assertThat(file).hasContent("bytes");
             Path attached = directory.resolve("store/diff/attachments/disk");
             assertThat(attached.toFile().setWritable(true)).isTrue();
             put(attached, 2, (byte) '!');
             assertThatThrownBy(() ->
-                    Export.of(held).attachmentToFile("disk", Posix.host(), file, IfExists.REPLACE))
+                    Export.of(held).attachmentToFile("disk", file, IfExists.REPLACE))
                     .isInstanceOf(DamagedException.class).hasMessageContaining("again");
             assertThat(file).hasContent("bytes");
             assertThatThrownBy(() -> Export.of(held).toSnapshot(store, FLAT, IfTaken.REFUSE))
@@ -157,7 +157,7 @@ final class ExportTest {
     void nothingIsWrittenIntoAStore(Path directory) throws IOException {
         try (DirectoryStore store = chain(directory); StoredSnapshot held = store.hold(DIFF)) {
             for (String place : new String[] {"store/out", "store/diff/out", "store/.staging/out"}) {
-                assertThatThrownBy(() -> Export.of(held).toFile(Posix.host(), directory.resolve(place),
+                assertThatThrownBy(() -> Export.of(held).toFile(directory.resolve(place),
                         IfExists.REFUSE)).hasMessageContaining("would lie in a store of snapshots");
                 assertThat(directory.resolve(place)).doesNotExist();
             }

@@ -114,7 +114,7 @@ final class FootprintTest {
                         throw new IOException(held + " is not whole");
                     }
                 }
-                try (RestoredSnapshot restored = Restore.of(store, next).lazily()) {
+                try (RestoredSnapshot restored = Restore.of(store, next).restore(RestoreEngine.LAZY)) {
                     MemorySegment memory = restored.memory().mapping(0);
                     long sum = 0;
                     for (long at = 0; at < bytes; at += 4096) {

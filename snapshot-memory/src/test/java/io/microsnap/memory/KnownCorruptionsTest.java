@@ -44,7 +44,7 @@ final class KnownCorruptionsTest {
             tracker.markWritten(offset, PAGE);
             Capture.of(store, NEXT, guest).tracker(tracker).kind(CaptureKind.DIFF).take(PAUSED);
 
-            try (RestoredSnapshot restored = Restore.of(store, NEXT).lazily()) {
+            try (RestoredSnapshot restored = Restore.of(store, NEXT).restore(RestoreEngine.LAZY)) {
                 assertThat(restored.memory().mapping(1).asSlice(3 * PAGE, PAGE).mismatch(
                         guest.bytes().asSlice(offset, PAGE))).isEqualTo(-1);
                 assertThat(restored.memory().mapping(0).mismatch(guest.bytes().asSlice(0, 64 * PAGE))).isEqualTo(-1);
@@ -80,7 +80,7 @@ final class KnownCorruptionsTest {
             tracker.markWritten(300 * PAGE, 5 * PAGE);
             Capture.of(store, NEXT, guest).tracker(tracker).kind(CaptureKind.DIFF).take(PAUSED);
             for (CaptureKind kind : List.of(CaptureKind.FULL, CaptureKind.DIFF)) {
-                try (RestoredSnapshot restored = Restore.of(store, NEXT).lazily();
+                try (RestoredSnapshot restored = Restore.of(store, NEXT).restore(RestoreEngine.LAZY);
                         DirtyTracker knows = restored.tracker()) {
                     restored.memory().mapping(0).asSlice(7 * PAGE, PAGE).fill((byte) 77);
                     SnapshotId again = new SnapshotId("again-" + kind);
@@ -101,7 +101,7 @@ final class KnownCorruptionsTest {
         MemorySegment before = InMemoryPageReader.of(layout).bytes().copyFrom(guest.bytes());
         try (DirectoryStore store = open(on); DirtyTracker tracker = DirtyTracker.ofMarks(layout)) {
             Capture.of(store, BASE, guest).tracker(tracker).take(PAUSED);
-            try (RestoredSnapshot neighbour = Restore.of(store, BASE).lazily()) {
+            try (RestoredSnapshot neighbour = Restore.of(store, BASE).restore(RestoreEngine.LAZY)) {
                 guest.bytes().fill((byte) 55);
                 tracker.markWritten(0, layout.lengthBytes());
                 Capture.of(store, NEXT, guest).tracker(tracker).take(PAUSED);
@@ -138,7 +138,7 @@ final class KnownCorruptionsTest {
                 assertThat(found.badCount()).isEqualTo(16);
                 assertThat(found.firstBad().getFirst().imageOffset()).isEqualTo(64 * PAGE);
             }
-            assertThatThrownBy(() -> Restore.of(store, BASE).verified().lazily())
+            assertThatThrownBy(() -> Restore.of(store, BASE).verified().restore(RestoreEngine.LAZY))
                     .hasMessageContaining("base").hasMessageContaining("16 of 128");
         }
     }
@@ -175,8 +175,8 @@ final class KnownCorruptionsTest {
     }
 
     private static void assertRestores(DirectoryStore store, SnapshotId id, MemorySegment expected) throws IOException {
-        try (RestoredSnapshot lazy = Restore.of(store, id).verified().lazily();
-                RestoredSnapshot eager = Restore.of(store, id).eagerly()) {
+        try (RestoredSnapshot lazy = Restore.of(store, id).verified().restore(RestoreEngine.LAZY);
+                RestoredSnapshot eager = Restore.of(store, id).restore(RestoreEngine.EAGER)) {
             assertThat(lazy.memory().mapping(0).mismatch(expected)).isEqualTo(-1);
             assertThat(eager.memory().mapping(0).mismatch(expected)).isEqualTo(-1);
         }

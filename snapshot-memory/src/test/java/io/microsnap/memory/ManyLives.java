@@ -53,8 +53,8 @@ final class ManyLives {
     private static void live(DirectoryStore store) throws IOException {
         SnapshotId id = new SnapshotId("life");
         SnapshotId next = new SnapshotId("next");
-        try (RestoredSnapshot restored = Restore.of(store, BASE).verified().lazily();
-                DirtyTracker tracker = restored.tracker(PageMapSource.of(Posix.host(), restored.memory()))) {
+        try (RestoredSnapshot restored = Restore.of(store, BASE).verified().restore(RestoreEngine.LAZY);
+                DirtyTracker tracker = restored.tracker(PageMapSource.of(restored.memory()))) {
             for (long page = 0; page < 100; page++) {
                 restored.memory().mapping(0).set(ValueLayout.JAVA_LONG, page * 4096, page);
             }
@@ -63,7 +63,7 @@ final class ManyLives {
             store.delete(id);
             Capture.of(store, id, restored.reader()).tracker(tracker).kind(CaptureKind.DIFF).take(PAUSED);
         }
-        try (RestoredSnapshot restored = Restore.of(store, id).mostMappings(0).lazily();
+        try (RestoredSnapshot restored = Restore.of(store, id).mostMappings(0).restore(RestoreEngine.LAZY);
                 DirtyTracker tracker = restored.tracker()) {
             restored.memory().mapping(0).set(ValueLayout.JAVA_LONG, 0, 4711);
             Capture.of(store, next, restored.reader()).tracker(tracker).kind(CaptureKind.DIFF).take(PAUSED);

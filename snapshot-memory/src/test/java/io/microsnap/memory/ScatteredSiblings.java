@@ -45,7 +45,7 @@ final class ScatteredSiblings {
             long before = ProcessLimits.mappings();
             List<RestoredSnapshot> restored = new ArrayList<>();
             for (int number = 0; number < siblings; number++) {
-                restored.add(Restore.of(store, DIFF).lazily());
+                restored.add(Restore.of(store, DIFF).restore(RestoreEngine.LAZY));
                 require(ProcessLimits.mostMappings() - ProcessLimits.mappings() > (spare < 0 ? 4000 : spare / 2),
                         "sibling " + number + " took the last mappings");
             }
@@ -92,7 +92,7 @@ final class ScatteredSiblings {
             CaptureResult result = Capture.of(store, id, sibling.reader()).tracker(tracker).kind(CaptureKind.DIFF)
                     .take(PAUSED);
             require(result.memory().pagesOffered() == 2, result.memory().pagesOffered() + " pages were offered");
-            try (RestoredSnapshot again = Restore.of(store, id).lazily()) {
+            try (RestoredSnapshot again = Restore.of(store, id).restore(RestoreEngine.LAZY)) {
                 require(again.memory().mapping(0).mismatch(memory) < 0, id + " has other bytes");
             }
         }

@@ -200,7 +200,7 @@ final class TruncatedMemoryTest {
     }
 
     private void assertRestores(SnapshotId id) throws IOException {
-        try (RestoredSnapshot restored = Restore.of(store, id).verified().lazily()) {
+        try (RestoredSnapshot restored = Restore.of(store, id).verified().restore(RestoreEngine.LAZY)) {
             assertThat(restored.memory().mapping(0).mismatch(ram.mapping(0))).isEqualTo(-1);
         }
     }

@@ -11,6 +11,7 @@ import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.memory.Capture;
 import io.microsnap.memory.Restore;
+import io.microsnap.memory.RestoreEngine;
 import io.microsnap.memory.RestoredSnapshot;
 import io.microsnap.store.StoreOptions;
 import io.microsnap.store.internal.DirectoryStore;
@@ -46,7 +47,7 @@ public final class UserProgram {
                 Capture.of(store, new SnapshotId(name), new GuestMemoryReader(ram)).tracker(tracker)
                         .imageName("debian").take(machine);
             }
-            try (RestoredSnapshot restored = Restore.of(store, new SnapshotId("second")).verified().lazily();
+            try (RestoredSnapshot restored = Restore.of(store, new SnapshotId("second")).verified().restore(RestoreEngine.LAZY);
                     DirtyTracker again = restored.tracker()) {
                 System.out.println("restored " + restored.memory().mapping(0).get(ValueLayout.JAVA_BYTE, 3 * PAGE)
                         + ", state " + restored.machineState().getFirst().payload().get()

@@ -5,6 +5,7 @@ import io.microsnap.core.SnapshotId;
 import io.microsnap.registry.internal.pull.PullSession;
 import io.microsnap.registry.internal.pull.PullSettings;
 import io.microsnap.registry.internal.pull.Pulled;
+import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.internal.DirectoryStore;
 import java.io.IOException;
 import java.util.Objects;
@@ -29,8 +30,8 @@ public final class Pull {
     }
 
     /** Begins the description of a pull. The id is the snapshot's name in this store; its uuid stays. */
-    public static Pull of(DirectoryStore store, SnapshotId id) {
-        return new Pull(store, id);
+    public static Pull of(SnapshotStore store, SnapshotId id) {
+        return new Pull(DirectoryStore.of(store), id);
     }
 
     /** Sets how many requests are under way at a time. */

@@ -8,6 +8,7 @@ import io.microsnap.registry.internal.format.FrameCompression;
 import io.microsnap.registry.internal.push.PushSession;
 import io.microsnap.registry.internal.push.PushSettings;
 import io.microsnap.registry.internal.push.Pushed;
+import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.internal.DirectoryStore;
 import java.io.IOException;
 import java.util.ArrayList;
@@ -41,8 +42,8 @@ public final class Push {
     }
 
     /** Begins the description of a push. */
-    public static Push of(DirectoryStore store, SnapshotId id) {
-        return new Push(store, id);
+    public static Push of(SnapshotStore store, SnapshotId id) {
+        return new Push(DirectoryStore.of(store), id);
     }
 
     /** Sets the level of compression, 1 to 19. Other levels make other blobs of the same pages. */

@@ -8,6 +8,7 @@ import io.microsnap.core.SnapshotId;
 import io.microsnap.core.internal.file.Pages;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.memory.Restore;
+import io.microsnap.memory.RestoreEngine;
 import io.microsnap.memory.RestoredSnapshot;
 import io.microsnap.memory.Verify;
 import io.microsnap.store.Manifest;
@@ -177,9 +178,9 @@ final class Guests {
             Verify.snapshot(held, 1, Progress.NONE).requireWhole();
             assertThat(content(held)).as(name).isEqualTo(guest);
         }
-        try (RestoredSnapshot lazy = Restore.of(store, id(name)).lazily();
-                RestoredSnapshot eager = Restore.of(store, id(name)).eagerly();
-                RestoredSnapshot memfd = Restore.of(store, id(name)).intoMemfd()) {
+        try (RestoredSnapshot lazy = Restore.of(store, id(name)).restore(RestoreEngine.LAZY);
+                RestoredSnapshot eager = Restore.of(store, id(name)).restore(RestoreEngine.EAGER);
+                RestoredSnapshot memfd = Restore.of(store, id(name)).restore(RestoreEngine.MEMFD)) {
             for (RestoredSnapshot restored : new RestoredSnapshot[] {lazy, eager, memfd}) {
                 assertThat(restored.memory().mapping(0).mismatch(MemorySegment.ofArray(guest))).as(name)
                         .isEqualTo(-1);

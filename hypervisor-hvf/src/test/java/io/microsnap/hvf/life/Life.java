@@ -19,6 +19,7 @@ import io.microsnap.memory.Capture;
 import io.microsnap.memory.CaptureKind;
 import io.microsnap.memory.CaptureResult;
 import io.microsnap.memory.Restore;
+import io.microsnap.memory.RestoreEngine;
 import io.microsnap.memory.RestoredSnapshot;
 import io.microsnap.store.StoreOptions;
 import io.microsnap.store.internal.DirectoryStore;
@@ -59,7 +60,7 @@ public final class Life {
         LAZY, EAGER;
 
         RestoredSnapshot restore(Restore restore) throws IOException {
-            return this == LAZY ? restore.lazily() : restore.eagerly();
+            return this == LAZY ? restore.restore(RestoreEngine.LAZY) : restore.restore(RestoreEngine.EAGER);
         }
     }
 

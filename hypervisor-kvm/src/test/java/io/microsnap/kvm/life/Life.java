@@ -18,6 +18,7 @@ import io.microsnap.memory.Capture;
 import io.microsnap.memory.CaptureKind;
 import io.microsnap.memory.CaptureResult;
 import io.microsnap.memory.Restore;
+import io.microsnap.memory.RestoreEngine;
 import io.microsnap.memory.RestoredSnapshot;
 import io.microsnap.store.StoreOptions;
 import io.microsnap.store.internal.DirectoryStore;
@@ -43,9 +44,9 @@ public final class Life {
 
         RestoredSnapshot restore(Restore restore) throws IOException {
             return switch (this) {
-                case LAZY -> restore.lazily();
-                case EAGER -> restore.eagerly();
-                case MEMFD -> restore.intoMemfd();
+                case LAZY -> restore.restore(RestoreEngine.LAZY);
+                case EAGER -> restore.restore(RestoreEngine.EAGER);
+                case MEMFD -> restore.restore(RestoreEngine.MEMFD);
             };
         }
     }
@@ -58,7 +59,7 @@ public final class Life {
         Engine engine = Engine.valueOf(arguments[4]);
         MachineSpec spec = SPEC.withTracking(DirtyTracking.valueOf(arguments[5]));
         try (DirectoryStore store = DirectoryStore.openOrCreate(
-                Posix.host(), Path.of(arguments[0]), StoreOptions.PRIVATE); Kvm kvm = Kvm.open(Posix.host())) {
+                Posix.host(), Path.of(arguments[0]), StoreOptions.PRIVATE); Kvm kvm = Kvm.open()) {
             for (int generation = first; generation <= last; generation++) {
                 if (generation == 0) {
                     beBorn(kvm, spec, store);

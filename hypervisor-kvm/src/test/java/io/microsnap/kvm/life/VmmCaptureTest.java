@@ -25,6 +25,7 @@ import io.microsnap.memory.Capture;
 import io.microsnap.memory.CaptureKind;
 import io.microsnap.memory.CaptureResult;
 import io.microsnap.memory.Restore;
+import io.microsnap.memory.RestoreEngine;
 import io.microsnap.memory.RestoredSnapshot;
 import io.microsnap.memory.internal.reader.FileMemoryReader;
 import io.microsnap.store.StoreOptions;
@@ -50,8 +51,8 @@ class VmmCaptureTest {
     @Test
     void aVmmInThisProcessIsCapturedInFullThenByWhatChangedAndNoticesNothing(
             CCompiler compiler, @TempDir Path directory) throws IOException {
-        try (Kvm kvm = Kvm.open(POSIX); Vmm vmm = new Vmm(compiler.library(Vmm.class, "vmm.c"));
-                VirtualMachine vm = VirtualMachine.attach(POSIX, vmm.vmDescriptor(), List.of(vmm.vcpuDescriptor()),
+        try (Kvm kvm = Kvm.open(); Vmm vmm = new Vmm(compiler.library(Vmm.class, "vmm.c"));
+                VirtualMachine vm = VirtualMachine.attach(vmm.vmDescriptor(), List.of(vmm.vcpuDescriptor()),
                         vmm.slots(), DirtyTracking.LOG);
                 DirtyTracker tracker = DirtyTracker.of(LAYOUT, vm.openDirtySource());
                 GuestRam seen = GuestRam.anonymous(POSIX, LAYOUT, HugePages.NONE)) {
@@ -97,12 +98,9 @@ class VmmCaptureTest {
         ChildProcess vmm = processes.command(compiler.program(Vmm.class, "vmm.c").toString());
         List<String> words = List.of(vmm.awaitLine("ready").split(" ", -1));
         long[] addresses = {Long.parseLong(words.get(3)), Long.parseLong(words.get(4))};
-        Descriptor userfaultfd = Descriptor.ofProcess(POSIX, vmm.pid(), Integer.parseInt(words.get(2)), "userfaultfd");
-        Descriptor pagemap = Descriptor.open(
-                POSIX, Path.of("/proc/" + vmm.pid() + "/pagemap"), POSIX.constants().O_RDONLY, 0);
         try (Descriptor memory = Descriptor.ofProcess(POSIX, vmm.pid(), Integer.parseInt(words.get(1)), "their memfd");
                 DirtyTracker tracker = DirtyTracker.of(
-                        LAYOUT, PageMapSource.of(LAYOUT, addresses, userfaultfd, pagemap));
+                        LAYOUT, PageMapSource.ofProcess(LAYOUT, addresses, vmm.pid(), Integer.parseInt(words.get(2))));
                 GuestRam seen = GuestRam.anonymous(POSIX, LAYOUT, HugePages.NONE);
                 DirectoryStore store = store(directory)) {
             PageReader reader = FileMemoryReader.of(memory, LAYOUT);
@@ -166,7 +164,7 @@ class VmmCaptureTest {
     }
 
     private static void assertRestores(DirectoryStore store, int number, GuestRam expected) throws IOException {
-        try (RestoredSnapshot restored = Restore.of(store, id(number)).verified().lazily()) {
+        try (RestoredSnapshot restored = Restore.of(store, id(number)).verified().restore(RestoreEngine.LAZY)) {
             for (int region = 0; region < LAYOUT.regions().size(); region++) {
                 MemorySegment memory = restored.memory().mapping(region);
                 assertThat(memory.mismatch(expected.mapping(region))).as("region %d of %s", region, id(number))

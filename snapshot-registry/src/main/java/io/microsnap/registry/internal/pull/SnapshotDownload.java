@@ -6,8 +6,9 @@ import io.microsnap.core.SnapshotReference;
 import io.microsnap.core.internal.file.Pages;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
+import io.microsnap.dedup.DedupOptions;
 import io.microsnap.dedup.Sibling;
-import io.microsnap.dedup.StoreDeduplicator;
+import io.microsnap.dedup.internal.SiblingChoice;
 import io.microsnap.registry.internal.client.RegistryClient;
 import io.microsnap.registry.internal.format.Blob;
 import io.microsnap.registry.internal.format.Frame;
@@ -213,7 +214,7 @@ final class SnapshotDownload {
     private List<LocalPages> sources(PageIndex index, Optional<PageMap> own) throws IOException {
         List<SnapshotReference> references = new ArrayList<>();
         remote.manifest().description().base().ifPresent(references::add);
-        new StoreDeduplicator(store).siblings(remote.manifest(), index, own).stream().map(Sibling::reference)
+        new SiblingChoice(store, DedupOptions.DEFAULTS).rank(remote.manifest(), index, own).stream().map(Sibling::reference)
                 .filter(reference -> !references.contains(reference)).limit(1).forEach(references::add);
         List<LocalPages> sources = new ArrayList<>();
         for (SnapshotReference reference : references) {

@@ -1,4 +1,4 @@
-package io.microsnap.dedup;
+package io.microsnap.dedup.internal;
 
 import java.io.IOException;
 import java.util.ArrayList;
@@ -6,27 +6,27 @@ import java.util.List;
 import java.util.concurrent.atomic.AtomicReference;
 
 /** A few threads, the caller's among them, that do one piece of work after another until none is left. */
-final class Crew {
+public final class Crew {
     private final int size;
     private final AtomicReference<Throwable> failure = new AtomicReference<>();
 
-    Crew(int size) {
+    public Crew(int size) {
         this.size = size;
     }
 
     /** What each member runs; it stops early when {@link #mayGoOn} says so. */
     @FunctionalInterface
-    interface Work {
+    public interface Work {
         void run() throws IOException;
     }
 
     /** Whether nobody has failed so far. */
-    boolean mayGoOn() {
+    public boolean mayGoOn() {
         return failure.get() == null;
     }
 
     /** Returns when all have returned; throws what the first to fail threw. */
-    void run(Work work) throws IOException {
+    public void run(Work work) throws IOException {
         List<Thread> helpers = new ArrayList<>();
         try {
             for (int helper = 1; helper < size; helper++) {

@@ -1,38 +1,38 @@
-package io.microsnap.dedup;
+package io.microsnap.dedup.internal;
 
 import io.microsnap.core.CancelledException;
 import io.microsnap.core.Progress;
 import java.util.concurrent.atomic.AtomicLong;
 
 /** Counts what several threads do; the one that was called tells its caller. */
-final class Steps {
+public final class Steps {
     private final Progress progress;
     private final long totalBytes;
     private final Thread teller = Thread.currentThread();
     private final AtomicLong done = new AtomicLong();
 
-    Steps(Progress progress, long totalBytes) {
+    public Steps(Progress progress, long totalBytes) {
         this.progress = progress;
         this.totalBytes = totalBytes;
     }
 
     /** From any thread: so much more is done. */
-    void did(long bytes) throws CancelledException {
+    public void did(long bytes) throws CancelledException {
         reached(done.addAndGet(bytes));
     }
 
     /** So much is done, even if not all of it was counted. */
-    void atLeast(long bytes) throws CancelledException {
+    public void atLeast(long bytes) throws CancelledException {
         reached(done.accumulateAndGet(bytes, Math::max));
     }
 
     /** For work that is done again: nothing is counted, but the caller can still stop it by interrupting. */
-    Steps silent() {
+    public Steps silent() {
         return new Steps(Progress.NONE, totalBytes);
     }
 
     /** Lets whoever interrupts the caller stop it. */
-    static void requireNotInterrupted() throws CancelledException {
+    public static void requireNotInterrupted() throws CancelledException {
         if (Thread.currentThread().isInterrupted()) {
             throw new CancelledException("interrupted; what was not finished is as it was before");
         }

@@ -1,4 +1,4 @@
-package io.microsnap.dedup;
+package io.microsnap.dedup.internal;
 
 import io.microsnap.store.internal.PageIndex;
 import java.io.IOException;
@@ -10,7 +10,7 @@ import java.lang.foreign.ValueLayout;
  * How alike a target and other images are, from their indexes alone. Runs of pages whose checksums have the same
  * checksum are equal and need not be looked at; of the others all are, or a sample. Pages of zeros do not count.
  */
-final class IndexLikeness {
+public final class IndexLikeness {
     private static final int RUN_PAGES = PageIndex.PAGES_IN_CHUNK;
     /** Its multiples, modulo one, are far from each other: samples keep no time with what repeats. */
     private static final double GOLDEN_RATIO = 0.6180339887498949;
@@ -27,13 +27,13 @@ final class IndexLikeness {
      * @param equalPages pages, not zero, that both hold alike
      * @param pages pages, not zero, that the target holds
      */
-    record Likeness(long equalPages, long pages) {
+    public record Likeness(long equalPages, long pages) {
         double share() {
             return pages == 0 ? 0 : (double) equalPages / pages;
         }
     }
 
-    IndexLikeness(IndexEvidence target) throws IOException {
+    public IndexLikeness(IndexEvidence target) throws IOException {
         this.target = target;
         pageCount = target.index().layout().pageCount();
         held = new int[Math.toIntExact(Math.ceilDiv(pageCount, (long) RUN_PAGES))];
@@ -50,7 +50,7 @@ final class IndexLikeness {
     }
 
     /** Page by page; fails if any entry is damaged. */
-    Likeness exact(IndexEvidence other) throws IOException {
+    public Likeness exact(IndexEvidence other) throws IOException {
         other.index().load(0, pageCount);
         return sampled(other, held.length);
     }

@@ -1,4 +1,4 @@
-package io.microsnap.dedup;
+package io.microsnap.dedup.internal;
 
 import io.microsnap.store.internal.PageIndex;
 import io.microsnap.store.internal.PageMap;
@@ -11,9 +11,9 @@ import java.util.Optional;
  * @param index the checksums of the composed guest
  * @param own which pages the image holds itself; empty if it holds them all
  */
-record IndexEvidence(PageIndex index, Optional<PageMap> own) {
+public record IndexEvidence(PageIndex index, Optional<PageMap> own) {
     /** Where a run ends, of which the image holds either every page or none; at most the limit. */
-    long runEnd(long page, long limit) throws IOException {
+    public long runEnd(long page, long limit) throws IOException {
         if (own.isEmpty()) {
             return limit;
         }
@@ -21,7 +21,7 @@ record IndexEvidence(PageIndex index, Optional<PageMap> own) {
     }
 
     /** Whether the index tells what is in the image at this page, and not what is in one of its bases. */
-    boolean holds(long page) throws IOException {
+    public boolean holds(long page) throws IOException {
         return own.isEmpty() || own.get().test(page);
     }
 }

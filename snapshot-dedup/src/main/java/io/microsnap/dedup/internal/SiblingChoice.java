@@ -1,9 +1,16 @@
-package io.microsnap.dedup;
+package io.microsnap.dedup.internal;
 
-import io.microsnap.dedup.IndexLikeness.Likeness;
+import io.microsnap.dedup.DedupOptions;
+import io.microsnap.dedup.Sibling;
+import io.microsnap.dedup.SiblingPolicy;
+import io.microsnap.dedup.internal.IndexLikeness.Likeness;
 import io.microsnap.store.Manifest;
+import io.microsnap.store.SnapshotEntry;
 import io.microsnap.store.SnapshotKind;
+import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.PageIndex;
+import io.microsnap.store.internal.PageMap;
 import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
 import java.util.ArrayList;
@@ -15,7 +22,7 @@ import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /** Finds, among the snapshots of the same image, size and layout, the one a target has most in common with. */
-final class SiblingChoice {
+public final class SiblingChoice {
     private static final System.Logger LOG = System.getLogger(SiblingChoice.class.getName());
     /** As many as a sample may have put in the wrong order are compared page by page. */
     private static final int FINALISTS = 4;
@@ -26,7 +33,7 @@ final class SiblingChoice {
     private final DirectoryStore store;
     private final DedupOptions options;
 
-    SiblingChoice(DirectoryStore store, DedupOptions options) {
+    public SiblingChoice(DirectoryStore store, DedupOptions options) {
         this.store = store;
         this.options = options;
     }
@@ -35,26 +42,44 @@ final class SiblingChoice {
     }
 
     /** What a snapshot holds, as far as the store knows without reading its image. */
-    static IndexEvidence evidence(StoredSnapshot held) throws IOException {
+    public static IndexEvidence evidence(StoredSnapshot held) throws IOException {
         boolean holdsAll = held.manifest().kind() == SnapshotKind.FULL;
         return new IndexEvidence(held.pageIndex(), holdsAll ? Optional.empty() : held.pageMap());
     }
 
     /** Whether one of two snapshots could be the other's canonical image. */
-    static boolean areSiblings(Manifest one, Manifest other) {
+    public static boolean areSiblings(Manifest one, Manifest other) {
         return !one.id().equals(other.id())
                 && one.description().image().equals(other.description().image())
                 && one.description().bakedByVersion().equals(other.description().bakedByVersion())
                 && one.layout().equals(other.layout());
     }
 
+    /** Returns every snapshot of a store that is whole, as far as can be told without reading it. */
+    public static List<Manifest> whole(SnapshotStore store) throws IOException {
+        List<Manifest> whole = new ArrayList<>();
+        for (SnapshotEntry entry : store.list()) {
+            if (entry instanceof SnapshotEntry.Whole(Manifest manifest)) {
+                whole.add(manifest);
+            }
+        }
+        return whole;
+    }
+
     /** The best few of those that are its siblings, best first; damaged ones, and vanished ones, are passed over. */
-    List<Sibling> rank(StoredSnapshot target, List<Manifest> whole, SiblingPolicy policy) throws IOException {
+    public List<Sibling> rank(StoredSnapshot target, List<Manifest> whole, SiblingPolicy policy) throws IOException {
         return rank(target.manifest(), evidence(target), whole, policy);
     }
 
+    /** Returns the siblings in a store of a snapshot of which only the manifest and its indexes are here, best first. */
+    public List<Sibling> rank(Manifest target, PageIndex index, Optional<PageMap> own) throws IOException {
+        boolean holdsAll = target.kind() == SnapshotKind.FULL;
+        return rank(target, new IndexEvidence(index, holdsAll ? Optional.empty() : own), whole(store),
+                SiblingPolicy.MOST_ALIKE);
+    }
+
     /** As above, for a snapshot of which only the manifest and what its indexes tell is known. */
-    List<Sibling> rank(Manifest target, IndexEvidence evidence, List<Manifest> whole, SiblingPolicy policy)
+    public List<Sibling> rank(Manifest target, IndexEvidence evidence, List<Manifest> whole, SiblingPolicy policy)
             throws IOException {
         List<Manifest> candidates = whole.stream().filter(manifest -> areSiblings(manifest, target)).toList();
         if (policy == SiblingPolicy.NEWEST) {
