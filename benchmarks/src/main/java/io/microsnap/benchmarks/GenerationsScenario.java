@@ -128,7 +128,8 @@ final class GenerationsScenario implements Scenario {
     private long restored(DirectoryStore store, int generation, Guest guest, boolean lazily) throws IOException {
         long start = System.nanoTime();
         Restore restore = Restore.of(store, id(generation)).lanes(2);
-        try (RestoredSnapshot copy = lazily ? restore.restore(RestoreEngine.LAZY) : restore.restore(RestoreEngine.EAGER)) {
+        try (RestoredSnapshot copy = lazily ?
+                restore.restore(RestoreEngine.LAZY) : restore.restore(RestoreEngine.EAGER)) {
             long nanos = System.nanoTime() - start;
             if (generation == generations - 1 && copy.memory().mapping(0).mismatch(guest.memory()) >= 0) {
                 throw new IOException(id(generation) + " is not what was captured");

@@ -81,6 +81,15 @@ public final class Kvm implements AutoCloseable {
         return descriptor.capability(capability);
     }
 
+    /** Returns whether this KVM can tell what a guest wrote in this way. */
+    public boolean offers(DirtyTracking tracking) throws IOException {
+        return switch (tracking) {
+            case LOG -> true;
+            case MANUAL_CLEAR -> capability(Capability.KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2) != 0;
+            case RING -> capability(Capability.KVM_CAP_DIRTY_LOG_RING_ACQ_REL) != 0;
+        };
+    }
+
     /** The best way to learn what a guest wrote that this KVM offers. */
     public DirtyTracking bestDirtyTracking() throws IOException {
         return capability(Capability.KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2) != 0

@@ -209,22 +209,10 @@ final class Demo extends CliCommand {
         };
     }
 
-    private enum RestoreEngine {
-        LAZY, EAGER, MEMFD;
-
-        RestoredSnapshot restore(Restore restore) throws IOException {
-            return switch (this) {
-                case LAZY -> restore.restore(RestoreEngine.LAZY);
-                case EAGER -> restore.restore(RestoreEngine.EAGER);
-                case MEMFD -> restore.restore(RestoreEngine.MEMFD);
-            };
-        }
-    }
-
     private static void restore(DemoGuest.Factory factory, DirectoryStore store, Captured snapshot,
             RestoreEngine engine, Report report) throws IOException, InterruptedException {
         long start = System.nanoTime();
-        RestoredSnapshot restored = engine.restore(Restore.of(store, snapshot.id()));
+        RestoredSnapshot restored = Restore.of(store, snapshot.id()).restore(engine);
         Duration took = Duration.ofNanos(System.nanoTime() - start);
         try (DemoGuest guest = factory.restore(restored)) {
             boolean samePlace = guest.counter() == snapshot.counter();

@@ -83,7 +83,7 @@ final class RestoredFiles implements AutoCloseable {
         List<Path> files = new ArrayList<>();
         for (String name : held.manifest().attachments()) {
             Path file = directory.resolve(name);
-            write(file, () -> Export.of(held).attachmentToFile(name, posix, file, ifExists));
+            write(file, () -> Export.of(held).attachmentToFile(name, file, ifExists));
             files.add(file);
         }
         return files;
@@ -92,7 +92,7 @@ final class RestoredFiles implements AutoCloseable {
     /** Writes the memory, and says whether it is a clone. */
     boolean memory(Export export, Path file) throws IOException {
         boolean[] cloned = {false};
-        write(file, () -> cloned[0] = export.toFile(posix, file, ifExists));
+        write(file, () -> cloned[0] = export.toFile(file, ifExists));
         return cloned[0];
     }
 

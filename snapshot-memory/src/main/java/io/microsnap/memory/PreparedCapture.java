@@ -22,7 +22,6 @@ import io.microsnap.memory.internal.image.Zeros;
 import io.microsnap.memory.internal.state.MachineStateFile;
 import io.microsnap.store.IfTaken;
 import io.microsnap.store.SnapshotStore;
-import io.microsnap.store.internal.DirectoryStore;
 import io.microsnap.store.internal.PageIndex;
 import io.microsnap.store.internal.PageMap;
 import io.microsnap.store.internal.SnapshotFiles;

@@ -57,7 +57,8 @@ final class DamagedBaseTest {
                 assertThat(Verify.snapshot(held, 1, Progress.NONE).isWhole()).as("born whole").isTrue();
             }
             write(image, LOST, -1);
-            try (StoredSnapshot held = store.hold(NEXT); RestoredSnapshot restored = Restore.of(store, NEXT).restore(RestoreEngine.LAZY)) {
+            try (StoredSnapshot held = store.hold(NEXT); RestoredSnapshot restored = Restore.of(store, NEXT)
+                    .restore(RestoreEngine.LAZY)) {
                 assertThat(Verify.snapshot(held, 1, Progress.NONE).isWhole()).as("after the repair").isTrue();
                 assertThat(restored.memory().mapping(0).mismatch(guest.bytes()))
                         .isEqualTo(-1);

@@ -90,7 +90,8 @@ final class FanOutTest {
             assertIsCaptured(copy, "first");
         }
         try (RestoredSnapshot copy = Restore.of(store, DIFF).mostMappings(0).renewing(renewed ->
-                write(renewed, 9, 99)).restore(RestoreEngine.LAZY); DirtyTracker others = copy.tracker(new SeesNothing(LAYOUT))) {
+                write(renewed, 9, 99))
+                        .restore(RestoreEngine.LAZY); DirtyTracker others = copy.tracker(new SeesNothing(LAYOUT))) {
             assertThat(capture(copy, others, "renewed").memory().pagesOffered()).isEqualTo(1);
             assertIsCaptured(copy, "renewed");
         }

@@ -45,7 +45,8 @@ final class ReadmeExampleTest {
 
                 // Restore: a millisecond, whatever its size; pages come in as the guest touches them.
                 // What was opened last is closed first: the VM, the tracker, the memory.
-                try (RestoredSnapshot restored = Restore.of(store, ready).renewing(Vm::newIdentity).restore(RestoreEngine.LAZY);
+                try (RestoredSnapshot restored = Restore.of(store, ready).renewing(Vm::newIdentity)
+                        .restore(RestoreEngine.LAZY);
                         DirtyTracker tracker = restored.tracker();
                         Vm copy = Vm.start(restored.memory(), restored.machineState())) {
                     copy.run();
@@ -54,7 +55,8 @@ final class ReadmeExampleTest {
             }
             // README ends
             try (DirectoryStore store = DirectoryStore.open(Posix.host(), path, StoreOptions.PRIVATE);
-                    RestoredSnapshot later = Restore.of(store, new SnapshotId("web-later")).verified().restore(RestoreEngine.LAZY)) {
+                    RestoredSnapshot later = Restore.of(store, new SnapshotId("web-later")).verified()
+                            .restore(RestoreEngine.LAZY)) {
                 assertThat(later.memory().mapping(0).get(ValueLayout.JAVA_LONG, 0)).isEqualTo(2);
                 assertThat(later.memory().mapping(0).get(ValueLayout.JAVA_LONG, 4096)).isEqualTo(4711);
             }

@@ -47,7 +47,8 @@ public final class UserProgram {
                 Capture.of(store, new SnapshotId(name), new GuestMemoryReader(ram)).tracker(tracker)
                         .imageName("debian").take(machine);
             }
-            try (RestoredSnapshot restored = Restore.of(store, new SnapshotId("second")).verified().restore(RestoreEngine.LAZY);
+            try (RestoredSnapshot restored = Restore.of(store, new SnapshotId("second")).verified()
+                    .restore(RestoreEngine.LAZY);
                     DirtyTracker again = restored.tracker()) {
                 System.out.println("restored " + restored.memory().mapping(0).get(ValueLayout.JAVA_BYTE, 3 * PAGE)
                         + ", state " + restored.machineState().getFirst().payload().get()

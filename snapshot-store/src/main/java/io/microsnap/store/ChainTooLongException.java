@@ -3,7 +3,7 @@ package io.microsnap.store;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.SnapshotId;
 
-/** A snapshot requires more bases, one upon another, than {@link SnapshotStore.LONGEST_CHAIN} allows. */
+/** A snapshot requires more bases, one upon another, than {@link SnapshotStore#LONGEST_CHAIN} allows. */
 public final class ChainTooLongException extends SnapshotException {
     private static final long serialVersionUID = 1L;
 

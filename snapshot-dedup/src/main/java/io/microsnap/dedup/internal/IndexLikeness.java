@@ -28,7 +28,7 @@ public final class IndexLikeness {
      * @param pages pages, not zero, that the target holds
      */
     public record Likeness(long equalPages, long pages) {
-        double share() {
+        public double share() {
             return pages == 0 ? 0 : (double) equalPages / pages;
         }
     }
@@ -56,7 +56,7 @@ public final class IndexLikeness {
     }
 
     /** As far as so many runs tell, of those that are not the same anyway. */
-    Likeness sampled(IndexEvidence other, int mostRuns) throws IOException {
+    public Likeness sampled(IndexEvidence other, int mostRuns) throws IOException {
         boolean bothHoldAll = target.own().isEmpty() && other.own().isEmpty();
         int[] open = new int[held.length];
         int openRuns = 0;

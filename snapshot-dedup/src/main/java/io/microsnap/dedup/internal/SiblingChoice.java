@@ -71,7 +71,8 @@ public final class SiblingChoice {
         return rank(target.manifest(), evidence(target), whole, policy);
     }
 
-    /** Returns the siblings in a store of a snapshot of which only the manifest and its indexes are here, best first. */
+    /** Returns the siblings in a store of a snapshot of which only the manifest and its indexes are here,
+            best first. */
     public List<Sibling> rank(Manifest target, PageIndex index, Optional<PageMap> own) throws IOException {
         boolean holdsAll = target.kind() == SnapshotKind.FULL;
         return rank(target, new IndexEvidence(index, holdsAll ? Optional.empty() : own), whole(store),

@@ -30,7 +30,8 @@ import java.util.SplittableRandom;
 final class ClosedInAnyOrder implements Misuse {
     @Override
     public void round(DirectoryStore store, InMemoryPageReader guest, SplittableRandom random) throws Exception {
-        RestoredSnapshot restored = Restore.of(store, DIFF).mostMappings(random.nextInt(200)).restore(RestoreEngine.LAZY);
+        RestoredSnapshot restored = Restore.of(store, DIFF).mostMappings(random.nextInt(200))
+                .restore(RestoreEngine.LAZY);
         MemorySegment memory = restored.memory().mapping(0);
         require(memory.mismatch(guest.bytes()) < 0, "the restored memory has other bytes");
         GuestMemory.Hold hold = restored.memory().hold();

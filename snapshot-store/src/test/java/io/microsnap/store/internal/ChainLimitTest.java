@@ -10,6 +10,7 @@ import io.microsnap.store.Manifest;
 import io.microsnap.store.SnapshotDescription;
 import io.microsnap.store.SnapshotEntry;
 import io.microsnap.store.SnapshotFile;
+import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.StoreOptions;
 import java.nio.file.Path;
 import org.junit.jupiter.api.Test;

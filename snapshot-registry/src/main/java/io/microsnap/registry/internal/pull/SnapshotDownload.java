@@ -214,7 +214,8 @@ final class SnapshotDownload {
     private List<LocalPages> sources(PageIndex index, Optional<PageMap> own) throws IOException {
         List<SnapshotReference> references = new ArrayList<>();
         remote.manifest().description().base().ifPresent(references::add);
-        new SiblingChoice(store, DedupOptions.DEFAULTS).rank(remote.manifest(), index, own).stream().map(Sibling::reference)
+        new SiblingChoice(store, DedupOptions.DEFAULTS).rank(remote.manifest(), index, own).stream()
+                .map(Sibling::reference)
                 .filter(reference -> !references.contains(reference)).limit(1).forEach(references::add);
         List<LocalPages> sources = new ArrayList<>();
         for (SnapshotReference reference : references) {

@@ -1,4 +1,4 @@
-package io.microsnap.memory;
+package io.microsnap.memory.internal.reader;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -9,7 +9,6 @@ import io.microsnap.core.internal.posix.Constants;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.core.testing.FaultyPosix;
-import io.microsnap.memory.internal.reader.FileMemoryReader;
 import io.microsnap.testsupport.RealFileSystems;
 import java.io.IOException;
 import java.lang.foreign.Arena;

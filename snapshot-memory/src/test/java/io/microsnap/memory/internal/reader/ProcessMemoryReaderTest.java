@@ -1,4 +1,4 @@
-package io.microsnap.memory;
+package io.microsnap.memory.internal.reader;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -10,7 +10,6 @@ import io.microsnap.core.internal.file.Access;
 import io.microsnap.core.internal.file.Mapping;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
-import io.microsnap.memory.internal.reader.ProcessMemoryReader;
 import io.microsnap.testsupport.CCompiler;
 import io.microsnap.testsupport.ChildProcess;
 import io.microsnap.testsupport.ChildProcesses;
