@@ -4,6 +4,7 @@ module io.microsnap.memory {
     requires transitive io.microsnap.core;
     requires transitive io.microsnap.store;
     requires transitive io.microsnap.dirty;
+    requires transitive io.microsnap.dedup;
     requires chronicle.bytes;
     requires jdk.jfr;
 

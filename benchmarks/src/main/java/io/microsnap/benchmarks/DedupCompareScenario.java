@@ -4,9 +4,8 @@ import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dedup.Accounting;
 import io.microsnap.dedup.DedupOptions;
 import io.microsnap.dedup.DedupOutcome;
+import io.microsnap.dedup.DedupReport;
 import io.microsnap.dedup.Deduplicator;
-import io.microsnap.dedup.Engine;
-import io.microsnap.dedup.FragmentationBudget;
 import io.microsnap.testsupport.FileSystemKind;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -16,7 +15,6 @@ final class DedupCompareScenario implements Scenario {
     private static final long LENGTH = 1L << 30;
     private static final int RUN_BYTES = 64 * 4096;
     private static final int DIFFERING_PERCENT = 5;
-    private static final FragmentationBudget NEVER_ENOUGH = new FragmentationBudget(0, Long.MAX_VALUE, 100);
 
     private final int threads;
 
@@ -52,19 +50,18 @@ final class DedupCompareScenario implements Scenario {
         Path ours = directory.resolve("ours");
         images.renew(ours);
         Deduplicator deduplicator = new Deduplicator(Posix.host());
-        DedupOptions options = DedupOptions.DEFAULTS.with(Engine.CLONE_AND_SWAP).with(NEVER_ENOUGH)
-                .with(Accounting.PAGES).withThreads(threads);
+        DedupOptions options = DedupOptions.DEFAULTS.with(Accounting.PAGES).withThreads(threads);
         return new Duel(
-                () -> comparing(deduplicator.deduplicate(images.canonical(), ours, options)),
+                () -> comparing(deduplicator.estimate(images.canonical(), ours, options)),
                 workbench.peer(DedupCompareScenario.class, "compare_pages.c", images.canonical(), ours),
                 () -> images.requireSame(ours));
     }
 
     private static long comparing(DedupOutcome outcome) throws IOException {
-        if (outcome instanceof DedupOutcome.LeftAlone alone && alone.report().isPresent()
-                && alone.report().get().pages().read() == alone.report().get().pages().all()) {
-            return alone.report().get().time().comparing().toNanos();
+        if (outcome instanceof DedupOutcome.Deduplicated(DedupReport report)
+                && report.pages().read() == report.pages().all()) {
+            return report.time().comparing().toNanos();
         }
-        throw new IOException("not every page was compared, or something was shared: " + outcome);
+        throw new IOException("not every page was compared: " + outcome);
     }
 }

@@ -6,6 +6,7 @@ import io.microsnap.core.SnapshotId;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dedup.Accounting;
+import io.microsnap.dedup.AfterBake;
 import io.microsnap.dedup.DedupOptions;
 import io.microsnap.dedup.StoreDeduplicator;
 import io.microsnap.memory.Capture;
@@ -92,7 +93,8 @@ final class DedupStoredScenario implements Scenario {
         Posix posix = Posix.host();
         GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, Files.size(image));
         try (Descriptor open = Descriptor.open(posix, image, posix.constants().O_RDONLY, 0)) {
-            Capture.of(store, id, FileMemoryReader.of(open, layout)).take(PausableMachine.pausedAlready(List.of()));
+            Capture.of(store, id, FileMemoryReader.of(open, layout)).afterBake(AfterBake.usual().enabled(false))
+                    .take(PausableMachine.pausedAlready(List.of()));
         }
     }
 }

@@ -31,6 +31,7 @@ final class Scenarios {
         all.addAll(DirtyHarvestScenario.all());
         all.add(new MachineStateScenario());
         all.addAll(KvmPauseScenario.all());
+        all.addAll(GenerationsScenario.all());
         dedup(all);
         return List.copyOf(all);
     }

@@ -33,6 +33,8 @@ public final class VirtualMachine implements AutoCloseable {
     private final GuestMemory memory;
     private final List<Vcpu> vcpus = new ArrayList<>();
     private volatile ProtectionSource source;
+    /** The memory stays mapped until the VM is destroyed: its guest would write whatever is mapped there next. */
+    private GuestMemory.Hold hold = GuestMemory.Hold.NOTHING;
     private boolean closed;
 
     private VirtualMachine(Hvf hvf, MachineSpec spec, GuestMemory memory) {
@@ -121,6 +123,7 @@ public final class VirtualMachine implements AutoCloseable {
     }
 
     private void mapMemory() throws IOException {
+        hold = memory.hold();
         List<Region> regions = memory.layout().regions();
         for (int number = 0; number < regions.size(); number++) {
             Region region = regions.get(number);
@@ -221,8 +224,8 @@ public final class VirtualMachine implements AutoCloseable {
     }
 
     /**
-     * Ends the vCPUs and the VM. A dirty source should be closed before. A second call does nothing, or tries again
-     * what failed.
+     * Ends the vCPUs and the VM, and lets go of the memory, which may have been closed before. A dirty source should be
+     * closed first. A second call does nothing, or tries again what failed.
      */
     @Override
     public void close() throws IOException {
@@ -232,6 +235,7 @@ public final class VirtualMachine implements AutoCloseable {
                 Calls.check(hvf.framework().hv_vm_destroy(), "hv_vm_destroy", "");
                 closed = true;
             }
+            hold.close();
         }
     }
 }

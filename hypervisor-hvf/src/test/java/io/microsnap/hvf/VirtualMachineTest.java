@@ -9,6 +9,7 @@ import io.microsnap.core.GuestMemory;
 import io.microsnap.core.Region;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.internal.file.GuestRam;
+import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.hvf.binding.HvReturn;
 import io.microsnap.hvf.binding.HypervisorException;
 import io.microsnap.hvf.binding.StandIn;
@@ -246,6 +247,24 @@ class VirtualMachineTest {
     }
 
     @Test
+    void memoryThatIsClosedFirstStaysMappedUntilTheVmIsGone() throws IOException {
+        GuestRam memory = TestHost.memory();
+        MemorySegment mapping = memory.mapping(0);
+        long address = mapping.address();
+        long lengthBytes = mapping.byteSize();
+        VirtualMachine vm = hvf.createVirtualMachine(MachineSpec.ofVcpus(1), memory);
+        memory.close();
+        assertThat(isMapped(address, lengthBytes)).isTrue();
+        vm.close();
+        assertThat(isMapped(address, lengthBytes)).isFalse();
+    }
+
+    private static boolean isMapped(long address, long lengthBytes) {
+        Posix posix = Posix.host();
+        return posix.msync(address, lengthBytes, posix.constants().MS_ASYNC) == 0;
+    }
+
+    @Test
     void hostWritesDoNotPassTheSecondStage() throws IOException {
         try (StoringGuest guest = new StoringGuest(hvf); var source = guest.openSource()) {
             source.arm();
@@ -281,6 +300,16 @@ class VirtualMachineTest {
         @Override
         public boolean mayBeTruncated() {
             return false;
+        }
+
+        @Override
+        public void requireMapped() {
+            throw new IllegalStateException("never asked");
+        }
+
+        @Override
+        public Hold hold() {
+            return Hold.NOTHING;
         }
 
         @Override

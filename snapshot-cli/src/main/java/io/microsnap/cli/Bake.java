@@ -9,6 +9,7 @@ import io.microsnap.core.SnapshotId;
 import io.microsnap.core.internal.posix.Constants;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
+import io.microsnap.dedup.AfterBake;
 import io.microsnap.memory.Capture;
 import io.microsnap.memory.CaptureResult;
 import io.microsnap.memory.FileMemoryReader;
@@ -37,7 +38,8 @@ import picocli.CommandLine.Option;
         footerHeading = "%n",
         footer = "Example: microsnap bake --store /snapshots --id base-2 --parent base-1 --ram /dev/shm/guest.ram")
 final class Bake extends CliCommand {
-    private static final String STATE_SECTION = "vmm";
+    /** The section in which the state of a foreign VMM is kept. */
+    static final String STATE_SECTION = "vmm";
 
     @Mixin
     private StoreLocation store;
@@ -73,6 +75,10 @@ final class Bake extends CliCommand {
     @Option(names = "--replace", description = "Replace a snapshot of the same name.")
     private boolean replace;
 
+    @Option(names = "--no-dedup", description = "Share no blocks with a sibling afterwards, as a full snapshot does for"
+            + " at most 10 seconds unless MICROSNAP_AUTO_DEDUP=0 is in the environment.")
+    private boolean noDedup;
+
     @Override
     int run(Console console) throws IOException {
         CaptureResult result;
@@ -80,7 +86,7 @@ final class Bake extends CliCommand {
         try (Descriptor file = open(console.posix(), ram)) {
             GuestLayout layout = layout(file, console.posix().getpagesize());
             FileMemoryReader reader = FileMemoryReader.of(file, layout);
-            try (SnapshotStore open = store.openOrCreate(console.posix());
+            try (SnapshotStore open = store.openOrCreate(console);
                     ProgressLine progress = console.progress("bake")) {
                 Capture capture = Capture.of(open, snapshot.id(), reader)
                         .ifTaken(replace ? IfTaken.REPLACE : IfTaken.REFUSE).progress(progress)
@@ -89,6 +95,7 @@ final class Bake extends CliCommand {
                 if (parent != null) {
                     capture.base(parent);
                 }
+                capture.afterBake(afterBake(console));
                 for (Path attachment : attachments) {
                     if (attachment.getFileName() == null) {
                         throw usage("--attach: " + attachment + " is no file");
@@ -101,6 +108,13 @@ final class Bake extends CliCommand {
         }
         report(console, result, space);
         return ExitStatus.OK;
+    }
+
+    private AfterBake afterBake(Console console) {
+        AfterBake usual = AfterBake.usual();
+        // Ctrl-C ends the sharing; the snapshot is there.
+        AfterBake stoppable = usual.with(usual.options().with((done, total) -> console.interruption().check()));
+        return noDedup ? stoppable.enabled(false) : stoppable;
     }
 
     /** Opens a file, and refuses what is none without waiting for it: a pipe has no length that could be trusted. */
@@ -165,9 +179,13 @@ final class Bake extends CliCommand {
         }
         try (Descriptor file = open(console.posix(), state)) {
             long sizeBytes = file.sizeBytes();
-            if (sizeBytes > MachineStateFile.LARGEST_FILE_BYTES) {
+            if (sizeBytes == 0) {
+                throw new SnapshotException(file + " has no bytes, or is made when it is read (procfs?), and is no"
+                        + " machine's state; leave out --state, or save the state to a plain file");
+            }
+            if (sizeBytes > MachineStateFile.LARGEST_STATE_BYTES) {
                 throw new SnapshotException(file + " has " + sizeBytes + " bytes; a machine's state has at most "
-                        + MachineStateFile.LARGEST_FILE_BYTES + "; attach larger files with --attach");
+                        + MachineStateFile.LARGEST_STATE_BYTES + "; attach larger files with --attach");
             }
             MemorySegment content = Arena.ofAuto().allocate(sizeBytes);
             file.readFully(content, 0);
@@ -180,10 +198,12 @@ final class Bake extends CliCommand {
         console.report(Manifests.document(result.manifest()).put("capture", kind).put("because", result.because())
                 .put("pages", result.memory().pagesRecorded()).put("bytes_written", result.memory().bytesWritten())
                 .put("space", Manifests.document(space)).put("pause_ms", result.times().pause())
-                .put("durable_ms", result.times().publish()));
+                .put("durable_ms", result.times().publish())
+                .put("dedup", result.dedup().map(outcome -> Dedup.document(snapshot.id(), outcome))));
         console.say(snapshot.id() + ": " + Sizes.bytes(result.manifest().layout().lengthBytes()) + ", "
                 + kind.replace('_', ' ') + ", " + Sizes.bytes(result.memory().bytesWritten()) + " written in "
                 + Sizes.time(result.times().pause()) + ", durable after " + Sizes.time(result.times().publish())
                 + " more");
+        result.dedup().ifPresent(outcome -> console.say(Dedup.describe(snapshot.id(), outcome)));
     }
 }

@@ -1,8 +1,10 @@
 package io.microsnap.cli;
 
 import io.microsnap.core.CancelledException;
+import io.microsnap.core.DamagedException;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.SnapshotId;
+import io.microsnap.dedup.Accounting;
 import io.microsnap.dedup.BatchOptions;
 import io.microsnap.dedup.BatchReport;
 import io.microsnap.dedup.DedupOptions;
@@ -10,14 +12,18 @@ import io.microsnap.dedup.DedupOutcome;
 import io.microsnap.dedup.DedupReport;
 import io.microsnap.dedup.Engine;
 import io.microsnap.dedup.Estimate;
+import io.microsnap.dedup.Sibling;
 import io.microsnap.dedup.SiblingPolicy;
 import io.microsnap.dedup.StoreBatch;
 import io.microsnap.dedup.StoreDeduplicator;
+import io.microsnap.store.FragmentationPolicy;
 import io.microsnap.store.SnapshotStore;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
+import java.util.OptionalLong;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -40,7 +46,18 @@ final class Dedup extends CliCommand {
             + " alike. Needs --id.")
     private SnapshotId canonical;
 
-    @Option(names = "--dry-run", description = "Tell what could be shared, by the page indexes; change nothing.")
+    @Option(names = "--budget", paramLabel = "EXTENTS", defaultValue = "2048",
+            description = "How many extents an image may have for each GiB of it (default: ${DEFAULT-VALUE}): the"
+            + " longest runs are shared first. all: share whatever is equal.")
+    private String budget;
+
+    @Option(names = "--engine", paramLabel = "HOW",
+            description = "share-in-place (default on Linux): the kernel compares and shares, the image stays the same"
+            + " file. clone-and-swap: a clone takes its place.")
+    private String engine;
+
+    @Option(names = "--dry-run",
+            description = "Tell what would be shared, by page indexes and extents; change nothing.")
     private boolean dryRun;
 
     @Override
@@ -48,79 +65,133 @@ final class Dedup extends CliCommand {
         if (canonical != null && id == null) {
             throw usage("--against ID says with what; --id ID must say which snapshot");
         }
-        if (canonical != null && dryRun) {
-            throw usage("--dry-run tells of the most alike siblings; leave out --against");
-        }
-        try (SnapshotStore open = store.open(console.posix())) {
+        DedupOptions options = options();
+        try (SnapshotStore open = store.open(console)) {
             if (dryRun) {
-                return estimate(console, open);
+                return estimate(console, open, options.with(Accounting.PAGES));
             }
-            return id == null ? all(console, open) : one(console, open);
+            return id == null ? all(console, open, options) : one(console, open, options);
         }
     }
 
-    private int estimate(Console console, SnapshotStore open) throws IOException {
+    private DedupOptions options() {
+        DedupOptions options = DedupOptions.DEFAULTS.with(Accounting.FREE_SPACE).with(policy());
+        if (engine == null) {
+            return options;
+        }
+        return switch (engine) {
+            case "share-in-place" -> options.with(Engine.SHARE_IN_PLACE);
+            case "clone-and-swap" -> options.with(Engine.CLONE_AND_SWAP);
+            default -> throw usage("--engine: '" + engine + "' is none; there are share-in-place and clone-and-swap");
+        };
+    }
+
+    private FragmentationPolicy policy() {
+        if (budget.equals("all")) {
+            return FragmentationPolicy.DEFAULT.sharingEverything();
+        }
+        try {
+            return FragmentationPolicy.DEFAULT.withExtentsPerGiBToShare(Long.parseLong(budget));
+        } catch (IllegalArgumentException notANumber) {
+            throw usage("--budget: '" + budget + "' is no number of extents a GiB from 0 on, and not 'all'");
+        }
+    }
+
+    private int estimate(Console console, SnapshotStore open, DedupOptions options) throws IOException {
         List<Document> documents = new ArrayList<>();
-        Table table = new Table("ID", ">ALIKE", "WITH", "WHY");
-        long all = 0;
-        StoreBatch batch = new StoreBatch(open);
-        List<Estimate> estimates = id == null ? batch.estimate(SiblingPolicy.MOST_ALIKE)
-                : List.of(batch.estimate(id, SiblingPolicy.MOST_ALIKE));
-        for (Estimate estimate : estimates) {
-            all += estimate.equalBytes();
-            documents.add(new Document().put("id", estimate.target().id())
-                    .put("sibling", estimate.sibling().map(sibling -> sibling.reference().id()))
-                    .put("equal_bytes", estimate.equalBytes()));
+        Table table = new Table("ID", ">ALIKE", ">WOULD SHARE", "WITH", "WHY");
+        long equal = 0;
+        long sharable = 0;
+        int status = ExitStatus.OK;
+        for (Estimate estimate : estimates(open, options)) {
+            equal += estimate.equalBytes();
+            sharable += estimate.sharableBytes();
+            Optional<String> sibling = estimate.sibling().map(found -> found.reference().id().name());
+            String why = switch (estimate.expected()) {
+                case DedupOutcome.LeftAlone alone -> alone.explanation();
+                case DedupOutcome.Failed(Exception cause) -> "CANNOT BE TOLD: " + Failure.of(cause).message();
+                case DedupOutcome.Deduplicated _ -> estimate.sibling().map(Sibling::why).orElse("");
+            };
+            status = Math.max(status, status(estimate.expected()));
+            documents.add(new Document().put("id", estimate.target().id()).put("sibling", sibling)
+                    .put("equal_bytes", estimate.equalBytes()).put("sharable_bytes", estimate.sharableBytes())
+                    .put("reason", reason(estimate.expected())));
             table.row(estimate.target().id().name(), Sizes.bytes(estimate.equalBytes()),
-                    estimate.sibling().map(sibling -> sibling.reference().id().name()).orElse("-"),
-                    estimate.sibling().map(sibling -> sibling.why()).orElse("no sibling"));
+                    Sizes.bytes(estimate.sharableBytes()), sibling.orElse("-"), why);
         }
-        console.report(new Document().put("dry_run", true).put("equal_bytes", all).put("snapshots", documents));
+        console.report(new Document().put("dry_run", true).put("equal_bytes", equal).put("sharable_bytes", sharable)
+                .put("snapshots", documents));
         console.say(table);
-        console.say("At most " + Sizes.bytes(all) + " could be shared; some of it may be shared already.");
-        return ExitStatus.OK;
+        console.say(Sizes.bytes(sharable) + " would be shared.");
+        return status;
     }
 
-    private int all(Console console, SnapshotStore open) throws IOException {
+    private List<Estimate> estimates(SnapshotStore open, DedupOptions options) throws IOException {
+        if (id == null) {
+            return new StoreBatch(open).estimate(SiblingPolicy.MOST_ALIKE, options);
+        }
+        StoreDeduplicator deduplicator = new StoreDeduplicator(open);
+        return List.of(canonical == null ? deduplicator.estimate(id, SiblingPolicy.MOST_ALIKE, options)
+                : deduplicator.estimate(id, canonical, options));
+    }
+
+    private static Optional<String> reason(DedupOutcome outcome) {
+        return switch (outcome) {
+            case DedupOutcome.LeftAlone alone -> Optional.of(alone.reason().name().toLowerCase(Locale.ROOT));
+            case DedupOutcome.Failed(Exception cause) -> Optional.of(Failure.of(cause).message());
+            case DedupOutcome.Deduplicated _ -> Optional.empty();
+        };
+    }
+
+    /** Damage has its own status here, too. */
+    private static int status(DedupOutcome outcome) {
+        return outcome instanceof DedupOutcome.Failed(Exception cause) ? Failure.of(cause).status() : ExitStatus.OK;
+    }
+
+    private int all(Console console, SnapshotStore open, DedupOptions options) throws IOException {
         List<Document> documents = new ArrayList<>();
         BatchReport report;
         try (ProgressLine progress = console.progress("dedup")) {
-            report = new StoreBatch(open).run(BatchOptions.DEFAULTS.with(progress));
+            report = new StoreBatch(open).run(BatchOptions.DEFAULTS.with(options).with(progress));
         }
-        boolean failed = false;
+        int status = ExitStatus.OK;
         for (BatchReport.Entry entry : report.entries()) {
             documents.add(document(entry.target().id(), entry.outcome()));
             console.say(describe(entry.target().id(), entry.outcome()));
-            failed |= entry.outcome() instanceof DedupOutcome.Failed;
+            status = Math.max(status, status(entry.outcome()));
         }
         console.report(new Document().put("dry_run", false).put("shared_bytes", report.sharedBytes())
+
+                .put("freed_bytes", freed(report.freeBytesBefore(), report.freeBytesAfter()))
                 .put("cancelled", report.cancelled()).put("snapshots", documents).put("elapsed_ms", report.time()));
         if (report.cancelled()) {
             throw new CancelledException("interrupted; what was shared stays shared, run it again to go on");
         }
-        console.say(Sizes.bytes(report.sharedBytes()) + " shared in " + Sizes.time(report.time()));
-        return failed ? ExitStatus.FAILED : ExitStatus.OK;
+        console.say(Sizes.bytes(report.sharedBytes()) + " shared in " + Sizes.time(report.time())
+                + returned(report.freeBytesBefore(), report.freeBytesAfter()));
+        return status;
     }
 
-    private int one(Console console, SnapshotStore open) throws IOException {
+    private int one(Console console, SnapshotStore open, DedupOptions asked) throws IOException {
         StoreDeduplicator deduplicator = new StoreDeduplicator(open);
         DedupOutcome outcome;
         try (ProgressLine progress = console.progress("dedup")) {
-            DedupOptions options = DedupOptions.DEFAULTS.with(progress);
+            DedupOptions options = asked.with(progress);
             outcome = canonical == null
                     ? deduplicator.deduplicate(id, SiblingPolicy.MOST_ALIKE, options)
                     : deduplicator.deduplicate(id, canonical, options);
         }
         if (outcome instanceof DedupOutcome.Failed failed) {
-            throw new SnapshotException(id + " could not be deduplicated and is as it was: "
-                    + failed.cause().getMessage(), failed.cause());
+            String what = id + " could not be deduplicated and is as it was: " + failed.cause().getMessage();
+            throw failed.cause() instanceof DamagedException ? new DamagedException(what, failed.cause())
+                    : new SnapshotException(what, failed.cause());
         }
         console.report(new Document().put("dry_run", false).put("snapshots", List.of(document(id, outcome))));
         console.say(describe(id, outcome));
         return ExitStatus.OK;
     }
 
-    private static Document document(SnapshotId target, DedupOutcome outcome) {
+    static Document document(SnapshotId target, DedupOutcome outcome) {
         Document document = new Document().put("id", target);
         return switch (outcome) {
             case DedupOutcome.Deduplicated(DedupReport report) -> document.put("outcome", "deduplicated")
@@ -128,6 +199,7 @@ final class Dedup extends CliCommand {
                     .put("sibling", report.sibling().map(sibling -> sibling.reference().id()))
                     .put("pages_equal", report.pages().equal()).put("pages_different", report.pages().different())
                     .put("pages_written", report.pages().written()).put("shared_bytes", report.sharedBytes())
+                    .put("freed_bytes", freed(report.freeBytesBefore(), report.freeBytesAfter()))
                     .put("elapsed_ms", report.time().total());
             case DedupOutcome.LeftAlone alone -> document.put("outcome", "left_alone")
                     .put("reason", alone.reason().name().toLowerCase(Locale.ROOT));
@@ -136,12 +208,13 @@ final class Dedup extends CliCommand {
         };
     }
 
-    private static String describe(SnapshotId target, DedupOutcome outcome) {
+    static String describe(SnapshotId target, DedupOutcome outcome) {
         return switch (outcome) {
             case DedupOutcome.Deduplicated(DedupReport report) -> target + ": shares "
                     + Sizes.bytes(report.sharedBytes()) + " more with "
                     + report.sibling().map(sibling -> sibling.reference().id().name()).orElse("another") + ", in "
-                    + Sizes.time(report.time().total());
+                    + Sizes.time(report.time().total())
+                    + returned(report.freeBytesBefore(), report.freeBytesAfter());
             case DedupOutcome.LeftAlone alone -> target + ": left alone: " + alone.explanation();
             case DedupOutcome.Failed(Exception cause) -> target + ": FAILED, as it was: "
                     + Failure.of(cause).message();
@@ -150,5 +223,16 @@ final class Dedup extends CliCommand {
 
     private static String name(Engine engine) {
         return engine.name().toLowerCase(Locale.ROOT);
+    }
+
+    /** What others write and remove meanwhile counts, too. */
+    private static Optional<Long> freed(OptionalLong before, OptionalLong after) {
+        return before.isPresent() && after.isPresent()
+                ? Optional.of(after.getAsLong() - before.getAsLong()) : Optional.empty();
+    }
+
+    private static String returned(OptionalLong before, OptionalLong after) {
+        return freed(before, after).filter(bytes -> bytes > 0)
+                .map(bytes -> "; the filesystem has " + Sizes.bytes(bytes) + " more free").orElse("");
     }
 }

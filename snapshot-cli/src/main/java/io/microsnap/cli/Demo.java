@@ -10,11 +10,11 @@ import io.microsnap.core.internal.posix.Constants;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.OperatingSystem;
 import io.microsnap.core.internal.posix.Posix;
+import io.microsnap.dedup.AfterBake;
 import io.microsnap.dedup.DedupOptions;
 import io.microsnap.dedup.DedupOutcome;
 import io.microsnap.dedup.DedupReport;
 import io.microsnap.dedup.Engine;
-import io.microsnap.dedup.FragmentationBudget;
 import io.microsnap.dedup.SiblingPolicy;
 import io.microsnap.dedup.StoreDeduplicator;
 import io.microsnap.memory.Capture;
@@ -22,6 +22,7 @@ import io.microsnap.memory.CaptureKind;
 import io.microsnap.memory.CaptureResult;
 import io.microsnap.memory.Restore;
 import io.microsnap.memory.RestoredSnapshot;
+import io.microsnap.store.FragmentationPolicy;
 import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.StoreOptions;
 import java.io.IOException;
@@ -153,7 +154,8 @@ final class Demo extends CliCommand {
         try (ProgressLine progress = console.progress(name)) {
             result = Capture.of(store, id, guest.reader()).tracker(guest.tracker()).kind(kind)
                     .imageName(IMAGE).bakerVersion("demo")
-                    .progress(progress).take(counting);
+                    // That is shown as a step of its own.
+                    .afterBake(AfterBake.usual().enabled(false)).progress(progress).take(counting);
         }
         report.captured(name, result);
         return new Captured(id, counting.counter());
@@ -193,7 +195,7 @@ final class Demo extends CliCommand {
             throws IOException {
         SnapshotId sibling = snapshots.getLast().id();
         // A guest this small changes more of itself than the default would cut its image into pieces for.
-        DedupOptions options = DedupOptions.DEFAULTS.with(FragmentationBudget.UNLIMITED);
+        DedupOptions options = DedupOptions.DEFAULTS.with(FragmentationPolicy.DEFAULT.sharingEverything());
         DedupOutcome outcome = new StoreDeduplicator(store).deduplicate(sibling, SiblingPolicy.MOST_ALIKE, options);
         return switch (outcome) {
             case DedupOutcome.Deduplicated done -> Optional.of(done.report());

@@ -312,16 +312,30 @@ class CommandsTest {
         String store = place.resolve("s").toString();
         microsnap.run(0, "bake", "--ram", "ram", "--store", store, "--id", "a", "--image", "i", "--baked-by", "1");
         overwrite(ram, 7 * PAGE, "changed");
-        microsnap.run(0, "bake", "--ram", "ram", "--store", store, "--id", "b", "--image", "i", "--baked-by", "1");
+        Map<?, ?> baked = microsnap.json(0, "bake", "--ram", "ram", "--store", store, "--id", "b", "--image", "i",
+                "--baked-by", "1");
+        assertThat(((Map<?, ?>) baked.get("dedup")).get("outcome")).isEqualTo("deduplicated");
+        assertThat((Long) ((Map<?, ?>) baked.get("space")).get("exclusive_bytes")).isLessThan(1L << 20);
+        microsnap.run(0, "delete", "--store", store, "--id", "b");
+        Map<?, ?> alone = microsnap.json(0, "bake", "--ram", "ram", "--store", store, "--id", "b", "--image", "i",
+                "--baked-by", "1", "--no-dedup");
+        assertThat(((Map<?, ?>) alone.get("dedup")).get("reason")).isEqualTo("switched_off");
         Map<?, ?> estimated = microsnap.json(0, "dedup", "--store", store, "--dry-run");
         assertThat((Long) estimated.get("equal_bytes")).isGreaterThan(3L << 20);
         assertThat((List<?>) estimated.get("snapshots")).hasSize(1);
         Map<?, ?> ofTheOldest = microsnap.json(0, "dedup", "--store", store, "--dry-run", "--id", "a");
         assertThat(ofTheOldest.get("equal_bytes")).isEqualTo(estimated.get("equal_bytes"));
+        Map<?, ?> ofTwo = microsnap.json(0, "dedup", "--store", store, "--dry-run", "--id", "b", "--against", "a",
+                "--budget", "all", "--engine", "clone-and-swap");
+        assertThat(ofTwo.get("sharable_bytes")).isEqualTo(estimated.get("sharable_bytes"));
+        assertThat(microsnap.run(2, "dedup", "--store", store, "--budget", "-1").errors()).contains("'all'");
+        assertThat(microsnap.run(2, "dedup", "--store", store, "--engine", "x").errors()).contains("share-in-place");
         microsnap.run(1, "dedup", "--store", store, "--dry-run", "--id", "none");
         Map<?, ?> shared = microsnap.json(0, "dedup", "--store", store, "--id", "b", "--against", "a");
         Map<?, ?> outcome = (Map<?, ?>) ((List<?>) shared.get("snapshots")).getFirst();
         assertThat(outcome.get("outcome")).as(outcome.toString()).isEqualTo("deduplicated");
+        assertThat(outcome.get("shared_bytes")).isEqualTo(estimated.get("sharable_bytes"));
+        assertThat((Long) outcome.get("freed_bytes")).isPositive();
         assertThat(microsnap.run(0, "dedup", "--store", store).output()).contains("b: left alone");
         assertThat(microsnap.json(0, "verify", "--store", store).get("ok")).isEqualTo(true);
         List<?> findings = (List<?>) microsnap.json(0, "doctor", place.toString()).get("findings");

@@ -1,56 +1,102 @@
 package io.microsnap.dedup;
 
+import io.microsnap.core.CancelledException;
+import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.dedup.DedupOutcome.Reason;
 import io.microsnap.store.SnapshotStore;
 import java.io.IOException;
+import java.time.Duration;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 
 /**
- * What a VM manager calls when it has baked a snapshot: lets it share blocks with the sibling most like it, if it can.
- * A snapshot that cannot be deduplicated is as good as one that can: nothing is ever thrown, and whatever goes wrong is
- * in the outcome, the log and the flight recorder.
+ * What becomes of a snapshot when it was baked: it comes to share blocks with the sibling most like it, if it can and
+ * within a time. A snapshot that cannot be deduplicated is as good as one that can: nothing is ever thrown, and what
+ * goes wrong is in the outcome, the log and the flight recorder.
+ *
+ * @param enabled whether anything is done at all
+ * @param limit how long it may take; what is shared by then stays shared
+ * @param options how
  */
-public final class AfterBake {
+public record AfterBake(boolean enabled, Duration limit, DedupOptions options) {
     /** The environment variable that switches this off when it is {@code 0}. */
     public static final String SWITCH = "MICROSNAP_AUTO_DEDUP";
 
     private static final String OFF = "0";
+    private static final Duration USUAL_LIMIT = Duration.ofSeconds(10);
 
-    private final StoreDeduplicator deduplicator;
-    private final SiblingPolicy policy;
-    private final DedupOptions options;
-    private final boolean enabled;
+    public AfterBake {
+        Objects.requireNonNull(options);
+        if (limit.isNegative()) {
+            throw new IllegalArgumentException("sharing after a bake cannot take " + limit);
+        }
+    }
 
-    /** With the most alike sibling and default options, unless the environment switches it off. */
-    public AfterBake(SnapshotStore store) {
-        this(store, SiblingPolicy.MOST_ALIKE, DedupOptions.DEFAULTS, isEnabledBy(System.getenv()));
+    /** With the most alike sibling, for at most ten seconds, unless the environment switches it off. */
+    public static AfterBake usual() {
+        return usual(System.getenv());
+    }
+
+    static AfterBake usual(Map<String, String> environment) {
+        return new AfterBake(!OFF.equals(environment.get(SWITCH)), USUAL_LIMIT,
+                DedupOptions.DEFAULTS.with(Accounting.PAGES));
     }
 
     /** Whatever the environment says. */
-    public AfterBake(SnapshotStore store, SiblingPolicy policy, DedupOptions options, boolean enabled) {
-        this.deduplicator = new StoreDeduplicator(store);
-        this.policy = policy;
-        this.options = options;
-        this.enabled = enabled;
+    public AfterBake enabled(boolean decision) {
+        return new AfterBake(decision, limit, options);
     }
 
-    /** Whether an environment leaves this on. */
-    static boolean isEnabledBy(Map<String, String> environment) {
-        return !OFF.equals(environment.get(SWITCH));
+    /** As this, for at most so long. */
+    public AfterBake within(Duration longest) {
+        return new AfterBake(enabled, longest, options);
+    }
+
+    /** As this, in another way. */
+    public AfterBake with(DedupOptions other) {
+        return new AfterBake(enabled, limit, other);
     }
 
     /** Shares what can be shared. The snapshot may be used, and should not be deleted, meanwhile. */
-    public DedupOutcome baked(SnapshotId fresh) {
+    public DedupOutcome baked(SnapshotStore store, SnapshotId fresh) {
         if (!enabled) {
             return new DedupOutcome.LeftAlone(
                     Reason.SWITCHED_OFF, "sharing after a bake is switched off", Optional.empty());
         }
+        TimeLimit time = new TimeLimit(options.progress(), limit);
         try {
-            return deduplicator.deduplicate(fresh, policy, options);
+            return new StoreDeduplicator(store)
+                    .deduplicate(fresh, SiblingPolicy.MOST_ALIKE, options.with(time).withPatience(limit));
         } catch (IOException | RuntimeException failure) {
+            if (time.isUp) {
+                return new DedupOutcome.LeftAlone(Reason.OUT_OF_TIME, failure.getMessage(), Optional.empty());
+            }
             return new DedupOutcome.Failed(failure);
+        }
+    }
+
+    /** Stops what takes too long. */
+    private static final class TimeLimit implements Progress {
+        private final Progress listener;
+        private final Duration limit;
+        private final long startNanos = System.nanoTime();
+        private boolean isUp;
+
+        TimeLimit(Progress listener, Duration limit) {
+            this.listener = listener;
+            this.limit = limit;
+        }
+
+        @Override
+        public void advanced(long doneBytes, long totalBytes) throws CancelledException {
+            if (System.nanoTime() - startNanos >= limit.toNanos()) {
+                isUp = true;
+                throw new CancelledException("sharing blocks was stopped after " + limit.toMillis()
+                        + " ms; what was shared by then stays shared");
+            }
+            listener.advanced(doneBytes, totalBytes);
         }
     }
 }

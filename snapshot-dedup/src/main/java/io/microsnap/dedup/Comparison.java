@@ -1,7 +1,6 @@
 package io.microsnap.dedup;
 
 import io.microsnap.core.internal.file.Extents;
-import io.microsnap.core.internal.file.PageScratch;
 import io.microsnap.core.internal.file.Pages;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.dedup.DedupOutcome.Reason;
@@ -265,8 +264,9 @@ final class Comparison {
 
         Reading(Pacer pacer) {
             this.pacer = pacer;
-            canonicalBytes = new PageScratch(windowPages * verdicts.pageBytes()).buffer();
-            targetBytes = new PageScratch(windowPages * verdicts.pageBytes()).buffer();
+            Arena arena = Arena.ofAuto();
+            canonicalBytes = arena.allocate(windowPages * verdicts.pageBytes(), verdicts.pageBytes());
+            targetBytes = arena.allocate(windowPages * verdicts.pageBytes(), verdicts.pageBytes());
         }
 
         void piece(long firstPage, long endPage) throws IOException {

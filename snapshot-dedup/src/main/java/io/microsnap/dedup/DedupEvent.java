@@ -1,5 +1,6 @@
 package io.microsnap.dedup;
 
+import io.microsnap.core.CancelledException;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.store.SnapshotStore;
 import jdk.jfr.Category;
@@ -46,6 +47,11 @@ final class DedupEvent extends Event {
                 explanation = alone.explanation();
                 alone.report().ifPresent(this::tell);
                 LOG.log(System.Logger.Level.DEBUG, "{0} is left as it was: {1}", target, explanation);
+            }
+            case DedupOutcome.Failed(CancelledException stopped) -> {
+                outcome = "cancelled";
+                explanation = stopped.getMessage();
+                LOG.log(System.Logger.Level.INFO, "{0} was not deduplicated to the end: {1}", target, explanation);
             }
             case DedupOutcome.Failed(Exception cause) -> {
                 outcome = "failed";

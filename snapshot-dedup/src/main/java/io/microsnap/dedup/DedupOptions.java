@@ -1,59 +1,78 @@
 package io.microsnap.dedup;
 
 import io.microsnap.core.Progress;
+import io.microsnap.store.FragmentationPolicy;
+import java.time.Duration;
+import java.util.Objects;
 import java.util.Optional;
 
 /**
  * How images are deduplicated. Begin with {@link #DEFAULTS} and change what is to be different.
  *
- * @param engine by which means; empty chooses
- * @param budget when it is worth it
+ * @param engine by which means; empty takes the usual one
+ * @param fragmentation how much is shared, and when it is worth it
  * @param accounting what to measure
  * @param rereads whether the result is read once more and compared, although it follows from the comparison
  * @param bytesPerSecond how much may be read in a second; {@link Long#MAX_VALUE} for no limit
  * @param threads how many threads compare
+ * @param patience how long to wait for another process that is deduplicating one of the two images
  * @param progress hears of every step, and may cancel
  */
-public record DedupOptions(Optional<Engine> engine, FragmentationBudget budget, Accounting accounting,
-        boolean rereads, long bytesPerSecond, int threads, Progress progress) {
+public record DedupOptions(Optional<Engine> engine, FragmentationPolicy fragmentation, Accounting accounting,
+        boolean rereads, long bytesPerSecond, int threads, Duration patience, Progress progress) {
     private static final int MOST_THREADS = 4;
 
-    /** Engine as it comes, default budget, extents measured, no re-reading, no limits. */
-    public static final DedupOptions DEFAULTS = new DedupOptions(Optional.empty(), FragmentationBudget.DEFAULT,
+    /** Engine as it comes, default policy, extents measured, no re-reading, no limits, a minute's patience. */
+    public static final DedupOptions DEFAULTS = new DedupOptions(Optional.empty(), FragmentationPolicy.DEFAULT,
             Accounting.EXTENTS, false, Long.MAX_VALUE,
-            Math.min(MOST_THREADS, Runtime.getRuntime().availableProcessors()), Progress.NONE);
+            Math.min(MOST_THREADS, Runtime.getRuntime().availableProcessors()), Duration.ofMinutes(1), Progress.NONE);
 
     public DedupOptions {
-        if (bytesPerSecond <= 0 || threads <= 0) {
-            throw new IllegalArgumentException(bytesPerSecond + " bytes a second, " + threads + " threads");
+        Objects.requireNonNull(fragmentation);
+        if (bytesPerSecond <= 0 || threads <= 0 || patience.isNegative()) {
+            throw new IllegalArgumentException(bytesPerSecond + " bytes a second, " + threads + " threads, patience "
+                    + patience);
         }
     }
 
     public DedupOptions with(Engine other) {
-        return new DedupOptions(Optional.of(other), budget, accounting, rereads, bytesPerSecond, threads, progress);
+        return with(Optional.of(other), fragmentation, accounting, progress);
     }
 
-    public DedupOptions with(FragmentationBudget other) {
-        return new DedupOptions(engine, other, accounting, rereads, bytesPerSecond, threads, progress);
+    public DedupOptions with(FragmentationPolicy other) {
+        return with(engine, other, accounting, progress);
     }
 
     public DedupOptions with(Accounting other) {
-        return new DedupOptions(engine, budget, other, rereads, bytesPerSecond, threads, progress);
+        return with(engine, fragmentation, other, progress);
     }
 
     public DedupOptions with(Progress other) {
-        return new DedupOptions(engine, budget, accounting, rereads, bytesPerSecond, threads, other);
+        return with(engine, fragmentation, accounting, other);
+    }
+
+    private DedupOptions with(Optional<Engine> newEngine, FragmentationPolicy policy, Accounting measured,
+            Progress listener) {
+        return new DedupOptions(
+                newEngine, policy, measured, rereads, bytesPerSecond, threads, patience, listener);
     }
 
     public DedupOptions withRereading() {
-        return new DedupOptions(engine, budget, accounting, true, bytesPerSecond, threads, progress);
+        return new DedupOptions(
+                engine, fragmentation, accounting, true, bytesPerSecond, threads, patience, progress);
     }
 
     public DedupOptions withBytesPerSecond(long limit) {
-        return new DedupOptions(engine, budget, accounting, rereads, limit, threads, progress);
+        return new DedupOptions(engine, fragmentation, accounting, rereads, limit, threads, patience, progress);
     }
 
     public DedupOptions withThreads(int count) {
-        return new DedupOptions(engine, budget, accounting, rereads, bytesPerSecond, count, progress);
+        return new DedupOptions(
+                engine, fragmentation, accounting, rereads, bytesPerSecond, count, patience, progress);
+    }
+
+    public DedupOptions withPatience(Duration longest) {
+        return new DedupOptions(
+                engine, fragmentation, accounting, rereads, bytesPerSecond, threads, longest, progress);
     }
 }

@@ -32,8 +32,10 @@ public sealed interface DedupOutcome {
         SIBLING_GONE,
         /** The target is gone. */
         TARGET_GONE,
-        /** Another process is deduplicating the same image. */
+        /** Another process has been deduplicating the same image for longer than this one would wait. */
         BUSY,
+        /** The time that a bake allows for it was up; what was shared by then stays shared. */
+        OUT_OF_TIME,
         /** These files, or this filesystem, cannot share blocks. */
         UNSUPPORTED,
         /** Both are one file. */

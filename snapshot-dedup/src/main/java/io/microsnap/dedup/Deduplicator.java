@@ -38,7 +38,19 @@ public final class Deduplicator {
         int flags = constants.O_RDONLY | constants.O_NONBLOCK;
         try (Descriptor canonicalFile = Descriptor.open(posix, canonical, flags, 0);
                 Descriptor targetFile = Descriptor.open(posix, target, flags | constants.O_NOFOLLOW, 0)) {
-            return PairDedup.run(canonicalFile, targetFile, posix.getpagesize(), Optional.empty(), Optional.empty(),
+            return PairDedup.run(new PairDedup.Images(canonicalFile, targetFile, posix.getpagesize(), Optional.empty()),
+                    new Beside(posix, target, reflink), options, reflink);
+        }
+    }
+
+    /** Tells what {@link #deduplicate} would come to: both images are read, and nothing is locked or changed. */
+    public DedupOutcome estimate(Path canonical, Path target, DedupOptions options) throws IOException {
+        Constants constants = posix.constants();
+        int flags = constants.O_RDONLY | constants.O_NONBLOCK;
+        try (Descriptor canonicalFile = Descriptor.open(posix, canonical, flags, 0);
+                Descriptor targetFile = Descriptor.open(posix, target, flags | constants.O_NOFOLLOW, 0)) {
+            return PairDedup.estimate(
+                    new PairDedup.Images(canonicalFile, targetFile, posix.getpagesize(), Optional.empty()),
                     new Beside(posix, target, reflink), options, reflink);
         }
     }

@@ -4,9 +4,13 @@ import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Stat;
 import io.microsnap.dedup.DedupOutcome.Reason;
 import java.io.IOException;
+import java.util.concurrent.locks.LockSupport;
 
 /** A canonical image and a target of the same length, both open, and what they were when work on them began. */
 final class ImagePair {
+    /** So often a lock is asked for that another holds. */
+    private static final long MOMENT_NANOS = 5_000_000;
+
     private final Descriptor canonical;
     private final Descriptor target;
     private final Stat canonicalBefore;
@@ -28,8 +32,17 @@ final class ImagePair {
         target.syncData();
         ImagePair pair = new ImagePair(canonical, target, canonical.status(), target.status());
         pair.requireFit();
-        pair.lock();
         return pair;
+    }
+
+    /**
+     * As {@link #of}, but until the descriptors are closed nobody else deduplicates the target, or replaces either by a
+     * clone. Another process's lock is waited for as long as the options' patience lasts.
+     */
+    static ImagePair locked(Descriptor canonical, Descriptor target, DedupOptions options) throws IOException {
+        of(canonical, target).lock(options);
+        // What was locked meanwhile may have been worked on until now.
+        return of(canonical, target);
     }
 
     /** Two files that nobody else knows of, of the same length. */
@@ -37,19 +50,34 @@ final class ImagePair {
         return new ImagePair(canonical, target, canonical.status(), target.status());
     }
 
-    /** Until the descriptors are closed, nobody else deduplicates the target, or replaces either by a clone. */
-    private void lock() throws IOException {
-        if (!canonical.tryLock(false)) {
-            throw new LeaveAlone(Reason.BUSY, canonical + " is locked: somebody is about to replace it");
-        }
-        if (!target.tryLock(true)) {
-            throw new LeaveAlone(Reason.BUSY, target + " is locked: somebody else is deduplicating it");
+    private void lock(DedupOptions options) throws IOException {
+        long until = System.nanoTime() + options.patience().toNanos();
+        // In one order whichever is which: two that wait for each other would both wait in vain.
+        if (canonicalBefore.inode() < targetBefore.inode()) {
+            lock(canonical, false, until, options);
+            lock(target, true, until, options);
+        } else {
+            lock(target, true, until, options);
+            lock(canonical, false, until, options);
         }
         if (canonical.status().links() == 0) {
             throw new LeaveAlone(Reason.SIBLING_GONE, canonical + " was deleted or replaced");
         }
         if (target.status().links() == 0) {
             throw new LeaveAlone(Reason.TARGET_GONE, target + " was deleted or replaced");
+        }
+    }
+
+    private void lock(Descriptor file, boolean exclusive, long untilNanos, DedupOptions options) throws IOException {
+        while (!file.tryLock(exclusive)) {
+            if (untilNanos - System.nanoTime() <= 0) {
+                throw new LeaveAlone(Reason.BUSY, file + " is locked: another process has been deduplicating "
+                        + (exclusive ? "it, or with it," : "it") + " for " + options.patience().toMillis()
+                        + " ms and more; run it again later");
+            }
+            options.progress().advanced(0, 2 * lengthBytes());
+            Steps.requireNotInterrupted();
+            LockSupport.parkNanos(MOMENT_NANOS);
         }
     }
 

@@ -1,5 +1,6 @@
 package io.microsnap.dedup;
 
+import io.microsnap.core.internal.file.DedupeOutcome;
 import io.microsnap.core.internal.file.ExtentSummary;
 import io.microsnap.core.internal.file.Extents;
 import io.microsnap.core.internal.file.Reflink;
@@ -19,8 +20,6 @@ import java.util.concurrent.locks.LockSupport;
  * caller's to know.
  */
 final class PairDedup {
-    /** Sharing takes the kernel a call for each run; with shorter runs than this, building a clone is quicker. */
-    private static final long SHORT_RUN_BYTES = 64 << 10;
     // Somebody who has the old file open keeps it for longer than anybody wants to wait.
     private static final int RELEASE_ATTEMPTS = 50;
     private static final long RELEASE_NANOS = 1_000_000;
@@ -61,45 +60,94 @@ final class PairDedup {
         before = spaceTaken(pair.target());
     }
 
+    /** What the store knows of both images. */
+    record Evidence(IndexEvidence canonical, IndexEvidence target) {
+    }
+
+    /** Two images, and what is known of them without reading either. */
+    record Images(Descriptor canonical, Descriptor target, int pageBytes, Optional<Evidence> evidence) {
+    }
+
+    @FunctionalInterface
+    private interface Work {
+        void on(PairDedup dedup) throws IOException;
+    }
+
     /**
      * Shares what the target has in common with the canonical image.
      *
-     * @param canonicalEvidence what is known of the canonical image; and
-     * @param targetEvidence of the target: both or none
      * @param workplace where new blocks for the target are made
      */
-    static DedupOutcome run(Descriptor canonical, Descriptor target, int pageBytes,
-            Optional<IndexEvidence> canonicalEvidence, Optional<IndexEvidence> targetEvidence, Workplace workplace,
-            DedupOptions options, Reflink reflink) throws IOException {
+    static DedupOutcome run(Images images, Workplace workplace, DedupOptions options, Reflink reflink)
+            throws IOException {
+        return run(() -> ImagePair.locked(images.canonical(), images.target(), options),
+                pair -> new PairDedup(pair, images.pageBytes(), workplace, options, reflink),
+                dedup -> dedup.share(dedup.look(images.evidence())));
+    }
+
+    /** Tells what {@link #run} would share, and locks and changes nothing. Without evidence both images are read. */
+    static DedupOutcome estimate(Images images, Workplace workplace, DedupOptions options, Reflink reflink)
+            throws IOException {
+        return run(() -> ImagePair.of(images.canonical(), images.target()),
+                pair -> new PairDedup(pair, images.pageBytes(), workplace, options, reflink),
+                dedup -> dedup.foresee(dedup.look(images.evidence())));
+    }
+
+    @FunctionalInterface
+    private interface Opening {
+        ImagePair pair() throws IOException;
+    }
+
+    @FunctionalInterface
+    private interface Making {
+        PairDedup of(ImagePair pair) throws IOException;
+    }
+
+    private static DedupOutcome run(Opening opening, Making making, Work work) throws IOException {
         PairDedup dedup;
         try {
-            ImagePair pair = ImagePair.of(canonical, target);
-            dedup = new PairDedup(pair, pageBytes, workplace, options, reflink);
+            dedup = making.of(opening.pair());
         } catch (LeaveAlone reason) {
             return new DedupOutcome.LeftAlone(reason.reason(), reason.getMessage(), Optional.empty());
         }
-        boolean evidence = canonicalEvidence.isPresent() && targetEvidence.isPresent();
         try {
-            dedup.lookWithoutReading();
-            if (evidence) {
-                dedup.comparison.indexes(canonicalEvidence.get(), targetEvidence.get());
-            }
-            dedup.share(evidence);
+            work.on(dedup);
             return new DedupOutcome.Deduplicated(dedup.report());
         } catch (LeaveAlone reason) {
             return new DedupOutcome.LeftAlone(reason.reason(), reason.getMessage(), Optional.of(dedup.report()));
         }
     }
 
-    private void lookWithoutReading() throws IOException {
+    private void foresee(boolean evidence) throws IOException {
+        engine = Optional.of(chooseEngine());
+        decide(evidence);
+        sharedBytes = pages.equal() * verdicts.pageBytes();
+    }
+
+    /** Looks without reading any page; returns whether there were indexes to look at. */
+    private boolean look(Optional<Evidence> evidence) throws IOException {
+        requireSharable();
         comparison.holes();
         comparison.sharedBlocks();
         alreadyShared = verdicts.count(Verdict.SHARED);
         comparingNanos = System.nanoTime() - startNanos;
+        if (evidence.isPresent()) {
+            comparison.indexes(evidence.get().canonical(), evidence.get().target());
+        }
+        requireEnough();
+        return evidence.isPresent();
     }
 
-    private void share(boolean evidence) throws IOException {
-        requireEnough();
+    /** Better known before anything is looked at; what the filesystem says in the end counts all the same. */
+    private void requireSharable() throws IOException {
+        if (canShareInPlace() && reflink.mayDedupe(pair.canonical(), pair.target())
+                instanceof DedupeOutcome.Unsupported unsupported) {
+            throw new LeaveAlone(Reason.UNSUPPORTED, pair.target() + " and " + pair.canonical()
+                    + " cannot share blocks: " + unsupported.reason());
+        }
+    }
+
+    private Engine chooseEngine() throws LeaveAlone {
         boolean inPlace = options.engine().map(asked -> asked == Engine.SHARE_IN_PLACE).orElse(canShareInPlace());
         if (inPlace && !canShareInPlace()) {
             throw new LeaveAlone(Reason.UNSUPPORTED, pair.target() + ": only Linux shares blocks in place");
@@ -108,27 +156,26 @@ final class PairDedup {
             throw new LeaveAlone(Reason.IN_USE,
                     pair.target() + " is in use and must stay the same file; share in place instead");
         }
-        if (inPlace) {
-            shareInPlace(evidence, options.engine().isEmpty() && workplace.mayReplaceTarget());
-        } else {
-            swap();
+        return inPlace ? Engine.SHARE_IN_PLACE : Engine.CLONE_AND_SWAP;
+    }
+
+    private void share(boolean evidence) throws IOException {
+        Engine chosen = chooseEngine();
+        engine = Optional.of(chosen);
+        switch (chosen) {
+            case SHARE_IN_PLACE -> shareInPlace(evidence);
+            case CLONE_AND_SWAP -> swap();
         }
     }
 
-    private void shareInPlace(boolean evidence, boolean mayReplace) throws IOException {
+    private void shareInPlace(boolean evidence) throws IOException {
         ShareInPlace sharing = new ShareInPlace(pair, comparison, reflink, pacer, options.threads());
         sharing.probe();
         Optional<Sample> sample = evidence || !sharing.mayTry() ? Optional.empty() : clearSample();
         if (sample.isPresent()) {
-            engine = Optional.of(Engine.SHARE_IN_PLACE);
             tryBeforeReading(sharing, sample.get().pagesBetweenLooks());
         } else {
             decide(evidence);
-            if (mayReplace && pair.targetBefore().links() == 1 && runsAreShort()) {
-                swap();
-                return;
-            }
-            engine = Optional.of(Engine.SHARE_IN_PLACE);
         }
         long started = System.nanoTime();
         sharedBytes = sharing.share(workplace, steps);
@@ -147,7 +194,7 @@ final class PairDedup {
         long started = System.nanoTime();
         Sample sample = comparison.sample(pacer);
         comparingNanos += System.nanoTime() - started;
-        boolean clear = sample.isClear(options.budget(), canonicalExtents(), pair.lengthBytes());
+        boolean clear = sample.isClear(options.fragmentation(), canonicalExtents(), pair.lengthBytes());
         return clear ? Optional.of(sample) : Optional.empty();
     }
 
@@ -158,7 +205,7 @@ final class PairDedup {
         long tried = System.nanoTime();
         sharingNanos += tried - started;
         comparison.bytes(options.threads(), pacer, steps.silent());
-        verdicts.giveUpShortRuns(options.budget().shortestRunBytes());
+        choose();
         comparingNanos += System.nanoTime() - tried;
     }
 
@@ -176,7 +223,6 @@ final class PairDedup {
     }
 
     private void swap(CloneAndSwap clone) throws IOException {
-        engine = Optional.of(Engine.CLONE_AND_SWAP);
         long started = System.nanoTime();
         clone.build(verdicts, pacer, steps);
         pages = countPages(verdicts.count(Verdict.DIFFERENT));
@@ -216,37 +262,60 @@ final class PairDedup {
             requireEnough();
         }
         steps.atLeast(pair.lengthBytes());
-        verdicts.giveUpShortRuns(options.budget().shortestRunBytes());
-        requireEnough();
-        long extents = verdicts.sharableRuns() * 2 + canonicalExtents();
-        if (!options.budget().allows(extents, pair.lengthBytes())) {
-            throw new LeaveAlone(Reason.TOO_FRAGMENTED, pair.target() + " would have about " + extents
-                    + " extents, more than " + options.budget().extentsPerGiB() + " for each GiB");
+        long equal = equalPages();
+        choose();
+        pages = countPages(0);
+        long chosen = equalPages();
+        if (!isWorthIt(chosen)) {
+            requireNotShared(chosen);
+            throw new LeaveAlone(Reason.TOO_FRAGMENTED, pair.target() + " could share " + chosen + " of the "
+                    + equal + " pages it has in common with " + pair.canonical() + " within " + mostExtents()
+                    + " extents, and less than " + options.fragmentation().leastPercentToShare()
+                    + " % of its data is not worth it");
         }
+    }
+
+    private void choose() throws IOException {
+        SharingPlan.choose(verdicts, pair.canonical(), pair.target(), mostExtents());
+    }
+
+    private long mostExtents() {
+        return options.fragmentation().mostExtentsToShare(pair.lengthBytes());
     }
 
     private void requireEnough() throws LeaveAlone {
         pages = countPages(0);
-        long equal = verdicts.count(Verdict.EQUAL) + verdicts.count(Verdict.UNREAD)
-                + verdicts.count(Verdict.UNREAD_AGAINST_HOLE);
-        long shared = verdicts.count(Verdict.SHARED);
-        long data = equal + shared + verdicts.count(Verdict.DIFFERENT);
-        if (options.budget().isEnough(equal * verdicts.pageBytes(), data * verdicts.pageBytes())) {
+        long equal = equalPages();
+        if (isWorthIt(equal)) {
             return;
         }
-        if (options.budget().isEnough((equal + shared) * verdicts.pageBytes(), data * verdicts.pageBytes())) {
-            throw new LeaveAlone(Reason.ALREADY_SHARED, pair.target() + " shares " + shared + " of its " + data
-                    + " pages of data with " + pair.canonical() + " already, and could share " + equal + " more");
-        }
-        throw new LeaveAlone(Reason.TOO_FEW_EQUAL, pair.target() + " has " + equal + " of its " + data
-                + " pages of data in common with " + pair.canonical() + ", less than " + options.budget().leastPercent()
-                + " %");
+        requireNotShared(equal);
+        throw new LeaveAlone(Reason.TOO_FEW_EQUAL, pair.target() + " has " + equal + " of its " + dataPages()
+                + " pages of data in common with " + pair.canonical() + ", less than "
+                + options.fragmentation().leastPercentToShare() + " %");
     }
 
-    private boolean runsAreShort() {
-        long sharable = verdicts.count(Verdict.EQUAL) + verdicts.count(Verdict.UNREAD)
+    private void requireNotShared(long equal) throws LeaveAlone {
+        long shared = verdicts.count(Verdict.SHARED);
+        if (isWorthIt(equal + shared)) {
+            throw new LeaveAlone(Reason.ALREADY_SHARED, pair.target() + " shares " + shared + " of its " + dataPages()
+                    + " pages of data with " + pair.canonical() + " already, and could share " + equal + " more");
+        }
+    }
+
+    private boolean isWorthIt(long gainedPages) {
+        return options.fragmentation().isWorthSharing(
+                gainedPages * verdicts.pageBytes(), dataPages() * verdicts.pageBytes());
+    }
+
+    private long equalPages() {
+        return verdicts.count(Verdict.EQUAL) + verdicts.count(Verdict.UNREAD)
                 + verdicts.count(Verdict.UNREAD_AGAINST_HOLE);
-        return sharable * verdicts.pageBytes() < verdicts.sharableRuns() * SHORT_RUN_BYTES;
+    }
+
+    /** However the pages compare: those that are no holes. */
+    private long dataPages() {
+        return equalPages() + verdicts.count(Verdict.SHARED) + verdicts.count(Verdict.DIFFERENT);
     }
 
     private boolean canShareInPlace() {
@@ -254,9 +323,7 @@ final class PairDedup {
     }
 
     private DedupReport.Pages countPages(long written) {
-        long equal = verdicts.count(Verdict.EQUAL) + verdicts.count(Verdict.UNREAD)
-                + verdicts.count(Verdict.UNREAD_AGAINST_HOLE);
-        long all = equal + verdicts.count(Verdict.SHARED);
+        long all = equalPages() + verdicts.count(Verdict.SHARED);
         return new DedupReport.Pages(verdicts.pageCount(), comparison.readPages(), Math.min(all, alreadyShared),
                 all - Math.min(all, alreadyShared), verdicts.count(Verdict.DIFFERENT), written);
     }

@@ -1,5 +1,6 @@
 package io.microsnap.dedup;
 
+import io.microsnap.store.FragmentationPolicy;
 import java.util.OptionalInt;
 
 /**
@@ -25,9 +26,9 @@ record Sample(long pieces, long equalPages, long differentPages, long differentR
      * Whether the images are so much alike, and what differs lies in so long runs, that reading the rest would change
      * nothing about sharing.
      */
-    boolean isClear(FragmentationBudget budget, long canonicalExtents, long imageBytes) {
+    boolean isClear(FragmentationPolicy policy, long canonicalExtents, long imageBytes) {
         return pieces >= ENOUGH_PIECES && equalPages >= EQUAL_TO_DIFFERENT * differentPages && equalPages > 0
-                && budget.allows(2L * MARGIN * oneIn * differentRuns + canonicalExtents, imageBytes);
+                && 2L * MARGIN * oneIn * differentRuns + canonicalExtents <= policy.mostExtentsToShare(imageBytes);
     }
 
     /** One look in so many pages finds most runs of pages that differ; none if they are too short to look for. */

@@ -24,11 +24,11 @@ final class SiblingChoice {
     private static final int PERCENT = 100;
 
     private final SnapshotStore store;
-    private final int threads;
+    private final DedupOptions options;
 
-    SiblingChoice(SnapshotStore store, int threads) {
+    SiblingChoice(SnapshotStore store, DedupOptions options) {
         this.store = store;
-        this.threads = threads;
+        this.options = options;
     }
 
     private record Candidate(Manifest manifest, Likeness likeness) {
@@ -89,11 +89,14 @@ final class SiblingChoice {
     private List<Candidate> compare(List<Manifest> manifests, Comparing comparing) throws IOException {
         ConcurrentLinkedQueue<Candidate> compared = new ConcurrentLinkedQueue<>();
         AtomicInteger next = new AtomicInteger();
-        Crew crew = new Crew(Math.max(1, Math.min(threads, manifests.size())));
+        // There is no telling how much of the whole this is; but it can be stopped.
+        Steps steps = new Steps(options.progress(), 1);
+        Crew crew = new Crew(Math.max(1, Math.min(options.threads(), manifests.size())));
         crew.run(() -> {
             for (int at = next.getAndIncrement(); at < manifests.size() && crew.mayGoOn();
                     at = next.getAndIncrement()) {
                 compare(manifests.get(at), comparing).ifPresent(compared::add);
+                steps.did(0);
             }
         });
         return new ArrayList<>(compared);

@@ -31,13 +31,18 @@ final class Steps {
         return new Steps(Progress.NONE, totalBytes);
     }
 
+    /** Lets whoever interrupts the caller stop it. */
+    static void requireNotInterrupted() throws CancelledException {
+        if (Thread.currentThread().isInterrupted()) {
+            throw new CancelledException("interrupted; what was not finished is as it was before");
+        }
+    }
+
     private void reached(long bytes) throws CancelledException {
         if (Thread.currentThread() != teller) {
             return;
         }
-        if (Thread.currentThread().isInterrupted()) {
-            throw new CancelledException("interrupted; what was not finished is as it was before");
-        }
+        requireNotInterrupted();
         progress.advanced(Math.min(bytes, totalBytes), totalBytes);
     }
 }

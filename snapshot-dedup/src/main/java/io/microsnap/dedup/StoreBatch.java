@@ -3,7 +3,6 @@ package io.microsnap.dedup;
 import io.microsnap.core.CancelledException;
 import io.microsnap.core.DamagedException;
 import io.microsnap.core.Progress;
-import io.microsnap.core.SnapshotId;
 import io.microsnap.dedup.DedupOutcome.Reason;
 import io.microsnap.store.HeldSnapshot;
 import io.microsnap.store.Manifest;
@@ -42,53 +41,26 @@ public final class StoreBatch {
     }
 
     /**
-     * Tells what {@link #run} could gain, from page indexes alone; no image is read and nothing changes. A snapshot
-     * whose index is damaged is left out, with a warning in the log.
+     * Tells what {@link #run} could gain, from page indexes and extents; no image is read, nothing changes. A snapshot
+     * whose index is damaged is expected to fail.
      */
-    public List<Estimate> estimate(SiblingPolicy policy) throws IOException {
+    public List<Estimate> estimate(SiblingPolicy policy, DedupOptions options) throws IOException {
         List<Manifest> whole = whole();
         List<Estimate> estimates = new ArrayList<>();
         for (Manifest manifest : whole) {
             List<Manifest> older = whole.stream().filter(olderSiblingsOf(manifest)).toList();
             if (!older.isEmpty()) {
                 try {
-                    estimates.add(estimate(manifest.id(), older, policy));
+                    estimates.add(deduplicator.estimate(manifest.id(), older, policy, options));
                 } catch (NoSuchFileException gone) {
                     LOG.log(System.Logger.Level.DEBUG, "{0}, or its sibling, was deleted meanwhile", manifest.id());
                 } catch (DamagedException damaged) {
-                    LOG.log(System.Logger.Level.WARNING, "what " + manifest.id() + " could share cannot be told",
-                            damaged);
+                    estimates.add(new Estimate(
+                            manifest.reference(), Optional.empty(), 0, new DedupOutcome.Failed(damaged)));
                 }
             }
         }
         return estimates;
-    }
-
-    /**
-     * Tells what {@link StoreDeduplicator#deduplicate(SnapshotId, SiblingPolicy, DedupOptions)} could gain, from page
-     * indexes alone: one snapshot with any sibling, older or not.
-     *
-     * @throws NoSuchFileException if there is no such snapshot
-     */
-    public Estimate estimate(SnapshotId target, SiblingPolicy policy) throws IOException {
-        return estimate(target, whole(), policy);
-    }
-
-    private Estimate estimate(SnapshotId target, List<Manifest> candidates, SiblingPolicy policy) throws IOException {
-        SnapshotStore store = deduplicator.store();
-        try (HeldSnapshot held = store.hold(target)) {
-            List<Sibling> ranked =
-                    new SiblingChoice(store, DedupOptions.DEFAULTS.threads()).rank(held, candidates, policy);
-            if (ranked.isEmpty()) {
-                return new Estimate(held.reference(), Optional.empty(), 0);
-            }
-            Sibling sibling = ranked.getFirst();
-            try (HeldSnapshot canonical = store.hold(sibling.reference().id())) {
-                long pages = new IndexLikeness(SiblingChoice.evidence(held))
-                        .exact(SiblingChoice.evidence(canonical)).equalPages();
-                return new Estimate(held.reference(), Optional.of(sibling), pages * held.layout().pageBytes());
-            }
-        }
     }
 
     private List<Manifest> whole() throws IOException {
@@ -123,7 +95,7 @@ public final class StoreBatch {
             List<Manifest> busy = new ArrayList<>();
             try {
                 for (Manifest target : targets) {
-                    DedupOutcome outcome = deduplicate(target);
+                    DedupOutcome outcome = deduplicate(target, Duration.ZERO);
                     if (isLeftFor(outcome, Reason.BUSY)) {
                         busy.add(target);
                     } else {
@@ -135,9 +107,9 @@ public final class StoreBatch {
                         break;
                     }
                 }
-                // Whoever was at them is through, or dead.
+                // All else is done: now they are worth waiting for.
                 for (Manifest target : busy) {
-                    report(target, deduplicate(target));
+                    report(target, deduplicate(target, options.each().patience()));
                 }
             } catch (CancelledException stopped) {
                 cancelled = true;
@@ -146,14 +118,15 @@ public final class StoreBatch {
                     Duration.ofNanos(System.nanoTime() - startNanos));
         }
 
-        private DedupOutcome deduplicate(Manifest target) throws CancelledException {
+        private DedupOutcome deduplicate(Manifest target, Duration patience) throws CancelledException {
             long before = doneBytes;
             long length = target.layout().lengthBytes();
             Progress part = (done, total) -> options.progress().advanced(
                     Math.min(totalBytes, before + (long) ((double) done / total * length)), totalBytes);
             try {
                 return deduplicator.deduplicate(
-                        target.id(), options.policy(), whole, olderSiblingsOf(target), eachWith(part));
+                        target.id(), options.policy(), whole, olderSiblingsOf(target),
+                        eachWith(part).withPatience(patience));
             } catch (CancelledException stopped) {
                 throw stopped;
             } catch (NoSuchFileException gone) {

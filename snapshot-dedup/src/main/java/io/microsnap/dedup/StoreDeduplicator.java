@@ -28,6 +28,9 @@ import java.util.function.Predicate;
 public final class StoreDeduplicator {
     private static final System.Logger LOG = System.getLogger(StoreDeduplicator.class.getName());
 
+    /** Whatever was replaced by a clone of another that often while this waited for it is left to the others. */
+    private static final int ATTEMPTS = 3;
+
     private final SnapshotStore store;
     private final Reflink reflink = new Reflink();
 
@@ -52,7 +55,7 @@ public final class StoreDeduplicator {
         return reported(target, () -> {
             boolean pinned = isPinned(target, whole);
             try (HeldSnapshot held = store.hold(target)) {
-                SiblingChoice choice = new SiblingChoice(store, options.threads());
+                SiblingChoice choice = new SiblingChoice(store, options);
                 for (Sibling sibling : choice.rank(held, whole.stream().filter(siblings).toList(), policy)) {
                     try (HeldSnapshot canonical = store.hold(sibling.reference().id())) {
                         if (canonical.reference().equals(sibling.reference())) {
@@ -62,10 +65,14 @@ public final class StoreDeduplicator {
                         LOG.log(System.Logger.Level.DEBUG, "{0} was deleted since it was compared", sibling);
                     }
                 }
-                return new DedupOutcome.LeftAlone(Reason.NO_SIBLING, "no other snapshot in " + store
-                        + " has the image, size, layout and version of " + held.id(), Optional.empty());
+                return noSibling(held);
             }
         });
+    }
+
+    private DedupOutcome.LeftAlone noSibling(HeldSnapshot held) {
+        return new DedupOutcome.LeftAlone(Reason.NO_SIBLING, "no other snapshot in " + store
+                + " has the image, size, layout and version of " + held.id(), Optional.empty());
     }
 
     /**
@@ -82,17 +89,63 @@ public final class StoreDeduplicator {
             }
             boolean pinned = isPinned(target, whole());
             try (HeldSnapshot held = store.hold(target); HeldSnapshot other = holdCanonical(canonical)) {
-                return run(other, held, pinned, options, new Sibling(other.reference(), Double.NaN, "asked for"));
+                return run(other, held, pinned, options, askedFor(other));
             } catch (LeaveAlone reason) {
                 return new DedupOutcome.LeftAlone(reason.reason(), reason.getMessage(), Optional.empty());
             }
         });
     }
 
+    /**
+     * Tells what {@link #deduplicate(SnapshotId, SiblingPolicy, DedupOptions)} would come to, from page indexes and
+     * extents; nothing is locked and nothing changes.
+     *
+     * @throws NoSuchFileException if there is no such snapshot
+     */
+    public Estimate estimate(SnapshotId target, SiblingPolicy policy, DedupOptions options) throws IOException {
+        return estimate(target, whole(), policy, options);
+    }
+
+    Estimate estimate(SnapshotId target, List<Manifest> candidates, SiblingPolicy policy, DedupOptions options)
+            throws IOException {
+        try (HeldSnapshot held = store.hold(target)) {
+            List<Sibling> ranked = new SiblingChoice(store, options).rank(held, candidates, policy);
+            if (ranked.isEmpty()) {
+                return new Estimate(held.reference(), Optional.empty(), 0, noSibling(held));
+            }
+            try (HeldSnapshot canonical = store.hold(ranked.getFirst().reference().id())) {
+                return estimate(canonical, held, options, ranked.getFirst());
+            }
+        }
+    }
+
+    /**
+     * Tells what {@link #deduplicate(SnapshotId, SnapshotId, DedupOptions)} would come to. Where the two have not the
+     * same regions, and indexes say nothing, both images are read.
+     *
+     * @throws NoSuchFileException if one of them is not there
+     */
+    public Estimate estimate(SnapshotId target, SnapshotId canonical, DedupOptions options) throws IOException {
+        try (HeldSnapshot held = store.hold(target); HeldSnapshot other = store.hold(canonical)) {
+            return estimate(other, held, options, askedFor(other));
+        }
+    }
+
+    private Estimate estimate(HeldSnapshot canonical, HeldSnapshot target, DedupOptions options, Sibling sibling)
+            throws IOException {
+        boolean comparable = canonical.layout().equals(target.layout());
+        long equalPages = !comparable ? 0 : new IndexLikeness(SiblingChoice.evidence(target))
+                .exact(SiblingChoice.evidence(canonical)).equalPages();
+        DedupOutcome expected = PairDedup.estimate(imagesOf(canonical, target), workplace(target, whole()), options,
+                reflink);
+        return new Estimate(target.reference(), Optional.of(sibling), equalPages * target.layout().pageBytes(),
+                withSibling(expected, sibling));
+    }
+
     /** The siblings of a snapshot that come into question, best first; it takes no lock and changes nothing. */
     public List<Sibling> siblings(SnapshotId target, SiblingPolicy policy) throws IOException {
         try (HeldSnapshot held = store.hold(target)) {
-            return new SiblingChoice(store, DedupOptions.DEFAULTS.threads()).rank(held, whole(), policy);
+            return new SiblingChoice(store, DedupOptions.DEFAULTS).rank(held, whole(), policy);
         }
     }
 
@@ -100,7 +153,7 @@ public final class StoreDeduplicator {
     public List<Sibling> siblings(Manifest target, PageIndex index, Optional<PageMap> own) throws IOException {
         boolean holdsAll = target.kind() == SnapshotKind.FULL;
         IndexEvidence evidence = new IndexEvidence(index, holdsAll ? Optional.empty() : own);
-        return new SiblingChoice(store, DedupOptions.DEFAULTS.threads())
+        return new SiblingChoice(store, DedupOptions.DEFAULTS)
                 .rank(target, evidence, whole(), SiblingPolicy.MOST_ALIKE);
     }
 
@@ -121,11 +174,27 @@ public final class StoreDeduplicator {
 
     private DedupOutcome run(HeldSnapshot canonical, HeldSnapshot target, boolean pinned, DedupOptions options,
             Sibling sibling) throws IOException {
+        return withSibling(PairDedup.run(imagesOf(canonical, target), new StoreWorkplace(store, target, !pinned),
+                options, reflink), sibling);
+    }
+
+    private static PairDedup.Images imagesOf(HeldSnapshot canonical, HeldSnapshot target) throws IOException {
         boolean comparable = canonical.layout().equals(target.layout());
-        DedupOutcome outcome = PairDedup.run(canonical.image(), target.image(), target.layout().pageBytes(),
-                comparable ? Optional.of(SiblingChoice.evidence(canonical)) : Optional.empty(),
-                comparable ? Optional.of(SiblingChoice.evidence(target)) : Optional.empty(),
-                new StoreWorkplace(store, target, !pinned), options, reflink);
+        return new PairDedup.Images(canonical.image(), target.image(), target.layout().pageBytes(), !comparable
+                ? Optional.empty()
+                : Optional.of(new PairDedup.Evidence(
+                        SiblingChoice.evidence(canonical), SiblingChoice.evidence(target))));
+    }
+
+    private StoreWorkplace workplace(HeldSnapshot target, List<Manifest> whole) {
+        return new StoreWorkplace(store, target, !isRequired(target.id(), whole));
+    }
+
+    private static Sibling askedFor(HeldSnapshot canonical) {
+        return new Sibling(canonical.reference(), Double.NaN, "asked for");
+    }
+
+    private static DedupOutcome withSibling(DedupOutcome outcome, Sibling sibling) {
         return switch (outcome) {
             case DedupOutcome.Deduplicated(DedupReport report) ->
                     new DedupOutcome.Deduplicated(report.withSibling(sibling));
@@ -145,7 +214,11 @@ public final class StoreDeduplicator {
 
     /** Whether its image must stay the same file: somebody has it open, or will through another snapshot. */
     private boolean isPinned(SnapshotId id, List<Manifest> whole) throws IOException {
-        return store.isHeld(id) || whole.stream().anyMatch(
+        return store.isHeld(id) || isRequired(id, whole);
+    }
+
+    private static boolean isRequired(SnapshotId id, List<Manifest> whole) {
+        return whole.stream().anyMatch(
                 manifest -> manifest.requiredBase().filter(base -> base.id().equals(id)).isPresent());
     }
 
@@ -159,11 +232,20 @@ public final class StoreDeduplicator {
         event.begin();
         try {
             DedupOutcome outcome = work.run();
+            for (int attempt = 1; attempt < ATTEMPTS && wasReplaced(outcome); attempt++) {
+                outcome = work.run();
+            }
             event.end(store, target, outcome);
             return outcome;
         } catch (IOException | RuntimeException failure) {
             event.end(store, target, new DedupOutcome.Failed(failure));
             throw failure;
         }
+    }
+
+    /** Whoever held the lock had it replaced by a clone: the snapshot is there, but in another file. */
+    private static boolean wasReplaced(DedupOutcome outcome) {
+        return outcome instanceof DedupOutcome.LeftAlone alone && alone.report().isEmpty()
+                && (alone.reason() == Reason.TARGET_GONE || alone.reason() == Reason.SIBLING_GONE);
     }
 }

@@ -4,6 +4,7 @@ import static io.microsnap.testsupport.FileSystemKind.BTRFS;
 import static io.microsnap.testsupport.FileSystemKind.XFS;
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.microsnap.core.CancelledException;
 import io.microsnap.core.internal.posix.Errno;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.core.internal.posix.SystemCallException;
@@ -46,19 +47,19 @@ class AfterBakeTest {
 
     @Test
     void onlyZeroSwitchesItOff() {
-        assertThat(AfterBake.isEnabledBy(Map.of())).isTrue();
-        assertThat(AfterBake.isEnabledBy(Map.of(AfterBake.SWITCH, "1"))).isTrue();
-        assertThat(AfterBake.isEnabledBy(Map.of(AfterBake.SWITCH, "0"))).isFalse();
+        assertThat(AfterBake.usual(Map.of()).enabled()).isTrue();
+        assertThat(AfterBake.usual(Map.of(AfterBake.SWITCH, "1")).enabled()).isTrue();
+        assertThat(AfterBake.usual(Map.of(AfterBake.SWITCH, "0")).enabled()).isFalse();
     }
 
     @RealFileSystems(XFS)
     void codeSwitchesItOff(Path directory) throws IOException {
         try (SnapshotStore store = twoAlike(directory)) {
-            assertThat(new AfterBake(store, SiblingPolicy.MOST_ALIKE, DedupOptions.DEFAULTS, false)
-                    .baked(Bakery.id("fresh"))).isEqualTo(new LeftAlone(
+            assertThat(AfterBake.usual().enabled(false).with(DedupOptions.DEFAULTS)
+                    .baked(store, Bakery.id("fresh"))).isEqualTo(new LeftAlone(
                             Reason.SWITCHED_OFF, "sharing after a bake is switched off", Optional.empty()));
-            assertThat(new AfterBake(store, SiblingPolicy.MOST_ALIKE, DedupOptions.DEFAULTS, true)
-                    .baked(Bakery.id("fresh"))).isInstanceOf(Deduplicated.class);
+            assertThat(AfterBake.usual().enabled(true).with(DedupOptions.DEFAULTS)
+                    .baked(store, Bakery.id("fresh"))).isInstanceOf(Deduplicated.class);
         }
     }
 
@@ -71,6 +72,50 @@ class AfterBakeTest {
                 .awaitExit().output()).contains("Deduplicated");
     }
 
+    @RealFileSystems({XFS, BTRFS})
+    void whenTheTimeIsUpItStops(Path directory) throws IOException {
+        try (SnapshotStore store = twoAlike(directory)) {
+            assertThat(AfterBake.usual().within(Duration.ZERO).baked(store, Bakery.id("fresh")))
+                    .isInstanceOfSatisfying(LeftAlone.class, alone -> {
+                        assertThat(alone.reason()).isEqualTo(Reason.OUT_OF_TIME);
+                        assertThat(alone.explanation()).contains("after 0 ms");
+                    });
+            assertThat(Bakery.image(store, "fresh")).isEqualTo(like);
+            assertThat(AfterBake.usual().baked(store, Bakery.id("fresh"))).isInstanceOf(Deduplicated.class);
+        }
+    }
+
+    @RealFileSystems(XFS)
+    void whoeverInterruptsItStopsItAndStaysInterrupted(Path directory) throws IOException {
+        try (SnapshotStore store = twoAlike(directory)) {
+            Thread.currentThread().interrupt();
+            DedupOutcome outcome = AfterBake.usual().baked(store, Bakery.id("fresh"));
+            assertThat(Thread.interrupted()).isTrue();
+            assertThat(outcome).isInstanceOfSatisfying(Failed.class,
+                    failed -> assertThat(failed.cause()).isInstanceOf(CancelledException.class));
+            assertThat(Bakery.image(store, "fresh")).isEqualTo(like);
+        }
+    }
+
+    @RealFileSystems({XFS, BTRFS})
+    void whereThereIsNoSpaceLeftForItTheSnapshotIsAsItWas(Path directory) throws IOException {
+        twoAlike(directory).close();
+        FaultyPosix faulty = FaultyPosix.host();
+        try (SnapshotStore store = Bakery.store(faulty.posix(), directory)) {
+            int[] shares = {0};
+            faulty.before(call -> {
+                // Asked for nothing, then for one block; what follows is the sharing itself.
+                if (call.name().equals("ioctl") && call.arguments().get(1).equals(0xC0189436L) && ++shares[0] == 2) {
+                    faulty.at("ioctl", faulty.calls("ioctl") + 1).fails(Errno.ENOSPC);
+                }
+            });
+            assertThat(AfterBake.usual().baked(store, Bakery.id("fresh"))).isInstanceOfSatisfying(Failed.class,
+                    failed -> assertThat(failed.cause()).hasMessageContaining("ENOSPC"));
+            assertThat(Bakery.image(store, "fresh")).isEqualTo(like);
+        }
+        assertThat(faulty.openDescriptors()).isEmpty();
+    }
+
     @RealFileSystems(XFS)
     void theEventAndTheLogSayWhatTheOutcomeSays(Path directory, @TempDir Path recordings) throws IOException {
         List<LogRecord> log;
@@ -80,12 +125,12 @@ class AfterBakeTest {
                 LogCapture capture = new LogCapture()) {
             recording.enable(EVENT).withThreshold(Duration.ZERO);
             recording.start();
-            AfterBake afterBake = new AfterBake(store);
-            report = ((Deduplicated) afterBake.baked(Bakery.id("fresh"))).report();
-            assertThat(afterBake.baked(Bakery.id("fresh"))).isInstanceOf(LeftAlone.class);
+            AfterBake afterBake = AfterBake.usual();
+            report = ((Deduplicated) afterBake.baked(store, Bakery.id("fresh"))).report();
+            assertThat(afterBake.baked(store, Bakery.id("fresh"))).isInstanceOf(LeftAlone.class);
             DeduplicatorTest.write(directory.resolve("store/fresh").resolve(SnapshotFiles.PAGE_INDEX), 8192,
                     new byte[] {1, 2, 3});
-            assertThat(afterBake.baked(Bakery.id("fresh"))).isInstanceOf(Failed.class);
+            assertThat(afterBake.baked(store, Bakery.id("fresh"))).isInstanceOf(Failed.class);
             recording.stop();
             log = capture.records;
             Path file = recordings.resolve("recording.jfr");
@@ -114,8 +159,8 @@ class AfterBakeTest {
             FaultyPosix faulty = FaultyPosix.host();
             try (SnapshotStore store = Bakery.store(faulty.posix(), directory)) {
                 faulty.every("ioctl").fails(Errno.EIO);
-                assertThat(new AfterBake(store, SiblingPolicy.MOST_ALIKE, DedupOptions.DEFAULTS.with(engine), true)
-                        .baked(Bakery.id("fresh"))).isInstanceOfSatisfying(Failed.class,
+                assertThat(AfterBake.usual().enabled(true).with(DedupOptions.DEFAULTS.with(engine))
+                        .baked(store, Bakery.id("fresh"))).isInstanceOfSatisfying(Failed.class,
                                 failed -> assertThat(failed.cause()).hasMessageContaining("EIO"));
             }
             assertThat(faulty.openDescriptors()).isEmpty();
@@ -134,8 +179,8 @@ class AfterBakeTest {
             run("mount", "-o", "remount,bind,ro", readOnly.toString());
             try (SnapshotStore store = SnapshotStore.open(Posix.host(), readOnly, StoreOptions.PRIVATE)) {
                 for (Engine engine : Engine.values()) {
-                    assertThat(new AfterBake(store, SiblingPolicy.MOST_ALIKE, DedupOptions.DEFAULTS.with(engine), true)
-                            .baked(Bakery.id("fresh"))).isInstanceOfSatisfying(Failed.class,
+                    assertThat(AfterBake.usual().enabled(true).with(DedupOptions.DEFAULTS.with(engine))
+                            .baked(store, Bakery.id("fresh"))).isInstanceOfSatisfying(Failed.class,
                                     failed -> assertThat(((SystemCallException) failed.cause()).errno())
                                             .as(engine + ": " + failed.cause()).isEqualTo(Errno.EROFS));
                 }
@@ -165,7 +210,7 @@ class AfterBakeTest {
 
         public static void main(String[] arguments) throws IOException {
             try (SnapshotStore store = Bakery.store(Path.of(arguments[0]))) {
-                System.out.println(new AfterBake(store).baked(Bakery.id("fresh")));
+                System.out.println(AfterBake.usual().baked(store, Bakery.id("fresh")));
             }
         }
     }

@@ -9,6 +9,7 @@ import io.microsnap.core.internal.file.Reflink;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dedup.DedupOutcome.Deduplicated;
+import io.microsnap.store.FragmentationPolicy;
 import io.microsnap.testsupport.RealFileSystems;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -65,8 +66,9 @@ class ComparisonTest {
         TwoImages images = TwoImages.of(directory, canonicalBytes, targetBytes);
         try (Descriptor canonical = TwoImages.open(images.canonical);
                 Descriptor target = TwoImages.open(images.target)) {
-            DedupOutcome outcome = PairDedup.run(canonical, target, pageBytes, Optional.empty(), Optional.empty(),
-                    new Unneeded(), DedupOptions.DEFAULTS.with(FragmentationBudget.UNLIMITED), new Reflink());
+            DedupOutcome outcome = PairDedup.run(new PairDedup.Images(canonical, target, pageBytes, Optional.empty()),
+                    new Unneeded(), DedupOptions.DEFAULTS.with(FragmentationPolicy.DEFAULT.sharingEverything()),
+                    new Reflink());
             assertThat(outcome).isInstanceOf(Deduplicated.class);
             assertThat(images.target).hasBinaryContent(targetBytes);
             return ((Deduplicated) outcome).report().sharedBytes();

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dedup.TwoImages.Pattern;
+import io.microsnap.store.FragmentationPolicy;
 import io.microsnap.testsupport.Effort;
 import io.microsnap.testsupport.FileSystemKind;
 import io.microsnap.testsupport.RealFileSystems;
@@ -56,7 +57,8 @@ class PairCampaignTest {
             String canonical = TwoImages.sha256(images.canonical);
             long free = TwoImages.freeBytes(directory);
             DedupOutcome outcome = deduplicator.deduplicate(images.canonical, images.target,
-                    DedupOptions.DEFAULTS.with(engine).with(FragmentationBudget.UNLIMITED).withThreads(1 + pair % 2));
+                    DedupOptions.DEFAULTS.with(engine).with(FragmentationPolicy.DEFAULT.sharingEverything())
+                            .withThreads(1 + pair % 2));
             long returned = TwoImages.freeBytes(directory) - free;
             assertThat(TwoImages.sha256(images.target)).as(what).isEqualTo(before);
             assertThat(TwoImages.sha256(images.canonical)).as(what).isEqualTo(canonical);

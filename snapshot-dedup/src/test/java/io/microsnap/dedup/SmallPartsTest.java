@@ -92,39 +92,4 @@ class SmallPartsTest {
         steps.did(4);
         assertThat(told).containsExactly(7L);
     }
-
-    @Test
-    void shortRunsAreGivenUpOnlyWhereTheyCutAnExtent() {
-        PageVerdicts verdicts = new PageVerdicts(20 * 4096L, 4096);
-        fill(verdicts, "AEEDAAAAAAAAAAADEEAA");
-        verdicts.giveUpShortRuns(3 * 4096);
-        assertThat(show(verdicts)).as("on one side is enough").isEqualTo("ADDDAAAAAAAAAAADDDAA");
-        fill(verdicts, "DDDDEEDDEEEEEEDAEESD");
-        verdicts.giveUpShortRuns(4 * 4096);
-        assertThat(show(verdicts)).isEqualTo("DDDDDDDDEEEEEEDAEESD");
-        fill(verdicts, "AEEAADAEESSEEDDDDDDE");
-        verdicts.giveUpShortRuns(3 * 4096);
-        assertThat(show(verdicts)).isEqualTo("AEEAADAEESSEEDDDDDDD");
-        assertThat(verdicts.sharableRuns()).isEqualTo(2);
-        assertThat(verdicts.count(Verdict.EQUAL)).isEqualTo(6);
-    }
-
-    private static void fill(PageVerdicts verdicts, String pages) {
-        for (int page = 0; page < pages.length(); page++) {
-            verdicts.fill(page, 1, switch (pages.charAt(page)) {
-                case 'D' -> Verdict.DIFFERENT;
-                case 'E' -> Verdict.EQUAL;
-                case 'S' -> Verdict.SHARED;
-                default -> Verdict.ABSENT;
-            });
-        }
-    }
-
-    private static String show(PageVerdicts verdicts) {
-        StringBuilder shown = new StringBuilder();
-        for (long page = 0; page < verdicts.pageCount(); page++) {
-            shown.append(verdicts.at(page).name().charAt(0));
-        }
-        return shown.toString();
-    }
 }

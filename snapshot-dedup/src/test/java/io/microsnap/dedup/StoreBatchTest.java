@@ -8,6 +8,7 @@ import static io.microsnap.testsupport.FileSystemKind.EXT4;
 import static io.microsnap.testsupport.FileSystemKind.XFS;
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.microsnap.core.DamagedException;
 import io.microsnap.core.CancelledException;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.SnapshotReference;
@@ -28,6 +29,7 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
@@ -45,7 +47,7 @@ class StoreBatchTest {
         try (SnapshotStore store = Bakery.store(directory)) {
             Map<String, byte[]> guests = family(store, seed.random(), 5);
             bake(store, "stranger", TwoImages.bytes(LENGTH / 2, 9));
-            List<Estimate> estimates = new StoreBatch(store).estimate(SiblingPolicy.MOST_ALIKE);
+            List<Estimate> estimates = new StoreBatch(store).estimate(SiblingPolicy.MOST_ALIKE, DedupOptions.DEFAULTS);
             assertThat(estimates).hasSize(4).allSatisfy(estimate -> assertThat(estimate.equalBytes()).isEqualTo(
                     equalBytes(guests, estimate.target(), estimate.sibling().orElseThrow().reference())));
             long free = TwoImages.freeBytes(directory);
@@ -124,11 +126,13 @@ class StoreBatchTest {
                 try (Descriptor theirs = TwoImages.open(
                         place.resolve("store/second").resolve(SnapshotFiles.MEMORY))) {
                     assertThat(theirs.tryLock(true)).isTrue();
-                    report = new StoreBatch(store).run(BatchOptions.DEFAULTS.with(entry -> {
-                        if (!lastingly) {
-                            close(theirs);
-                        }
-                    }));
+                    Duration patience = lastingly ? Duration.ofMillis(20) : Duration.ofMinutes(1);
+                    report = new StoreBatch(store).run(BatchOptions.DEFAULTS
+                            .with(DedupOptions.DEFAULTS.withPatience(patience)).with(entry -> {
+                                if (!lastingly) {
+                                    close(theirs);
+                                }
+                            }));
                 }
                 assertThat(report.entries()).extracting(entry -> entry.target().id())
                         .containsExactly(id("third"), id("second"));
@@ -168,8 +172,11 @@ class StoreBatchTest {
             family(store, seed.random(), 4);
             DeduplicatorTest.write(directory.resolve("store/guest-2").resolve(SnapshotFiles.PAGE_INDEX), 8192,
                     new byte[] {1, 2, 3});
-            assertThat(new StoreBatch(store).estimate(SiblingPolicy.MOST_ALIKE)).extracting(
-                    estimate -> estimate.target().id().toString()).containsExactly("guest-1", "guest-0");
+            List<Estimate> estimates = new StoreBatch(store).estimate(SiblingPolicy.MOST_ALIKE, DedupOptions.DEFAULTS);
+            assertThat(estimates).extracting(estimate -> estimate.target().id().toString())
+                    .containsExactly("guest-2", "guest-1", "guest-0");
+            assertThat(estimates.getFirst().expected()).isInstanceOfSatisfying(DedupOutcome.Failed.class,
+                    failed -> assertThat(failed.cause()).isInstanceOf(DamagedException.class));
             List<BatchReport.Entry> entries = new StoreBatch(store).run(BatchOptions.DEFAULTS).entries();
             assertThat(entries.getFirst().outcome()).isInstanceOf(DedupOutcome.Failed.class);
             assertThat(entries.subList(1, 3)).allSatisfy(

@@ -17,6 +17,7 @@ import io.microsnap.core.testing.FaultyPosix;
 import io.microsnap.dedup.DedupOutcome.Deduplicated;
 import io.microsnap.dedup.DedupOutcome.LeftAlone;
 import io.microsnap.dedup.DedupOutcome.Reason;
+import io.microsnap.store.FragmentationPolicy;
 import io.microsnap.store.HeldSnapshot;
 import io.microsnap.store.SnapshotDescription;
 import io.microsnap.store.SnapshotFiles;
@@ -28,6 +29,7 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.Arrays;
 import java.util.List;
@@ -46,7 +48,7 @@ class StoreDeduplicatorTest {
             Bakery.bake(store, "alike", guest);
             Bakery.bake(store, "newest", Bakery.changed(guest, 60, random));
             Bakery.bake(store, "fresh", like);
-            DedupOutcome outcome = new AfterBake(store).baked(Bakery.id("fresh"));
+            DedupOutcome outcome = AfterBake.usual().with(DedupOptions.DEFAULTS).baked(store, Bakery.id("fresh"));
             assertThat(outcome).isInstanceOfSatisfying(Deduplicated.class, done -> {
                 assertThat(done.report().sibling().orElseThrow().reference().id()).isEqualTo(Bakery.id("alike"));
                 assertThat(done.report().engine()).contains(Engine.SHARE_IN_PLACE);
@@ -60,6 +62,40 @@ class StoreDeduplicatorTest {
                             alone -> assertThat(alone.reason()).isEqualTo(Reason.ALREADY_SHARED));
             assertThat(new StoreDeduplicator(store).siblings(Bakery.id("fresh"), SiblingPolicy.NEWEST).getFirst()
                     .reference().id()).isEqualTo(Bakery.id("newest"));
+        }
+    }
+
+    /** Whoever had the lock has put a clone in its place: the snapshot is there, in another file. */
+    @RealFileSystems({XFS, BTRFS})
+    void aSnapshotWhoseImageWasReplacedWhileItsLockWasWaitedForIsWorkedOnAllTheSame(Path directory) throws IOException {
+        try (SnapshotStore theirs = Bakery.store(directory)) {
+            byte[] like = Bakery.changed(guest, 5, random);
+            Bakery.bake(theirs, "old", guest);
+            Bakery.bake(theirs, "fresh", like);
+            FaultyPosix racing = FaultyPosix.host();
+            boolean[] replaced = {false};
+            racing.before(call -> {
+                if (call.name().equals("fdatasync") && !replaced[0]) {
+                    replaced[0] = true;
+                    replace(directory.resolve("store/fresh").resolve(SnapshotFiles.MEMORY));
+                }
+            });
+            try (SnapshotStore ours = Bakery.store(racing.posix(), directory)) {
+                assertThat(new StoreDeduplicator(ours).deduplicate(
+                        Bakery.id("fresh"), SiblingPolicy.MOST_ALIKE, DedupOptions.DEFAULTS))
+                        .isInstanceOf(Deduplicated.class);
+            }
+            assertThat(replaced).containsExactly(true);
+            assertThat(Bakery.image(theirs, "fresh")).isEqualTo(like);
+            assertThat(racing.openDescriptors()).isEmpty();
+        }
+    }
+
+    private static void replace(Path file) {
+        try {
+            Files.move(Files.copy(file, file.resolveSibling("copy")), file, StandardCopyOption.REPLACE_EXISTING);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
         }
     }
 
@@ -205,7 +241,8 @@ class StoreDeduplicatorTest {
             Bakery.bake(store, "old", large);
             Bakery.bake(store, "fresh", like);
             DedupOutcome outcome = new StoreDeduplicator(store).deduplicate(Bakery.id("fresh"), Bakery.id("old"),
-                    DedupOptions.DEFAULTS.with(FragmentationBudget.UNLIMITED).with(Engine.SHARE_IN_PLACE));
+                    DedupOptions.DEFAULTS.with(FragmentationPolicy.DEFAULT.sharingEverything())
+                            .with(Engine.SHARE_IN_PLACE));
             assertThat(((Deduplicated) outcome).report().pages().different()).isEqualTo(differing);
             assertThat(((Deduplicated) outcome).report().pages().read()).isZero();
         }
@@ -268,33 +305,6 @@ class StoreDeduplicatorTest {
                         .isInstanceOfSatisfying(Deduplicated.class,
                                 done -> assertThat(done.report().sharedBytes()).isEqualTo(LENGTH));
             }
-        }
-    }
-
-    /** Single pages differ: so many calls to the kernel that a clone is quicker, if it may take the image's place. */
-    @RealFileSystems({XFS, BTRFS})
-    void whereRunsAreShortACloneTakesThePlaceOfAnImageNobodyUses(Path directory) throws IOException {
-        byte[] scattered = guest.clone();
-        for (int page = 0; page < LENGTH; page += 8 * Bakery.PAGE) {
-            scattered[page]++;
-        }
-        DedupOptions options = DedupOptions.DEFAULTS.with(FragmentationBudget.UNLIMITED);
-        try (SnapshotStore store = Bakery.store(directory)) {
-            Bakery.bake(store, "old", guest);
-            Bakery.bake(store, "fresh", scattered);
-            StoreDeduplicator deduplicator = new StoreDeduplicator(store);
-            assertThat(deduplicator.deduplicate(Bakery.id("fresh"), SiblingPolicy.MOST_ALIKE, options))
-                    .isInstanceOfSatisfying(Deduplicated.class,
-                            done -> assertThat(done.report().engine()).contains(Engine.CLONE_AND_SWAP));
-            assertThat(Bakery.image(store, "fresh")).isEqualTo(scattered);
-            Bakery.bake(store, "used", scattered);
-            try (HeldSnapshot held = store.hold(Bakery.id("used"))) {
-                assertThat(deduplicator.deduplicate(Bakery.id("used"), Bakery.id("old"), options))
-                        .isInstanceOfSatisfying(Deduplicated.class,
-                                done -> assertThat(done.report().engine()).contains(Engine.SHARE_IN_PLACE));
-                assertThat(held.image().sizeBytes()).isEqualTo(LENGTH);
-            }
-            assertThat(Bakery.image(store, "used")).isEqualTo(scattered);
         }
     }
 
@@ -447,7 +457,7 @@ class StoreDeduplicatorTest {
                     .isEqualTo(Reason.SAME_FILE);
             assertThatThrownBy(() -> deduplicator.deduplicate(Bakery.id("none"), SiblingPolicy.MOST_ALIKE,
                     DedupOptions.DEFAULTS)).isInstanceOf(NoSuchFileException.class);
-            assertThat(new AfterBake(store).baked(Bakery.id("none"))).isInstanceOf(DedupOutcome.Failed.class);
+            assertThat(AfterBake.usual().baked(store, Bakery.id("none"))).isInstanceOf(DedupOutcome.Failed.class);
         }
     }
 

@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.microsnap.core.internal.posix.Errno;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.core.testing.FaultyPosix;
+import io.microsnap.store.FragmentationPolicy;
 import io.microsnap.store.HeldSnapshot;
 import io.microsnap.store.SnapshotStore;
 import io.microsnap.testsupport.ChildProcess;
@@ -142,7 +143,7 @@ class SweepTest {
 
     private static DedupOutcome run(Posix posix, TwoImages images, Engine engine) throws IOException {
         return new Deduplicator(posix).deduplicate(images.canonical, images.target, DedupOptions.DEFAULTS
-                .with(engine).with(FragmentationBudget.UNLIMITED).withThreads(1));
+                .with(engine).with(FragmentationPolicy.DEFAULT.sharingEverything()).withThreads(1));
     }
 
     /** Deduplicates in a store until a system call kills it. */

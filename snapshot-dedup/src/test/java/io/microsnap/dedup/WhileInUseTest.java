@@ -8,6 +8,7 @@ import io.microsnap.core.internal.file.Access;
 import io.microsnap.core.internal.file.Mapping;
 import io.microsnap.core.internal.file.Pages;
 import io.microsnap.dedup.DedupOutcome.Deduplicated;
+import io.microsnap.store.FragmentationPolicy;
 import io.microsnap.store.HeldSnapshot;
 import io.microsnap.store.PageMap;
 import io.microsnap.store.SnapshotStore;
@@ -63,8 +64,8 @@ class WhileInUseTest {
                     }
                 });
                 StoreDeduplicator deduplicator = new StoreDeduplicator(store);
-                for (FragmentationBudget budget : new FragmentationBudget[] {
-                        FragmentationBudget.DEFAULT, FragmentationBudget.UNLIMITED}) {
+                for (FragmentationPolicy budget : new FragmentationPolicy[] {
+                        FragmentationPolicy.DEFAULT, FragmentationPolicy.DEFAULT.sharingEverything()}) {
                     DedupOptions options = DedupOptions.DEFAULTS.with(budget);
                     deduplicator.deduplicate(Bakery.id("base"), Bakery.id("old"), options);
                     deduplicator.deduplicate(Bakery.id("guest"), Bakery.id("other"), options);

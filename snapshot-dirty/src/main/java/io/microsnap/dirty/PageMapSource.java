@@ -35,6 +35,7 @@ public final class PageMapSource implements DirtySource {
     private final long[] addresses;
     private final Descriptor userfaultfd;
     private final Descriptor pagemap;
+    private final GuestMemory.Hold hold;
     private final SourceOwnership ownership = new SourceOwnership();
     private final long hostPageBytes;
     private final PageMapScan scan = new PageMapScan();
@@ -42,16 +43,19 @@ public final class PageMapSource implements DirtySource {
     private boolean armed;
     private boolean closed;
 
-    private PageMapSource(GuestLayout layout, long[] addresses, Descriptor userfaultfd, Descriptor pagemap) {
+    private PageMapSource(GuestLayout layout, long[] addresses, Descriptor userfaultfd, Descriptor pagemap,
+            GuestMemory.Hold hold) {
         this.layout = layout;
         this.addresses = addresses;
         this.userfaultfd = userfaultfd;
         this.pagemap = pagemap;
+        this.hold = hold;
         hostPageBytes = userfaultfd.posix().getpagesize();
     }
 
     /**
-     * Watches memory of this process. Close the source before the memory.
+     * Watches memory of this process, and keeps it mapped: another guest's memory at the same address would be taken
+     * for it.
      *
      * @throws TrackingUnavailableException where the kernel lacks it or forbids it, with the reason
      */
@@ -60,14 +64,17 @@ public final class PageMapSource implements DirtySource {
         for (int region = 0; region < addresses.length; region++) {
             addresses[region] = memory.mapping(region).address();
         }
-        Descriptor userfaultfd = openUserfaultfd(posix);
+        GuestMemory.Hold hold = memory.hold();
+        Descriptor userfaultfd = null;
         Descriptor pagemap = null;
         try {
+            userfaultfd = openUserfaultfd(posix);
             pagemap = Descriptor.open(posix, Path.of("/proc/self/pagemap"), posix.constants().O_RDONLY, 0);
-            return of(memory.layout(), addresses, userfaultfd, pagemap);
+            return of(memory.layout(), addresses, userfaultfd, pagemap, hold);
         } catch (Throwable failure) {
             closeAfter(failure, userfaultfd);
             closeAfter(failure, pagemap);
+            closeAfter(failure, hold);
             throw failure;
         }
     }
@@ -84,11 +91,16 @@ public final class PageMapSource implements DirtySource {
      */
     public static PageMapSource of(
             GuestLayout layout, long[] addresses, Descriptor userfaultfd, Descriptor pagemap) throws IOException {
+        return of(layout, addresses, userfaultfd, pagemap, GuestMemory.Hold.NOTHING);
+    }
+
+    private static PageMapSource of(GuestLayout layout, long[] addresses, Descriptor userfaultfd, Descriptor pagemap,
+            GuestMemory.Hold hold) throws IOException {
         if (addresses.length != layout.regions().size()) {
             throw new IllegalArgumentException(addresses.length + " addresses for the " + layout.regions().size()
                     + " regions of " + layout);
         }
-        PageMapSource source = new PageMapSource(layout, addresses.clone(), userfaultfd, pagemap);
+        PageMapSource source = new PageMapSource(layout, addresses.clone(), userfaultfd, pagemap, hold);
         for (long address : addresses) {
             if (address % source.hostPageBytes != 0) {
                 throw new IllegalArgumentException("address " + Long.toHexString(address)
@@ -179,14 +191,8 @@ public final class PageMapSource implements DirtySource {
             return;
         }
         closed = true;
-        try {
+        try (scan; hold; pagemap; userfaultfd) {
             disarm();
-        } finally {
-            try {
-                userfaultfd.close();
-            } finally {
-                pagemap.close();
-            }
         }
     }
 
@@ -272,11 +278,11 @@ public final class PageMapSource implements DirtySource {
         }
     }
 
-    private static void closeAfter(Throwable failure, Descriptor descriptor) {
-        if (descriptor != null) {
+    private static void closeAfter(Throwable failure, AutoCloseable opened) {
+        if (opened != null) {
             try {
-                descriptor.close();
-            } catch (IOException closing) {
+                opened.close();
+            } catch (Exception closing) {
                 failure.addSuppressed(closing);
             }
         }

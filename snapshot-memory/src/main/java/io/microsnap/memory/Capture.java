@@ -4,6 +4,7 @@ import io.microsnap.core.PageReader;
 import io.microsnap.core.PausableMachine;
 import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotId;
+import io.microsnap.dedup.AfterBake;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.memory.internal.image.Zeros;
 import io.microsnap.store.FragmentationPolicy;
@@ -38,6 +39,7 @@ public final class Capture {
     final Map<String, Path> attachments = new LinkedHashMap<>();
     IfTaken ifTaken = IfTaken.REFUSE;
     FragmentationPolicy fragmentation = FragmentationPolicy.DEFAULT;
+    AfterBake afterBake = AfterBake.usual();
     Optional<Zeros> zeros = Optional.empty();
     int lanes = 1;
     boolean checked;
@@ -116,6 +118,16 @@ public final class Capture {
     /** Up to which limits {@link CaptureKind#AUTOMATIC} clones, and makes diffs; the default's unless told. */
     public Capture fragmentation(FragmentationPolicy policy) {
         fragmentation = Objects.requireNonNull(policy);
+        return this;
+    }
+
+    /**
+     * What becomes of the snapshot once it is published, in the thread that publishes it: one that is full comes to
+     * share blocks with its most alike sibling; {@link AfterBake#usual} unless told. It never fails the capture, keeps
+     * to the fragmentation policy whatever its own options say, and what came of it is in the result.
+     */
+    public Capture afterBake(AfterBake sharing) {
+        afterBake = Objects.requireNonNull(sharing);
         return this;
     }
 

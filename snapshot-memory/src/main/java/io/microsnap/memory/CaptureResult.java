@@ -1,9 +1,11 @@
 package io.microsnap.memory;
 
 import io.microsnap.core.SnapshotReference;
+import io.microsnap.dedup.DedupOutcome;
 import io.microsnap.memory.internal.image.MemoryWritten;
 import io.microsnap.store.Manifest;
 import java.time.Duration;
+import java.util.Optional;
 
 /**
  * A snapshot that was published, and what it cost.
@@ -14,9 +16,10 @@ import java.time.Duration;
  * @param memory what the writing of memory came to
  * @param punchedBytes zeros that became holes after the pause
  * @param times how long each part took
+ * @param dedup what came of sharing blocks with a sibling afterwards; empty for a snapshot that is not full
  */
 public record CaptureResult(Manifest manifest, CaptureKind kind, String because, MemoryWritten memory,
-        long punchedBytes, Times times) {
+        long punchedBytes, Times times, Optional<DedupOutcome> dedup) {
     /**
      * How long each part took.
      *
@@ -33,6 +36,10 @@ public record CaptureResult(Manifest manifest, CaptureKind kind, String because,
         Times published(Duration duration) {
             return new Times(prepare, pause, state, harvest, memory, attachments, duration);
         }
+    }
+
+    CaptureResult with(DedupOutcome outcome) {
+        return new CaptureResult(manifest, kind, because, memory, punchedBytes, times, Optional.of(outcome));
     }
 
     /** Names the snapshot. */

@@ -2,6 +2,8 @@ package io.microsnap.memory;
 
 import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.SnapshotReference;
+import io.microsnap.dedup.AfterBake;
+import io.microsnap.dedup.DedupOutcome;
 import io.microsnap.dirty.Epoch;
 import io.microsnap.memory.internal.image.ImageWriter;
 import io.microsnap.memory.internal.image.MemoryWritten;
@@ -79,6 +81,7 @@ public final class CapturedSnapshot implements AutoCloseable {
     /**
      * Makes the snapshot durable and visible, and commits the tracker's epoch. When this returns, the snapshot
      * survives a power failure; when it throws, there is none, and the tracker has back what changed.
+     * A full snapshot then comes to share blocks with a sibling, as {@link Capture#afterBake} says.
      *
      * @throws IllegalStateException if it was published or closed already, or abandoned through the tracker
      */
@@ -105,9 +108,9 @@ public final class CapturedSnapshot implements AutoCloseable {
         }
         commit(manifest.reference());
         CaptureResult result = new CaptureResult(manifest, kind, because, written, punchedBytes,
-                times.published(Duration.ofNanos(System.nanoTime() - start)));
+                times.published(Duration.ofNanos(System.nanoTime() - start)), Optional.empty());
         event.commit(result);
-        return result;
+        return kind == CaptureKind.FULL ? result.with(shared()) : result;
     }
 
     private long finishFiles() throws IOException {
@@ -137,6 +140,13 @@ public final class CapturedSnapshot implements AutoCloseable {
             LOG.log(System.Logger.Level.WARNING, plan.id + " is published, but its capture was abandoned meanwhile: the"
                     + " next one is relative to the snapshot before it", abandoned);
         }
+    }
+
+    /** Lets go of the snapshot first: an image that nobody uses may be shared by any means. */
+    private DedupOutcome shared() throws IOException {
+        close();
+        AfterBake after = plan.afterBake;
+        return after.with(after.options().with(plan.fragmentation)).baked(plan.store, plan.id);
     }
 
     /**

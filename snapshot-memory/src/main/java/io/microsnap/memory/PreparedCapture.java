@@ -75,6 +75,7 @@ public final class PreparedCapture implements AutoCloseable {
         try {
             prepared.claimTracker();
             prepared.requireFreeId();
+            plan.reader.requireMapped();
             prepared.findBase();
             prepared.stage();
             prepared.lanes = prepared.closing.add(Lanes.started(plan.lanes));
@@ -164,6 +165,9 @@ public final class PreparedCapture implements AutoCloseable {
         if (kind == CaptureKind.FULL) {
             because = "a full capture was asked for";
             return;
+        }
+        if (kind == CaptureKind.DIFF) {
+            because = "a diff was asked for";
         }
         if (plan.base.isEmpty() && tracked.isEmpty()) {
             if (kind != CaptureKind.AUTOMATIC) {

@@ -8,8 +8,8 @@ import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.memory.internal.image.ComposedImage;
 import io.microsnap.memory.internal.image.ImageReads;
 import io.microsnap.memory.internal.image.LazyMapping;
-import io.microsnap.memory.internal.image.PageChecks;
 import io.microsnap.store.HeldSnapshot;
+import io.microsnap.store.PageChecks;
 import io.microsnap.store.SnapshotStore;
 import java.io.IOException;
 import java.util.Objects;
@@ -72,8 +72,9 @@ public final class Restore {
     }
 
     /**
-     * The most mappings that a lazy restore of a chain may take of the process's {@code vm.max_map_count}, which all
-     * its machines share. Runs for which there is no mapping left, the shortest first, are read in.
+     * The most mappings that a lazy restore of a chain may take. It never takes more than an eighth of those that
+     * {@code vm.max_map_count} leaves the process, which all its machines share, and gives them back when its memory
+     * is unmapped. Runs for which there is no mapping left, the shortest first, are read in.
      */
     public Restore mostMappings(int most) {
         if (most < 0) {
@@ -107,7 +108,8 @@ public final class Restore {
             if (verified) {
                 verify(image.held, image.composed);
             }
-            return LazyMapping.map(image.composed, mostMappings);
+            LazyMapping lazy = LazyMapping.map(image.composed, mostMappings);
+            return new Made(lazy.mapping(), Optional.of(lazy));
         });
     }
 
@@ -123,7 +125,10 @@ public final class Restore {
     }
 
     private interface Engine {
-        Mapping map(Image image) throws IOException;
+        Made make(Image image) throws IOException;
+    }
+
+    private record Made(Mapping mapping, Optional<LazyMapping> lazily) {
     }
 
     private record Image(HeldSnapshot held, ComposedImage composed) {
@@ -139,8 +144,9 @@ public final class Restore {
         try {
             HeldSnapshot held = closing.add(store.hold(id));
             ComposedImage composed = Held.compose(held);
-            Mapping mapping = closing.add(engine.map(new Image(held, composed)));
-            RestoredSnapshot restored = new RestoredSnapshot(held, mapping, name.equals("lazy"), closing);
+            Made made = engine.make(new Image(held, composed));
+            Mapping mapping = closing.add(made.mapping);
+            RestoredSnapshot restored = new RestoredSnapshot(held, mapping, made.lazily, closing);
             renewal.renew(restored);
             event.commit(held.reference(), name, mapping.lengthBytes(), composed.layers().size(), verified);
             return restored;
@@ -150,7 +156,7 @@ public final class Restore {
         }
     }
 
-    private Mapping read(Image image, Mapping mapping) throws IOException {
+    private Made read(Image image, Mapping mapping) throws IOException {
         try {
             Optional<PageChecks> checks = Optional.empty();
             if (verified) {
@@ -160,7 +166,7 @@ public final class Restore {
             if (checks.isPresent()) {
                 Verify.result(image.held, checks.get()).requireWhole();
             }
-            return mapping;
+            return new Made(mapping, Optional.empty());
         } catch (Throwable failure) {
             try {
                 mapping.close();

@@ -189,13 +189,15 @@ final class CampaignTest {
             for (SnapshotId id : generations.keySet()) {
                 Path file = directory.resolve("plain");
                 try (HeldSnapshot held = store.hold(id)) {
-                    Export.toFile(held, POSIX, file, IfExists.REPLACE, Progress.NONE);
+                    Export.of(held).toFile(POSIX, file, IfExists.REPLACE);
                 }
                 assertThat(Arrays.mismatch(Files.readAllBytes(file), generations.get(id))).isEqualTo(-1);
             }
             SnapshotId last = List.copyOf(generations.keySet()).getLast();
             SnapshotId flat = new SnapshotId("flat");
-            Export.flatten(store, last, flat, IfTaken.REFUSE, Progress.NONE);
+            try (HeldSnapshot held = store.hold(last)) {
+                Export.of(held).toSnapshot(store, flat, IfTaken.REFUSE);
+            }
             generations.put(flat, generations.get(last));
             assertWhole(flat);
             restoreAndCompare(flat, Engine.LAZY);

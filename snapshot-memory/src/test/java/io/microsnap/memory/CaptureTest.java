@@ -23,9 +23,11 @@ import io.microsnap.dirty.SourceOwnership;
 import io.microsnap.dirty.WritePath;
 import io.microsnap.store.HeldSnapshot;
 import io.microsnap.store.IfTaken;
+import io.microsnap.store.Manifest;
 import io.microsnap.store.PageIndex;
 import io.microsnap.store.PageMap;
 import io.microsnap.store.SnapshotDescription;
+import io.microsnap.store.SnapshotFile;
 import io.microsnap.store.SnapshotFiles;
 import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.StagedSnapshot;
@@ -52,6 +54,7 @@ import java.util.BitSet;
 import java.util.Collections;
 import java.util.List;
 import java.util.Set;
+import java.util.UUID;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Stream;
 import jdk.jfr.Recording;
@@ -549,26 +552,36 @@ final class CaptureTest {
         }
     }
 
-    /** Publishes empty snapshots, each of which needs the one before; much faster than capturing them. */
+    /** Makes empty snapshots, each of which needs the one before: from the third on without publishing them. */
     private SnapshotReference chain(GuestLayout layout, int length) throws IOException {
-        SnapshotDescription next = SnapshotDescription.full(layout);
-        SnapshotReference last = null;
-        for (int number = 1; number <= length; number++) {
-            try (StagedSnapshot staged = store.stage(new SnapshotId("n" + number))) {
-                staged.create(SnapshotFiles.MEMORY).truncate(layout.lengthBytes());
-                try (PageIndex index = PageIndex.create(staged.create(SnapshotFiles.PAGE_INDEX), layout)) {
-                    index.finish();
-                }
-                if (last != null) {
-                    try (PageMap map = PageMap.create(staged.create(SnapshotFiles.PAGE_MAP), layout)) {
-                        map.finish();
-                    }
-                }
-                last = staged.publish(next).reference();
-                next = SnapshotDescription.diff(layout, last);
+        SnapshotReference base = publishEmpty("n1", SnapshotDescription.full(layout)).reference();
+        Manifest last = publishEmpty("n2", SnapshotDescription.diff(layout, base));
+        Path second = directory.resolve("store/n2");
+        for (int number = 3; number <= length; number++) {
+            last = new Manifest(new SnapshotId("n" + number), UUID.randomUUID(), last.created(),
+                    SnapshotDescription.diff(layout, last.reference()), last.files());
+            Path place = Files.createDirectory(directory.resolve("store/n" + number));
+            for (SnapshotFile file : last.files()) {
+                Files.createLink(place.resolve(file.name()), second.resolve(file.name()));
             }
+            Files.write(place.resolve(SnapshotFiles.MANIFEST), last.toJson());
         }
-        return last;
+        return last.reference();
+    }
+
+    private Manifest publishEmpty(String name, SnapshotDescription description) throws IOException {
+        try (StagedSnapshot staged = store.stage(new SnapshotId(name))) {
+            staged.create(SnapshotFiles.MEMORY).truncate(description.layout().lengthBytes());
+            try (PageIndex index = PageIndex.create(staged.create(SnapshotFiles.PAGE_INDEX), description.layout())) {
+                index.finish();
+            }
+            if (description.base().isPresent()) {
+                try (PageMap map = PageMap.create(staged.create(SnapshotFiles.PAGE_MAP), description.layout())) {
+                    map.finish();
+                }
+            }
+            return staged.publish(description);
+        }
     }
 
     @RealFileSystems

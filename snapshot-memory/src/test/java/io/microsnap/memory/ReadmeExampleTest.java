@@ -44,9 +44,10 @@ final class ReadmeExampleTest {
                 System.out.println(baked.reference() + " cost a pause of " + baked.times().pause());
 
                 // Restore: a millisecond, whatever its size; pages come in as the guest touches them.
+                // What was opened last is closed first: the VM, the tracker, the memory.
                 try (RestoredSnapshot restored = Restore.of(store, ready).renewing(Vm::newIdentity).lazily();
-                        DirtyTracker tracker = restored.tracker()) {
-                    Vm copy = Vm.start(restored.memory(), restored.machineState());
+                        DirtyTracker tracker = restored.tracker();
+                        Vm copy = Vm.start(restored.memory(), restored.machineState())) {
                     copy.run();
                     Capture.of(store, new SnapshotId("web-later"), restored.reader()).tracker(tracker).take(copy);
                 }
@@ -79,6 +80,7 @@ final class ReadmeExampleTest {
     /** Stands for what a VM manager has. */
     private static final class Vm implements PausableMachine, AutoCloseable {
         private final GuestMemory memory;
+        private final GuestMemory.Hold hold;
         private final DirtyTracker tracker;
 
         Vm() throws IOException {
@@ -88,6 +90,7 @@ final class ReadmeExampleTest {
 
         private Vm(GuestMemory memory) {
             this.memory = memory;
+            hold = memory.hold();
             tracker = DirtyTracker.ofMarks(memory.layout());
         }
 
@@ -131,6 +134,7 @@ final class ReadmeExampleTest {
         @Override
         public void close() throws IOException {
             tracker.close();
+            hold.close();
             memory.close();
         }
     }

@@ -17,10 +17,8 @@ import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Errno;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.core.testing.FaultyPosix;
-import io.microsnap.dirty.DirtyBitmap;
-import io.microsnap.dirty.DirtySource;
 import io.microsnap.dirty.DirtyTracker;
-import io.microsnap.dirty.SourceOwnership;
+import io.microsnap.dirty.Epoch;
 import io.microsnap.dirty.WritePath;
 import io.microsnap.store.HeldSnapshot;
 import io.microsnap.store.PageIndex;
@@ -43,7 +41,6 @@ import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
 import java.util.BitSet;
 import java.util.List;
-import java.util.Set;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -302,7 +299,7 @@ final class RestoreTest {
                 Restore.of(store, TOP).renewing(renewal).intoMemfd(),
                 Restore.of(store, TOP).renewing(unmarked).lazily())) {
             SnapshotId id = new SnapshotId("renewed");
-            try (copy; DirtyTracker knows = copy.tracker(new SeesNothing(LAYOUT, new SourceOwnership()))) {
+            try (copy; DirtyTracker knows = copy.tracker(new SeesNothing(LAYOUT))) {
                 CaptureResult next = Capture.of(store, id, copy.reader()).tracker(knows).take(PAUSED);
                 assertThat(next.memory().pagesOffered()).isEqualTo(56);
             }
@@ -310,6 +307,26 @@ final class RestoreTest {
                 assertThat(again.memory().mapping(1).get(ValueLayout.JAVA_BYTE, 5)).isEqualTo((byte) 47);
             }
             store.delete(id);
+        }
+    }
+
+    @Test
+    void whatIsMarkedWithTheCopyIsKnownToItsTrackerBeforeAndAfterThatIsMade() throws IOException {
+        try (RestoredSnapshot copy = Restore.of(store, TOP).eagerly()) {
+            copy.markWritten(3L * PAGE, 1);
+            for (int round = 0; round < 2; round++) {
+                // The second tracker begins with the snapshot again, and has to know what the first one knew.
+                try (DirtyTracker knows = copy.tracker(new SeesNothing(LAYOUT))) {
+                    copy.markWritten((5L + round) * PAGE, 2 * PAGE);
+                    try (Epoch epoch = knows.harvest()) {
+                        assertThat(epoch.relativeTo()).contains(copy.reference());
+                        assertThat(epoch.bitmap().count()).isEqualTo(3 + round);
+                        assertThat(epoch.bitmap().test(3L * PAGE)).isTrue();
+                        assertThat(epoch.bitmap().test((6L + round) * PAGE)).isTrue();
+                    }
+                }
+                copy.markWritten(5L * PAGE, 1);
+            }
         }
     }
 
@@ -491,44 +508,6 @@ final class RestoreTest {
     @SuppressWarnings("unchecked")
     private static <T extends Throwable> void sneak(Throwable thrown) throws T {
         throw (T) thrown;
-    }
-
-    /** The dirty log of a machine that never runs. */
-    private record SeesNothing(GuestLayout layout, SourceOwnership ownership) implements DirtySource {
-        @Override
-        public String name() {
-            return "nothing";
-        }
-
-        @Override
-        public long blockBytes() {
-            return PAGE;
-        }
-
-        @Override
-        public Set<WritePath> blindTo() {
-            return Set.of(WritePath.MAPPING);
-        }
-
-        @Override
-        public void arm() {
-            // There is nothing to watch.
-        }
-
-        @Override
-        public void harvest(DirtyBitmap into) {
-            // Nothing changed.
-        }
-
-        @Override
-        public void disarm() {
-            // There is nothing to watch.
-        }
-
-        @Override
-        public void close() {
-            // There is nothing to watch.
-        }
     }
 
     /** Reads everything, so that whatever only writing should do is not done by reading. */

@@ -60,6 +60,11 @@ public record FragmentationPolicy(
         return new FragmentationPolicy(extentsPerGiBToClone, mostDiffs, extentsPerGiBToShare, percent);
     }
 
+    /** This policy, but whatever is equal is shared, whatever that costs later. */
+    public FragmentationPolicy sharingEverything() {
+        return new FragmentationPolicy(extentsPerGiBToClone, mostDiffs, Long.MAX_VALUE, 0);
+    }
+
     /** Up to how many extents an image of this length is cloned. */
     public long mostExtentsToClone(long imageBytes) {
         return extents(extentsPerGiBToClone, imageBytes);

@@ -10,7 +10,7 @@ import io.microsnap.core.internal.posix.Descriptor;
 import java.io.IOException;
 import java.nio.file.NoSuchFileException;
 import java.util.ArrayList;
-import java.util.HashSet;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
@@ -45,7 +45,7 @@ public final class HeldSnapshot implements AutoCloseable {
     }
 
     static HeldSnapshot hold(StoreDirectory store, SnapshotId id) throws IOException {
-        return hold(store, id, new HashSet<>());
+        return hold(store, id, new LinkedHashSet<>());
     }
 
     private static HeldSnapshot hold(StoreDirectory store, SnapshotId id, Set<String> chain) throws IOException {
@@ -73,11 +73,12 @@ public final class HeldSnapshot implements AutoCloseable {
     private static HeldSnapshot hold(StoreDirectory store, SnapshotId id, Descriptor directory, Set<String> chain)
             throws IOException {
         Manifest manifest = StoreDirectory.manifest(directory, id.key());
-        Set<String> longer = new HashSet<>(chain);
-        if (!longer.add(id.key()) || longer.size() > SnapshotStore.LONGEST_CHAIN) {
-            throw new DamagedException(
-                    directory + ": its bases require each other in a circle, or are more than "
-                            + SnapshotStore.LONGEST_CHAIN);
+        Set<String> longer = new LinkedHashSet<>(chain);
+        if (!longer.add(id.key())) {
+            throw new DamagedException(directory + ": its bases require each other in a circle");
+        }
+        if (longer.size() > SnapshotStore.LONGEST_CHAIN) {
+            throw new ChainTooLongException(new SnapshotId(longer.iterator().next()));
         }
         if (!manifest.unknownFeatures().isEmpty()) {
             throw new SnapshotException(id + " requires " + String.join(", ", manifest.unknownFeatures())
@@ -214,10 +215,8 @@ public final class HeldSnapshot implements AutoCloseable {
             return StoreDirectory.openFile(directory, listed.name(), listed.lengthBytes());
         }
         String name = listed.name().substring(SnapshotFiles.ATTACHMENT_PREFIX.length());
-        try (Descriptor attachments = StagingArea.openDirectory(directory, SnapshotFiles.ATTACHMENTS)) {
+        try (Descriptor attachments = StoreDirectory.openAttachments(directory)) {
             return StoreDirectory.openFile(attachments, name, listed.lengthBytes());
-        } catch (NoSuchFileException e) {
-            throw new DamagedException(directory + "/" + listed.name() + " is missing", e);
         }
     }
 
@@ -256,6 +255,13 @@ public final class HeldSnapshot implements AutoCloseable {
                 }
             }
         }
+    }
+
+    /** Throws, as of a damaged snapshot, unless a copy of one of its files has the digest that the manifest names. */
+    public void requireDigest(String file, Descriptor copy) throws IOException {
+        SnapshotFile listed = manifest.file(file).filter(SnapshotFile::hasSha256).orElseThrow(() ->
+                new IllegalArgumentException(this + " has no digest of the bytes of " + Printable.of(file)));
+        Digests.require(listed, copy);
     }
 
     Descriptor directory() {

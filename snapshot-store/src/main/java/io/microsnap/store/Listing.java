@@ -5,6 +5,7 @@ import io.microsnap.core.SnapshotException;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.SnapshotReference;
 import io.microsnap.core.internal.posix.Descriptor;
+import io.microsnap.core.internal.posix.Stat;
 import java.io.IOException;
 import java.nio.file.NoSuchFileException;
 import java.util.ArrayList;
@@ -24,7 +25,7 @@ final class Listing {
     private final StoreDirectory store;
     private final boolean filesToo;
     private final Map<String, Manifest> manifests = new TreeMap<>();
-    private final Map<String, String> damages = new TreeMap<>();
+    private final Map<String, SnapshotEntry> faults = new TreeMap<>();
 
     private Listing(StoreDirectory store, boolean filesToo) {
         this.store = store;
@@ -33,13 +34,13 @@ final class Listing {
 
     /**
      * Every snapshot, sorted by name without regard to case, and whether it is whole. A diff may go with its base
-     * between the reading of the one and of the other: only what is damaged in the same way when looked at again is.
+     * between the reading of the one and of the other: only what is faulty in the same way when looked at again is.
      */
     static List<SnapshotEntry> entries(StoreDirectory store) throws IOException {
         List<SnapshotEntry> entries = read(store, true).entries();
-        for (int attempt = 0; attempt < ATTEMPTS && !damaged(entries).isEmpty(); attempt++) {
+        for (int attempt = 0; attempt < ATTEMPTS && !faulty(entries).isEmpty(); attempt++) {
             List<SnapshotEntry> again = read(store, true).entries();
-            if (damaged(again).equals(damaged(entries))) {
+            if (faulty(again).equals(faulty(entries))) {
                 return again;
             }
             entries = again;
@@ -47,13 +48,65 @@ final class Listing {
         return entries;
     }
 
-    private static List<SnapshotEntry> damaged(List<SnapshotEntry> entries) {
-        return entries.stream().filter(SnapshotEntry.Damaged.class::isInstance).toList();
+    private static List<SnapshotEntry> faulty(List<SnapshotEntry> entries) {
+        return entries.stream().filter(entry -> !(entry instanceof SnapshotEntry.Whole)).toList();
     }
 
     /** Every snapshot whose manifest can be read. */
-    static Collection<Manifest> manifests(StoreDirectory store) throws IOException {
-        return read(store, false).manifests.values();
+    static Listing ofManifests(StoreDirectory store) throws IOException {
+        return read(store, false);
+    }
+
+    Collection<Manifest> manifests() {
+        return manifests.values();
+    }
+
+    /**
+     * Those that may require a base nobody knows of, by their directory's name, with the reason. A snapshot without a
+     * page map requires none.
+     */
+    Map<String, String> mayRequireABase() {
+        Map<String, String> unknown = new TreeMap<>();
+        for (Map.Entry<String, SnapshotEntry> fault : faults.entrySet()) {
+            if (mayHavePageMap(fault.getKey())) {
+                unknown.put(fault.getKey(), reason(fault.getValue()));
+            }
+        }
+        return unknown;
+    }
+
+    private boolean mayHavePageMap(String name) {
+        try {
+            Optional<Stat> status = store.root().statusAt(name);
+            if (status.isEmpty() || !status.get().isDirectory()) {
+                return false;
+            }
+            try (Descriptor snapshot = StagingArea.openDirectory(store.root(), name)) {
+                return snapshot.statusAt(SnapshotFiles.PAGE_MAP).isPresent();
+            }
+        } catch (NoSuchFileException gone) {
+            return false;
+        } catch (IOException unknown) {
+            return true;
+        }
+    }
+
+    /** All that require a snapshot, directly or not, each before the one it requires itself. */
+    static List<SnapshotId> dependents(StoreDirectory store, SnapshotId id) throws IOException {
+        Collection<Manifest> all = ofManifests(store).manifests();
+        List<String> found = new ArrayList<>(List.of(id.key()));
+        List<SnapshotId> dependents = new ArrayList<>();
+        for (int next = 0; next < found.size(); next++) {
+            String base = found.get(next);
+            for (Manifest manifest : all) {
+                boolean requires = manifest.requiredBase().filter(at -> at.id().key().equals(base)).isPresent();
+                if (requires && !found.contains(manifest.id().key())) {
+                    found.add(manifest.id().key());
+                    dependents.addFirst(manifest.id());
+                }
+            }
+        }
+        return dependents;
     }
 
     private static Listing read(StoreDirectory store, boolean filesToo) throws IOException {
@@ -68,17 +121,17 @@ final class Listing {
 
     private List<SnapshotEntry> entries() {
         Map<String, SnapshotEntry> entries = new TreeMap<>();
-        Map<String, Optional<String>> chains = new HashMap<>();
+        Map<String, Optional<SnapshotEntry>> chains = new HashMap<>();
         manifests.forEach((key, manifest) -> entries.put(key, brokenChain(manifest, chains)
-                .<SnapshotEntry>map(reason -> new SnapshotEntry.Damaged(manifest.id().name(), reason))
+                .map(fault -> renamed(fault, manifest.id().name()))
                 .orElseGet(() -> new SnapshotEntry.Whole(manifest))));
-        damages.forEach((name, reason) -> entries.put(name, new SnapshotEntry.Damaged(Printable.of(name), reason)));
+        entries.putAll(faults);
         return List.copyOf(entries.values());
     }
 
     private void read(String name) {
         for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
-            try (Descriptor snapshot = StagingArea.openDirectory(store.root(), name)) {
+            try (Descriptor snapshot = StoreDirectory.openEntry(store.root(), name)) {
                 try {
                     requireName(name);
                     Manifest manifest = StoreDirectory.manifest(snapshot, name);
@@ -90,7 +143,7 @@ final class Listing {
                 } catch (IOException e) {
                     // Deleted or replaced under our eyes, it is not damaged.
                     if (StagingArea.isNamed(store.root(), name, snapshot)) {
-                        damages.put(name, reason(e));
+                        faults.put(name, fault(name, e));
                         return;
                     }
                     manifests.remove(name);
@@ -98,11 +151,11 @@ final class Listing {
             } catch (NoSuchFileException e) {
                 return;
             } catch (IOException e) {
-                damages.put(name, reason(e));
+                faults.put(name, fault(name, e));
                 return;
             }
         }
-        damages.put(name, "it is replaced again and again");
+        faults.put(name, new SnapshotEntry.Unreadable(Printable.of(name), "it is replaced again and again"));
     }
 
     private static void requireName(String name) throws SnapshotException {
@@ -115,10 +168,10 @@ final class Listing {
         }
     }
 
-    private Optional<String> brokenChain(Manifest manifest, Map<String, Optional<String>> known) {
+    private Optional<SnapshotEntry> brokenChain(Manifest manifest, Map<String, Optional<SnapshotEntry>> known) {
         List<String> walked = new ArrayList<>();
         Set<String> seen = new HashSet<>();
-        Optional<String> outcome = Optional.empty();
+        Optional<SnapshotEntry> outcome = Optional.empty();
         Manifest at = manifest;
         while (true) {
             String key = at.id().key();
@@ -127,7 +180,7 @@ final class Listing {
                 break;
             }
             if (!seen.add(key)) {
-                outcome = Optional.of("its bases require each other in a circle: " + at.id());
+                outcome = Optional.of(damaged("its bases require each other in a circle: " + at.id()));
                 break;
             }
             walked.add(key);
@@ -135,28 +188,71 @@ final class Listing {
                 break;
             }
             SnapshotReference base = at.requiredBase().get();
-            String baseKey = base.id().key();
-            Manifest found = manifests.get(baseKey);
-            if (found == null || damages.containsKey(baseKey)) {
-                outcome = Optional.of(new MissingBaseException(at.id().name(), base,
-                        damages.containsKey(baseKey) ? "which is damaged" : "which is not there").getMessage());
+            Optional<SnapshotEntry> fault = faultOf(base, at);
+            if (fault.isPresent()) {
+                outcome = fault;
                 break;
             }
-            if (!found.reference().equals(base)) {
-                outcome = Optional.of(new MissingBaseException(at.id().name(), base,
-                        "but the store has " + found.reference()).getMessage());
-                break;
-            }
-            at = found;
+            at = manifests.get(base.id().key());
         }
         for (String key : walked) {
             known.put(key, outcome);
         }
-        return outcome;
+        return outcome.isPresent() ? outcome : tooLong(manifest);
     }
 
-    private static String reason(IOException failure) {
+    private Optional<SnapshotEntry> faultOf(SnapshotReference base, Manifest of) {
+        String key = base.id().key();
+        SnapshotEntry fault = faults.get(key);
+        Manifest found = manifests.get(key);
+        if (fault instanceof SnapshotEntry.Unreadable unreadable) {
+            return Optional.of(new SnapshotEntry.Unreadable("", of.id() + " requires the base " + base
+                    + ", which could not be read: " + unreadable.reason()));
+        }
+        if (found == null || fault != null) {
+            return Optional.of(damaged(new MissingBaseException(of.id().name(), base,
+                    fault == null ? "which is not there" : "which is damaged").getMessage()));
+        }
+        if (!found.reference().equals(base)) {
+            return Optional.of(damaged(new MissingBaseException(
+                    of.id().name(), base, "but the store has " + found.reference()).getMessage()));
+        }
+        return Optional.empty();
+    }
+
+    /** Of a chain that is known to end. */
+    private Optional<SnapshotEntry> tooLong(Manifest manifest) {
+        int length = 1;
+        for (Manifest at = manifest; length <= SnapshotStore.LONGEST_CHAIN && at.requiredBase().isPresent();
+                length++) {
+            at = manifests.get(at.requiredBase().get().id().key());
+        }
+        return length <= SnapshotStore.LONGEST_CHAIN ? Optional.empty()
+                : Optional.of(new SnapshotEntry.Unreadable("", ChainTooLongException.message(manifest.id())));
+    }
+
+    private static SnapshotEntry damaged(String reason) {
+        return new SnapshotEntry.Damaged("", reason);
+    }
+
+    private static SnapshotEntry renamed(SnapshotEntry fault, String name) {
+        return fault instanceof SnapshotEntry.Damaged damaged ? new SnapshotEntry.Damaged(name, damaged.reason())
+                : new SnapshotEntry.Unreadable(name, reason(fault));
+    }
+
+    private static String reason(SnapshotEntry fault) {
+        return switch (fault) {
+            case SnapshotEntry.Damaged damaged -> damaged.reason();
+            case SnapshotEntry.Unreadable unreadable -> unreadable.reason();
+            case SnapshotEntry.Whole whole -> throw new IllegalArgumentException(whole.name() + " is whole");
+        };
+    }
+
+    /** Damage is what says that it is; any other failure tells of the reading, and not of what was read. */
+    private static SnapshotEntry fault(String name, IOException failure) {
         String message = failure.getMessage();
-        return message == null ? failure.getClass().getSimpleName() : Printable.whole(message);
+        String reason = message == null ? failure.getClass().getSimpleName() : Printable.whole(message);
+        return failure instanceof DamagedException ? new SnapshotEntry.Damaged(Printable.of(name), reason)
+                : new SnapshotEntry.Unreadable(Printable.of(name), reason);
     }
 }

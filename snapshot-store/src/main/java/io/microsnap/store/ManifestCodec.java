@@ -8,6 +8,7 @@ import com.fasterxml.jackson.core.util.Separators;
 import io.microsnap.core.DamagedException;
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.Region;
+import io.microsnap.core.SnapshotException;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.SnapshotReference;
 import java.io.IOException;
@@ -16,6 +17,7 @@ import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -25,10 +27,14 @@ import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.UUID;
 import java.util.regex.Pattern;
+import java.util.zip.CRC32C;
 
 /** {@code snapshot.json}: written in one way, read strictly. */
 final class ManifestCodec {
-    private static final Pattern ROOT = Pattern.compile("[0-9a-f]{8}");
+    private static final Pattern DIGITS = Pattern.compile("[0-9a-f]{8}");
+    private static final String CHECKSUM = "\"checksum\": \"";
+    private static final int CHECKSUM_DIGITS = 8;
+    private static final String END = "\"\n}\n";
     private static final JsonFactory FACTORY = new JsonFactory();
 
     private StrictJson json;
@@ -47,6 +53,8 @@ final class ManifestCodec {
     private List<SnapshotFile> files;
     private final SortedMap<String, String> labels = new TreeMap<>();
     private final SortedSet<String> requires = new TreeSet<>();
+    private String checksum;
+    private boolean newerFormat;
 
     private ManifestCodec() {
     }
@@ -54,7 +62,7 @@ final class ManifestCodec {
     private record Reference(SnapshotReference snapshot, Boolean required) {
     }
 
-    static Manifest parse(String file, byte[] document) throws DamagedException {
+    static Manifest parse(String file, byte[] document) throws SnapshotException {
         if (document.length > Manifest.LARGEST_BYTES) {
             throw new DamagedException(file + " has more than the " + Manifest.LARGEST_BYTES
                     + " bytes that a manifest may have");
@@ -64,18 +72,46 @@ final class ManifestCodec {
             codec.json = json;
             return codec::key;
         });
-        return codec.manifest(file);
+        if (codec.newerFormat) {
+            throw new SnapshotException(file + ": format " + codec.format + " is neither " + Manifest.FIRST_FORMAT
+                    + " nor " + Manifest.FORMAT + "; a newer version may read it");
+        }
+        Manifest manifest = codec.manifest(file);
+        if (codec.format == Manifest.FORMAT) {
+            requireChecksum(file, document, codec.checksum);
+        }
+        return manifest;
+    }
+
+    /** Of every byte before its digits; what follows them is always the same. */
+    private static void requireChecksum(String file, byte[] document, String told) throws DamagedException {
+        String found = checksum(document, document.length - END.length() - CHECKSUM_DIGITS);
+        byte[] tail = (CHECKSUM + told + END).getBytes(StandardCharsets.UTF_8);
+        int tailAt = document.length - tail.length;
+        if (tailAt < 0 || !Arrays.equals(tail, 0, tail.length, document, tailAt, document.length)) {
+            throw new DamagedException(file + " does not end with its checksum");
+        }
+        if (!found.equals(told)) {
+            throw new DamagedException(file + ": its checksum is " + told + " where " + found + " is right");
+        }
+    }
+
+    private static String checksum(byte[] document, int lengthBytes) {
+        CRC32C crc = new CRC32C();
+        crc.update(document, 0, Math.max(0, lengthBytes));
+        return String.format("%08x", (int) crc.getValue());
     }
 
     private boolean key(String key) throws IOException {
+        if (newerFormat) {
+            return json.skip();
+        }
         switch (key) {
             case "format" -> {
                 format = json.integer(0, Integer.MAX_VALUE);
-                if (format != Manifest.FORMAT) {
-                    throw json.refused("format " + format + " is not " + Manifest.FORMAT
-                            + ", the one this version knows; a newer version may read it");
-                }
+                newerFormat = format != Manifest.FORMAT && format != Manifest.FIRST_FORMAT;
             }
+            case "checksum" -> checksum = json.string(ManifestCodec::requireDigits);
             case "id" -> id = json.string(SnapshotId::new);
             case "uuid" -> uuid = json.string(ManifestCodec::uuid);
             case "kind" -> kind = json.string(ManifestCodec::kind);
@@ -192,6 +228,11 @@ final class ManifestCodec {
         require(file, "page_bytes", pageBytes);
         require(file, "regions", regions);
         require(file, "files", files);
+        if (format == Manifest.FORMAT) {
+            require(file, "checksum", checksum);
+        } else if (checksum != null) {
+            throw new DamagedException(file + ": format " + format + " has no checksum, and this one has");
+        }
         if (base != null && base.required() != (kind == SnapshotKind.DIFF)) {
             throw new DamagedException(file + ", key /base/required: a base is required by a diff and by nothing else");
         }
@@ -227,10 +268,14 @@ final class ManifestCodec {
     }
 
     private static Integer root(String text) {
-        if (!ROOT.matcher(text).matches()) {
-            throw new IllegalArgumentException("a root has 8 lower-case hex digits");
+        return Integer.parseUnsignedInt(requireDigits(text), 16);
+    }
+
+    private static String requireDigits(String text) {
+        if (!DIGITS.matcher(text).matches()) {
+            throw new IllegalArgumentException("a root or a checksum has 8 lower-case hex digits");
         }
-        return Integer.parseUnsignedInt(text, 16);
+        return text;
     }
 
     private static SnapshotKind kind(String text) {
@@ -264,7 +309,11 @@ final class ManifestCodec {
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
-        return text.toString().getBytes(StandardCharsets.UTF_8);
+        byte[] document = text.toString().getBytes(StandardCharsets.UTF_8);
+        int digitsAt = document.length - END.length() - CHECKSUM_DIGITS;
+        byte[] digits = checksum(document, digitsAt).getBytes(StandardCharsets.US_ASCII);
+        System.arraycopy(digits, 0, document, digitsAt, CHECKSUM_DIGITS);
+        return document;
     }
 
     private static void write(Manifest manifest, JsonGenerator to) throws IOException {
@@ -323,6 +372,8 @@ final class ManifestCodec {
             }
             to.writeEndArray();
         }
+        // Comes last, and its digits when the rest is there.
+        to.writeStringField("checksum", "0".repeat(CHECKSUM_DIGITS));
         to.writeEndObject();
     }
 

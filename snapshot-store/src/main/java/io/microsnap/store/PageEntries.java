@@ -6,7 +6,10 @@ import io.microsnap.core.HugePages;
 import io.microsnap.core.internal.file.Mapping;
 import io.microsnap.core.internal.file.Pages;
 import io.microsnap.core.internal.posix.Descriptor;
+import io.microsnap.core.internal.posix.Errno;
+import io.microsnap.core.internal.posix.Posix;
 import java.io.IOException;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.VarHandle;
@@ -24,8 +27,11 @@ final class PageEntries implements IndexEntries {
     private static final byte ABSENT = 0;
     private static final byte LOADED = 1;
     private static final byte CHANGED = 2;
-    /** Of a fresh file, and never touched: its memory need not be, either. */
+    /** A hole of the file, and never touched: its memory need not be, either. */
     private static final byte ZERO = 3;
+
+    /** Holes are looked for as often. */
+    private static final long MOST_CHUNKS_READ = 256;
 
     private final Mapping memory;
     private final boolean writable;
@@ -95,7 +101,17 @@ final class PageEntries implements IndexEntries {
     @Override
     public boolean isClear(long firstPage, long count) throws IOException {
         load(firstPage, count);
-        return Pages.isZero(entries, firstPage * Integer.BYTES, count * Integer.BYTES);
+        long end = firstPage + count;
+        for (long page = firstPage; page < end;) {
+            long chunk = page / PAGES_IN_CHUNK;
+            long pieceEnd = Math.min(end, (chunk + 1) * PAGES_IN_CHUNK);
+            if (state(chunk) != ZERO
+                    && !Pages.isZero(entries, page * Integer.BYTES, (pieceEnd - page) * Integer.BYTES)) {
+                return false;
+            }
+            page = pieceEnd;
+        }
+        return true;
     }
 
     @Override
@@ -134,9 +150,37 @@ final class PageEntries implements IndexEntries {
         }
     }
 
+    /** Keeps nothing of what it reads: a large index need not fit into memory. */
     @Override
-    public void verify() throws IOException {
+    public synchronized void verify() throws IOException {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment buffer = arena.allocate(Math.min(chunkCount, MOST_CHUNKS_READ) * CHUNK_BYTES);
+            long chunk = 0;
+            while (chunk < chunkCount - 1) {
+                chunk = skipHole(chunk, chunkCount - 1);
+                long first = chunk;
+                while (chunk < chunkCount - 1 && chunk - first < MOST_CHUNKS_READ && state(chunk) == ABSENT) {
+                    chunk++;
+                }
+                if (chunk > first) {
+                    readChunks(first, buffer.asSlice(0, (chunk - first) * CHUNK_BYTES));
+                } else {
+                    chunk++;
+                }
+            }
+        }
+        // Its end has to be looked at, too.
+        read(chunkCount - 1, chunkCount);
+    }
+
+    /** Reads and checks every entry that was not yet touched, and keeps it: for those who are going to need all. */
+    void loadAll() throws IOException {
         read(0, chunkCount);
+    }
+
+    /** Whether a prepared chunk is known to be zero without its memory being touched. */
+    boolean isUntouchedZero(long chunk) {
+        return state(chunk) == ZERO;
     }
 
     @Override
@@ -217,18 +261,15 @@ final class PageEntries implements IndexEntries {
                 chunk++;
                 continue;
             }
+            chunk = skipHole(chunk, endChunk);
             long first = chunk;
-            while (chunk < endChunk && state(chunk) == ABSENT) {
+            while (chunk < endChunk && chunk - first < MOST_CHUNKS_READ && state(chunk) == ABSENT) {
                 chunk++;
             }
-            table.file().readFully(chunks(first, chunk), table.entriesAt() + first * CHUNK_BYTES);
-            for (long read = first; read < chunk; read++) {
-                if (!table.isChecksum(read, checksum(read))) {
-                    throw table.damaged("the checksum of the entries at " + (table.entriesAt() + read * CHUNK_BYTES)
-                            + " (pages from " + read * CHUNK_BYTES * Byte.SIZE / table.form().entryBits()
-                            + ") is wrong");
-                }
+            if (chunk == first) {
+                continue;
             }
+            readChunks(first, chunks(first, chunk));
             if (chunk == chunkCount) {
                 requireNothingPastTheEnd();
             }
@@ -236,6 +277,47 @@ final class PageEntries implements IndexEntries {
                 STATE.setRelease(states, read, LOADED);
             }
         }
+    }
+
+    private void readChunks(long first, MemorySegment target) throws IOException {
+        table.file().readFully(target, table.entriesAt() + first * CHUNK_BYTES);
+        for (long at = 0; at < target.byteSize(); at += CHUNK_BYTES) {
+            long chunk = first + at / CHUNK_BYTES;
+            if (!table.isChecksum(chunk, Pages.crc32c(target, at, CHUNK_BYTES))) {
+                throw wrongChecksum(chunk);
+            }
+        }
+    }
+
+    private DamagedException wrongChecksum(long chunk) {
+        return table.damaged("the checksum of the entries at " + (table.entriesAt() + chunk * CHUNK_BYTES)
+                + " (pages from " + chunk * CHUNK_BYTES * Byte.SIZE / table.form().entryBits() + ") is wrong");
+    }
+
+    /** Where the file has a hole its entries are zero: neither read, nor given memory. Returns where that ends. */
+    private long skipHole(long chunk, long endChunk) throws IOException {
+        long data = Math.min(endChunk, nextData(chunk));
+        for (long hole = chunk; hole < data; hole++) {
+            if (state(hole) == ABSENT) {
+                if (table.checksum(hole) != 0) {
+                    throw wrongChecksum(hole);
+                }
+                STATE.setRelease(states, hole, ZERO);
+            }
+        }
+        return Math.max(chunk, data);
+    }
+
+    /** The first chunk, from this one on, of which the file may have more than zeros. */
+    private long nextData(long chunk) {
+        Descriptor file = table.file();
+        Posix posix = file.posix();
+        long from = table.entriesAt() + chunk * CHUNK_BYTES;
+        long found = file.uninterrupted(() -> posix.lseek(file.number(), from, posix.constants().SEEK_DATA));
+        if (posix.constants().failedWith(found, Errno.ENXIO)) {
+            return chunkCount;
+        }
+        return found < 0 ? chunk : (found - table.entriesAt()) / CHUNK_BYTES;
     }
 
     private void requireNothingPastTheEnd() throws DamagedException {

@@ -83,20 +83,27 @@ public final class PageMap implements Closeable {
     /** How many pages are marked. */
     public long count() throws IOException {
         long count = 0;
-        for (long page = 0; page < pageCount; page += Long.SIZE) {
-            count += Long.bitCount(word(page / Long.SIZE));
+        for (long page = nextMarked(0); page < pageCount;) {
+            long end = nextClear(page);
+            count += end - page;
+            page = nextMarked(end);
         }
         return count;
     }
 
     /** The first marked page at or after this one, or the page count. */
     public long nextMarked(long page) throws IOException {
-        return next(page, 0);
+        return next(page, pageCount, 0);
+    }
+
+    /** The first marked page from this one up to an end, or that end: what lies behind it is not looked at. */
+    public long nextMarked(long page, long endPage) throws IOException {
+        return next(page, Math.min(endPage, pageCount), 0);
     }
 
     /** The first page at or after this one that is not marked, or the page count. */
     public long nextClear(long page) throws IOException {
-        return next(page, -1);
+        return next(page, pageCount, -1);
     }
 
     /** The marked pages as ranges of image offsets, as long as they come, the last one clipped to the image. */
@@ -113,7 +120,7 @@ public final class PageMap implements Closeable {
 
     /** Reads and checks every entry that was not yet touched; a {@code DamagedException} names the place. */
     public void verify() throws IOException {
-        entries.verify();
+        entries.loadAll();
     }
 
     /** Stands for the whole map, as of the last {@link #finish}, or as it was read. */
@@ -132,21 +139,26 @@ public final class PageMap implements Closeable {
         entries.close();
     }
 
-    private long next(long page, long skipped) throws IOException {
-        if (page >= pageCount) {
-            return pageCount;
+    private long next(long page, long endPage, long skipped) throws IOException {
+        if (page >= endPage) {
+            return endPage;
         }
         long word = Objects.checkIndex(page, pageCount) / Long.SIZE;
-        long lastWord = (pageCount - 1) / Long.SIZE;
+        long lastWord = (endPage - 1) / Long.SIZE;
         long found = (word(word) ^ skipped) & (-1L << page);
         while (found == 0 && word < lastWord) {
             word++;
             if (word % WORDS_IN_CHUNK == 0) {
-                entries.prepare(word / WORDS_IN_CHUNK);
+                long chunk = word / WORDS_IN_CHUNK;
+                entries.prepare(chunk);
+                if (skipped == 0 && entries.isUntouchedZero(chunk)) {
+                    word += WORDS_IN_CHUNK - 1;
+                    continue;
+                }
             }
             found = (long) WORD.getOpaque(entries.entries(), word * Long.BYTES) ^ skipped;
         }
-        return found == 0 ? pageCount : Math.min(pageCount, word * Long.SIZE + Long.numberOfTrailingZeros(found));
+        return found == 0 ? endPage : Math.min(endPage, word * Long.SIZE + Long.numberOfTrailingZeros(found));
     }
 
     private long word(long word) throws IOException {

@@ -12,6 +12,7 @@ import java.nio.file.NotDirectoryException;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 
 /**
@@ -22,6 +23,17 @@ final class Publication {
     private static final System.Logger LOG = System.getLogger(SnapshotStore.class.getName());
 
     private Publication() {
+    }
+
+    /** What is not respected. Only who deletes a snapshot by name is taken to know that nothing needs it. */
+    private record Force(boolean evenIfHeld, boolean evenIfMaybeRequired) {
+        static Force of(IfHeld ifHeld) {
+            return new Force(ifHeld == IfHeld.DELETE, ifHeld == IfHeld.DELETE);
+        }
+
+        static Force of(IfTaken ifTaken) {
+            return new Force(ifTaken == IfTaken.REPLACE_EVEN_IF_HELD, false);
+        }
     }
 
     static Instant now() {
@@ -51,12 +63,35 @@ final class Publication {
         }
     }
 
+    /**
+     * The staged directory, whose content is durable, and the held snapshot's change places. Whoever uses the old one
+     * keeps it: it lies in the staging area, locked by its users, and recovery removes what nobody locks there.
+     */
+    static void exchange(StoreDirectory store, StagingDirectory staged, HeldSnapshot held, Manifest manifest)
+            throws IOException {
+        StoreEvents.Publish event = StoreEvents.publish();
+        SnapshotId id = held.id();
+        try (StoreLock _ = store.lock()) {
+            if (!StagingArea.isNamed(store.root(), id.key(), held.directory())) {
+                throw new NoSuchFileException(store.root() + "/" + id.key(), null,
+                        id + " was deleted or replaced meanwhile");
+            }
+            share(staged);
+            exchange(store, staged, id);
+        }
+        event.end(store, manifest, true);
+    }
+
     /** The snapshot's name goes, and then its files. */
-    static void delete(StoreDirectory store, SnapshotId id, IfHeld ifHeld) throws IOException {
+    static void delete(StoreDirectory store, SnapshotId id, Optional<SnapshotReference> only, IfHeld ifHeld)
+            throws IOException {
         StoreEvents.Delete event = StoreEvents.delete();
         Leaving leaving;
         try (StoreLock _ = store.lock()) {
-            leaving = leaving(store, id, ifHeld == IfHeld.DELETE, Optional.empty());
+            if (only.isPresent()) {
+                requireSame(store, only.get());
+            }
+            leaving = leaving(store, id, Force.of(ifHeld), Optional.empty());
             boolean renamed = false;
             try {
                 Constants constants = store.root().posix().constants();
@@ -90,20 +125,12 @@ final class Publication {
 
     private static Leaving replace(StoreDirectory store, StagingDirectory staged, Manifest manifest, IfTaken ifTaken)
             throws IOException {
-        Constants constants = store.root().posix().constants();
         SnapshotId id = manifest.id();
-        Leaving old = leaving(store, id, ifTaken == IfTaken.REPLACE_EVEN_IF_HELD, manifest.requiredBase());
+        Leaving old = leaving(store, id, Force.of(ifTaken), manifest.requiredBase());
         boolean exchanged = false;
         try {
             share(staged);
-            store.staging().descriptor().renameAt(staged.name(), store.root(), id.key(), constants.RENAME_EXCHANGE);
-            // Under the staged name lies the old snapshot now, which must outlast a failure to sync.
-            staged.renamedAway();
-            durable(store, () -> {
-                store.staging().descriptor().renameAt(
-                        staged.name(), store.root(), id.key(), constants.RENAME_EXCHANGE);
-                staged.renamedBack();
-            });
+            exchange(store, staged, id);
             old.renamedTo(staged.name());
             exchanged = true;
             return old;
@@ -112,6 +139,17 @@ final class Publication {
                 old.stays();
             }
         }
+    }
+
+    /** Under the staged name lies the old snapshot then, which must outlast a failure to sync. */
+    private static void exchange(StoreDirectory store, StagingDirectory staged, SnapshotId id) throws IOException {
+        Constants constants = store.root().posix().constants();
+        store.staging().descriptor().renameAt(staged.name(), store.root(), id.key(), constants.RENAME_EXCHANGE);
+        staged.renamedAway();
+        durable(store, () -> {
+            store.staging().descriptor().renameAt(staged.name(), store.root(), id.key(), constants.RENAME_EXCHANGE);
+            staged.renamedBack();
+        });
     }
 
     /** From the moment it appears others may lock it too. */
@@ -137,10 +175,16 @@ final class Publication {
     }
 
     private static void requireBase(StoreDirectory store, Manifest manifest) throws IOException {
-        if (manifest.requiredBase().isEmpty()) {
-            return;
+        Manifest at = manifest;
+        for (int length = 1; at.requiredBase().isPresent(); length++) {
+            if (length == SnapshotStore.LONGEST_CHAIN) {
+                throw new ChainTooLongException(manifest.id());
+            }
+            at = base(store, at, at.requiredBase().get());
         }
-        SnapshotReference base = manifest.requiredBase().get();
+    }
+
+    private static Manifest base(StoreDirectory store, Manifest manifest, SnapshotReference base) throws IOException {
         Manifest found;
         try (Descriptor directory = store.openSnapshot(base.id())) {
             found = StoreDirectory.manifest(directory, base.id().key());
@@ -150,24 +194,35 @@ final class Publication {
         if (!found.reference().equals(base)) {
             throw new MissingBaseException(manifest.id().name(), base, "but the store has " + found.reference());
         }
+        return found;
+    }
+
+    private static void requireSame(StoreDirectory store, SnapshotReference wanted) throws IOException {
+        SnapshotId id = wanted.id();
+        try (Descriptor directory = store.openSnapshot(id)) {
+            SnapshotReference found = StoreDirectory.manifest(directory, id.key()).reference();
+            if (!found.equals(wanted)) {
+                throw new NoSuchFileException(store.root() + "/" + id.key(), null,
+                        "the store has " + found + " in the place of " + wanted);
+            }
+        }
     }
 
     /** Makes sure that nobody needs a snapshot and, unless forced, that nobody uses it. */
-    private static Leaving leaving(
-            StoreDirectory store, SnapshotId id, boolean evenIfHeld, Optional<SnapshotReference> requiredBySuccessor)
-            throws IOException {
+    private static Leaving leaving(StoreDirectory store, SnapshotId id, Force force,
+            Optional<SnapshotReference> requiredBySuccessor) throws IOException {
         Optional<Descriptor> opened = open(store, id);
         try {
-            Optional<SnapshotReference> reference = opened.flatMap(directory -> reference(directory, id));
-            List<SnapshotId> dependents = store.dependents(id.key(), reference).stream()
-                    .filter(dependent -> !dependent.equals(id)).toList();
-            if (!dependents.isEmpty()) {
-                throw new SnapshotRequiredException(id, dependents);
+            if (opened.isPresent() && StoreDirectory.isStore(opened.get())) {
+                throw new SnapshotException(opened.get() + " is a store of its own and not a snapshot; move it out of "
+                        + store.root());
             }
+            Optional<SnapshotReference> reference = opened.flatMap(directory -> reference(directory, id));
+            requireNoDependents(store, id, reference, force.evenIfMaybeRequired);
             if (requiredBySuccessor.filter(base -> base.id().equals(id)).isPresent()) {
                 throw new SnapshotRequiredException(id, List.of(id));
             }
-            if (opened.isPresent() && !opened.get().tryLock(true) && !evenIfHeld) {
+            if (opened.isPresent() && !opened.get().tryLock(true) && !force.evenIfHeld) {
                 throw new SnapshotInUseException(id, "is in use; try again when nobody holds it, or force it");
             }
             return new Leaving(store.staging(), opened);
@@ -176,6 +231,24 @@ final class Publication {
                 opened.get().close();
             }
             throw failure;
+        }
+    }
+
+    /** Where the snapshot's uuid is not known, any that names its id needs it. */
+    private static void requireNoDependents(StoreDirectory store, SnapshotId id,
+            Optional<SnapshotReference> reference, boolean evenIfUnknown) throws IOException {
+        Listing listing = Listing.ofManifests(store);
+        List<SnapshotId> dependents = listing.manifests().stream()
+                .filter(manifest -> manifest.requiredBase().filter(base -> base.id().equals(id)
+                        && (reference.isEmpty() || base.uuid().equals(reference.get().uuid()))).isPresent())
+                .map(Manifest::id).filter(dependent -> !dependent.equals(id)).toList();
+        if (!dependents.isEmpty()) {
+            throw new SnapshotRequiredException(id, dependents);
+        }
+        Map<String, String> unreadable = listing.mayRequireABase();
+        unreadable.remove(id.key());
+        if (!unreadable.isEmpty() && !evenIfUnknown) {
+            throw new DependentsUnknownException(id, unreadable);
         }
     }
 

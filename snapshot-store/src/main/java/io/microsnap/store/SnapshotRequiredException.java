@@ -16,7 +16,7 @@ public final class SnapshotRequiredException extends SnapshotException {
         super(id + " is the base of " + dependents.stream().limit(NAMED).map(SnapshotId::name)
                 .collect(Collectors.joining(", "))
                 + (dependents.size() > NAMED ? " and " + (dependents.size() - NAMED) + " more" : "")
-                + ", which cannot be restored without it; delete or flatten those first");
+                + ", which cannot be restored without it; delete those first, or make them complete (compact)");
         this.dependents = List.copyOf(dependents);
     }
 

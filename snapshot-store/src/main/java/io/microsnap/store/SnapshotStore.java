@@ -17,9 +17,9 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * The directory of snapshots. Any number of processes and threads may use one store: readers never wait, writers of
- * different snapshots do not block each other, and whatever dies at whatever moment leaves every snapshot whole or
- * absent.
+ * The directory of snapshots. Any number of processes and threads may use one store: readers never wait; writers of
+ * different snapshots exclude each other for the moment of a rename, and wait for that no longer than the options say;
+ * whatever dies at whatever moment leaves every snapshot whole or absent.
  *
  * <p>A snapshot is written with {@link #stage} and {@link StagedSnapshot#publish}, and read through {@link #hold}.
  */
@@ -52,11 +52,24 @@ public final class SnapshotStore implements AutoCloseable {
 
     private Recovered recover() {
         try {
-            return recoverStaging();
+            // Whoever opens a store may only want to read it: nobody is waited for.
+            return recoverStaging(store::tryLock);
         } catch (IOException e) {
             // A store on a read-only filesystem, or of another user, can still be read.
             LOG.log(System.Logger.Level.DEBUG, store.root() + ": unfinished work of dead processes stays", e);
             return Recovered.NOTHING;
+        }
+    }
+
+    /**
+     * Throws if a file under this path would lie in a store, where it would be taken for part of a snapshot: call it
+     * before writing what users name.
+     */
+    public static void requireOutside(Posix posix, Path file) throws IOException {
+        Path parent = file.toAbsolutePath().getParent();
+        int flags = posix.constants().O_RDONLY | posix.constants().O_DIRECTORY;
+        try (Descriptor directory = Descriptor.open(posix, parent == null ? file : parent, flags, 0)) {
+            StoreDirectory.requireOutside(directory, file.toString());
         }
     }
 
@@ -72,12 +85,15 @@ public final class SnapshotStore implements AutoCloseable {
      * @throws io.microsnap.core.DamagedException if its manifest or files are not what they should be
      * @throws MissingBaseException if a base is gone
      * @throws SnapshotException if it requires a feature that this version does not have
+     * @throws ChainTooLongException if it requires more bases than {@link #LONGEST_CHAIN} allows
      */
     public HeldSnapshot hold(SnapshotId id) throws IOException {
         return HeldSnapshot.hold(store, id);
     }
 
-    /** Every snapshot, damaged ones included, sorted by name without regard to case. */
+    /**
+     * Every snapshot, sorted by name without regard to case: whole, damaged, or not to be read at present.
+     */
     public List<SnapshotEntry> list() throws IOException {
         return Listing.entries(store);
     }
@@ -123,10 +139,29 @@ public final class SnapshotStore implements AutoCloseable {
      *
      * @throws java.nio.file.NoSuchFileException if there is none of that id
      * @throws SnapshotRequiredException if another snapshot requires it as its base
-     * @throws SnapshotInUseException if somebody uses it and that is to be respected
+     * @throws DependentsUnknownException if another one may, for its manifest cannot be read; not if it is forced
+     * @throws SnapshotInUseException if somebody uses it and it is not forced
+     * @throws StoreBusyException if another process changes the store for longer than is to be waited for
      */
     public void delete(SnapshotId id, IfHeld ifHeld) throws IOException {
-        Publication.delete(store, id, ifHeld);
+        Publication.delete(store, id, Optional.empty(), ifHeld);
+    }
+
+    /**
+     * Deletes this publication, and none that took its name, as {@link #delete(SnapshotId)} does.
+     *
+     * @throws java.nio.file.NoSuchFileException if it is gone, or another has its name
+     */
+    public void delete(SnapshotReference reference) throws IOException {
+        Publication.delete(store, reference.id(), Optional.of(reference), IfHeld.REFUSE);
+    }
+
+    /**
+     * All snapshots that require one, directly or through others: each before the one that it requires itself, which is
+     * an order to delete them in.
+     */
+    public List<SnapshotId> dependents(SnapshotId id) throws IOException {
+        return Listing.dependents(store, id);
     }
 
     /** What opening the store removed of dead processes; nothing if that failed, which {@link #gc} then tells. */
@@ -135,11 +170,12 @@ public final class SnapshotStore implements AutoCloseable {
     }
 
     /**
-     * Removes unfinished work of dead processes, and no snapshot. Opening a store does it too, but keeps unfinished
-     * images that a later pull could go on with.
+     * Removes unfinished work of dead processes, and no snapshot. Opening a store does it too, as far as it can without
+     * waiting, but keeps unfinished images that a later pull could go on with. This waits for writers as the
+     * {@link LockWait} of the store's options says.
      */
     public Recovered gc() throws IOException {
-        Recovered staged = recoverStaging();
+        Recovered staged = recoverStaging(() -> Optional.of(store.lock()));
         Recovered partial = PartialImage.removeLeftovers(store.root());
         return new Recovered(staged.removed() + partial.removed(), staged.freedBytes() + partial.freedBytes(),
                 staged.alive() + partial.alive());
@@ -156,12 +192,12 @@ public final class SnapshotStore implements AutoCloseable {
         return PartialImage.open(store, name);
     }
 
-    private Recovered recoverStaging() throws IOException {
+    private Recovered recoverStaging(StagingArea.Locking locking) throws IOException {
         if (store.staging().isEmpty()) {
             return Recovered.NOTHING;
         }
         StoreEvents.Recovery event = StoreEvents.recovery();
-        Recovered recovered = store.staging().recover(store);
+        Recovered recovered = store.staging().recover(locking);
         event.end(store, recovered);
         return recovered;
     }
@@ -205,13 +241,20 @@ public final class SnapshotStore implements AutoCloseable {
     /**
      * Copies a snapshot, and first the bases it requires, into another store, where they are the same publications:
      * same uuid, same root. What is there already stays. Blocks are shared where both stores lie on one filesystem
-     * that can. Returns what was copied.
+     * that can. Every page that is copied is held against the page index. Returns what was copied.
      *
+     * @throws io.microsnap.core.DamagedException if something is not what was published; what is damaged is not copied
      * @throws java.nio.file.FileAlreadyExistsException if the other store has another snapshot under one of the ids
      */
     public List<SnapshotReference> transfer(SnapshotId id, SnapshotStore to, Progress progress) throws IOException {
+        return transfer(id, to, PageVerification.EVERY_PAGE, progress);
+    }
+
+    /** As {@link #transfer(SnapshotId, SnapshotStore, Progress)}; leaves the pages unchecked where that is asked. */
+    public List<SnapshotReference> transfer(SnapshotId id, SnapshotStore to, PageVerification verification,
+            Progress progress) throws IOException {
         try (HeldSnapshot held = hold(id)) {
-            return new Transfer(to, progress).copy(held);
+            return new Transfer(to, verification, progress).copy(held);
         }
     }
 

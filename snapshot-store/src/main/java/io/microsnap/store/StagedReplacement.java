@@ -6,6 +6,7 @@ import io.microsnap.core.internal.file.IfExists;
 import io.microsnap.core.internal.file.StagedFile;
 import io.microsnap.core.internal.posix.Constants;
 import io.microsnap.core.internal.posix.Descriptor;
+import io.microsnap.core.internal.posix.Stat;
 import java.io.IOException;
 import java.nio.file.NoSuchFileException;
 import java.util.Optional;
@@ -21,14 +22,16 @@ public final class StagedReplacement implements AutoCloseable {
     private final String name;
     private final StagingDirectory directory;
     private final Descriptor file;
+    private final Optional<Stat> replaced;
     private boolean committed;
     private boolean closed;
 
-    private StagedReplacement(
-            StoreDirectory store, HeldSnapshot held, String name, StagingDirectory directory, Descriptor file) {
+    private StagedReplacement(StoreDirectory store, HeldSnapshot held, String name, Optional<Stat> replaced,
+            StagingDirectory directory, Descriptor file) {
         this.store = store;
         this.held = held;
         this.name = name;
+        this.replaced = replaced;
         this.directory = directory;
         this.file = file;
     }
@@ -38,12 +41,15 @@ public final class StagedReplacement implements AutoCloseable {
             throws IOException {
         StagingDirectory directory = store.staging().create();
         try {
+            // A hint may come and go.
+            Optional<Stat> replaced =
+                    held.manifest().file(name).isEmpty() ? Optional.empty() : held.directory().statusAt(name);
             Constants constants = directory.descriptor().posix().constants();
             if (source.isPresent()) {
                 clone(store, source.get(), directory.descriptor(), name);
             }
             Descriptor file = directory.descriptor().openAt(name, constants.O_RDWR | constants.O_CREAT, 0600);
-            return new StagedReplacement(store, held, name, directory, file);
+            return new StagedReplacement(store, held, name, replaced, directory, file);
         } catch (IOException | RuntimeException failure) {
             try (directory) {
                 throw failure;
@@ -85,10 +91,20 @@ public final class StagedReplacement implements AutoCloseable {
                 throw new NoSuchFileException(held.directory() + "/" + name, null,
                         held.id() + " was deleted or replaced by force while it was in use");
             }
+            requireUnchanged();
             directory.descriptor().renameAt(name, held.directory(), name, 0);
             held.directory().sync();
         }
         committed = true;
+    }
+
+    /** Nobody writes what is published; but what somebody wrote all the same is not this file's content. */
+    private void requireUnchanged() throws IOException {
+        if (replaced.isPresent()
+                && held.directory().statusAt(name).filter(now -> now.isUnchangedSince(replaced.get())).isEmpty()) {
+            throw new SnapshotException(held.directory() + "/" + name + " was written or replaced since the file that"
+                    + " is to take its place was begun; it is left as it is");
+        }
     }
 
     /** Removes what was not committed. A second call does nothing. */

@@ -18,6 +18,7 @@ import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -37,6 +38,7 @@ public final class StagedSnapshot implements AutoCloseable {
     private final SnapshotId id;
     private final StagingDirectory directory;
     private final Map<String, Descriptor> files = new LinkedHashMap<>();
+    private final Map<String, SnapshotFile> originals = new HashMap<>();
     private Descriptor attachments;
     private boolean published;
     private boolean closed;
@@ -82,6 +84,16 @@ public final class StagedSnapshot implements AutoCloseable {
         CopyOptions options = CopyOptions.DEFAULTS.with(Durability.NONE).with(progress).withMode(PRIVATE);
         new FileCopy(store.reflink()).copy(source, parent(file), leaf(file), options);
         return add(file, 0);
+    }
+
+    /**
+     * Copies a file of another snapshot, attachments included. Publication refuses the copy, as damaged, if it has not
+     * the digest that the other's manifest names.
+     */
+    public synchronized Descriptor copy(String file, HeldSnapshot from, Progress progress) throws IOException {
+        Descriptor copied = copy(file, from.open(file), progress);
+        originals.put(file, from.manifest().file(file).orElseThrow());
+        return copied;
     }
 
     /** Adds a file as an attachment, under a name of its own. */
@@ -141,6 +153,33 @@ public final class StagedSnapshot implements AutoCloseable {
     }
 
     /**
+     * Takes the place of a snapshot that stays held meanwhile, at once and for good, as the same publication: with its
+     * id, uuid, time and index root. So other snapshots that require it have their base as before; those who use the
+     * old one, the caller included, keep what they have. Its files are removed by the first recovery after that.
+     *
+     * @param description what differs is how the image is stored: it needs no base any more
+     * @throws java.nio.file.NoSuchFileException if it was deleted or replaced meanwhile
+     */
+    public synchronized Manifest publishInPlaceOf(HeldSnapshot held, SnapshotDescription description)
+            throws IOException {
+        requireStaged();
+        if (!held.id().equals(id) || description.base().isPresent()) {
+            throw new IllegalArgumentException(id + " can take the place of " + id
+                    + " only, and without a base; not of " + held + " with " + description.base());
+        }
+        Manifest manifest = new Manifest(id, held.manifest().uuid(), held.manifest().created(), description,
+                describe(description));
+        if (manifest.indexRoot() != held.manifest().indexRoot()) {
+            throw new DamagedException(directory.descriptor() + " is not the guest of " + held + ": its index root is "
+                    + String.format("%08x", manifest.indexRoot()));
+        }
+        seal(manifest);
+        Publication.exchange(store, directory, held, manifest);
+        published = true;
+        return manifest;
+    }
+
+    /**
      * Publishes under the uuid and time of a publication made elsewhere, as {@link #publish(SnapshotDescription)}
      * does.
      *
@@ -159,6 +198,14 @@ public final class StagedSnapshot implements AutoCloseable {
 
     private Manifest publish(Manifest manifest, IfTaken ifTaken) throws IOException {
         requireStaged();
+        seal(manifest);
+        Publication.publish(store, directory, manifest, ifTaken);
+        published = true;
+        return manifest;
+    }
+
+    /** Makes everything durable, the manifest last, and still invisible. */
+    private void seal(Manifest manifest) throws IOException {
         for (Descriptor file : files.values()) {
             store.seal(file);
             file.sync();
@@ -177,9 +224,6 @@ public final class StagedSnapshot implements AutoCloseable {
         store.writeFile(into, SnapshotFiles.MANIFEST, json);
         store.sealDirectory(into);
         into.sync();
-        Publication.publish(store, directory, manifest, ifTaken);
-        published = true;
-        return manifest;
     }
 
     /** What a manifest says of the files as they are now. */
@@ -204,6 +248,13 @@ public final class StagedSnapshot implements AutoCloseable {
                 described.add(Digests.ofBytes(file.getKey(), file.getValue()));
             } else if (file.getKey().equals(SnapshotFiles.PAGE_MAP) && description.base().isEmpty()) {
                 throw new SnapshotException(file.getValue() + " was staged, but the snapshot has no base");
+            }
+        }
+        for (SnapshotFile file : described) {
+            SnapshotFile original = originals.getOrDefault(file.name(), file);
+            if (!file.equals(original)) {
+                throw new DamagedException(this.file(file.name()) + " was copied and is " + file + ", but the manifest"
+                        + " it was copied from says " + original + "; the original is damaged: restore another one");
             }
         }
         return described;

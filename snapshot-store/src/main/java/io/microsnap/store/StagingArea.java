@@ -66,15 +66,20 @@ final class StagingArea implements AutoCloseable {
                 + "are made");
     }
 
+    /** How recovery comes by the store's lock; without it a piece stays. */
+    interface Locking {
+        Optional<StoreLock> take() throws IOException;
+    }
+
     /** Removes what nobody locks. One piece that cannot be removed does not keep the others. */
-    Recovered recover(StoreDirectory store) throws IOException {
+    Recovered recover(Locking locking) throws IOException {
         int removed = 0;
         int alive = 0;
         long freed = 0;
         IOException failure = null;
         for (String name : directory.names()) {
             try {
-                OptionalLong bytes = removeIfLeftOver(store, name);
+                OptionalLong bytes = removeIfLeftOver(locking, name);
                 freed += bytes.orElse(0);
                 removed += bytes.isPresent() ? 1 : 0;
                 alive += bytes.isPresent() ? 0 : 1;
@@ -125,11 +130,15 @@ final class StagingArea implements AutoCloseable {
         }
     }
 
-    /** How much it occupied; empty where somebody else has it. */
-    private OptionalLong removeIfLeftOver(StoreDirectory store, String name) throws IOException {
-        Optional<StagingDirectory> leftover;
+    /** How much it occupied; empty where somebody else has it, or the store's lock. */
+    private OptionalLong removeIfLeftOver(Locking locking, String name) throws IOException {
         // A publication that turns its lock into a shared one has the store's meanwhile.
-        try (StoreLock _ = store.lock()) {
+        Optional<StoreLock> taken = locking.take();
+        if (taken.isEmpty()) {
+            return OptionalLong.empty();
+        }
+        Optional<StagingDirectory> leftover;
+        try (StoreLock _ = taken.get()) {
             Optional<Stat> status = directory.statusAt(name);
             if (status.isPresent() && !status.get().isDirectory()) {
                 directory.removeAt(name);

@@ -3,21 +3,24 @@ package io.microsnap.store;
 import io.microsnap.core.DamagedException;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.SnapshotId;
-import io.microsnap.core.SnapshotReference;
 import io.microsnap.core.internal.file.Reflink;
 import io.microsnap.core.internal.posix.Constants;
 import io.microsnap.core.internal.posix.Descriptor;
+import io.microsnap.core.internal.posix.Errno;
+import io.microsnap.core.internal.posix.PathNames;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.core.internal.posix.Stat;
+import io.microsnap.core.internal.posix.SystemCallException;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.AccessDeniedException;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.NoSuchFileException;
+import java.nio.file.NotDirectoryException;
 import java.nio.file.Path;
-import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 
@@ -26,6 +29,8 @@ final class StoreDirectory implements AutoCloseable {
     private static final String STORE = "store.json";
     private static final int FORMAT = 1;
     private static final int LARGEST_STORE_JSON = 4096;
+    /** No path leads deeper. */
+    private static final int DEEPEST = 2048;
     private static final int WRITE_BITS = 0222;
     /** What a mounted filesystem brings along. */
     private static final String LOST_AND_FOUND = "lost+found";
@@ -51,12 +56,18 @@ final class StoreDirectory implements AutoCloseable {
         Path parent = path.toAbsolutePath().getParent();
         if (parent != null && path.getFileName() != null) {
             try (Descriptor above = Descriptor.open(posix, parent, constants.O_RDONLY | constants.O_DIRECTORY, 0)) {
-                String name = path.toAbsolutePath().getFileName().toString();
+                String name = PathNames.last(path);
+                if (above.statusAt(name).isEmpty()) {
+                    requireOutside(above, path.toString());
+                }
                 try {
                     above.makeDirectoryAt(name, options.directoryMode());
+                    try (Descriptor made = StagingArea.openDirectory(above, name)) {
+                        giveDirectory(made, options);
+                    }
                     above.sync();
                 } catch (FileAlreadyExistsException e) {
-                    // Somebody's store, or somewhere to put one.
+                    // Somebody's store, or somewhere to put one: its mode and group are its owner's affair.
                 }
             }
         }
@@ -88,6 +99,11 @@ final class StoreDirectory implements AutoCloseable {
 
     /** Others may be creating the same store; {@code store.json} comes last and whole. */
     private static void create(Descriptor root, StoreOptions options) throws IOException {
+        // Above it only: another process may have just finished the same store.
+        int flags = root.posix().constants().O_RDONLY | root.posix().constants().O_DIRECTORY;
+        try (Descriptor above = root.openAt("..", flags, 0)) {
+            requireOutside(above, root.name());
+        }
         for (String name : root.names()) {
             if (!BEFORE_A_STORE.contains(name) && !StoreLock.isLock(name)) {
                 throw new SnapshotException(root + " is no store of snapshots, and not empty: it has "
@@ -103,7 +119,6 @@ final class StoreDirectory implements AutoCloseable {
             }
             try (StagingArea area = new StagingArea(StagingArea.openDirectory(root, StagingArea.NAME))) {
                 giveDirectory(area.descriptor(), options);
-                giveDirectory(root, options);
                 // Where there is a store.json, the rest of the store is there too.
                 root.sync();
                 try (StagingDirectory unfinished = area.create()) {
@@ -113,6 +128,46 @@ final class StoreDirectory implements AutoCloseable {
                 }
             }
             root.sync();
+        }
+    }
+
+    /** Whether a directory is a store. */
+    static boolean isStore(Descriptor directory) throws IOException {
+        return directory.statusAt(STORE).isPresent() && directory.statusAt(StagingArea.NAME).isPresent();
+    }
+
+    /** Throws if a directory is a store or lies in one, as far as what lies above it may be read. */
+    static void requireOutside(Descriptor directory, String what) throws IOException {
+        Constants constants = directory.posix().constants();
+        Descriptor at = directory;
+        try {
+            for (int depth = 0; depth < DEEPEST; depth++) {
+                if (isStore(at)) {
+                    throw new SnapshotException(what + " would lie in a store of snapshots ("
+                            + Path.of(at.name()).normalize()
+                            + "), where only the store itself puts files; give another place");
+                }
+                Descriptor above = at.openAt("..", at.name() + "/..", constants.O_RDONLY | constants.O_DIRECTORY, 0);
+                Descriptor below = at;
+                at = above;
+                try {
+                    if (above.status().sameFile(below.status())) {
+                        return;
+                    }
+                } finally {
+                    close(below, directory);
+                }
+            }
+        } catch (AccessDeniedException unreadable) {
+            return;
+        } finally {
+            close(at, directory);
+        }
+    }
+
+    private static void close(Descriptor opened, Descriptor kept) throws IOException {
+        if (opened != kept) {
+            opened.close();
         }
     }
 
@@ -152,9 +207,14 @@ final class StoreDirectory implements AutoCloseable {
         return reflink;
     }
 
-    /** Waits for whoever publishes, deletes or recovers just now. */
+    /** Waits for whoever publishes, deletes or recovers just now, as long as the options allow. */
     StoreLock lock() throws IOException {
         return StoreLock.acquire(root, options);
+    }
+
+    /** Does not wait: empty where somebody publishes, deletes or recovers just now. */
+    Optional<StoreLock> tryLock() throws IOException {
+        return StoreLock.tryAcquire(root, options);
     }
 
     /** Whether a name in the store's directory is a snapshot's, whole or not. */
@@ -171,6 +231,36 @@ final class StoreDirectory implements AutoCloseable {
         }
     }
 
+    /** What lies in the store under a name, if it is a directory; anything else is damage. */
+    static Descriptor openEntry(Descriptor root, String name) throws IOException {
+        if (root.statusAt(name).filter(status -> !status.isDirectory()).isPresent()) {
+            throw new DamagedException(root + "/" + Printable.of(name) + " is not a directory");
+        }
+        return StagingArea.openDirectory(root, name);
+    }
+
+    static Descriptor openAttachments(Descriptor snapshot) throws IOException {
+        return openOwn(snapshot, SnapshotFiles.ATTACHMENTS, snapshot.posix().constants().O_DIRECTORY);
+    }
+
+    /** Opens what a snapshot has; where it is missing, or is of another kind, that is damage. */
+    private static Descriptor openOwn(Descriptor directory, String name, int flags) throws IOException {
+        Constants constants = directory.posix().constants();
+        try {
+            return directory.openAt(name, constants.O_RDONLY | constants.O_NONBLOCK | flags, 0);
+        } catch (NoSuchFileException e) {
+            throw new DamagedException(directory + "/" + name + " is missing", e);
+        } catch (NotDirectoryException e) {
+            throw new DamagedException(directory + "/" + name + " is not a directory", e);
+        } catch (SystemCallException e) {
+            // A symbolic link, a socket.
+            if (e.errno() == Errno.ELOOP || e.errno() == Errno.ENXIO) {
+                throw new DamagedException(directory + "/" + name + " is not a plain file", e);
+            }
+            throw e;
+        }
+    }
+
     NoSuchFileException noSuchSnapshot(SnapshotId id) {
         return new NoSuchFileException(root + "/" + id.key(), null, "the store has no snapshot " + id);
     }
@@ -178,12 +268,10 @@ final class StoreDirectory implements AutoCloseable {
     /** The manifest in a snapshot's directory, which must be the one of that name. */
     static Manifest manifest(Descriptor snapshot, String key) throws IOException {
         String file = snapshot + "/" + SnapshotFiles.MANIFEST;
-        byte[] document;
-        try {
-            document = readFile(snapshot, SnapshotFiles.MANIFEST, Manifest.LARGEST_BYTES);
-        } catch (NoSuchFileException e) {
-            throw new DamagedException(file + " is missing", e);
+        if (snapshot.statusAt(SnapshotFiles.MANIFEST).isEmpty() && isStore(snapshot)) {
+            throw new SnapshotException(snapshot + " is a store, and no snapshot; move it out of this one");
         }
+        byte[] document = readFile(snapshot, SnapshotFiles.MANIFEST, Manifest.LARGEST_BYTES);
         Manifest manifest = Manifest.parse(file, document);
         if (!manifest.id().key().equals(key)) {
             throw new DamagedException(file + " is the manifest of "
@@ -203,7 +291,7 @@ final class StoreDirectory implements AutoCloseable {
             }
         }
         if (attachments) {
-            try (Descriptor directory = StagingArea.openDirectory(snapshot, SnapshotFiles.ATTACHMENTS)) {
+            try (Descriptor directory = openAttachments(snapshot)) {
                 for (SnapshotFile file : manifest.files()) {
                     if (SnapshotFiles.isAttachment(file.name())) {
                         requireFile(directory, file.name().substring(SnapshotFiles.ATTACHMENT_PREFIX.length()), file);
@@ -233,13 +321,7 @@ final class StoreDirectory implements AutoCloseable {
 
     /** Opens for reading a file of this form; a pipe or device in its place does not make anybody wait. */
     static Descriptor openFile(Descriptor directory, String name, long lengthBytes) throws IOException {
-        Constants constants = directory.posix().constants();
-        Descriptor file;
-        try {
-            file = directory.openAt(name, constants.O_RDONLY | constants.O_NONBLOCK, 0);
-        } catch (NoSuchFileException e) {
-            throw new DamagedException(directory + "/" + name + " is missing", e);
-        }
+        Descriptor file = openOwn(directory, name, 0);
         try {
             requireForm(file.name(), file.status(), lengthBytes);
             return file;
@@ -250,18 +332,9 @@ final class StoreDirectory implements AutoCloseable {
         }
     }
 
-    /** Those that need this snapshot; where its uuid is not known, any that names its id does. */
-    List<SnapshotId> dependents(String key, Optional<SnapshotReference> reference) throws IOException {
-        return Listing.manifests(this).stream()
-                .filter(manifest -> manifest.requiredBase().filter(base -> base.id().key().equals(key)
-                        && (reference.isEmpty() || base.uuid().equals(reference.get().uuid()))).isPresent())
-                .map(Manifest::id).toList();
-    }
-
     /** Reads a small file whole. */
     static byte[] readFile(Descriptor directory, String name, int largest) throws IOException {
-        Constants constants = directory.posix().constants();
-        try (Descriptor file = directory.openAt(name, constants.O_RDONLY | constants.O_NONBLOCK, 0);
+        try (Descriptor file = openOwn(directory, name, 0);
                 Arena arena = Arena.ofConfined()) {
             Stat status = file.status();
             if (!status.isRegularFile()) {

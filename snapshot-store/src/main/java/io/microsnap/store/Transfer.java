@@ -11,13 +11,15 @@ import java.util.Optional;
 /** Copies snapshots, bases first, from one store into another. */
 final class Transfer {
     private final SnapshotStore to;
+    private final PageVerification verification;
     private final Progress progress;
     private final List<SnapshotReference> copied = new ArrayList<>();
     private long doneBytes;
     private long totalBytes;
 
-    Transfer(SnapshotStore to, Progress progress) {
+    Transfer(SnapshotStore to, PageVerification verification, Progress progress) {
         this.to = to;
+        this.verification = verification;
         this.progress = progress;
     }
 
@@ -30,11 +32,16 @@ final class Transfer {
         }
         for (HeldSnapshot snapshot : missing) {
             totalBytes += snapshot.manifest().files().stream().mapToLong(SnapshotFile::lengthBytes).sum();
+            totalBytes += checkedBytes(snapshot);
         }
         for (HeldSnapshot snapshot : missing) {
             copyOne(snapshot);
         }
         return copied;
+    }
+
+    private long checkedBytes(HeldSnapshot held) {
+        return verification == PageVerification.NONE ? 0 : held.layout().lengthBytes();
     }
 
     private boolean isThere(HeldSnapshot held) throws IOException {
@@ -56,6 +63,12 @@ final class Transfer {
                 staged.copy(file.name(), held.open(file.name()),
                         (done, total) -> progress.advanced(before + done, totalBytes));
                 doneBytes += file.lengthBytes();
+            }
+            if (verification == PageVerification.EVERY_PAGE) {
+                long before = doneBytes;
+                ImageCheck.require(held, staged.file(SnapshotFiles.MEMORY),
+                        done -> progress.advanced(before + done, totalBytes));
+                doneBytes += checkedBytes(held);
             }
             staged.publishAsMadeElsewhere(held.manifest());
             copied.add(held.reference());

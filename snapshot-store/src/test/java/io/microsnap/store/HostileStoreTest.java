@@ -6,7 +6,9 @@ import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.microsnap.core.DamagedException;
+import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotException;
+import io.microsnap.core.internal.file.FileCopy;
 import io.microsnap.core.internal.posix.Errno;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.core.internal.posix.SystemCallException;
@@ -19,6 +21,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.NotDirectoryException;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.util.Arrays;
 import java.util.List;
 import java.util.UUID;
@@ -250,6 +253,64 @@ class HostileStoreTest {
         Files.writeString(newer.resolve("store.json"), "{\"format\": 2}");
         assertThatThrownBy(() -> SnapshotStore.open(posix, newer, StoreOptions.PRIVATE))
                 .isInstanceOf(SnapshotException.class).hasMessageContaining("newer version");
+    }
+
+    @Test
+    void anExistingDirectoryKeepsItsMode() throws IOException {
+        for (String mode : List.of("rwxr-xr-x", "rwx------")) {
+            Path existing = Files.createDirectory(directory.resolve("mode-" + mode));
+            Files.setPosixFilePermissions(existing, PosixFilePermissions.fromString(mode));
+            SnapshotStore.openOrCreate(posix, existing, StoreOptions.PRIVATE).close();
+            assertThat(PosixFilePermissions.toString(Files.getPosixFilePermissions(existing))).isEqualTo(mode);
+        }
+    }
+
+    @Test
+    void noStoreIsMadeInsideOfAStoreAndNoneIsTakenForASnapshot() throws IOException {
+        for (String inside : List.of("nested", ".staging", "sound/attachments/store", ".staging/0/1")) {
+            Path place = path.resolve(inside);
+            Files.createDirectories(place.getParent());
+            assertThatThrownBy(() -> SnapshotStore.openOrCreate(posix, place, StoreOptions.PRIVATE))
+                    .isInstanceOf(SnapshotException.class).hasMessageContaining("would lie in a store of snapshots");
+        }
+        Files.deleteIfExists(path.resolve("nested"));
+        Files.deleteIfExists(path.resolve("sound/attachments/store"));
+        Path other = directory.resolve("other");
+        try (SnapshotStore made = SnapshotStore.openOrCreate(posix, other, StoreOptions.PRIVATE)) {
+            Snapshots.publish(made, "precious", 4);
+        }
+        Path nested = path.resolve("nested");
+        Files.move(other, nested);
+        for (IfHeld ifHeld : IfHeld.values()) {
+            assertThatThrownBy(() -> store.delete(id("nested"), ifHeld)).isInstanceOf(SnapshotException.class)
+                    .hasMessageContaining("is a store");
+        }
+        assertThatThrownBy(() -> Snapshots.publish(store, "nested", 5, IfTaken.REPLACE_EVEN_IF_HELD))
+                .isInstanceOf(SnapshotException.class).hasMessageContaining("is a store");
+        assertThat(entry("nested")).isInstanceOfSatisfying(SnapshotEntry.Unreadable.class,
+                unreadable -> assertThat(unreadable.reason()).contains("is a store"));
+        try (SnapshotStore rescued = SnapshotStore.open(posix, nested, StoreOptions.PRIVATE)) {
+            assertThat(Snapshots.verify(rescued, "precious")).isEqualTo(4);
+        }
+        Files.move(nested, other);
+    }
+
+    @Test
+    void anImageThatSomebodyWroteIsNotReplaced() throws IOException {
+        Path image = path.resolve("victim/memory.img");
+        try (HeldSnapshot held = store.hold(id("victim"));
+                StagedReplacement successor = store.stageImage(held, held.image())) {
+            if (successor.descriptor().sizeBytes() == 0) {
+                FileCopy.fill(held.image(), successor.descriptor(), Progress.NONE);
+            }
+            Files.setPosixFilePermissions(image, PosixFilePermissions.fromString("rw-------"));
+            byte[] written = Files.readAllBytes(image);
+            written[5] ^= 1;
+            Files.write(image, written);
+            assertThatThrownBy(successor::commit).isInstanceOf(SnapshotException.class)
+                    .hasMessageContaining("memory.img was written or replaced");
+            assertThat(Files.readAllBytes(image)).isEqualTo(written);
+        }
     }
 
     @Test

@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.microsnap.core.DamagedException;
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.Region;
+import io.microsnap.core.SnapshotException;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.SnapshotReference;
 import java.io.IOException;
@@ -43,7 +44,7 @@ class ManifestTest {
     void canonicalFormIsThisAndNoOther() throws IOException {
         String expected = """
                 {
-                  "format": 1,
+                  "format": 2,
                   "id": "Web-01",
                   "uuid": "0f0e0d0c-0b0a-4908-8706-050403020100",
                   "kind": "diff",
@@ -101,9 +102,12 @@ class ManifestTest {
                   },
                   "requires": [
                     "packed-diff"
-                  ]
+                  ],
+                  "checksum": "%08x"
                 }
-                """.formatted("ab".repeat(32));
+                """;
+        String before = expected.substring(0, expected.indexOf("%08x")).formatted("ab".repeat(32));
+        expected = expected.formatted("ab".repeat(32), Snapshots.crc(before.getBytes(StandardCharsets.UTF_8)));
         assertThat(new String(SAMPLE.toJson(), StandardCharsets.UTF_8)).isEqualTo(expected);
         assertThat(Manifest.parse("m", SAMPLE.toJson())).isEqualTo(SAMPLE);
         assertThat(SAMPLE.unknownFeatures()).containsExactly("packed-diff");
@@ -113,19 +117,21 @@ class ManifestTest {
 
     static List<Arguments> wrongs() {
         return List.of(
-                Arguments.of("\"format\": 1,", "\"format\": 2,",
+                Arguments.of("\"format\": 2,", "\"format\": true,",
                         "line 2, column 13, key /format"),
-                Arguments.of("\"format\": 1,", "\"format\": 1.9,",
+                Arguments.of("\"format\": 2,", "\"format\": 1,",
+                        "format 1 has no checksum"),
+                Arguments.of("\"format\": 2,", "\"format\": 1.9,",
                         "here should be a whole number"),
-                Arguments.of("\"format\": 1,", "\"format\": \"1\",",
+                Arguments.of("\"format\": 2,", "\"format\": \"1\",",
                         "here should be a whole number"),
-                Arguments.of("\"format\": 1,", "\"format\": 99999999999999999999,",
+                Arguments.of("\"format\": 2,", "\"format\": 99999999999999999999,",
                         "key /format"),
-                Arguments.of("\"format\": 1,", "\"format\": 1, \"format\": 1,",
+                Arguments.of("\"format\": 2,", "\"format\": 2, \"format\": 2,",
                         "Duplicate"),
-                Arguments.of("\"format\": 1,", "\"format\": 1, \"extra\": 1,",
+                Arguments.of("\"format\": 2,", "\"format\": 2, \"extra\": 1,",
                         "key /extra: nobody knows this key"),
-                Arguments.of("\"format\": 1,", "",
+                Arguments.of("\"format\": 2,", "",
                         "'format' is missing"),
                 Arguments.of("\"id\": \"Web-01\"", "\"id\": \"../x\"",
                         "key /id: '../x' cannot name a snapshot"),
@@ -205,6 +211,52 @@ class ManifestTest {
         assertThatThrownBy(() -> Manifest.parse("store/web-01/snapshot.json", changed.getBytes(StandardCharsets.UTF_8)))
                 .isInstanceOf(DamagedException.class).hasMessageContaining(message)
                 .hasMessageContaining("store/web-01/snapshot.json");
+    }
+
+    @Test
+    void everyFlippedBitAndEveryByteMoreOrLessIsRefused() {
+        byte[] json = SAMPLE.toJson();
+        for (int bit = 0; bit < json.length * Byte.SIZE; bit++) {
+            byte[] flipped = json.clone();
+            flipped[bit / Byte.SIZE] ^= (byte) (1 << bit % Byte.SIZE);
+            assertThatThrownBy(() -> Manifest.parse("m", flipped)).as("bit %d", bit)
+                    .isInstanceOf(SnapshotException.class);
+        }
+        for (String more : List.of(" ", "\n", "{}")) {
+            assertRefused((new String(json, StandardCharsets.UTF_8) + more).getBytes(StandardCharsets.UTF_8), "");
+            assertRefused((more.strip() + new String(json, StandardCharsets.UTF_8).replace("\n}", "\n }"))
+                    .getBytes(StandardCharsets.UTF_8), "");
+        }
+    }
+
+    @Test
+    void theFirstFormatHasNoChecksumAndIsReadStill() throws IOException {
+        String first = new String(firstFormat(SAMPLE.toJson()), StandardCharsets.UTF_8);
+        assertThat(Manifest.parse("m", first.getBytes(StandardCharsets.UTF_8))).isEqualTo(SAMPLE);
+        assertRefused(first.replace("\"format\": 1", "\"format\": 2").getBytes(StandardCharsets.UTF_8),
+                "'checksum' is missing");
+    }
+
+    static byte[] firstFormat(byte[] json) {
+        String second = new String(json, StandardCharsets.UTF_8);
+        return (second.substring(0, second.lastIndexOf(",\n  \"checksum\""))
+                .replace("\"format\": 2", "\"format\": 1") + "\n}\n").getBytes(StandardCharsets.UTF_8);
+    }
+
+    @Test
+    void aLabelNamedChecksumIsNotTakenForTheChecksum() throws IOException {
+        Manifest labelled = new Manifest(SAMPLE.id(), SAMPLE.uuid(), SAMPLE.created(),
+                SAMPLE.description().withLabel("checksum", "00000000"), SAMPLE.files());
+        assertThat(Manifest.parse("m", labelled.toJson())).isEqualTo(labelled);
+    }
+
+    @Test
+    void aNewerFormatIsNotCalledDamage() {
+        String newer = new String(SAMPLE.toJson(), StandardCharsets.UTF_8)
+                .replace("\"format\": 2,", "\"format\": 3, \"novelty\": {\"a\": [1]},");
+        assertThatThrownBy(() -> Manifest.parse("m", newer.getBytes(StandardCharsets.UTF_8)))
+                .isInstanceOf(SnapshotException.class).isNotInstanceOf(DamagedException.class)
+                .hasMessageContaining("a newer version may read it");
     }
 
     @ParameterizedTest

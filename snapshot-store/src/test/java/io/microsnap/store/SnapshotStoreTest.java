@@ -7,10 +7,13 @@ import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException
 import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.microsnap.core.DamagedException;
 import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.SnapshotReference;
+import io.microsnap.core.internal.file.Extents;
 import io.microsnap.core.internal.file.FileCopy;
+import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.core.testing.FaultyPosix;
 import io.microsnap.testsupport.FileSystemKind;
@@ -331,6 +334,102 @@ class SnapshotStoreTest {
     }
 
     @Test
+    void transferChecksEveryPageItCopiesUnlessToldOtherwise() throws IOException {
+        Snapshots.publish(store, "base", 1);
+        Snapshots.publishDiff(store, "diff", "base", 2);
+        // Page 1 is the diff's, 2 the base's, and 3 a hole.
+        for (int page : new int[] {1, 2, 3}) {
+            String holder = page == 1 ? "diff" : "base";
+            Path image = path.resolve(holder).resolve(SnapshotFiles.MEMORY);
+            byte[] before = Files.readAllBytes(image);
+            byte[] bad = before.clone();
+            bad[page * Snapshots.PAGE + 3] ^= 4;
+            assertThat(image.toFile().setWritable(true)).isTrue();
+            Files.write(image, bad);
+            try (SnapshotStore other = SnapshotStore.openOrCreate(
+                    posix, directory.resolve("checked" + page), StoreOptions.PRIVATE)) {
+                assertThatThrownBy(() -> store.transfer(id("diff"), other, Progress.NONE))
+                        .isInstanceOf(DamagedException.class).hasMessageContaining(holder)
+                        .hasMessageContaining("0x" + Integer.toHexString(page * Snapshots.PAGE));
+                assertThat(other.list()).hasSize(page == 1 ? 1 : 0);
+                assertThat(store.transfer(id("diff"), other, PageVerification.NONE, Progress.NONE))
+                        .hasSize(page == 1 ? 1 : 2);
+            }
+            Files.write(image, before);
+        }
+        try (SnapshotStore other =
+                SnapshotStore.openOrCreate(posix, directory.resolve("whole"), StoreOptions.PRIVATE)) {
+            assertThat(store.transfer(id("diff"), other, Progress.NONE)).hasSize(2);
+        }
+    }
+
+    @Test
+    void aPageThatWasLostAndReadsAsAHoleIsNotTransferred() throws IOException {
+        Snapshots.publish(store, "base", 1);
+        Path image = path.resolve("base").resolve(SnapshotFiles.MEMORY);
+        assertThat(image.toFile().setWritable(true)).isTrue();
+        try (Descriptor open = Descriptor.open(posix, image, posix.constants().O_RDWR, 0)) {
+            assertThat(Extents.punch(open, 2 * Snapshots.PAGE, Snapshots.PAGE)).isTrue();
+        }
+        try (SnapshotStore other =
+                SnapshotStore.openOrCreate(posix, directory.resolve("other"), StoreOptions.PRIVATE)) {
+            assertThatThrownBy(() -> store.transfer(id("base"), other, Progress.NONE))
+                    .isInstanceOf(DamagedException.class).hasMessageContaining("1 of its pages");
+            assertThat(other.list()).isEmpty();
+        }
+    }
+
+    @Test
+    void onlyTheSnapshotThatIsHeldIsGivenAnotherImage() throws IOException {
+        Manifest full = Snapshots.publish(store, "name", 1);
+        try (HeldSnapshot held = store.hold(id("name")); StagedSnapshot staged = store.stage(id("name"))) {
+            Snapshots.fill(staged, 1);
+            Manifest made = staged.publishInPlaceOf(held, full.description());
+            assertThat(made).isEqualTo(full);
+        }
+        assertThat(Snapshots.verify(store, "name")).isEqualTo(1);
+        assertThat(store.gc().removed()).as("the former one").isEqualTo(1);
+        try (HeldSnapshot held = store.hold(id("name")); StagedSnapshot staged = store.stage(id("name"))) {
+            Snapshots.fill(staged, 1);
+            Snapshots.publish(store, "name", 2, IfTaken.REPLACE_EVEN_IF_HELD);
+            assertThatThrownBy(() -> staged.publishInPlaceOf(held, full.description()))
+                    .isInstanceOf(NoSuchFileException.class).hasMessageContaining("deleted or replaced meanwhile");
+        }
+        assertThat(Snapshots.verify(store, "name")).as("the one that took its place").isEqualTo(2);
+        try (HeldSnapshot held = store.hold(id("name")); StagedSnapshot staged = store.stage(id("name"))) {
+            Snapshots.fill(staged, 3);
+            assertThatThrownBy(() -> staged.publishInPlaceOf(held, Snapshots.full(3)))
+                    .isInstanceOf(DamagedException.class).hasMessageContaining("is not the guest of");
+        }
+        assertThat(Snapshots.verify(store, "name")).isEqualTo(2);
+        assertThatThrownBy(() -> store.delete(full.reference())).isInstanceOf(NoSuchFileException.class)
+                .hasMessageContaining("in the place of");
+        store.delete(store.inspect(id("name")).reference());
+        assertThat(store.list()).isEmpty();
+    }
+
+    @Test
+    void aStoreInAStoreIsNeitherMadeNorTakenForASnapshot() throws IOException {
+        Snapshots.publish(store, "name", 1);
+        for (String inside : new String[] {".staging", "name", "new", "name/new"}) {
+            assertThatThrownBy(() ->
+                    SnapshotStore.openOrCreate(posix, path.resolve(inside), StoreOptions.PRIVATE).close())
+                    .as(inside).isInstanceOf(IOException.class);
+            assertThat(path.resolve(inside).resolve("store.json")).doesNotExist();
+        }
+        assertThat(path.resolve("new")).doesNotExist();
+        Path elsewhere = directory.resolve("elsewhere");
+        try (SnapshotStore nested = SnapshotStore.openOrCreate(posix, elsewhere, StoreOptions.PRIVATE)) {
+            Snapshots.publish(nested, "precious", 1);
+        }
+        Files.move(elsewhere, path.resolve("nested"));
+        assertThatThrownBy(() -> store.delete(id("nested"))).hasMessageContaining("is a store of its own");
+        assertThatThrownBy(() -> store.delete(id("nested"), IfHeld.DELETE))
+                .hasMessageContaining("is a store of its own");
+        assertThat(path.resolve("nested/precious/snapshot.json")).exists();
+    }
+
+    @Test
     void publishedFilesArePrivateAndCannotBeWritten() throws IOException {
         Snapshots.publish(store, "name", 1);
         try (Stream<Path> files = Files.walk(path.resolve("name"))) {
@@ -418,9 +517,11 @@ class SnapshotStoreTest {
         assertThat(PosixFilePermissions.toString(Files.getPosixFilePermissions(place))).isEqualTo("rwxr-x---");
         assertThat(Files.getAttribute(place, "unix:gid")).isEqualTo(group);
         for (int mode : List.of(0400, 01600, 0700 << 3)) {
-            assertThatIllegalArgumentException().isThrownBy(() -> new StoreOptions(OptionalInt.empty(), mode, 0700));
+            assertThatIllegalArgumentException().isThrownBy(() -> new StoreOptions(
+                    OptionalInt.empty(), mode, 0700, LockWait.DEFAULT));
         }
-        assertThatIllegalArgumentException().isThrownBy(() -> new StoreOptions(OptionalInt.empty(), 0600, 0600));
+        assertThatIllegalArgumentException().isThrownBy(() -> new StoreOptions(
+                OptionalInt.empty(), 0600, 0600, LockWait.DEFAULT));
     }
 
     @Test

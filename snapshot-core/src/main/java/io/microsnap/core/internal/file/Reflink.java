@@ -142,6 +142,22 @@ public final class Reflink {
         return new DedupeOutcome.Shared(done);
     }
 
+    /**
+     * Whether {@link #dedupeRange} is known between these two files, as far as can be told without sharing anything: it
+     * is asked for no bytes at all.
+     */
+    public DedupeOutcome mayDedupe(Descriptor source, Descriptor destination) throws IOException {
+        Posix posix = source.posix();
+        long result = destination.uninterrupted(
+                () -> BlockSharing.dedupeRange(posix, destination.number(), 0, source.number(), 0, 0));
+        Errno errno = posix.constants().errno(result);
+        if (errno == Errno.EINVAL || PAIR_CANNOT.contains(errno)) {
+            return new DedupeOutcome.Unsupported(0, errno, reason(errno));
+        }
+        destination.check("ioctl(FIDEDUPERANGE)", result, "of no bytes with " + source.name());
+        return new DedupeOutcome.Shared(0);
+    }
+
     /** Tries whether files in a directory can be cloned there; leaves nothing behind. */
     public ReflinkOutcome probe(Descriptor directory) throws IOException {
         try (StagedFile source = StagedFile.create(directory, "probe");

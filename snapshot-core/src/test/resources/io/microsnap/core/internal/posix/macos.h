@@ -36,6 +36,7 @@
 #define MADV_SEQUENTIAL 2
 #define MADV_WILLNEED 3
 #define MADV_DONTNEED 4
+#define MS_ASYNC 0x0001
 #define F_GETFD 1
 #define F_FULLFSYNC 51
 #define F_DUPFD_CLOEXEC 67

@@ -81,7 +81,7 @@ public final class ComposedImage implements PageReader {
         long pageBytes = layout.pageBytes();
         long at = from;
         while (at < to) {
-            long held = Math.min(to, own.nextMarked(at / pageBytes) * pageBytes);
+            long held = Math.min(to, own.nextMarked(at / pageBytes, Math.ceilDiv(to, pageBytes)) * pageBytes);
             if (held > at) {
                 descend(number + 1, at, held, pieces);
             }

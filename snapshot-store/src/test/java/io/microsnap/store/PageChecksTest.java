@@ -1,4 +1,4 @@
-package io.microsnap.memory.internal.image;
+package io.microsnap.store;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
@@ -6,7 +6,6 @@ import io.microsnap.core.GuestLayout;
 import io.microsnap.core.internal.posix.Constants;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
-import io.microsnap.store.PageIndex;
 import io.microsnap.testsupport.Seed;
 import java.io.IOException;
 import java.lang.foreign.Arena;

@@ -1,8 +1,7 @@
-package io.microsnap.memory.internal.image;
+package io.microsnap.store;
 
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.internal.file.Pages;
-import io.microsnap.store.PageIndex;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
@@ -36,9 +35,22 @@ public final class PageChecks {
         }
     }
 
+    /** As above, of pages whose checksums somebody has taken already. */
+    public void checkSums(long imageOffset, int[] crcs, int count) throws IOException {
+        long first = imageOffset / pageBytes;
+        for (int page = 0; page < count; page++) {
+            if (crcs[page] != index.crc(first + page)) {
+                foundBad(first + page);
+            }
+        }
+    }
+
     /** A range that reads as zeros and was not read. */
     public void checkZero(long imageOffset, long lengthBytes) throws IOException {
         long end = Math.ceilDiv(imageOffset + lengthBytes, (long) pageBytes);
+        if (index.isZero(imageOffset / pageBytes, end - imageOffset / pageBytes)) {
+            return;
+        }
         for (long page = imageOffset / pageBytes; page < end; page++) {
             if (!index.isZero(page)) {
                 foundBad(page);

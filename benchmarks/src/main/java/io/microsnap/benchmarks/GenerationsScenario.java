@@ -1,0 +1,216 @@
+package io.microsnap.benchmarks;
+
+import io.microsnap.core.PausableMachine;
+import io.microsnap.core.SnapshotId;
+import io.microsnap.core.internal.posix.Descriptor;
+import io.microsnap.core.internal.posix.Posix;
+import io.microsnap.dirty.DirtyTracker;
+import io.microsnap.memory.Capture;
+import io.microsnap.memory.CaptureKind;
+import io.microsnap.memory.CaptureResult;
+import io.microsnap.memory.Restore;
+import io.microsnap.memory.RestoredSnapshot;
+import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.StoreOptions;
+import io.microsnap.testsupport.FileSystemKind;
+import java.io.IOException;
+import java.lang.foreign.ValueLayout;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.BitSet;
+import java.util.List;
+import java.util.Locale;
+import java.util.SplittableRandom;
+
+/**
+ * A guest of 1 GiB that changes a twentieth of itself and is captured, again and again, with every snapshot kept. What
+ * the last ones cost is compared with what the first ones did, in the same store.
+ */
+final class GenerationsScenario implements Scenario {
+    private static final long BYTES = 1L << 30;
+    private static final int PAGE = Guest.PAGE;
+    private static final int CHANGED_ONE_IN = 20;
+    /** So many snapshots for each that is full. */
+    private static final int SNAPSHOTS_FOR_A_FULL_ONE = 9;
+    private static final long LAZY_NANOS = 400_000_000;
+    private static final int LIVE_TIMES = 3;
+
+    private final FileSystemKind fileSystem;
+    private final int runPages;
+    private final int generations;
+    private final Measure measure;
+
+    /** What is compared. */
+    enum Measure {
+        /** Prepare, pause and publish: the median of the last quarter, without full ones, beside the second. */
+        CAPTURE,
+        /** The last one restored eagerly, beside the first. */
+        EAGER,
+        /** The last one restored lazily, beside the promise of 400 ms. */
+        LAZY,
+        /** Bytes, not time: what the store takes, beside three times the pages that differ between snapshots. */
+        SPACE
+    }
+
+    private GenerationsScenario(FileSystemKind fileSystem, int runPages, int generations, Measure measure) {
+        this.fileSystem = fileSystem;
+        this.runPages = runPages;
+        this.generations = generations;
+        this.measure = measure;
+    }
+
+    static List<Scenario> all() {
+        List<Scenario> all = new ArrayList<>();
+        for (int generations : new int[] {40, 200}) {
+            for (FileSystemKind fileSystem : List.of(FileSystemKind.XFS, FileSystemKind.EXT4)) {
+                for (int runPages : new int[] {1, 16}) {
+                    for (Measure measure : Measure.values()) {
+                        all.add(new GenerationsScenario(fileSystem, runPages, generations, measure));
+                    }
+                }
+            }
+        }
+        return all;
+    }
+
+    @Override
+    public String name() {
+        return String.join("/", "generations", Integer.toString(generations), lower(fileSystem),
+                Integer.toString(runPages), lower(measure));
+    }
+
+    private static String lower(Enum<?> value) {
+        return value.name().toLowerCase(Locale.ROOT);
+    }
+
+    @Override
+    public String question() {
+        return generations + " snapshots of 1 GiB on " + lower(fileSystem) + ", 5 % changed before each in runs of "
+                + runPages + " pages, all kept: " + switch (measure) {
+                    case CAPTURE -> "a capture at the end; the peer is the second capture";
+                    case EAGER -> "the last restored eagerly; the peer is the first";
+                    case LAZY -> "the last restored lazily; the peer is a promise of 400 ms";
+                    case SPACE -> "bytes taken; the peer is three times the pages that differ between snapshots";
+                };
+    }
+
+    @Override
+    public Target target() {
+        return Target.timeAtMost(measure == Measure.CAPTURE || measure == Measure.EAGER ? 1.5 : 1);
+    }
+
+    @Override
+    public long workingSetBytes() {
+        return 3 * BYTES;
+    }
+
+    @Override
+    public Duel prepare(Workbench workbench) throws Exception {
+        Path directory = workbench.directory(fileSystem);
+        SnapshotStore store = workbench.closeLater(
+                SnapshotStore.openOrCreate(Posix.host(), directory.resolve("store"), StoreOptions.PRIVATE));
+        long freeBefore = freeBytes(directory);
+        Guest guest = Guest.full(workbench, BYTES);
+        Life life = new Life(store, guest, workbench.closeLater(DirtyTracker.ofMarks(guest.layout())));
+        life.live();
+        long taken = freeBefore - freeBytes(directory);
+        Contestant first = () -> restored(store, 0, guest, false);
+        return switch (measure) {
+            case CAPTURE -> new Duel(life::lastNanos, life::secondNanos, life::requireFewFull);
+            case EAGER -> new Duel(() -> restored(store, generations - 1, guest, false), first, () -> { });
+            case LAZY -> new Duel(() -> restored(store, generations - 1, guest, true), () -> LAZY_NANOS, () -> { });
+            case SPACE -> new Duel(() -> taken, () -> LIVE_TIMES * life.liveBytes, () -> { });
+        };
+    }
+
+    /** The time until memory is handed out. */
+    private long restored(SnapshotStore store, int generation, Guest guest, boolean lazily) throws IOException {
+        long start = System.nanoTime();
+        Restore restore = Restore.of(store, id(generation)).lanes(2);
+        try (RestoredSnapshot copy = lazily ? restore.lazily() : restore.eagerly()) {
+            long nanos = System.nanoTime() - start;
+            if (generation == generations - 1 && copy.memory().mapping(0).mismatch(guest.memory()) >= 0) {
+                throw new IOException(id(generation) + " is not what was captured");
+            }
+            return nanos;
+        }
+    }
+
+    private static long freeBytes(Path directory) throws IOException {
+        Posix posix = Posix.host();
+        try (Descriptor open = Descriptor.open(posix, directory, posix.constants().O_RDONLY, 0)) {
+            open.check("syncfs", posix.syncfs(open.number()), "");
+            return open.fileSystem().freeBytes();
+        }
+    }
+
+    private static SnapshotId id(int generation) {
+        return new SnapshotId("g" + generation);
+    }
+
+    /** The guest, from its first capture to its last. */
+    private final class Life {
+        private final SplittableRandom random = new SplittableRandom(1);
+        private final SnapshotStore store;
+        private final Guest guest;
+        private final DirtyTracker tracker;
+        private final List<CaptureResult> results = new ArrayList<>();
+        private long liveBytes = BYTES;
+
+        Life(SnapshotStore store, Guest guest, DirtyTracker tracker) {
+            this.store = store;
+            this.guest = guest;
+            this.tracker = tracker;
+        }
+
+        void live() throws IOException {
+            PausableMachine standing = PausableMachine.pausedAlready(List.of());
+            for (int generation = 0; generation < generations; generation++) {
+                if (generation > 0) {
+                    change(generation);
+                }
+                results.add(Capture.of(store, id(generation), guest.reader()).tracker(tracker).lanes(2)
+                        .take(standing));
+            }
+        }
+
+        private void change(int generation) {
+            long runs = BYTES / PAGE / CHANGED_ONE_IN / runPages;
+            long places = BYTES / PAGE / runPages;
+            BitSet changed = new BitSet();
+            while (changed.cardinality() < runs) {
+                changed.set(random.nextInt(Math.toIntExact(places)));
+            }
+            for (int run = changed.nextSetBit(0); run >= 0; run = changed.nextSetBit(run + 1)) {
+                long offset = (long) run * runPages * PAGE;
+                for (int page = 0; page < runPages; page++) {
+                    guest.memory().set(ValueLayout.JAVA_LONG, offset + (long) page * PAGE, generation);
+                }
+                tracker.markWritten(offset, (long) runPages * PAGE);
+            }
+            liveBytes += runs * runPages * PAGE;
+        }
+
+        long secondNanos() {
+            return nanos(results.get(1));
+        }
+
+        long lastNanos() {
+            long[] last = results.subList(generations - generations / 4, generations).stream()
+                    .filter(result -> result.kind() != CaptureKind.FULL).mapToLong(this::nanos).sorted().toArray();
+            return last[last.length / 2];
+        }
+
+        private long nanos(CaptureResult result) {
+            CaptureResult.Times times = result.times();
+            return times.prepare().plus(times.pause()).plus(times.publish()).toNanos();
+        }
+
+        void requireFewFull() throws IOException {
+            long full = results.stream().filter(result -> result.kind() == CaptureKind.FULL).count();
+            if (full > Math.ceilDiv(generations, SNAPSHOTS_FOR_A_FULL_ONE)) {
+                throw new IOException(full + " of " + generations + " snapshots are full");
+            }
+        }
+    }
+}
