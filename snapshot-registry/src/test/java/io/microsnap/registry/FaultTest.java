@@ -25,6 +25,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.SplittableRandom;
 import java.util.concurrent.Semaphore;
@@ -83,16 +84,15 @@ class FaultTest {
             Guests.diff(from, "later", "base", later);
             push(from, "later", server.host(), "guests", PERSISTENT);
         }
-        long all;
+        List<Long> places;
         try (FaultProxy quiet = new FaultProxy(server.host(), -1, Harm.CUT); DirectoryStore to = store("measured")) {
             pull(to, "later", quiet.host(), "guests", PERSISTENT);
-            all = quiet.passedBytes();
+            places = places(quiet, random);
         }
-        int points = Effort.choose(4, 16, 260);
-        for (int point = 0; point < points; point++) {
+        for (int point = 0; point < places.size(); point++) {
             Harm harm = HARMS.get(point % HARMS.size());
             String name = "to-" + point;
-            try (FaultProxy proxy = new FaultProxy(server.host(), random.nextLong(all), harm);
+            try (FaultProxy proxy = new FaultProxy(server.host(), places.get(point), harm);
                     DirectoryStore to = store(name)) {
                 try {
                     pull(to, "later", proxy.host(), "guests", point % 2 == 0 ? PERSISTENT : ONCE);
@@ -116,17 +116,16 @@ class FaultTest {
         try (DirectoryStore from = store("from")) {
             Guests.full(from, "base", base);
             Guests.diff(from, "later", "base", later);
-            long all;
+            List<Long> places;
             try (FaultProxy quiet = new FaultProxy(server.host(), -1, Harm.CUT)) {
                 push(from, "later", quiet.host(), "measured", PERSISTENT);
-                all = quiet.passedBytes();
+                places = places(quiet, random);
             }
-            int points = Effort.choose(4, 16, 260);
-            for (int point = 0; point < points; point++) {
+            for (int point = 0; point < places.size(); point++) {
                 Harm harm = HARMS.get(point % HARMS.size());
                 String repository = "guests" + point;
                 boolean pushed = false;
-                try (FaultProxy proxy = new FaultProxy(server.host(), random.nextLong(all), harm)) {
+                try (FaultProxy proxy = new FaultProxy(server.host(), places.get(point), harm)) {
                     push(from, "later", proxy.host(), repository, point % 2 == 0 ? PERSISTENT : ONCE);
                     pushed = true;
                 } catch (IOException expected) {
@@ -139,6 +138,16 @@ class FaultTest {
                 requirePulled(repository, "second-" + point, base, later);
             }
         }
+    }
+
+    /** Anywhere, and at requests: at each of them in a long run. */
+    private static List<Long> places(FaultProxy quiet, SplittableRandom random) {
+        List<Long> places = new ArrayList<>();
+        for (int request = 0; request < quiet.requests().size(); request += Effort.choose(8, 4, 1)) {
+            places.add(quiet.requests().get(request));
+        }
+        random.longs(Effort.choose(4, 12, 250), 0, quiet.passedBytes()).forEach(places::add);
+        return places;
     }
 
     private void requirePulled(String repository, String name, byte[] base, byte[] later) throws IOException {
