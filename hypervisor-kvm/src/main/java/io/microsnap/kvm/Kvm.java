@@ -27,6 +27,11 @@ public final class Kvm implements AutoCloseable {
     }
 
     /** Opens {@code /dev/kvm}; where that is not possible the exception says what would enable it. */
+    public static Kvm open() throws IOException {
+        return open(Posix.host());
+    }
+
+    /** The same through these system calls. */
     public static Kvm open(Posix posix) throws IOException {
         return open(posix, DEVICE);
     }

@@ -40,6 +40,11 @@ public final class SnapshotStore implements AutoCloseable {
         recovered = recover();
     }
 
+    /** Opens a store; makes one where there is nothing, or an empty directory. */
+    public static SnapshotStore openOrCreate(Path path, StoreOptions options) throws IOException {
+        return openOrCreate(Posix.host(), path, options);
+    }
+
     /** Opens a store that is there, and removes unfinished work of dead processes. */
     public static SnapshotStore open(Posix posix, Path path, StoreOptions options) throws IOException {
         return new SnapshotStore(StoreDirectory.open(posix, path, options));
