@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.GuestMemory;
 import io.microsnap.core.HugePages;
+import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.Region;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.SnapshotId;
@@ -123,6 +124,45 @@ class AttachedTest {
         }
         awaitCounter(vmm.counter() + 1);
         assertThat(vmm.surprises()).isZero();
+    }
+
+    @Test
+    void aGuestOfAVmmIsOneObjectForCapturesAndTheVmmRunsOnAfterIt() throws IOException {
+        try (Kvm kvm = Kvm.open(POSIX); KvmGuest guest = KvmGuest.of(kvm, attach(), threadsOfTheVmm())) {
+            guest.tracker().armRelativeTo(published());
+            awaitCounter(vmm.counter() + 300);
+            guest.pause();
+            long counter = vmm.counter();
+            assertThat(guest.saveState()).extracting(MachineStateSection::name).contains("kvm.machine");
+            Epoch epoch = guest.tracker().harvest();
+            assertThat(epoch.unknownBecause()).isEmpty();
+            assertThat(epoch.bitmap().test(0x2000)).isTrue();
+            epoch.commit(published());
+            assertThat(guest.reader().view(0x2000, 4).get(ValueLayout.JAVA_INT, 0)).isEqualTo((int) counter);
+            guest.resume();
+            awaitCounter(counter + 1);
+        }
+        awaitCounter(vmm.counter() + 1000);
+        assertThat(vmm.surprises()).isZero();
+    }
+
+    private VcpuThreads threadsOfTheVmm() {
+        return new VcpuThreads() {
+            @Override
+            public void pause() {
+                vmm.pause();
+            }
+
+            @Override
+            public void resume() {
+                vmm.resume();
+            }
+
+            @Override
+            public void close() {
+                // They are the VMM's.
+            }
+        };
     }
 
     @Test
