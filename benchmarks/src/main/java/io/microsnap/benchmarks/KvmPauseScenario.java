@@ -9,11 +9,11 @@ import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.kvm.DirtyTracking;
 import io.microsnap.kvm.Kvm;
-import io.microsnap.kvm.machine.GuestProgram;
-import io.microsnap.kvm.machine.MachineSpec;
-import io.microsnap.kvm.machine.Pattern;
-import io.microsnap.kvm.machine.SmallMachine;
-import io.microsnap.kvm.machine.Touch;
+import io.microsnap.machine.GuestProgram;
+import io.microsnap.machine.Pattern;
+import io.microsnap.machine.SmallMachine;
+import io.microsnap.machine.SmallMachineSpec;
+import io.microsnap.machine.Touch;
 import io.microsnap.memory.Capture;
 import io.microsnap.memory.CaptureKind;
 import io.microsnap.memory.CaptureResult;
@@ -93,7 +93,7 @@ final class KvmPauseScenario implements Scenario {
     public Duel prepare(Workbench workbench) throws Exception {
         Path directory = workbench.directory(FileSystemKind.XFS);
         Kvm kvm = workbench.closeLater(Kvm.open());
-        MachineSpec spec = MachineSpec.ofRam(RAM).withTracking(DirtyTracking.MANUAL_CLEAR);
+        SmallMachineSpec spec = SmallMachineSpec.ofRam(RAM).withTracking(DirtyTracking.MANUAL_CLEAR);
         SmallMachine machine = workbench.closeLater(SmallMachine.create(kvm, spec));
         fill(machine.memory().mapping(0));
         DirectoryStore store = workbench.closeLater(DirectoryStore.openOrCreate(

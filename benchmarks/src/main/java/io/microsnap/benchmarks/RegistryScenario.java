@@ -6,15 +6,15 @@ import io.microsnap.core.SnapshotId;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.memory.Capture;
-import io.microsnap.memory.FileMemoryReader;
+import io.microsnap.memory.internal.reader.FileMemoryReader;
 import io.microsnap.registry.Pull;
 import io.microsnap.registry.Push;
 import io.microsnap.registry.PushResult;
 import io.microsnap.registry.RegistryOptions;
 import io.microsnap.registry.RegistryReference;
 import io.microsnap.registry.RemoteRepository;
-import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
 import io.microsnap.testsupport.FileSystemKind;
 import java.io.BufferedReader;
 import java.io.IOException;
@@ -78,8 +78,8 @@ final class RegistryScenario implements Scenario {
         Path directory = workbench.directory(FileSystemKind.XFS);
         Path served = Files.createDirectory(directory.resolve("served"));
         Server server = workbench.closeLater(new Server(served));
-        SnapshotStore store = workbench.closeLater(
-                SnapshotStore.openOrCreate(Posix.host(), directory.resolve("store"), StoreOptions.PRIVATE));
+        DirectoryStore store = workbench.closeLater(
+                DirectoryStore.openOrCreate(Posix.host(), directory.resolve("store"), StoreOptions.PRIVATE));
         Path image = bake(directory, store);
         RegistryReference reference = RegistryReference.parse(server.host() + "/ours:guest");
         RemoteRepository remote = workbench.closeLater(
@@ -88,7 +88,7 @@ final class RegistryScenario implements Scenario {
                 : pull(workbench, server, store, remote, reference, image, directory);
     }
 
-    private static Duel push(Server server, SnapshotStore store, RemoteRepository remote,
+    private static Duel push(Server server, DirectoryStore store, RemoteRepository remote,
             RegistryReference reference, Path image, Path directory) {
         PushResult[] pushed = new PushResult[1];
         String script = "set -eu; zstd -q -T2 -1 -c '" + image + "' | tee '" + directory + "/blob' | sha256sum > '"
@@ -107,7 +107,7 @@ final class RegistryScenario implements Scenario {
                 });
     }
 
-    private static Duel pull(Workbench workbench, Server server, SnapshotStore store, RemoteRepository remote,
+    private static Duel pull(Workbench workbench, Server server, DirectoryStore store, RemoteRepository remote,
             RegistryReference reference, Path image, Path directory) throws Exception {
         Push.of(store, ID).to(remote, reference);
         run("bash", "-c", "set -eu; zstd -q -T2 -1 -c '" + image + "' > '" + directory + "/blob'; digest=sha256:$("
@@ -120,8 +120,8 @@ final class RegistryScenario implements Scenario {
         String script = "set -eu; curl -sSf http://" + server.host() + "/v2/peer/blobs/" + digest
                 + " | tee >(sha256sum > '" + directory + "/sum') | zstd -q -d --sparse -o '" + out + "'; sync '" + out
                 + "'; grep -q " + digest.substring("sha256:".length()) + " '" + directory + "/sum'";
-        SnapshotStore to = workbench.closeLater(
-                SnapshotStore.openOrCreate(Posix.host(), directory.resolve("to"), StoreOptions.PRIVATE));
+        DirectoryStore to = workbench.closeLater(
+                DirectoryStore.openOrCreate(Posix.host(), directory.resolve("to"), StoreOptions.PRIVATE));
         return new Duel(
                 Contestant.java(() -> {
                     if (!to.list().isEmpty()) {
@@ -136,7 +136,7 @@ final class RegistryScenario implements Scenario {
                 });
     }
 
-    private static Path bake(Path directory, SnapshotStore store) throws IOException {
+    private static Path bake(Path directory, DirectoryStore store) throws IOException {
         Path image = directory.resolve("guest.ram");
         SplittableRandom random = new SplittableRandom(1);
         try (RandomAccessFile file = new RandomAccessFile(image.toFile(), "rw")) {

@@ -19,8 +19,8 @@ import io.microsnap.registry.internal.format.Pack;
 import io.microsnap.store.Manifest;
 import io.microsnap.store.SnapshotDescription;
 import io.microsnap.store.SnapshotFile;
-import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
 import io.microsnap.testsupport.Seed;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
@@ -42,8 +42,8 @@ class LyingRegistryTest {
     private Path directory;
     private StandInRegistry registry;
     private RemoteRepository remote;
-    private SnapshotStore from;
-    private SnapshotStore to;
+    private DirectoryStore from;
+    private DirectoryStore to;
     private byte[] guest;
     private Manifest base;
     private Manifest web;
@@ -53,8 +53,8 @@ class LyingRegistryTest {
     void push(Seed seed) throws IOException {
         registry = new StandInRegistry();
         remote = RemoteRepository.open(registry.repository(), RegistryOptions.DEFAULTS.with(PushPullTest.QUICK));
-        from = SnapshotStore.openOrCreate(Posix.host(), directory.resolve("from"), StoreOptions.PRIVATE);
-        to = SnapshotStore.openOrCreate(Posix.host(), directory.resolve("to"), StoreOptions.PRIVATE);
+        from = DirectoryStore.openOrCreate(Posix.host(), directory.resolve("from"), StoreOptions.PRIVATE);
+        to = DirectoryStore.openOrCreate(Posix.host(), directory.resolve("to"), StoreOptions.PRIVATE);
         SplittableRandom random = seed.random();
         byte[] first = guest(200, 30, random);
         guest = changed(first, 20, random);
