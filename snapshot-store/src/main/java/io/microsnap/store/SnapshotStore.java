@@ -24,11 +24,6 @@ public sealed interface SnapshotStore extends AutoCloseable permits DirectorySto
      */
     int LONGEST_CHAIN = 512;
 
-    /** Opens a store; makes one where there is nothing, or an empty directory. */
-    public static SnapshotStore openOrCreate(Path path, StoreOptions options) throws IOException {
-        return openOrCreate(Posix.host(), path, options);
-    }
-
     /** Opens a store that is there, and removes unfinished work of dead processes. */
     static SnapshotStore open(Path path, StoreOptions options) throws IOException {
         return DirectoryStore.open(Posix.host(), path, options);
