@@ -40,6 +40,7 @@ final class ArchitectureTest {
         DEDUP("snapshot-dedup", "dedup"),
         MEMORY("snapshot-memory", "memory"),
         REGISTRY("snapshot-registry", "registry"),
+        VMM("external-vmm", "vmm"),
         HVF("hypervisor-hvf", "hvf"),
         KVM("hypervisor-kvm", "kvm"),
         CLI("snapshot-cli", "cli"),
@@ -61,8 +62,10 @@ final class ArchitectureTest {
                 case DEDUP -> Set.of(CORE, STORE);
                 case REGISTRY -> Set.of(CORE, STORE, DEDUP);
                 case MEMORY -> Set.of(CORE, STORE, DIRTY, DEDUP);
-                case CLI -> Set.of(CORE, STORE, DIRTY, MEMORY, DEDUP, REGISTRY, HVF, KVM);
-                case BENCHMARKS -> Set.of(TEST_SUPPORT, CORE, STORE, DIRTY, MEMORY, DEDUP, REGISTRY, HVF, KVM);
+                case VMM -> Set.of(CORE, STORE, DIRTY, MEMORY);
+                case CLI -> Set.of(CORE, STORE, DIRTY, MEMORY, DEDUP, REGISTRY, VMM, HVF, KVM);
+                case BENCHMARKS ->
+                        Set.of(TEST_SUPPORT, CORE, STORE, DIRTY, MEMORY, DEDUP, REGISTRY, VMM, HVF, KVM);
             };
         }
 
