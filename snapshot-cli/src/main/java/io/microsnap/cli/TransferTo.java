@@ -3,7 +3,6 @@ package io.microsnap.cli;
 import io.microsnap.core.SnapshotReference;
 import io.microsnap.store.PageVerification;
 import io.microsnap.store.SnapshotStore;
-import io.microsnap.store.StoreOptions;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
