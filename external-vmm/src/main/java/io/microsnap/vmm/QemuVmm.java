@@ -111,12 +111,23 @@ public final class QemuVmm extends ExternalVmm {
                     + " files for them (-object secret,file=...)");
         }
         QemuDescription description = new QemuDescription(qmp.version().toString(), ram.machine(), ram.id(),
-                ram.path(), ram.sizeBytes(), options.socket().toString(), kept, disks.paths());
+                ram.path(), ram.sizeBytes(), socketIn(words, process), kept, disks.paths());
         attachments.put(QemuDescription.FILE, Files.writeString(scratch.file(QemuDescription.FILE),
                 description.toJson()));
         attachments.put(QemuDescription.STATE, scratch.file(QemuDescription.STATE));
         closing.add(migration.listen(scratch.file("state")));
         guard = closing.add(ResumeGuard.overQmp(options.socket(), scratch.directory(), guardCommands()));
+    }
+
+    /** The socket as QEMU's command line has it, which may be relative to a directory of QEMU's. */
+    private String socketIn(List<String> words, VmmProcess process) throws IOException {
+        for (String path : QemuCommandLine.sockets(words)) {
+            Path here = process.seenFromHere(path);
+            if (Files.exists(here) && Files.isSameFile(here, options.socket())) {
+                return path;
+            }
+        }
+        return options.socket().toString();
     }
 
     private String status() throws IOException {

@@ -1,7 +1,6 @@
 package io.microsnap.vmm.internal.qemu;
 
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.regex.MatchResult;
@@ -19,6 +18,7 @@ public final class QemuCommandLine {
                     + "(?:[a-z0-9_.-]*(?:password|passwd|passphrase|token|secret)|data|string)\"?\\s*[=:]\\s*)"
                     + "(\"(?:[^\"\\\\]|\\\\.)*\"|(?:[^,}]|,,)+)");
     private static final Pattern USER_INFORMATION = Pattern.compile("(://[^/@:,\\s]*):[^/@\\s]+@");
+    private static final Pattern SOCKET = Pattern.compile("(?:unix:|path\"?\\s?[=:]\\s?\"?)([^,\"]+)");
     private static final Pattern SWITCH = Pattern.compile("(?i)\"?(?:on|off|yes|no|true|false)\"?");
 
     private QemuCommandLine() {
@@ -46,12 +46,13 @@ public final class QemuCommandLine {
      * The words that start a copy, which waits for its state: the versioned machine, other files in the place of
      * those that were, nothing that belongs to the first start alone.
      *
-     * @param files the paths that are replaced, and by what
+     * @param disks the paths of disks that are replaced, and by what
+     * @param ramFile the file that is its RAM
+     * @param socket where it listens for QMP
      */
-    public static List<String> forCopy(QemuDescription description, Map<String, String> files, String ramFile) {
+    public static List<String> forCopy(QemuDescription description, Map<String, String> disks, String ramFile,
+            String socket) {
         List<String> result = new ArrayList<>();
-        Map<String, String> replaced = new HashMap<>(files);
-        description.ramPath().ifPresent(path -> replaced.put(path, ramFile));
         List<String> words = description.command();
         for (int index = 0; index < words.size(); index++) {
             String word = words.get(index);
@@ -62,7 +63,16 @@ public final class QemuCommandLine {
                 result.add(word);
                 result.add(machine(words.get(++index), description.machine()));
             } else if (!option.equals("-S")) {
-                result.add(memfdAsFile(replace(word, replaced), description, ramFile));
+                String own = replace(memfdAsFile(word, description, ramFile), "unix|path", description.socket(),
+                        socket);
+                if (description.ramPath().isPresent()) {
+                    own = replace(own, "mem-path", description.ramPath().get(), ramFile);
+                }
+                for (Map.Entry<String, String> disk : disks.entrySet()) {
+                    own = own.equals(disk.getKey()) ? disk.getValue()
+                            : replace(own, "file|filename", disk.getKey(), disk.getValue());
+                }
+                result.add(own);
             }
         }
         if (!words.contains("-machine") && !words.contains("-M") && !words.contains("--machine")) {
@@ -83,14 +93,11 @@ public final class QemuCommandLine {
         return versioned + (parts.length > 1 ? "," + parts[1] : "");
     }
 
-    /** Whole paths only: where one ends, so does a value, or a file system would have another file there. */
-    private static String replace(String word, Map<String, String> files) {
-        String result = word;
-        for (Map.Entry<String, String> file : files.entrySet()) {
-            Pattern whole = Pattern.compile("(?<=^|[=:\"])" + Pattern.quote(file.getKey()) + "(?=$|[,\"])");
-            result = whole.matcher(result).replaceAll(Matcher.quoteReplacement(file.getValue()));
-        }
-        return result;
+    /** Whole paths only, and only where a path stands: a relative one may be spelled like an id. */
+    private static String replace(String word, String keys, String path, String by) {
+        Pattern whole = Pattern.compile("(?<=(?:^|[,{\\s\"])(?:" + keys + ")\"?\\s?[=:]\\s?\"?)" + Pattern.quote(path)
+                + "(?=$|[,\"])");
+        return whole.matcher(word).replaceAll(Matcher.quoteReplacement(by));
     }
 
     private static String memfdAsFile(String word, QemuDescription description, String ramFile) {
@@ -101,6 +108,18 @@ public final class QemuCommandLine {
         String kept = word.substring("memory-backend-memfd".length())
                 .replaceAll(",(hugetlb|hugetlbsize|seal)=[^,]*", "").replaceAll(",share=[^,]*", "");
         return "memory-backend-file" + kept + ",share=on,mem-path=" + ramFile;
+    }
+
+    /** The paths of Unix sockets in the words. */
+    public static List<String> sockets(List<String> words) {
+        List<String> paths = new ArrayList<>();
+        for (String word : words) {
+            Matcher found = SOCKET.matcher(word);
+            while (found.find()) {
+                paths.add(found.group(1));
+            }
+        }
+        return paths;
     }
 
     /** As a shell reads it. */

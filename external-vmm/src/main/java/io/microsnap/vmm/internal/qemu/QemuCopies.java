@@ -62,9 +62,8 @@ public final class QemuCopies {
                 directory.copyAttachment(held, name, name);
                 files.put(disk.getKey(), directory.finalPath(name).toString());
             }
-            files.put(description.socket(), directory.finalPath(SOCKET).toString());
             List<String> command = QemuCommandLine.forCopy(description, files,
-                    directory.finalPath(MEMORY).toString());
+                    directory.finalPath(MEMORY).toString(), directory.finalPath(SOCKET).toString());
             directory.write(QemuDescription.FILE, description.toJson());
             directory.commit();
             return new Written(cloned, command);

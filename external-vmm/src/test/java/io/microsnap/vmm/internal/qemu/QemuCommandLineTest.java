@@ -32,8 +32,7 @@ class QemuCommandLineTest {
     private static List<String> copy(Optional<String> ramPath, String... words) {
         QemuDescription description = new QemuDescription("7.2.22", "pc-q35-7.2", "ram", ramPath, 1 << 30, "/run/q",
                 List.of(words), Map.of("/disk.img", "disk.img"));
-        return QemuCommandLine.forCopy(description, Map.of("/disk.img", "/new/disk.img", "/run/q", "/new/qmp"),
-                "/new/memory.img");
+        return QemuCommandLine.forCopy(description, Map.of("/disk.img", "/new/disk.img"), "/new/memory.img", "/new/qmp");
     }
 
     @Test
@@ -50,6 +49,16 @@ class QemuCommandLineTest {
         assertThat(copy(Optional.of("/r"), "qemu")).contains("-machine", "pc-q35-7.2");
         assertThat(copy(Optional.of("/r"), "qemu", "{\"mem-path\":\"/r\",\"id\":\"ram\"}"))
                 .contains("{\"mem-path\":\"/new/memory.img\",\"id\":\"ram\"}");
+    }
+
+    @Test
+    void aRelativePathThatIsSpelledLikeAnIdIsReplacedWhereAPathStandsAlone() {
+        assertThat(copy(Optional.of("ram"), "qemu", "-object", "memory-backend-file,id=ram,mem-path=ram,share=on",
+                "-machine", "pc,memory-backend=ram", "{\"id\": \"ram\", \"mem-path\": \"ram\"}"))
+                .contains("memory-backend-file,id=ram,mem-path=/new/memory.img,share=on",
+                        "pc-q35-7.2,memory-backend=ram", "{\"id\": \"ram\", \"mem-path\": \"/new/memory.img\"}");
+        assertThat(QemuCommandLine.sockets(List.of("unix:q,server=on", "socket,id=c,path=/run/c,server=on", "x=unix")))
+                .containsExactly("q", "/run/c");
     }
 
     @Test
