@@ -40,6 +40,7 @@ final class ArchitectureTest {
         DEDUP("snapshot-dedup", "dedup"),
         MEMORY("snapshot-memory", "memory"),
         REGISTRY("snapshot-registry", "registry"),
+        VMM("external-vmm", "vmm"),
         HVF("hypervisor-hvf", "hvf"),
         KVM("hypervisor-kvm", "kvm"),
         MACHINE("small-machine", "machine"),
@@ -62,10 +63,11 @@ final class ArchitectureTest {
                 case DEDUP -> Set.of(CORE, STORE);
                 case REGISTRY -> Set.of(CORE, STORE, DEDUP);
                 case MEMORY -> Set.of(CORE, STORE, DIRTY, DEDUP);
+                case VMM -> Set.of(CORE, STORE, DIRTY, MEMORY);
                 case MACHINE -> Set.of(CORE, DIRTY, KVM);
-                case CLI -> Set.of(CORE, STORE, DIRTY, MEMORY, DEDUP, REGISTRY, HVF, KVM, MACHINE);
+                case CLI -> Set.of(CORE, STORE, DIRTY, MEMORY, DEDUP, REGISTRY, VMM, HVF, KVM, MACHINE);
                 case BENCHMARKS ->
-                        Set.of(TEST_SUPPORT, CORE, STORE, DIRTY, MEMORY, DEDUP, REGISTRY, HVF, KVM, MACHINE);
+                        Set.of(TEST_SUPPORT, CORE, STORE, DIRTY, MEMORY, DEDUP, REGISTRY, VMM, HVF, KVM, MACHINE);
             };
         }
 
