@@ -14,6 +14,7 @@ import io.microsnap.memory.CaptureResult;
 import io.microsnap.memory.internal.reader.FileMemoryReader;
 import io.microsnap.memory.internal.state.MachineStateFile;
 import io.microsnap.store.IfTaken;
+import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.SpaceUse;
 import io.microsnap.store.internal.DirectoryStore;
 import io.microsnap.vmm.ExternalVmm;
