@@ -86,7 +86,7 @@ final class Bake extends CliCommand {
         try (Descriptor file = open(console.posix(), ram)) {
             GuestLayout layout = layout(file, console.posix().getpagesize());
             FileMemoryReader reader = FileMemoryReader.of(file, layout);
-            try (SnapshotStore open = store.openOrCreate(console.posix());
+            try (SnapshotStore open = store.openOrCreate(console);
                     ProgressLine progress = console.progress("bake")) {
                 Capture capture = Capture.of(open, snapshot.id(), reader)
                         .ifTaken(replace ? IfTaken.REPLACE : IfTaken.REFUSE).progress(progress)

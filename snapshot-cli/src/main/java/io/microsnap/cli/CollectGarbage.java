@@ -19,7 +19,7 @@ final class CollectGarbage extends CliCommand {
     @Override
     int run(Console console) throws IOException {
         Recovered recovered;
-        try (SnapshotStore open = store.open(console.posix())) {
+        try (SnapshotStore open = store.open(console)) {
             // Opening the store has removed most of it.
             recovered = open.recovered().and(open.gc());
         }

@@ -27,7 +27,7 @@ final class CompactSnapshot extends CliCommand {
         long start = System.nanoTime();
         boolean changed;
         SpaceUse space;
-        try (SnapshotStore open = store.open(console.posix())) {
+        try (SnapshotStore open = store.open(console)) {
             try (ProgressLine progress = console.progress("compact")) {
                 changed = Compact.snapshot(
                         open, snapshot.id(), Runtime.getRuntime().availableProcessors(), progress);

@@ -27,12 +27,13 @@ final class Delete extends CliCommand {
     @Mixin
     private SnapshotArgument snapshot;
 
-    @Option(names = "--force", description = "Delete it although somebody uses it; they keep what they have open.")
+    @Option(names = "--force", description = "Delete it although somebody uses it, who keeps what"
+            + " is open, or although another one, which cannot be read, may need it.")
     private boolean force;
 
     @Override
     int run(Console console) throws IOException {
-        try (SnapshotStore open = store.open(console.posix())) {
+        try (SnapshotStore open = store.open(console)) {
             try {
                 open.delete(snapshot.id(), force ? IfHeld.DELETE : IfHeld.REFUSE);
             } catch (SnapshotRequiredException required) {

@@ -39,7 +39,7 @@ final class Diff extends CliCommand {
 
     @Override
     int run(Console console) throws IOException {
-        try (SnapshotStore open = store.open(console.posix()); HeldSnapshot left = open.hold(snapshot.id());
+        try (SnapshotStore open = store.open(console); HeldSnapshot left = open.hold(snapshot.id());
                 HeldSnapshot right = open.hold(other)) {
             if (!left.layout().equals(right.layout())) {
                 throw new SnapshotException(snapshot.id() + " has " + left.layout() + ", but " + other + " has "

@@ -34,7 +34,7 @@ final class Inspect extends CliCommand {
 
     @Override
     int run(Console console) throws IOException {
-        try (SnapshotStore open = store.open(console.posix())) {
+        try (SnapshotStore open = store.open(console)) {
             Manifest manifest = open.inspect(snapshot.id());
             SpaceUse space = open.space(snapshot.id());
             Optional<String> dump = hex ? dump(open, manifest) : Optional.empty();

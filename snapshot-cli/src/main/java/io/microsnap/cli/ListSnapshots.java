@@ -27,7 +27,7 @@ final class ListSnapshots extends CliCommand {
         List<Document> damaged = new ArrayList<>();
         List<Document> unreadable = new ArrayList<>();
         Table table = new Table("ID", "KIND", ">RAM", "CREATED", "BASE");
-        try (SnapshotStore open = store.open(console.posix())) {
+        try (SnapshotStore open = store.open(console)) {
             for (SnapshotEntry entry : open.list()) {
                 switch (entry) {
                     case SnapshotEntry.Whole whole -> {

@@ -40,7 +40,7 @@ final class PruneStore extends CliCommand {
         if (keep < 1) {
             throw usage("--keep " + keep + ": keep at least 1; delete --id deletes single snapshots");
         }
-        try (SnapshotStore open = store.open(console.posix())) {
+        try (SnapshotStore open = store.open(console)) {
             Prune prune = Prune.of(open, keep).lanes(Runtime.getRuntime().availableProcessors());
             labels.forEach(prune::labelled);
             return dryRun ? plan(console, prune.plan()) : prune(console, prune);

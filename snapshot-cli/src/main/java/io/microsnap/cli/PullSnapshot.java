@@ -40,7 +40,7 @@ final class PullSnapshot extends CliCommand {
     int run(Console console) throws IOException {
         long start = System.nanoTime();
         PullResult result;
-        try (SnapshotStore open = store.openOrCreate(console.posix());
+        try (SnapshotStore open = store.openOrCreate(console);
                 RemoteRepository remote = RemoteRepository.open(reference.repository(), access.options());
                 ProgressLine progress = console.progress("pull")) {
             Pull pull = Pull.of(open, snapshot.id()).progress(progress);

@@ -54,7 +54,7 @@ final class PushSnapshot extends CliCommand {
     int run(Console console) throws IOException {
         long start = System.nanoTime();
         PushResult result;
-        try (SnapshotStore open = store.open(console.posix());
+        try (SnapshotStore open = store.open(console);
                 RemoteRepository remote = RemoteRepository.open(reference.repository(), access.options());
                 ProgressLine progress = console.progress("push")) {
             Push push = Push.of(open, snapshot.id()).level(level).progress(progress);

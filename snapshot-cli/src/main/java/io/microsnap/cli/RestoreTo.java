@@ -66,7 +66,7 @@ final class RestoreTo extends CliCommand {
         long start = System.nanoTime();
         Document document = new Document().put("id", snapshot.id());
         List<String> lines = new ArrayList<>();
-        try (SnapshotStore open = store.open(console.posix()); HeldSnapshot held = open.hold(snapshot.id())) {
+        try (SnapshotStore open = store.open(console); HeldSnapshot held = open.hold(snapshot.id())) {
             restore(console, held, document, lines);
         }
         Duration elapsed = Duration.ofNanos(System.nanoTime() - start);

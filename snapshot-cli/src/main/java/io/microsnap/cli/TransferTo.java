@@ -35,8 +35,9 @@ final class TransferTo extends CliCommand {
     @Override
     int run(Console console) throws IOException {
         List<SnapshotReference> made;
-        try (SnapshotStore from = store.open(console.posix());
-                SnapshotStore to = SnapshotStore.openOrCreate(console.posix(), destination, StoreOptions.PRIVATE);
+        try (SnapshotStore from = store.open(console);
+                SnapshotStore to = SnapshotStore.openOrCreate(console.posix(), destination,
+                        store.options(console));
                 ProgressLine progress = console.progress("transfer")) {
             made = from.transfer(snapshot.id(), to,
                     unchecked ? PageVerification.NONE : PageVerification.EVERY_PAGE, progress);

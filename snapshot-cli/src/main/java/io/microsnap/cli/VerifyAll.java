@@ -34,7 +34,7 @@ final class VerifyAll extends CliCommand {
     int run(Console console) throws IOException {
         List<Document> documents = new ArrayList<>();
         int status = ExitStatus.OK;
-        try (SnapshotStore open = store.open(console.posix())) {
+        try (SnapshotStore open = store.open(console)) {
             if (id != null) {
                 status = verify(console, open, id, documents);
             } else {
@@ -70,8 +70,8 @@ final class VerifyAll extends CliCommand {
     }
 
     private static int unreadable(Console console, String name, String reason, List<Document> documents) {
-        documents.add(notVerified(name, reason));
-        console.say(name + ": NOT VERIFIED, " + reason);
+        documents.add(notVerified(name, "unreadable", reason));
+        console.say(name + ": COULD NOT BE READ, " + reason);
         return ExitStatus.FAILED;
     }
 
@@ -91,6 +91,7 @@ final class VerifyAll extends CliCommand {
                     .put("held_by", page.heldBy()));
         }
         documents.add(new Document().put("id", snapshot).put("ok", verification.isWhole())
+                .put("outcome", verification.isWhole() ? "whole" : "damaged")
                 .put("pages", verification.pages()).put("bad_pages", verification.badCount())
                 .put("first_bad", bad).put("reason", null));
         if (verification.isWhole()) {
@@ -106,13 +107,14 @@ final class VerifyAll extends CliCommand {
     }
 
     private static int damaged(Console console, String name, String reason, List<Document> documents) {
-        documents.add(notVerified(name, reason));
+        documents.add(notVerified(name, "damaged", reason));
         console.say(name + ": DAMAGED, " + reason);
         return ExitStatus.DAMAGED;
     }
 
-    private static Document notVerified(String name, String reason) {
-        return new Document().put("id", name).put("ok", false).put("pages", null).put("bad_pages", null)
+    private static Document notVerified(String name, String outcome, String reason) {
+        return new Document().put("id", name).put("ok", false).put("outcome", outcome).put("pages", null)
+                .put("bad_pages", null)
                 .put("first_bad", List.of()).put("reason", reason);
     }
 }

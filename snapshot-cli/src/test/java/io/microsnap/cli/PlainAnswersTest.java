@@ -103,6 +103,22 @@ class PlainAnswersTest {
     }
 
     @Test
+    void anEstimateOverADamagedIndexEndsAsDamage(Seed seed) throws IOException {
+        ram(seed);
+        microsnap.run(0, "bake", "--ram", "ram", "--store", "s", "--id", "a");
+        microsnap.run(0, "bake", "--ram", "ram", "--store", "s", "--id", "b");
+        Path index = directory.resolve("s/b/memory.idx");
+        assertThat(index.toFile().setWritable(true)).isTrue();
+        byte[] bytes = Files.readAllBytes(index);
+        bytes[2 * 4096 + 1] ^= 1;
+        Files.write(index, bytes);
+        assertThat(microsnap.run(3, "dedup", "--store", "s", "--dry-run").output()).contains("CANNOT BE TOLD");
+        microsnap.run(3, "dedup", "--store", "s", "--dry-run", "--id", "b");
+        microsnap.run(3, "dedup", "--store", "s");
+        microsnap.run(3, "dedup", "--store", "s", "--id", "b");
+    }
+
+    @Test
     void anErrorOfTheJvmIsALineToo(Seed seed) throws IOException {
         byte[] state = new byte[200 << 20];
         Files.write(directory.resolve("state"), state);

@@ -42,7 +42,7 @@ public final class StoreBatch {
 
     /**
      * Tells what {@link #run} could gain, from page indexes and extents; no image is read, nothing changes. A snapshot
-     * whose index is damaged is left out, with a warning in the log.
+     * whose index is damaged is expected to fail.
      */
     public List<Estimate> estimate(SiblingPolicy policy, DedupOptions options) throws IOException {
         List<Manifest> whole = whole();
@@ -55,8 +55,8 @@ public final class StoreBatch {
                 } catch (NoSuchFileException gone) {
                     LOG.log(System.Logger.Level.DEBUG, "{0}, or its sibling, was deleted meanwhile", manifest.id());
                 } catch (DamagedException damaged) {
-                    LOG.log(System.Logger.Level.WARNING, "what " + manifest.id() + " could share cannot be told",
-                            damaged);
+                    estimates.add(new Estimate(
+                            manifest.reference(), Optional.empty(), 0, new DedupOutcome.Failed(damaged)));
                 }
             }
         }

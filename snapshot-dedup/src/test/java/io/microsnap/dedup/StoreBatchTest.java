@@ -8,6 +8,7 @@ import static io.microsnap.testsupport.FileSystemKind.EXT4;
 import static io.microsnap.testsupport.FileSystemKind.XFS;
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.microsnap.core.DamagedException;
 import io.microsnap.core.CancelledException;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.SnapshotReference;
@@ -171,8 +172,11 @@ class StoreBatchTest {
             family(store, seed.random(), 4);
             DeduplicatorTest.write(directory.resolve("store/guest-2").resolve(SnapshotFiles.PAGE_INDEX), 8192,
                     new byte[] {1, 2, 3});
-            assertThat(new StoreBatch(store).estimate(SiblingPolicy.MOST_ALIKE, DedupOptions.DEFAULTS)).extracting(
-                    estimate -> estimate.target().id().toString()).containsExactly("guest-1", "guest-0");
+            List<Estimate> estimates = new StoreBatch(store).estimate(SiblingPolicy.MOST_ALIKE, DedupOptions.DEFAULTS);
+            assertThat(estimates).extracting(estimate -> estimate.target().id().toString())
+                    .containsExactly("guest-2", "guest-1", "guest-0");
+            assertThat(estimates.getFirst().expected()).isInstanceOfSatisfying(DedupOutcome.Failed.class,
+                    failed -> assertThat(failed.cause()).isInstanceOf(DamagedException.class));
             List<BatchReport.Entry> entries = new StoreBatch(store).run(BatchOptions.DEFAULTS).entries();
             assertThat(entries.getFirst().outcome()).isInstanceOf(DedupOutcome.Failed.class);
             assertThat(entries.subList(1, 3)).allSatisfy(

@@ -26,16 +26,14 @@ public final class StagedReplacement implements AutoCloseable {
     private boolean committed;
     private boolean closed;
 
-    private StagedReplacement(
-            StoreDirectory store, HeldSnapshot held, String name, StagingDirectory directory, Descriptor file)
-            throws IOException {
+    private StagedReplacement(StoreDirectory store, HeldSnapshot held, String name, Optional<Stat> replaced,
+            StagingDirectory directory, Descriptor file) {
         this.store = store;
         this.held = held;
         this.name = name;
+        this.replaced = replaced;
         this.directory = directory;
         this.file = file;
-        // A hint may come and go.
-        replaced = held.manifest().file(name).isEmpty() ? Optional.empty() : held.directory().statusAt(name);
     }
 
     /** Empty, or a clone of the source if the filesystem can. */
@@ -43,12 +41,15 @@ public final class StagedReplacement implements AutoCloseable {
             throws IOException {
         StagingDirectory directory = store.staging().create();
         try {
+            // A hint may come and go.
+            Optional<Stat> replaced =
+                    held.manifest().file(name).isEmpty() ? Optional.empty() : held.directory().statusAt(name);
             Constants constants = directory.descriptor().posix().constants();
             if (source.isPresent()) {
                 clone(store, source.get(), directory.descriptor(), name);
             }
             Descriptor file = directory.descriptor().openAt(name, constants.O_RDWR | constants.O_CREAT, 0600);
-            return new StagedReplacement(store, held, name, directory, file);
+            return new StagedReplacement(store, held, name, replaced, directory, file);
         } catch (IOException | RuntimeException failure) {
             try (directory) {
                 throw failure;

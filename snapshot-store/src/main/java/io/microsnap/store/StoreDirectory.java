@@ -57,6 +57,9 @@ final class StoreDirectory implements AutoCloseable {
         if (parent != null && path.getFileName() != null) {
             try (Descriptor above = Descriptor.open(posix, parent, constants.O_RDONLY | constants.O_DIRECTORY, 0)) {
                 String name = PathNames.last(path);
+                if (above.statusAt(name).isEmpty()) {
+                    requireOutside(above, path.toString());
+                }
                 try {
                     above.makeDirectoryAt(name, options.directoryMode());
                     try (Descriptor made = StagingArea.openDirectory(above, name)) {
@@ -96,7 +99,11 @@ final class StoreDirectory implements AutoCloseable {
 
     /** Others may be creating the same store; {@code store.json} comes last and whole. */
     private static void create(Descriptor root, StoreOptions options) throws IOException {
-        requireOutside(root, root.name());
+        // Above it only: another process may have just finished the same store.
+        int flags = root.posix().constants().O_RDONLY | root.posix().constants().O_DIRECTORY;
+        try (Descriptor above = root.openAt("..", flags, 0)) {
+            requireOutside(above, root.name());
+        }
         for (String name : root.names()) {
             if (!BEFORE_A_STORE.contains(name) && !StoreLock.isLock(name)) {
                 throw new SnapshotException(root + " is no store of snapshots, and not empty: it has "

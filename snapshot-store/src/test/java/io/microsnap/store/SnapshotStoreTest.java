@@ -417,6 +417,7 @@ class SnapshotStoreTest {
                     .as(inside).isInstanceOf(IOException.class);
             assertThat(path.resolve(inside).resolve("store.json")).doesNotExist();
         }
+        assertThat(path.resolve("new")).doesNotExist();
         Path elsewhere = directory.resolve("elsewhere");
         try (SnapshotStore nested = SnapshotStore.openOrCreate(posix, elsewhere, StoreOptions.PRIVATE)) {
             Snapshots.publish(nested, "precious", 1);
