@@ -8,8 +8,12 @@ import static com.tngtech.archunit.library.dependencies.SlicesRuleDefinition.sli
 import static org.assertj.core.api.Assertions.assertThat;
 
 import com.tngtech.archunit.core.domain.JavaClasses;
+import com.tngtech.archunit.core.domain.JavaField;
 import com.tngtech.archunit.core.domain.JavaModifier;
 import com.tngtech.archunit.core.importer.ClassFileImporter;
+import com.tngtech.archunit.lang.ArchCondition;
+import com.tngtech.archunit.lang.ConditionEvents;
+import com.tngtech.archunit.lang.SimpleConditionEvent;
 import com.tngtech.archunit.library.dependencies.SliceRule;
 import io.microsnap.testsupport.Checkout;
 import java.lang.foreign.Linker;
@@ -38,6 +42,7 @@ final class ArchitectureTest {
         REGISTRY("snapshot-registry", "registry"),
         HVF("hypervisor-hvf", "hvf"),
         KVM("hypervisor-kvm", "kvm"),
+        MACHINE("small-machine", "machine"),
         CLI("snapshot-cli", "cli"),
         BENCHMARKS("benchmarks", "benchmarks");
 
@@ -57,8 +62,10 @@ final class ArchitectureTest {
                 case DEDUP -> Set.of(CORE, STORE);
                 case REGISTRY -> Set.of(CORE, STORE, DEDUP);
                 case MEMORY -> Set.of(CORE, STORE, DIRTY, DEDUP);
-                case CLI -> Set.of(CORE, STORE, DIRTY, MEMORY, DEDUP, REGISTRY, HVF, KVM);
-                case BENCHMARKS -> Set.of(TEST_SUPPORT, CORE, STORE, DIRTY, MEMORY, DEDUP, REGISTRY, HVF, KVM);
+                case MACHINE -> Set.of(CORE, DIRTY, KVM);
+                case CLI -> Set.of(CORE, STORE, DIRTY, MEMORY, DEDUP, REGISTRY, HVF, KVM, MACHINE);
+                case BENCHMARKS ->
+                        Set.of(TEST_SUPPORT, CORE, STORE, DIRTY, MEMORY, DEDUP, REGISTRY, HVF, KVM, MACHINE);
             };
         }
 
@@ -80,12 +87,18 @@ final class ArchitectureTest {
 
     private static final String BOM = "microsnap-bom";
 
-    private static final Set<Module> NO_LIBRARIES = Set.of(Module.TEST_SUPPORT, Module.CLI, Module.BENCHMARKS);
+    private static final Set<Module> NO_LIBRARIES =
+            Set.of(Module.TEST_SUPPORT, Module.MACHINE, Module.CLI, Module.BENCHMARKS);
 
     /** Where native functions are linked: nowhere else may {@link Linker} be touched. */
     private static final String[] BINDING_PACKAGES = {
         "io.microsnap.core.internal.posix..", "io.microsnap.hvf.binding.."
     };
+
+    /** Static state that changes all the same. */
+    private static final Set<String> STATIC_STATE = Set.of(
+            // vm.max_map_count limits the process, whichever store or restore asks.
+            "io.microsnap.core.internal.file.MappingBudget.OF_PROCESS");
 
     private static final JavaClasses PRODUCTION = new ClassFileImporter()
             .importPaths(Stream.of(Module.values()).map(Module::classes).toList());
@@ -151,6 +164,24 @@ final class ArchitectureTest {
         fields().that().areStatic().and().doNotHaveModifier(JavaModifier.SYNTHETIC)
                 .and().areDeclaredInClassesThat().resideOutsideOfPackage("..jmh_generated..")
                 .should().beFinal()
+                .andShould(notChangeInside())
                 .check(PRODUCTION);
+    }
+
+    private static ArchCondition<JavaField> notChangeInside() {
+        return new ArchCondition<>("hold nothing of ours that changes, unless it is named here") {
+            @Override
+            public void check(JavaField field, ConditionEvents events) {
+                boolean changes = PRODUCTION.contain(field.getRawType().getName())
+                        && field.getRawType().getAllFields().stream().anyMatch(inside ->
+                                PRODUCTION.contain(inside.getOwner().getName())
+                                && !inside.getModifiers().contains(JavaModifier.STATIC)
+                                && !inside.getModifiers().contains(JavaModifier.FINAL));
+                if (changes != STATIC_STATE.contains(field.getFullName())) {
+                    events.add(SimpleConditionEvent.violated(field, field.getFullName()
+                            + (changes ? " is static and changes" : " is named as an exception, but does not change")));
+                }
+            }
+        };
     }
 }

@@ -3,24 +3,35 @@ package io.microsnap.kvm;
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.GuestMemory;
 import io.microsnap.core.Region;
+import io.microsnap.core.SnapshotException;
+import io.microsnap.core.internal.posix.Errno;
+import io.microsnap.core.internal.posix.Posix;
+import io.microsnap.core.internal.posix.SystemCallException;
+import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Optional;
 import java.util.OptionalInt;
 
 /**
  * Memory that a VMM in this process has mapped and registered. Closing it makes its segments unusable and leaves the
- * mappings alone: they are the VMM's.
+ * mappings alone: they are the VMM's. Memory that no slot shows any longer may be unmapped at any moment, and is not
+ * handed out.
  */
 final class AttachedMemory implements GuestMemory {
+    private final Posix posix;
     private final GuestLayout layout;
     private final List<MemorySlot> regions;
     private final List<MemorySegment> mappings;
     private final Arena arena;
+    private volatile Optional<String> lost = Optional.empty();
 
-    private AttachedMemory(GuestLayout layout, List<MemorySlot> regions, List<MemorySegment> mappings, Arena arena) {
+    private AttachedMemory(Posix posix, GuestLayout layout, List<MemorySlot> regions, List<MemorySegment> mappings,
+            Arena arena) {
+        this.posix = posix;
         this.layout = layout;
         this.regions = regions;
         this.mappings = mappings;
@@ -31,7 +42,8 @@ final class AttachedMemory implements GuestMemory {
      * Each slot is a region, save those whose memory another slot shows whole: they are aliases of a part of it. Of
      * two that show the same the one that is named first is the region.
      */
-    static AttachedMemory behind(List<MemorySlot> slots, int pageBytes) {
+    static AttachedMemory behind(Posix posix, List<MemorySlot> slots) {
+        int pageBytes = posix.getpagesize();
         if (slots.isEmpty()) {
             throw new IllegalArgumentException("name at least one memory slot of the VM");
         }
@@ -48,7 +60,7 @@ final class AttachedMemory implements GuestMemory {
         GuestLayout layout = GuestLayout.of(pageBytes, regions.stream().map(MemorySlot::guest).toList());
         Arena arena = Arena.ofShared();
         List<MemorySegment> mappings = regions.stream().map(slot -> view(slot, arena)).toList();
-        return new AttachedMemory(layout, List.copyOf(regions), mappings, arena);
+        return new AttachedMemory(posix, layout, List.copyOf(regions), mappings, arena);
     }
 
     /** Where the memory behind a slot lies in the image. */
@@ -59,6 +71,30 @@ final class AttachedMemory implements GuestMemory {
             throw new IllegalArgumentException(slot + " shows memory that was not attached to; attach anew");
         }
         return layout.imageOffset(regions.indexOf(region)) + (slot.hostAddress() - region.hostAddress());
+    }
+
+    /** Takes note of the VMM's slots: a region that they do not show whole is lost, until they show it again. */
+    void shownBy(List<MemorySlot> slots) {
+        List<MemorySlot> ascending = new ArrayList<>(slots);
+        ascending.sort(Comparator.comparing(MemorySlot::hostAddress));
+        for (MemorySlot region : regions) {
+            long shownTo = region.hostAddress();
+            for (MemorySlot slot : ascending) {
+                if (slot.hostAddress() <= shownTo) {
+                    shownTo = Math.max(shownTo, slot.hostEnd());
+                }
+            }
+            if (shownTo < region.hostEnd()) {
+                lost("the VMM removed a slot, so that no slot shows all of " + region);
+                return;
+            }
+        }
+        lost = Optional.empty();
+    }
+
+    /** Takes note that nothing is known of the VMM's slots. */
+    void lost(String why) {
+        lost = Optional.of(why + "; that memory may be unmapped and cannot be captured, attach anew");
     }
 
     private static MemorySlot holder(List<MemorySlot> regions, MemorySlot slot) {
@@ -95,7 +131,37 @@ final class AttachedMemory implements GuestMemory {
 
     @Override
     public MemorySegment mapping(int region) {
+        lost.ifPresent(why -> {
+            throw new IllegalStateException(why);
+        });
         return mappings.get(region);
+    }
+
+    @Override
+    public void requireMapped() throws IOException {
+        if (lost.isPresent()) {
+            throw new SnapshotException(lost.get());
+        }
+        if (!arena.scope().isAlive()) {
+            throw new IllegalStateException("the VM is no longer attached to");
+        }
+        for (MemorySlot region : regions) {
+            int result = posix.msync(
+                    region.hostAddress(), region.guest().lengthBytes(), posix.constants().MS_ASYNC);
+            if (posix.constants().failedWith(result, Errno.ENOMEM)) {
+                throw new SnapshotException("the memory behind " + region + " is no longer mapped: its VMM unmapped it"
+                        + " without saying so (slotsChanged); attach anew");
+            }
+            if (result < 0) {
+                throw SystemCallException.of(posix, result, "msync", "guest memory", "of " + region);
+            }
+        }
+    }
+
+    /** The VMM keeps its memory mapped. */
+    @Override
+    public Hold hold() {
+        return Hold.NOTHING;
     }
 
     @Override

@@ -55,7 +55,11 @@ final class MemorySlots {
                 slots.add(layout.regions().get(region), layout.imageOffset(region));
             }
         } catch (IOException | RuntimeException failure) {
-            slots.removeAll(failure);
+            try {
+                slots.removeAll();
+            } catch (IOException alsoFailed) {
+                failure.addSuppressed(alsoFailed);
+            }
             throw failure;
         }
         return slots;
@@ -63,7 +67,7 @@ final class MemorySlots {
 
     /** The slots that the VMM which owns the VM has registered: nothing is changed. */
     static MemorySlots attached(KvmDescriptor vm, List<MemorySlot> slots) throws IOException {
-        AttachedMemory memory = AttachedMemory.behind(slots, vm.posix().getpagesize());
+        AttachedMemory memory = AttachedMemory.behind(vm.posix(), slots);
         MemorySlots attached = new MemorySlots(vm, memory);
         attached.replace(slots);
         return attached;
@@ -128,11 +132,25 @@ final class MemorySlots {
         changes++;
     }
 
-    /** Tells what the VMM has registered from now on; the memory behind the slots stays the same. */
+    /**
+     * Tells what the VMM has registered from now on; the memory behind the slots stays the same. Where that cannot be
+     * right the memory counts as lost: the VMM's slots are no longer those that were known.
+     */
     synchronized void replace(List<MemorySlot> slots) {
         if (!(memory instanceof AttachedMemory attached)) {
             throw new IllegalStateException(vm.name() + " is not attached to; its slots are changed through it");
         }
+        changes++;
+        try {
+            placed = place(attached, slots);
+            attached.shownBy(slots);
+        } catch (IllegalArgumentException wrong) {
+            attached.lost("the VMM's slots are not those that were attached to: " + wrong.getMessage());
+            throw wrong;
+        }
+    }
+
+    private static List<Placed> place(AttachedMemory attached, List<MemorySlot> slots) {
         List<Placed> now = new ArrayList<>();
         for (MemorySlot slot : slots) {
             for (Placed other : now) {
@@ -144,8 +162,7 @@ final class MemorySlots {
             now.add(new Placed(slot, attached.imageOffset(slot)));
         }
         now.sort(Comparator.comparing(each -> each.slot().number()));
-        placed = List.copyOf(now);
-        changes++;
+        return List.copyOf(now);
     }
 
     /** Has KVM log what is written through a slot. */
@@ -170,13 +187,20 @@ final class MemorySlots {
         }
     }
 
-    private void removeAll(Exception because) {
+    /** Takes every slot away, so that nobody who still has the VM open reaches the memory. */
+    synchronized void removeAll() throws IOException {
+        IOException first = null;
         for (Placed each : placed) {
             try {
                 set(each.slot(), 0, 0);
-            } catch (IOException alsoFailed) {
-                because.addSuppressed(alsoFailed);
+            } catch (IOException failure) {
+                first = first == null ? failure : first;
             }
+        }
+        placed = List.of();
+        changes++;
+        if (first != null) {
+            throw first;
         }
     }
 

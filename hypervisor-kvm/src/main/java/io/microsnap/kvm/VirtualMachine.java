@@ -38,6 +38,7 @@ public final class VirtualMachine implements AutoCloseable {
     private final List<Vcpu> vcpus = new ArrayList<>();
     private final int ringBytes;
     private MemorySlots slots;
+    private GuestMemory.Hold hold = GuestMemory.Hold.NOTHING;
     private DirtyRings rings;
     private ModelSpecificRegisters modelSpecificRegisters;
     private DirtySource source;
@@ -80,9 +81,9 @@ public final class VirtualMachine implements AutoCloseable {
     /**
      * Attaches to a VM that somebody else in this process owns and runs. Nothing of it is changed but the dirty-log
      * flag of the slots named, while a dirty source is armed; that is put back. The VMM pauses the guest during
-     * captures, and says with {@link #slotsChanged} when it added, moved or removed a slot.
+     * captures, and says with {@link #slotsChanged} when it added, moved or removed a slot, before it unmaps the memory
+     * of one. It never unmaps memory during a capture: that would kill the process.
      *
-     * @param posix this process's system calls
      * @param vm the VMM's descriptor of the VM, which stays the VMM's
      * @param vcpus its descriptors of the vCPUs, in order; none where machine state is saved by the VMM itself
      * @param slots the slots to capture; a slot logged already is left so, and what it logs is taken. Of two that show
@@ -91,6 +92,11 @@ public final class VirtualMachine implements AutoCloseable {
      *     {@link DirtyTracking#LOG}
      */
     public static VirtualMachine attach(
+            int vm, List<Integer> vcpus, List<MemorySlot> slots, DirtyTracking tracking) throws IOException {
+        return attach(Posix.host(), vm, vcpus, slots, tracking);
+    }
+
+    static VirtualMachine attach(
             Posix posix, int vm, List<Integer> vcpus, List<MemorySlot> slots, DirtyTracking tracking)
             throws IOException {
         if (tracking == DirtyTracking.RING) {
@@ -115,14 +121,22 @@ public final class VirtualMachine implements AutoCloseable {
 
     /**
      * Gives the guest its memory: a slot for each region. Once, and before a vCPU runs. The memory stays the
-     * caller's, and should be closed after the VM; a guest whose memory went away fails, with an exception.
+     * caller's. It may be closed before the VM, which keeps it mapped for its guest until the VM is closed.
      */
     public synchronized void register(GuestMemory memory) throws IOException {
         checkOpen();
         if (slots != null) {
             throw new IllegalStateException(descriptor.name() + " has its memory already");
         }
-        slots = MemorySlots.register(descriptor, memory);
+        GuestMemory.Hold taken = memory.hold();
+        try {
+            slots = MemorySlots.register(descriptor, memory);
+            hold = taken;
+        } catch (Throwable failure) {
+            try (taken) {
+                throw failure;
+            }
+        }
         if (ringBytes > 0) {
             rings = new DirtyRings(descriptor, slots);
             for (Vcpu vcpu : vcpus) {
@@ -161,7 +175,8 @@ public final class VirtualMachine implements AutoCloseable {
 
     /**
      * For the VMM of an attached VM: these are its slots from now on. They must show memory that was attached to. An
-     * armed source's epoch becomes invalid.
+     * armed source's epoch becomes invalid. Where they no longer show all of that memory, or something else, captures
+     * are refused before they read anything; then attach anew. Not during a capture.
      */
     public synchronized void slotsChanged(List<MemorySlot> now) {
         checkOpen();
@@ -247,12 +262,12 @@ public final class VirtualMachine implements AutoCloseable {
     }
 
     /** What this VM's KVM says to a capability. */
-    public int capability(Capability capability) throws IOException {
+    int capability(Capability capability) throws IOException {
         return descriptor.capability(capability);
     }
 
     /** Makes one of the VM's ioctls that take a struct. */
-    public int call(Request request, MemorySegment struct) throws IOException {
+    int call(Request request, MemorySegment struct) throws IOException {
         return descriptor.call(request, struct);
     }
 
@@ -297,6 +312,12 @@ public final class VirtualMachine implements AutoCloseable {
         }
     }
 
+    /** Memory whose slots could not be taken away stays mapped for ever, lest the guest writes what comes after it. */
+    private void letGoOfMemory() throws IOException {
+        slots.removeAll();
+        hold.close();
+    }
+
     private synchronized void checkOpen() {
         if (closed) {
             throw new IllegalStateException(descriptor.name() + " is closed");
@@ -304,8 +325,8 @@ public final class VirtualMachine implements AutoCloseable {
     }
 
     /**
-     * Closes the dirty source, interrupts and closes the vCPUs, and lets go of the VM; memory is left alone. Of an
-     * attached VM nothing ends but the attachment. A second call does nothing.
+     * Closes the dirty source, interrupts and closes the vCPUs, and lets go of the VM and of its hold on the memory,
+     * which is the caller's to close. Of an attached VM nothing ends but the attachment. A second call does nothing.
      */
     @Override
     public void close() throws IOException {
@@ -322,8 +343,8 @@ public final class VirtualMachine implements AutoCloseable {
                 parts.add(rings);
             }
             parts.addAll(vcpus);
-            if (maker == null && slots != null) {
-                parts.add(slots.memory());
+            if (slots != null) {
+                parts.add(maker == null ? slots.memory() : this::letGoOfMemory);
             }
             parts.add(descriptor);
         }

@@ -12,11 +12,11 @@ import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dedup.AfterBake;
 import io.microsnap.memory.Capture;
 import io.microsnap.memory.CaptureResult;
-import io.microsnap.memory.FileMemoryReader;
+import io.microsnap.memory.internal.reader.FileMemoryReader;
 import io.microsnap.memory.internal.state.MachineStateFile;
 import io.microsnap.store.IfTaken;
-import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.SpaceUse;
+import io.microsnap.store.internal.DirectoryStore;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -38,7 +38,8 @@ import picocli.CommandLine.Option;
         footerHeading = "%n",
         footer = "Example: microsnap bake --store /snapshots --id base-2 --parent base-1 --ram /dev/shm/guest.ram")
 final class Bake extends CliCommand {
-    private static final String STATE_SECTION = "vmm";
+    /** The section in which the state of a foreign VMM is kept. */
+    static final String STATE_SECTION = "vmm";
 
     @Mixin
     private StoreLocation store;
@@ -85,7 +86,7 @@ final class Bake extends CliCommand {
         try (Descriptor file = open(console.posix(), ram)) {
             GuestLayout layout = layout(file, console.posix().getpagesize());
             FileMemoryReader reader = FileMemoryReader.of(file, layout);
-            try (SnapshotStore open = store.openOrCreate(console.posix());
+            try (DirectoryStore open = store.openOrCreate(console);
                     ProgressLine progress = console.progress("bake")) {
                 Capture capture = Capture.of(open, snapshot.id(), reader)
                         .ifTaken(replace ? IfTaken.REPLACE : IfTaken.REFUSE).progress(progress)
@@ -178,9 +179,13 @@ final class Bake extends CliCommand {
         }
         try (Descriptor file = open(console.posix(), state)) {
             long sizeBytes = file.sizeBytes();
-            if (sizeBytes > MachineStateFile.LARGEST_FILE_BYTES) {
+            if (sizeBytes == 0) {
+                throw new SnapshotException(file + " has no bytes, or is made when it is read (procfs?), and is no"
+                        + " machine's state; leave out --state, or save the state to a plain file");
+            }
+            if (sizeBytes > MachineStateFile.LARGEST_STATE_BYTES) {
                 throw new SnapshotException(file + " has " + sizeBytes + " bytes; a machine's state has at most "
-                        + MachineStateFile.LARGEST_FILE_BYTES + "; attach larger files with --attach");
+                        + MachineStateFile.LARGEST_STATE_BYTES + "; attach larger files with --attach");
             }
             MemorySegment content = Arena.ofAuto().allocate(sizeBytes);
             file.readFully(content, 0);

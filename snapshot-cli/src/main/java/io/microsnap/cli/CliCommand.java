@@ -22,19 +22,33 @@ abstract class CliCommand implements Callable<Integer> {
     @Override
     public final Integer call() {
         Interruption interruption = Interruption.listen();
-        Console console = new Console(Posix.host(), common, interruption);
         try {
+            return run(interruption);
+        } catch (ParameterException usage) {
+            throw usage;
+        } catch (UnsupportedOperationException | ExceptionInInitializerError unsupported) {
+            // Before there is a console: the system calls of this machine are not known.
+            Throwable reason = unsupported.getCause() == null ? unsupported : unsupported.getCause();
+            spec.commandLine().getErr().println("microsnap: " + Plain.text(Failure.of(reason).message()));
+            return ExitStatus.FAILED;
+        } finally {
+            interruption.finished();
+        }
+    }
+
+    private int run(Interruption interruption) {
+        Console console = new Console(Posix.host(), common, interruption);
+        try (Warnings _ = Warnings.printed(console)) {
             int status = run(console);
             console.finish();
             return status;
         } catch (ParameterException usage) {
             throw usage;
-        } catch (IOException | RuntimeException cause) {
+        } catch (Throwable cause) {
+            // Errors of the JVM too: a person is told that memory is used up as plainly as that a disk is full.
             Failure failure = Failure.of(cause);
             console.fail(failure);
             return failure.status();
-        } finally {
-            interruption.finished();
         }
     }
 

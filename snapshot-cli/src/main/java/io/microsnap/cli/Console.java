@@ -5,6 +5,8 @@ import io.microsnap.core.internal.posix.Posix;
 import java.io.FileDescriptor;
 import java.io.FileOutputStream;
 import java.io.PrintStream;
+import java.io.PrintWriter;
+import java.io.StringWriter;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
 
@@ -43,7 +45,7 @@ final class Console {
     /** Prints a result for a person; nothing if a program, or nobody, listens. */
     void say(String line) {
         if (!options.json && !options.quiet) {
-            results.println(line);
+            results.println(Plain.text(line));
         }
     }
 
@@ -69,7 +71,16 @@ final class Console {
     /** Prints something a person should know beside the result. */
     void remark(String line) {
         if (!options.quiet) {
-            remarks.println(line);
+            remarks.println(Plain.text(line));
+        }
+    }
+
+    /** Prints what the library warns of, and the cause if there is one. */
+    void warn(String message, Throwable cause) {
+        remark("microsnap: warning: " + message
+                + (cause == null ? "" : ": " + Failure.of(cause).message()));
+        if (cause != null) {
+            trace(cause);
         }
     }
 
@@ -89,11 +100,17 @@ final class Console {
 
     /** Says why a command failed, on one line. */
     void fail(Failure failure) {
-        report(new Document().put("ok", false).put("status", failure.status()).put("error", failure.message()));
+        report(failure.document());
         results.flush();
-        remarks.println("microsnap: " + failure.message());
+        remarks.println("microsnap: " + Plain.text(failure.message()));
+        trace(failure.cause());
+    }
+
+    private void trace(Throwable cause) {
         if (options.verbose) {
-            failure.cause().printStackTrace(remarks);
+            StringWriter trace = new StringWriter();
+            cause.printStackTrace(new PrintWriter(trace, true));
+            trace.toString().lines().forEach(line -> remarks.println("  " + Plain.text(line.strip())));
         }
     }
 }

@@ -1,6 +1,7 @@
 package io.microsnap.cli;
 
 import io.microsnap.core.CancelledException;
+import io.microsnap.core.DamagedException;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.dedup.Accounting;
@@ -16,7 +17,7 @@ import io.microsnap.dedup.SiblingPolicy;
 import io.microsnap.dedup.StoreBatch;
 import io.microsnap.dedup.StoreDeduplicator;
 import io.microsnap.store.FragmentationPolicy;
-import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.internal.DirectoryStore;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
@@ -65,7 +66,7 @@ final class Dedup extends CliCommand {
             throw usage("--against ID says with what; --id ID must say which snapshot");
         }
         DedupOptions options = options();
-        try (SnapshotStore open = store.open(console.posix())) {
+        try (DirectoryStore open = store.open(console)) {
             if (dryRun) {
                 return estimate(console, open, options.with(Accounting.PAGES));
             }
@@ -96,17 +97,22 @@ final class Dedup extends CliCommand {
         }
     }
 
-    private int estimate(Console console, SnapshotStore open, DedupOptions options) throws IOException {
+    private int estimate(Console console, DirectoryStore open, DedupOptions options) throws IOException {
         List<Document> documents = new ArrayList<>();
         Table table = new Table("ID", ">ALIKE", ">WOULD SHARE", "WITH", "WHY");
         long equal = 0;
         long sharable = 0;
+        int status = ExitStatus.OK;
         for (Estimate estimate : estimates(open, options)) {
             equal += estimate.equalBytes();
             sharable += estimate.sharableBytes();
             Optional<String> sibling = estimate.sibling().map(found -> found.reference().id().name());
-            String why = estimate.expected() instanceof DedupOutcome.LeftAlone alone ? alone.explanation()
-                    : estimate.sibling().map(Sibling::why).orElse("");
+            String why = switch (estimate.expected()) {
+                case DedupOutcome.LeftAlone alone -> alone.explanation();
+                case DedupOutcome.Failed(Exception cause) -> "CANNOT BE TOLD: " + Failure.of(cause).message();
+                case DedupOutcome.Deduplicated _ -> estimate.sibling().map(Sibling::why).orElse("");
+            };
+            status = Math.max(status, status(estimate.expected()));
             documents.add(new Document().put("id", estimate.target().id()).put("sibling", sibling)
                     .put("equal_bytes", estimate.equalBytes()).put("sharable_bytes", estimate.sharableBytes())
                     .put("reason", reason(estimate.expected())));
@@ -117,10 +123,10 @@ final class Dedup extends CliCommand {
                 .put("snapshots", documents));
         console.say(table);
         console.say(Sizes.bytes(sharable) + " would be shared.");
-        return ExitStatus.OK;
+        return status;
     }
 
-    private List<Estimate> estimates(SnapshotStore open, DedupOptions options) throws IOException {
+    private List<Estimate> estimates(DirectoryStore open, DedupOptions options) throws IOException {
         if (id == null) {
             return new StoreBatch(open).estimate(SiblingPolicy.MOST_ALIKE, options);
         }
@@ -130,24 +136,32 @@ final class Dedup extends CliCommand {
     }
 
     private static Optional<String> reason(DedupOutcome outcome) {
-        return outcome instanceof DedupOutcome.LeftAlone alone
-                ? Optional.of(alone.reason().name().toLowerCase(Locale.ROOT)) : Optional.empty();
+        return switch (outcome) {
+            case DedupOutcome.LeftAlone alone -> Optional.of(alone.reason().name().toLowerCase(Locale.ROOT));
+            case DedupOutcome.Failed(Exception cause) -> Optional.of(Failure.of(cause).message());
+            case DedupOutcome.Deduplicated _ -> Optional.empty();
+        };
     }
 
-    private int all(Console console, SnapshotStore open, DedupOptions options) throws IOException {
+    /** Damage has its own status here, too. */
+    private static int status(DedupOutcome outcome) {
+        return outcome instanceof DedupOutcome.Failed(Exception cause) ? Failure.of(cause).status() : ExitStatus.OK;
+    }
+
+    private int all(Console console, DirectoryStore open, DedupOptions options) throws IOException {
         List<Document> documents = new ArrayList<>();
         BatchReport report;
         try (ProgressLine progress = console.progress("dedup")) {
             report = new StoreBatch(open).run(BatchOptions.DEFAULTS.with(options).with(progress));
         }
-        boolean failed = false;
+        int status = ExitStatus.OK;
         for (BatchReport.Entry entry : report.entries()) {
             documents.add(document(entry.target().id(), entry.outcome()));
             console.say(describe(entry.target().id(), entry.outcome()));
-            failed |= entry.outcome() instanceof DedupOutcome.Failed;
+            status = Math.max(status, status(entry.outcome()));
         }
         console.report(new Document().put("dry_run", false).put("shared_bytes", report.sharedBytes())
-                
+
                 .put("freed_bytes", freed(report.freeBytesBefore(), report.freeBytesAfter()))
                 .put("cancelled", report.cancelled()).put("snapshots", documents).put("elapsed_ms", report.time()));
         if (report.cancelled()) {
@@ -155,10 +169,10 @@ final class Dedup extends CliCommand {
         }
         console.say(Sizes.bytes(report.sharedBytes()) + " shared in " + Sizes.time(report.time())
                 + returned(report.freeBytesBefore(), report.freeBytesAfter()));
-        return failed ? ExitStatus.FAILED : ExitStatus.OK;
+        return status;
     }
 
-    private int one(Console console, SnapshotStore open, DedupOptions asked) throws IOException {
+    private int one(Console console, DirectoryStore open, DedupOptions asked) throws IOException {
         StoreDeduplicator deduplicator = new StoreDeduplicator(open);
         DedupOutcome outcome;
         try (ProgressLine progress = console.progress("dedup")) {
@@ -168,8 +182,9 @@ final class Dedup extends CliCommand {
                     : deduplicator.deduplicate(id, canonical, options);
         }
         if (outcome instanceof DedupOutcome.Failed failed) {
-            throw new SnapshotException(id + " could not be deduplicated and is as it was: "
-                    + failed.cause().getMessage(), failed.cause());
+            String what = id + " could not be deduplicated and is as it was: " + failed.cause().getMessage();
+            throw failed.cause() instanceof DamagedException ? new DamagedException(what, failed.cause())
+                    : new SnapshotException(what, failed.cause());
         }
         console.report(new Document().put("dry_run", false).put("snapshots", List.of(document(id, outcome))));
         console.say(describe(id, outcome));

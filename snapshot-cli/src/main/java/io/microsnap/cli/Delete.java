@@ -1,8 +1,13 @@
 package io.microsnap.cli;
 
+import io.microsnap.core.SnapshotException;
+import io.microsnap.core.SnapshotId;
 import io.microsnap.store.IfHeld;
-import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.SnapshotRequiredException;
+import io.microsnap.store.internal.DirectoryStore;
 import java.io.IOException;
+import java.util.List;
+import java.util.stream.Collectors;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -14,22 +19,45 @@ import picocli.CommandLine.Option;
         footerHeading = "%n",
         footer = "Example: microsnap delete --store /var/lib/snapshots --id base-1")
 final class Delete extends CliCommand {
+    private static final int NAMED = 20;
+
     @Mixin
     private StoreLocation store;
 
     @Mixin
     private SnapshotArgument snapshot;
 
-    @Option(names = "--force", description = "Delete it although somebody uses it; they keep what they have open.")
+    @Option(names = "--force", description = "Delete it although somebody uses it, who keeps what"
+            + " is open, or although another one, which cannot be read, may need it.")
     private boolean force;
 
     @Override
     int run(Console console) throws IOException {
-        try (SnapshotStore open = store.open(console.posix())) {
-            open.delete(snapshot.id(), force ? IfHeld.DELETE : IfHeld.REFUSE);
+        try (DirectoryStore open = store.open(console)) {
+            try {
+                open.delete(snapshot.id(), force ? IfHeld.DELETE : IfHeld.REFUSE);
+            } catch (SnapshotRequiredException required) {
+                throw needed(console, open.dependents(snapshot.id()), required);
+            }
         }
         console.report(new Document().put("deleted", snapshot.id()));
         console.say("deleted " + snapshot.id());
         return ExitStatus.OK;
+    }
+
+    /** Says in which order all of them go, and how to keep those that need it. */
+    private SnapshotException needed(Console console, List<SnapshotId> order, SnapshotRequiredException required) {
+        if (order.isEmpty()) {
+            return required;
+        }
+        String names = order.stream().limit(NAMED).map(SnapshotId::name).collect(Collectors.joining(", "))
+                + (order.size() > NAMED ? " and " + (order.size() - NAMED) + " more, which --json names" : "");
+        SnapshotException failure = new SnapshotException(snapshot.id() + " is needed by other snapshots; delete them"
+                + " first, in this order: " + names + "; or keep them, and run compact --id with each of: "
+                + required.dependents().stream().limit(NAMED).map(SnapshotId::name).collect(Collectors.joining(", ")),
+                required);
+        console.report(Failure.of(failure).document().put("dependents", order)
+                .put("direct_dependents", required.dependents()));
+        return failure;
     }
 }

@@ -14,8 +14,9 @@ import io.microsnap.core.internal.posix.FileSystemStat;
 import io.microsnap.core.internal.posix.OperatingSystem;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dirty.PageMapSource;
+import io.microsnap.hvf.Hvf;
+import io.microsnap.kvm.DirtyTracking;
 import io.microsnap.kvm.Kvm;
-import io.microsnap.kvm.internal.abi.Capability;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.lang.foreign.Arena;
@@ -24,6 +25,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.TreeSet;
 import java.util.concurrent.atomic.AtomicLong;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Parameters;
@@ -49,7 +51,7 @@ final class Doctor extends CliCommand {
         Posix posix = console.posix();
         jvm(console);
         memory(console, posix);
-        kvm(console, posix);
+        hypervisor(console, posix);
         pageMapScan(console, posix);
         fileSystem(console, posix);
         console.report(new Document().put("directory", directory).put("findings", documents));
@@ -95,18 +97,36 @@ final class Doctor extends CliCommand {
                 "sysctl vm.max_map_count=N");
     }
 
-    private void kvm(Console console, Posix posix) {
-        if (posix.constants().operatingSystem() != OperatingSystem.LINUX) {
-            found(console, "KVM", false, "not on this system", "guests run on Linux's KVM", "use a Linux machine");
-            return;
+    /** Linux has KVM, macOS Hypervisor.framework. */
+    void hypervisor(Console console, Posix posix) {
+        if (posix.constants().operatingSystem() == OperatingSystem.MACOS) {
+            hvf(console);
+        } else {
+            kvm(console);
         }
-        try (Kvm kvm = Kvm.open(posix)) {
+    }
+
+    private void hvf(Console console) {
+        String meaning = "guests run on it, and write protection tells what they write";
+        try {
+            Hvf hvf = Hvf.open();
+            hvf.probe();
+            found(console, "Hypervisor.framework", true, "of macOS build " + hvf.osBuild()
+                    + (hvf.missing().isEmpty() ? "" : ", without " + String.join(", ", new TreeSet<>(hvf.missing()))),
+                    meaning, "");
+        } catch (IOException unusable) {
+            found(console, "Hypervisor.framework", false, Failure.of(unusable).message(), meaning,
+                    "docs/running-on-macos.md has the commands");
+        }
+    }
+
+    private void kvm(Console console) {
+        try (Kvm kvm = Kvm.open()) {
             found(console, "KVM", true, "/dev/kvm opens", "guests run on it, and it tells what they write", "");
-            for (Capability source : new Capability[] {Capability.KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2,
-                Capability.KVM_CAP_DIRTY_LOG_RING_ACQ_REL}) {
-                int value = kvm.capability(source);
-                found(console, source.name(), value != 0, Integer.toString(value),
-                        source == Capability.KVM_CAP_DIRTY_LOG_RING_ACQ_REL
+            for (DirtyTracking tracking : List.of(DirtyTracking.MANUAL_CLEAR, DirtyTracking.RING)) {
+                boolean offered = kvm.offers(tracking);
+                found(console, "KVM dirty tracking " + tracking, offered, offered ? "offered" : "not offered",
+                        tracking == DirtyTracking.RING
                                 ? "what guests write, in rings: cost goes by pages written"
                                 : "what guests write, without holding them up when it is read",
                         "use a newer kernel; KVM's plain dirty log is used meanwhile");
@@ -122,7 +142,7 @@ final class Doctor extends CliCommand {
         }
         GuestLayout layout = GuestLayout.ofSingleRegion(posix.getpagesize(), PROBE_BYTES);
         try (GuestRam memory = GuestRam.anonymous(posix, layout, HugePages.NONE);
-                PageMapSource source = PageMapSource.of(posix, memory)) {
+                PageMapSource source = PageMapSource.of(memory)) {
             source.arm();
             source.disarm();
             found(console, "page-map scan", true, "works for this user",

@@ -1,6 +1,7 @@
 package io.microsnap.cli;
 
 import com.fasterxml.jackson.core.JsonFactory;
+import com.fasterxml.jackson.core.JsonFactoryBuilder;
 import com.fasterxml.jackson.core.JsonGenerator;
 import com.fasterxml.jackson.core.util.DefaultIndenter;
 import com.fasterxml.jackson.core.util.DefaultPrettyPrinter;
@@ -15,6 +16,11 @@ import java.util.OptionalLong;
 
 /** One JSON object, its keys in the order they were put. */
 final class Document {
+    private static final int LAST_PRINTABLE = 0x7e;
+    // Beyond ASCII there are characters that a terminal obeys; escaped, they mean the same to a program.
+    private static final JsonFactory FACTORY =
+            new JsonFactoryBuilder().highestNonEscapedChar(LAST_PRINTABLE).build();
+
     private final Map<String, Object> entries = new LinkedHashMap<>();
 
     /**
@@ -29,7 +35,7 @@ final class Document {
     /** The object as indented text. */
     String json() {
         StringWriter text = new StringWriter();
-        try (JsonGenerator json = new JsonFactory().createGenerator(text)) {
+        try (JsonGenerator json = FACTORY.createGenerator(text)) {
             DefaultIndenter lines = new DefaultIndenter("  ", "\n");
             json.setPrettyPrinter(new DefaultPrettyPrinter().withObjectIndenter(lines).withArrayIndenter(lines));
             write(json, this);

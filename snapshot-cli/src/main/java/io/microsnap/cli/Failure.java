@@ -27,6 +27,11 @@ record Failure(int status, String message, Throwable cause) {
         return new Failure(status, oneLine(describe(cause)), cause);
     }
 
+    /** As it is told to programs. */
+    Document document() {
+        return new Document().put("ok", false).put("status", status).put("error", message);
+    }
+
     private static String describe(Throwable cause) {
         if (cause instanceof FileSystemException failure && failure.getFile() != null) {
             String plain = switch (failure) {
@@ -46,10 +51,17 @@ record Failure(int status, String message, Throwable cause) {
             return failure.getFile() + ": " + (bare ? plain + " (" + reason + ")" : reason);
         }
         String message = cause.getMessage();
+        if (cause instanceof OutOfMemoryError) {
+            return "out of memory (" + message + "); give the JVM more, such as"
+                    + " JDK_JAVA_OPTIONS=-Xmx1g, or the machine";
+        }
+        if (cause instanceof Error) {
+            return cause + "; --verbose tells where";
+        }
         return message == null || message.isBlank() ? cause.toString() : message;
     }
 
-    private static String oneLine(String message) {
+    static String oneLine(String message) {
         return message.strip().replaceAll("\\s*\\R\\s*", "; ");
     }
 }

@@ -3,7 +3,7 @@ package io.microsnap.cli;
 import io.microsnap.core.SnapshotReference;
 import io.microsnap.store.Manifest;
 import io.microsnap.store.SnapshotEntry;
-import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.internal.DirectoryStore;
 import java.io.IOException;
 import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
@@ -25,8 +25,9 @@ final class ListSnapshots extends CliCommand {
     int run(Console console) throws IOException {
         List<Document> snapshots = new ArrayList<>();
         List<Document> damaged = new ArrayList<>();
+        List<Document> unreadable = new ArrayList<>();
         Table table = new Table("ID", "KIND", ">RAM", "CREATED", "BASE");
-        try (SnapshotStore open = store.open(console.posix())) {
+        try (DirectoryStore open = store.open(console)) {
             for (SnapshotEntry entry : open.list()) {
                 switch (entry) {
                     case SnapshotEntry.Whole whole -> {
@@ -42,12 +43,16 @@ final class ListSnapshots extends CliCommand {
                         damaged.add(new Document().put("name", broken.name()).put("reason", broken.reason()));
                         table.row(broken.name(), "damaged", "-", "-", broken.reason());
                     }
+                    case SnapshotEntry.Unreadable unknown -> {
+                        unreadable.add(new Document().put("name", unknown.name()).put("reason", unknown.reason()));
+                        table.row(unknown.name(), "unreadable", "-", "-", unknown.reason());
+                    }
                 }
             }
         }
         console.report(new Document().put("store", store.directory()).put("snapshots", snapshots)
-                .put("damaged", damaged));
-        if (snapshots.isEmpty() && damaged.isEmpty()) {
+                .put("damaged", damaged).put("unreadable", unreadable));
+        if (snapshots.isEmpty() && damaged.isEmpty() && unreadable.isEmpty()) {
             console.say(store.directory() + " holds no snapshots");
         } else {
             console.say(table);

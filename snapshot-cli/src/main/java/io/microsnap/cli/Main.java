@@ -5,8 +5,6 @@ import io.microsnap.registry.RegistryReference;
 import io.microsnap.registry.RepositoryName;
 import java.util.List;
 import java.util.function.Function;
-import java.util.logging.Level;
-import java.util.logging.Logger;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Help.Ansi;
@@ -38,12 +36,9 @@ public final class Main implements Runnable {
 
     private static final List<Class<?>> COMMANDS = List.of(
             Bake.class, RestoreTo.class, VerifyAll.class, ListSnapshots.class, Inspect.class, Diff.class,
-            Delete.class, CollectGarbage.class, TransferTo.class, PushSnapshot.class, PullSnapshot.class,
-            Remote.class, Copy.class,
+            Delete.class, CompactSnapshot.class, PruneStore.class, CollectGarbage.class, TransferTo.class,
+            PushSnapshot.class, PullSnapshot.class, Remote.class, Copy.class,
             Dedup.class, Demo.class, Doctor.class);
-
-    // Held here: a logger nobody holds forgets its level.
-    private static final Logger LOGGER = Logger.getLogger("io.microsnap");
 
     @Spec
     private CommandSpec spec;
@@ -53,8 +48,6 @@ public final class Main implements Runnable {
 
     /** Runs the command line and ends the JVM with its exit status. */
     public static void main(String[] arguments) {
-        // What the rooms log of their work is what the commands print, better put.
-        LOGGER.setLevel(Level.WARNING);
         // Chronicle's logging facade would say on every run that nobody listens to it.
         System.setProperty("slf4j.internal.verbosity", "ERROR");
         List<Class<?>> known = arguments.length == 0 ? COMMANDS : knownFor(arguments[0]);
@@ -107,7 +100,7 @@ public final class Main implements Runnable {
     /** One line that says what is wrong, and where to read more: not the whole help. */
     private static int explainUsage(ParameterException failure, String[] arguments) {
         CommandLine command = failure.getCommandLine();
-        command.getErr().println("microsnap: " + failure.getMessage().replaceAll("\\s*\\R\\s*", "; "));
+        command.getErr().println("microsnap: " + Plain.text(Failure.oneLine(failure.getMessage())));
         command.getErr().println("Try: " + command.getCommandSpec().qualifiedName() + " --help");
         return ExitStatus.USAGE;
     }

@@ -4,7 +4,7 @@ import io.microsnap.registry.Push;
 import io.microsnap.registry.PushResult;
 import io.microsnap.registry.RegistryReference;
 import io.microsnap.registry.RemoteRepository;
-import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.internal.DirectoryStore;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.List;
@@ -30,8 +30,8 @@ final class PushSnapshot extends CliCommand {
     @Mixin
     private RegistryAccess access;
 
-    @Parameters(index = "0", paramLabel = "REF", description = "Where to: HOST[:PORT]/NAME:TAG, or with @sha256:…"
-            + " the digest that it must have.")
+    @Parameters(index = "0", paramLabel = "REF", description = "Where to: HOST[:PORT]/NAME:TAG, or with @DIGEST"
+            + " the one that it must have.")
     private RegistryReference reference;
 
     @Option(names = "--level", paramLabel = "N", defaultValue = "" + Push.DEFAULT_LEVEL,
@@ -54,7 +54,7 @@ final class PushSnapshot extends CliCommand {
     int run(Console console) throws IOException {
         long start = System.nanoTime();
         PushResult result;
-        try (SnapshotStore open = store.open(console.posix());
+        try (DirectoryStore open = store.open(console);
                 RemoteRepository remote = RemoteRepository.open(reference.repository(), access.options());
                 ProgressLine progress = console.progress("push")) {
             Push push = Push.of(open, snapshot.id()).level(level).progress(progress);

@@ -1,12 +1,16 @@
 package io.microsnap.cli;
 
-import io.microsnap.core.internal.file.IfExists;
+import io.microsnap.core.IfExists;
+import io.microsnap.core.SnapshotException;
 import io.microsnap.memory.Export;
-import io.microsnap.store.HeldSnapshot;
-import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -15,37 +19,110 @@ import picocli.CommandLine.Option;
         name = "restore",
         mixinStandardHelpOptions = true,
         description = "Writes a snapshot's memory to a file, as a VMM whose RAM is a file reads it: sparse, and cloned"
-                + " where the filesystem can.",
+                + " where the filesystem can. Gives back the state and the attachments that were baked with it, too.",
         footerHeading = "%n",
         footer = "Example: microsnap restore --store /var/lib/snapshots --id base-1 --to /dev/shm/guest.ram")
 final class RestoreTo extends CliCommand {
+    private static final String MEMORY = "memory.img";
+    private static final String STATE = "state";
+    private static final String ATTACHMENTS = "attachments";
+
     @Mixin
     private StoreLocation store;
 
     @Mixin
     private SnapshotArgument snapshot;
 
-    @Option(names = "--to", paramLabel = "FILE", required = true, description = "The file to make.")
-    private Path file;
+    @Option(names = "--to", paramLabel = "FILE", description = "The file to make of its memory.")
+    private Path memoryTo;
 
-    @Option(names = "--replace", description = "Replace an existing file.")
+    @Option(names = "--state-to", paramLabel = "FILE", description = "The file to make of the machine's state, as"
+            + " bake --state took it.")
+    private Path stateTo;
+
+    @Option(names = "--attachments-to", paramLabel = "DIR", description = "The directory to put its attachments in,"
+            + " as bake --attach took them; made if it is not there.")
+    private Path attachmentsTo;
+
+    @Option(names = "--all-to", paramLabel = "DIR", description = "The directory to put all of that in: " + MEMORY
+            + ", and " + STATE + " and " + ATTACHMENTS + "/ where there are any; made if it is not there.")
+    private Path allTo;
+
+    @Option(names = "--replace", description = "Replace existing files.")
     private boolean replace;
+
+    @Option(names = "--no-verify", description = "Do not hold the pages against their checksums; what is cloned is not"
+            + " read then.")
+    private boolean unchecked;
 
     @Override
     int run(Console console) throws IOException {
+        if (memoryTo == null && stateTo == null && attachmentsTo == null && allTo == null) {
+            throw usage("say where to: --to FILE, --state-to FILE, --attachments-to DIR or --all-to DIR");
+        }
+        if (allTo != null && (memoryTo != null || stateTo != null || attachmentsTo != null)) {
+            throw usage("--all-to DIR names a place for everything; leave out --to, --state-to and --attachments-to");
+        }
         long start = System.nanoTime();
-        long lengthBytes;
-        boolean cloned;
-        try (SnapshotStore open = store.open(console.posix()); HeldSnapshot held = open.hold(snapshot.id());
-                ProgressLine progress = console.progress("restore")) {
-            lengthBytes = held.layout().lengthBytes();
-            cloned = Export.toFile(held, console.posix(), file, replace ? IfExists.REPLACE : IfExists.REFUSE, progress);
+        Document document = new Document().put("id", snapshot.id());
+        List<String> lines = new ArrayList<>();
+        try (DirectoryStore open = store.open(console); StoredSnapshot held = open.hold(snapshot.id())) {
+            restore(console, held, document, lines);
         }
         Duration elapsed = Duration.ofNanos(System.nanoTime() - start);
-        console.report(new Document().put("id", snapshot.id()).put("file", file).put("size_bytes", lengthBytes)
-                .put("cloned", cloned).put("elapsed_ms", elapsed));
-        console.say(file + ": " + Sizes.bytes(lengthBytes) + (cloned ? ", cloned" : ", copied") + " in "
-                + Sizes.time(elapsed));
+        console.report(document.put("elapsed_ms", elapsed));
+        lines.forEach(console::say);
         return ExitStatus.OK;
+    }
+
+    /** Memory comes last, which takes longest: what a VMM is given then has the rest beside it. */
+    private void restore(Console console, StoredSnapshot held, Document document, List<String> lines)
+            throws IOException {
+        IfExists ifExists = replace ? IfExists.REPLACE : IfExists.REFUSE;
+        try (RestoredFiles files = new RestoredFiles(console.posix(), ifExists)) {
+            Places places = places(held, files);
+            Optional<Path> state = places.state();
+            if (state.isPresent()) {
+                files.state(held, state.get());
+                lines.add(state.get() + ": the machine's state");
+            }
+            List<Path> attachments = places.attachments().isEmpty() ? List.of()
+                    : files.attachments(held, places.attachments().get());
+            attachments.forEach(file -> lines.add(file + ": attached"));
+            long start = System.nanoTime();
+            Optional<Boolean> cloned = Optional.empty();
+            if (places.memory().isPresent()) {
+                Path file = places.memory().get();
+                try (ProgressLine progress = console.progress("restore")) {
+                    Export export = Export.of(held).lanes(Runtime.getRuntime().availableProcessors())
+                            .progress(progress);
+                    cloned = Optional.of(files.memory(unchecked ? export.unchecked() : export, file));
+                }
+                lines.add(file + ": " + Sizes.bytes(held.layout().lengthBytes())
+                        + (cloned.get() ? ", cloned" : ", copied") + (unchecked ? "" : " and verified") + " in "
+                        + Sizes.time(Duration.ofNanos(System.nanoTime() - start)));
+            }
+            files.keep();
+            document.put("file", places.memory()).put("size_bytes", held.layout().lengthBytes()).put("cloned", cloned)
+                    .put("verified", places.memory().map(file -> !unchecked)).put("state_file", state)
+                    .put("attachments", attachments);
+        }
+    }
+
+    private record Places(Optional<Path> memory, Optional<Path> state, Optional<Path> attachments) {
+    }
+
+    private Places places(StoredSnapshot held, RestoredFiles files) throws IOException {
+        if (allTo == null) {
+            if (stateTo != null && !RestoredFiles.hasState(held)) {
+                throw new SnapshotException(held.id() + " was baked without a machine's state; leave out --state-to");
+            }
+            return new Places(Optional.ofNullable(memoryTo), Optional.ofNullable(stateTo),
+                    Optional.ofNullable(attachmentsTo));
+        }
+        files.directory(allTo);
+        return new Places(Optional.of(allTo.resolve(MEMORY)),
+                RestoredFiles.hasState(held) ? Optional.of(allTo.resolve(STATE)) : Optional.empty(),
+                held.manifest().attachments().isEmpty() ? Optional.empty() : Optional.of(allTo.resolve(ATTACHMENTS)));
     }
 }

@@ -1,11 +1,15 @@
 package io.microsnap.cli;
 
-import io.microsnap.core.internal.posix.Posix;
-import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.LockWait;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.time.Duration;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
 
 /** The store that a command works on. */
 final class StoreLocation {
@@ -13,17 +17,40 @@ final class StoreLocation {
             description = "The store: a directory of snapshots.")
     private Path directory;
 
+    @Option(names = "--wait", paramLabel = "SECONDS", defaultValue = "30", description = "How long to wait for another"
+            + " process that is changing the store (default: 30). Reading never waits.")
+    private long waitSeconds;
+
+    @Spec(Spec.Target.MIXEE)
+    private CommandSpec spec;
+
     Path directory() {
         return directory;
     }
 
     /** The store, which must be there. */
-    SnapshotStore open(Posix posix) throws IOException {
-        return SnapshotStore.open(posix, directory, StoreOptions.PRIVATE);
+    DirectoryStore open(Console console) throws IOException {
+        return DirectoryStore.open(console.posix(), directory, options(console));
     }
 
     /** The store, made if it is not there. */
-    SnapshotStore openOrCreate(Posix posix) throws IOException {
-        return SnapshotStore.openOrCreate(posix, directory, StoreOptions.PRIVATE);
+    DirectoryStore openOrCreate(Console console) throws IOException {
+        return DirectoryStore.openOrCreate(console.posix(), directory, options(console));
+    }
+
+    /** Whoever waits for another process is told for which, and can end it with Ctrl-C. */
+    StoreOptions options(Console console) {
+        if (waitSeconds < 0) {
+            throw new ParameterException(spec.commandLine(), "--wait " + waitSeconds + ": not less than 0 seconds");
+        }
+        boolean[] told = {false};
+        return StoreOptions.PRIVATE.waiting(new LockWait(Duration.ofSeconds(waitSeconds), (holder, waited) -> {
+            console.interruption().check();
+            if (!told[0]) {
+                told[0] = true;
+                console.remark("waiting for " + holder + ", which is changing the store; for up to " + waitSeconds
+                        + " s (--wait)");
+            }
+        }));
     }
 }

@@ -1,8 +1,8 @@
 package io.microsnap.cli;
 
 import io.microsnap.core.SnapshotReference;
-import io.microsnap.store.SnapshotStore;
-import io.microsnap.store.StoreOptions;
+import io.microsnap.store.PageVerification;
+import io.microsnap.store.internal.DirectoryStore;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
@@ -27,13 +27,19 @@ final class TransferTo extends CliCommand {
             description = "The store to copy to; made if it is not there.")
     private Path destination;
 
+    @Option(names = "--no-verify", description = "Do not hold the pages against their checksums; what is cloned is not"
+            + " read then.")
+    private boolean unchecked;
+
     @Override
     int run(Console console) throws IOException {
         List<SnapshotReference> made;
-        try (SnapshotStore from = store.open(console.posix());
-                SnapshotStore to = SnapshotStore.openOrCreate(console.posix(), destination, StoreOptions.PRIVATE);
+        try (DirectoryStore from = store.open(console);
+                DirectoryStore to = DirectoryStore.openOrCreate(console.posix(), destination,
+                        store.options(console));
                 ProgressLine progress = console.progress("transfer")) {
-            made = from.transfer(snapshot.id(), to, progress);
+            made = from.transfer(snapshot.id(), to,
+                    unchecked ? PageVerification.NONE : PageVerification.EVERY_PAGE, progress);
         }
         console.report(new Document().put("to_store", destination)
                 .put("transferred", made.stream().map(Manifests::document).toList()));

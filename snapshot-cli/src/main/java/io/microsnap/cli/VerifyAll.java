@@ -5,10 +5,10 @@ import io.microsnap.core.DamagedException;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.memory.Verification;
 import io.microsnap.memory.Verify;
-import io.microsnap.store.HeldSnapshot;
 import io.microsnap.store.MissingBaseException;
 import io.microsnap.store.SnapshotEntry;
-import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
 import java.nio.file.NoSuchFileException;
 import java.util.ArrayList;
@@ -34,7 +34,7 @@ final class VerifyAll extends CliCommand {
     int run(Console console) throws IOException {
         List<Document> documents = new ArrayList<>();
         int status = ExitStatus.OK;
-        try (SnapshotStore open = store.open(console.posix())) {
+        try (DirectoryStore open = store.open(console)) {
             if (id != null) {
                 status = verify(console, open, id, documents);
             } else {
@@ -43,6 +43,8 @@ final class VerifyAll extends CliCommand {
                         case SnapshotEntry.Whole whole -> oneOfAll(console, open, whole.manifest().id(), documents);
                         case SnapshotEntry.Damaged damaged ->
                                 damaged(console, damaged.name(), damaged.reason(), documents);
+                        case SnapshotEntry.Unreadable unreadable ->
+                                unreadable(console, unreadable.name(), unreadable.reason(), documents);
                     };
                     status = Math.max(status, one);
                 }
@@ -53,7 +55,7 @@ final class VerifyAll extends CliCommand {
     }
 
     /** One that cannot be verified does not keep the others from it. */
-    private static int oneOfAll(Console console, SnapshotStore open, SnapshotId snapshot, List<Document> documents)
+    private static int oneOfAll(Console console, DirectoryStore open, SnapshotId snapshot, List<Document> documents)
             throws IOException {
         try {
             return verify(console, open, snapshot, documents);
@@ -63,17 +65,20 @@ final class VerifyAll extends CliCommand {
             console.remark(snapshot + ": was deleted meanwhile");
             return ExitStatus.OK;
         } catch (IOException failure) {
-            String reason = Failure.of(failure).message();
-            documents.add(notVerified(snapshot.name(), reason));
-            console.say(snapshot + ": NOT VERIFIED, " + reason);
-            return ExitStatus.FAILED;
+            return unreadable(console, snapshot.name(), Failure.of(failure).message(), documents);
         }
     }
 
-    private static int verify(Console console, SnapshotStore open, SnapshotId snapshot, List<Document> documents)
+    private static int unreadable(Console console, String name, String reason, List<Document> documents) {
+        documents.add(notVerified(name, "unreadable", reason));
+        console.say(name + ": COULD NOT BE READ, " + reason);
+        return ExitStatus.FAILED;
+    }
+
+    private static int verify(Console console, DirectoryStore open, SnapshotId snapshot, List<Document> documents)
             throws IOException {
         Verification verification;
-        try (HeldSnapshot held = open.hold(snapshot);
+        try (StoredSnapshot held = open.hold(snapshot);
                 ProgressLine progress = console.progress("verify " + snapshot)) {
             int lanes = Runtime.getRuntime().availableProcessors();
             verification = Verify.snapshot(held, lanes, progress);
@@ -86,6 +91,7 @@ final class VerifyAll extends CliCommand {
                     .put("held_by", page.heldBy()));
         }
         documents.add(new Document().put("id", snapshot).put("ok", verification.isWhole())
+                .put("outcome", verification.isWhole() ? "whole" : "damaged")
                 .put("pages", verification.pages()).put("bad_pages", verification.badCount())
                 .put("first_bad", bad).put("reason", null));
         if (verification.isWhole()) {
@@ -101,13 +107,14 @@ final class VerifyAll extends CliCommand {
     }
 
     private static int damaged(Console console, String name, String reason, List<Document> documents) {
-        documents.add(notVerified(name, reason));
+        documents.add(notVerified(name, "damaged", reason));
         console.say(name + ": DAMAGED, " + reason);
         return ExitStatus.DAMAGED;
     }
 
-    private static Document notVerified(String name, String reason) {
-        return new Document().put("id", name).put("ok", false).put("pages", null).put("bad_pages", null)
+    private static Document notVerified(String name, String outcome, String reason) {
+        return new Document().put("id", name).put("ok", false).put("outcome", outcome).put("pages", null)
+                .put("bad_pages", null)
                 .put("first_bad", List.of()).put("reason", reason);
     }
 }

@@ -6,7 +6,8 @@ import java.util.OptionalInt;
 
 /**
  * A guest's memory in this process: its layout and the host mappings behind it. Restore returns one and a hypervisor
- * registers it. Closing it ends the mappings; a segment used after that throws, it does not crash.
+ * registers it. Closing it makes its segments unusable: a segment used after that throws, it does not crash. The
+ * mappings end with it, or with the last {@link #hold} on them.
  */
 public interface GuestMemory extends AutoCloseable {
     GuestLayout layout();
@@ -30,6 +31,30 @@ public interface GuestMemory extends AutoCloseable {
      */
     default void populated(int region, long offset, long lengthBytes, RangeConsumer ranges) throws IOException {
         ranges.accept(offset, lengthBytes);
+    }
+
+    /**
+     * Throws unless all of the memory is mapped, so that reading it cannot kill the process. A capture asks when it is
+     * prepared, and again before it reads.
+     */
+    void requireMapped() throws IOException;
+
+    /**
+     * Keeps the memory mapped until the returned hold is closed, even when the memory is closed first. Whatever uses
+     * the mappings by their addresses takes a hold first, such as a VMM that registers them with a VM: an address
+     * that was unmapped may belong to another guest's memory a moment later. The VMM closes the hold when the VM
+     * cannot use the addresses any more.
+     */
+    Hold hold();
+
+    /** Memory that is kept mapped. */
+    interface Hold extends AutoCloseable {
+        /** Holds nothing: for memory that somebody else keeps mapped. */
+        Hold NOTHING = () -> { };
+
+        /** Lets go of the memory, which is unmapped if it was closed and this was its last hold. May be repeated. */
+        @Override
+        void close() throws IOException;
     }
 
     @Override

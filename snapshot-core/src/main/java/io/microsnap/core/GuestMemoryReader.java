@@ -52,6 +52,11 @@ public final class GuestMemoryReader implements PageReader {
     }
 
     @Override
+    public void requireMapped() throws IOException {
+        memory.requireMapped();
+    }
+
+    @Override
     public boolean mayBeTruncated() {
         return memory.mayBeTruncated();
     }

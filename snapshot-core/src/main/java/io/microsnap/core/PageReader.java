@@ -30,6 +30,10 @@ public interface PageReader {
         ranges.accept(imageOffset, lengthBytes);
     }
 
+    /** Throws where a view must not be read, because the memory behind it is no longer mapped. */
+    default void requireMapped() throws IOException {
+    }
+
     /** Whether the memory behind {@link #view} may be shortened by somebody: see {@link GuestMemory}. */
     default boolean mayBeTruncated() {
         return true;

@@ -1,10 +1,12 @@
 package io.microsnap.dedup;
 
 import io.microsnap.core.internal.file.Extents;
-import io.microsnap.core.internal.file.PageScratch;
 import io.microsnap.core.internal.file.Pages;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.dedup.DedupOutcome.Reason;
+import io.microsnap.dedup.internal.Crew;
+import io.microsnap.dedup.internal.IndexEvidence;
+import io.microsnap.dedup.internal.Steps;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -265,8 +267,9 @@ final class Comparison {
 
         Reading(Pacer pacer) {
             this.pacer = pacer;
-            canonicalBytes = new PageScratch(windowPages * verdicts.pageBytes()).buffer();
-            targetBytes = new PageScratch(windowPages * verdicts.pageBytes()).buffer();
+            Arena arena = Arena.ofAuto();
+            canonicalBytes = arena.allocate(windowPages * verdicts.pageBytes(), verdicts.pageBytes());
+            targetBytes = arena.allocate(windowPages * verdicts.pageBytes(), verdicts.pageBytes());
         }
 
         void piece(long firstPage, long endPage) throws IOException {

@@ -4,9 +4,10 @@ import io.microsnap.core.CancelledException;
 import io.microsnap.core.DamagedException;
 import io.microsnap.core.Progress;
 import io.microsnap.dedup.DedupOutcome.Reason;
-import io.microsnap.store.HeldSnapshot;
+import io.microsnap.dedup.internal.SiblingChoice;
 import io.microsnap.store.Manifest;
 import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
 import java.nio.file.NoSuchFileException;
 import java.time.Duration;
@@ -42,7 +43,7 @@ public final class StoreBatch {
 
     /**
      * Tells what {@link #run} could gain, from page indexes and extents; no image is read, nothing changes. A snapshot
-     * whose index is damaged is left out, with a warning in the log.
+     * whose index is damaged is expected to fail.
      */
     public List<Estimate> estimate(SiblingPolicy policy, DedupOptions options) throws IOException {
         List<Manifest> whole = whole();
@@ -55,8 +56,8 @@ public final class StoreBatch {
                 } catch (NoSuchFileException gone) {
                     LOG.log(System.Logger.Level.DEBUG, "{0}, or its sibling, was deleted meanwhile", manifest.id());
                 } catch (DamagedException damaged) {
-                    LOG.log(System.Logger.Level.WARNING, "what " + manifest.id() + " could share cannot be told",
-                            damaged);
+                    estimates.add(new Estimate(
+                            manifest.reference(), Optional.empty(), 0, new DedupOutcome.Failed(damaged)));
                 }
             }
         }
@@ -154,7 +155,7 @@ public final class StoreBatch {
                 return OptionalLong.empty();
             }
             for (Manifest manifest : whole) {
-                try (HeldSnapshot any = deduplicator.store().hold(manifest.id())) {
+                try (StoredSnapshot any = deduplicator.store().hold(manifest.id())) {
                     return OptionalLong.of(Allocation.freeBytesAfterSync(any.image()));
                 } catch (NoSuchFileException gone) {
                     LOG.log(System.Logger.Level.DEBUG, "{0} was deleted; any other will do", manifest.id());

@@ -6,7 +6,8 @@ import java.io.IOException;
 
 /**
  * Which parts of a guest's memory are dirty: one bit a page, or a block of pages, off the heap, for up to 64 TiB at
- * 4 KiB. Its memory lives as long as the bitmap is reachable; there is nothing to close.
+ * 4 KiB. It lives as long as it is reachable; there is nothing to close, but {@link #release} gives its memory back
+ * early.
  *
  * <p>Any number of threads may set bits while one drains them: each bit set is either in what was drained or still in
  * the bitmap, never lost. Scans and counts beside setters see each bit set before they began. {@link #clear()}
@@ -117,6 +118,14 @@ public final class DirtyBitmap {
     /** Cleans everything. */
     public void clear() {
         words.clear();
+    }
+
+    /**
+     * Cleans everything and gives the memory back to the system, for a bitmap that is done with. It stays usable: a
+     * thread that sets a bit late does no harm.
+     */
+    public void release() {
+        words.release();
     }
 
     /** Cleans the blocks that lie wholly inside the range; one that the range only touches keeps its bit. */

@@ -250,6 +250,10 @@ public final class DirtyTracker implements AutoCloseable {
         }
         closed = true;
         nothingIsKnown("the tracker is closed");
+        pending.release();
+        if (outstanding == null) {
+            taken.release();
+        }
         try {
             onAll(sources, DirtySource::close, null);
         } finally {

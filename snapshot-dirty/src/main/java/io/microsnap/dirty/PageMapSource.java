@@ -35,6 +35,7 @@ public final class PageMapSource implements DirtySource {
     private final long[] addresses;
     private final Descriptor userfaultfd;
     private final Descriptor pagemap;
+    private final GuestMemory.Hold hold;
     private final SourceOwnership ownership = new SourceOwnership();
     private final long hostPageBytes;
     private final PageMapScan scan = new PageMapScan();
@@ -42,53 +43,83 @@ public final class PageMapSource implements DirtySource {
     private boolean armed;
     private boolean closed;
 
-    private PageMapSource(GuestLayout layout, long[] addresses, Descriptor userfaultfd, Descriptor pagemap) {
+    private PageMapSource(GuestLayout layout, long[] addresses, Descriptor userfaultfd, Descriptor pagemap,
+            GuestMemory.Hold hold) {
         this.layout = layout;
         this.addresses = addresses;
         this.userfaultfd = userfaultfd;
         this.pagemap = pagemap;
+        this.hold = hold;
         hostPageBytes = userfaultfd.posix().getpagesize();
     }
 
     /**
-     * Watches memory of this process. Close the source before the memory.
+     * Watches memory of this process, and keeps it mapped: another guest's memory at the same address would be taken
+     * for it.
      *
      * @throws TrackingUnavailableException where the kernel lacks it or forbids it, with the reason
      */
-    public static PageMapSource of(Posix posix, GuestMemory memory) throws IOException {
+    public static PageMapSource of(GuestMemory memory) throws IOException {
+        return of(Posix.host(), memory);
+    }
+
+    static PageMapSource of(Posix posix, GuestMemory memory) throws IOException {
         long[] addresses = new long[memory.layout().regions().size()];
         for (int region = 0; region < addresses.length; region++) {
             addresses[region] = memory.mapping(region).address();
         }
-        Descriptor userfaultfd = openUserfaultfd(posix);
+        GuestMemory.Hold hold = memory.hold();
+        Descriptor userfaultfd = null;
         Descriptor pagemap = null;
         try {
+            userfaultfd = openUserfaultfd(posix);
             pagemap = Descriptor.open(posix, Path.of("/proc/self/pagemap"), posix.constants().O_RDONLY, 0);
-            return of(memory.layout(), addresses, userfaultfd, pagemap);
+            return of(memory.layout(), addresses, userfaultfd, pagemap, hold);
         } catch (Throwable failure) {
             closeAfter(failure, userfaultfd);
             closeAfter(failure, pagemap);
+            closeAfter(failure, hold);
             throw failure;
         }
     }
 
     /**
-     * Watches memory of the process that made the userfaultfd and handed it over. The descriptors become the source's,
-     * and are closed with it; not if this throws.
+     * Watches memory of another process, which made a userfaultfd for it and must be traceable by this one.
      *
      * @param layout the guest
      * @param addresses where each region starts in that process: a page boundary
-     * @param userfaultfd fresh, or with {@code UFFD_FEATURE_WP_ASYNC} already agreed on
-     * @param pagemap that process's {@code /proc/PID/pagemap}, open for reading
+     * @param process its process id
+     * @param userfaultfd the descriptor's number there: fresh, or with {@code UFFD_FEATURE_WP_ASYNC} agreed on already
      * @throws TrackingUnavailableException where the kernel lacks it, with the reason
      */
-    public static PageMapSource of(
+    public static PageMapSource ofProcess(GuestLayout layout, long[] addresses, long process, int userfaultfd)
+            throws IOException {
+        Posix posix = Posix.host();
+        Descriptor taken = Descriptor.ofProcess(posix, process, userfaultfd, "userfaultfd of process " + process);
+        Descriptor pagemap = null;
+        try {
+            pagemap = Descriptor.open(posix, Path.of("/proc/" + process + "/pagemap"), posix.constants().O_RDONLY, 0);
+            return of(layout, addresses, taken, pagemap);
+        } catch (Throwable failure) {
+            closeAfter(failure, taken);
+            closeAfter(failure, pagemap);
+            throw failure;
+        }
+    }
+
+    /** The descriptors become the source's, and are closed with it; not if this throws. */
+    static PageMapSource of(
             GuestLayout layout, long[] addresses, Descriptor userfaultfd, Descriptor pagemap) throws IOException {
+        return of(layout, addresses, userfaultfd, pagemap, GuestMemory.Hold.NOTHING);
+    }
+
+    private static PageMapSource of(GuestLayout layout, long[] addresses, Descriptor userfaultfd, Descriptor pagemap,
+            GuestMemory.Hold hold) throws IOException {
         if (addresses.length != layout.regions().size()) {
             throw new IllegalArgumentException(addresses.length + " addresses for the " + layout.regions().size()
                     + " regions of " + layout);
         }
-        PageMapSource source = new PageMapSource(layout, addresses.clone(), userfaultfd, pagemap);
+        PageMapSource source = new PageMapSource(layout, addresses.clone(), userfaultfd, pagemap, hold);
         for (long address : addresses) {
             if (address % source.hostPageBytes != 0) {
                 throw new IllegalArgumentException("address " + Long.toHexString(address)
@@ -179,14 +210,8 @@ public final class PageMapSource implements DirtySource {
             return;
         }
         closed = true;
-        try {
+        try (scan; hold; pagemap; userfaultfd) {
             disarm();
-        } finally {
-            try {
-                userfaultfd.close();
-            } finally {
-                pagemap.close();
-            }
         }
     }
 
@@ -272,11 +297,11 @@ public final class PageMapSource implements DirtySource {
         }
     }
 
-    private static void closeAfter(Throwable failure, Descriptor descriptor) {
-        if (descriptor != null) {
+    private static void closeAfter(Throwable failure, AutoCloseable opened) {
+        if (opened != null) {
             try {
-                descriptor.close();
-            } catch (IOException closing) {
+                opened.close();
+            } catch (Exception closing) {
                 failure.addSuppressed(closing);
             }
         }

@@ -4,6 +4,7 @@ import io.microsnap.core.GuestLayout;
 import java.io.IOException;
 import java.lang.invoke.VarHandle;
 import java.util.EnumSet;
+import java.util.List;
 import java.util.Set;
 
 /**
@@ -152,6 +153,7 @@ public final class ProtectionSource implements DirtySource {
                 disarm();
             } finally {
                 closed = true;
+                List.of(written, harvested, split).forEach(DirtyBitmap::release);
             }
         }
     }

@@ -1,5 +1,7 @@
 package io.microsnap.dirty;
 
+import io.microsnap.core.internal.posix.OperatingSystem;
+import io.microsnap.core.internal.posix.Posix;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.ref.Reference;
@@ -25,6 +27,10 @@ final class Words {
 
     long count() {
         return count;
+    }
+
+    MemorySegment memory() {
+        return memory;
     }
 
     /** What a scan needs: some value the word has had since the scan began, or has. */
@@ -74,6 +80,25 @@ final class Words {
 
     void clear() {
         memory.fill((byte) 0);
+    }
+
+    /**
+     * Clears all words and gives the system their memory back, whole pages at least. The addresses stay theirs, and go
+     * to nobody else while this object is reachable: a setter that comes late sets a bit here, and in no other bitmap.
+     */
+    void release() {
+        Posix posix = Posix.host();
+        long page = posix.getpagesize();
+        long start = Math.ceilDiv(address, page) * page;
+        long end = (address + memory.byteSize()) / page * page;
+        // Linux gives zeros in place of what was taken; elsewhere that is not said.
+        if (start < end && posix.constants().operatingSystem() == OperatingSystem.LINUX
+                && posix.madvise(start, end - start, posix.constants().MADV_DONTNEED) == 0) {
+            memory.asSlice(0, start - address).fill((byte) 0);
+            memory.asSlice(end - address).fill((byte) 0);
+        } else {
+            clear();
+        }
     }
 
     /** The first word from this one on that has a bit set, or the count. Clean memory costs one branch for 64 bytes. */

@@ -7,14 +7,20 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.Region;
+import io.microsnap.core.internal.file.PopulatedRanges;
+import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dirty.BitmapModel.Run;
 import io.microsnap.testsupport.Effort;
 import io.microsnap.testsupport.Seed;
 import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
 import java.util.BitSet;
 import java.util.List;
 import java.util.SplittableRandom;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 
 class DirtyBitmapTest {
     private static final int PAGE = 4096;
@@ -272,5 +278,38 @@ class DirtyBitmapTest {
             assertThat(bitmap.count()).as("%s", seed).isEqualTo(model.blocks().cardinality());
             assertThat(bitmap.isEmpty()).as("%s", seed).isEqualTo(model.blocks().isEmpty());
         }
+    }
+
+    /** A thread may be on its way to set a bit when a bitmap is done with: it finds memory, and nobody else's. */
+    @Test
+    @EnabledOnOs(value = OS.LINUX, disabledReason = "elsewhere it is not told which memory is populated")
+    void a_bitmap_that_is_done_with_gives_its_memory_back_and_takes_late_bits() throws IOException {
+        Words words = new Words(1 << 20);
+        for (long word = 0; word < words.count(); word++) {
+            words.getAndOr(word, -1);
+        }
+        words.release();
+        MemorySegment memory = words.memory();
+        long page = Posix.host().getpagesize();
+        long toPage = -memory.address() & page - 1;
+        List<Long> populated = new ArrayList<>();
+        PopulatedRanges.ofMemory(Posix.host(), memory.asSlice(toPage, memory.byteSize() - 2 * page),
+                (offset, lengthBytes) -> populated.add(offset));
+        assertThat(populated).isEmpty();
+        assertThat(words.nextWithBits(0)).isEqualTo(words.count());
+        assertThat(words.getAndOr(70_000, 4)).isZero();
+        assertThat(words.nextWithBits(0)).isEqualTo(70_000);
+
+        GuestLayout layout = GuestLayout.ofSingleRegion(4096, 100 * 4096);
+        DirtyTracker tracker = DirtyTracker.ofMarks(layout);
+        tracker.markWritten(0, 100 * 4096);
+        Epoch epoch = tracker.harvest();
+        tracker.close();
+        tracker.markWritten(4096, 4096);
+        assertThat(epoch.bitmap().count()).as("an outstanding epoch is still read").isEqualTo(100);
+        DirtyBitmap small = DirtyBitmap.of(layout);
+        small.mark(0, 100 * 4096);
+        small.release();
+        assertThat(small.isEmpty()).isTrue();
     }
 }

@@ -72,7 +72,7 @@ class PageMapSourceTest {
             FaultyPosix faulty = FaultyPosix.host().at(position).fails(Errno.EIO);
             life(faulty);
             assertThat(faulty.openDescriptors()).as("failing call %d", position).isEmpty();
-            assertThat(faulty.mappedBytes()).isZero();
+            assertThat(faulty.mappedBytes()).as("failing call %d", position).isZero();
         }
     }
 
@@ -94,6 +94,21 @@ class PageMapSourceTest {
             assertThat(next.relativeTo()).as("the new mapping is watched").contains(SNAPSHOT);
             assertThat(runsOf(next.bitmap(), 0)).containsExactly(new Run(40 * PAGE, PAGE));
         }
+    }
+
+    @Test
+    void memory_closed_while_it_is_watched_stays_mapped_so_that_no_other_guest_is_taken_for_it() throws IOException {
+        FaultyPosix calls = FaultyPosix.host();
+        GuestRam ram = anonymous(calls.posix());
+        int before = calls.calls("munmap");
+        try (PageMapSource source = PageMapSource.of(POSIX, ram)) {
+            source.arm();
+            ram.close();
+            source.harvest(DirtyBitmap.of(LAYOUT));
+            assertThat(calls.calls("munmap")).isEqualTo(before);
+        }
+        assertThat(calls.calls("munmap")).isEqualTo(before + 1);
+        assertThat(calls.mappedBytes()).isZero();
     }
 
     @Test

@@ -1,9 +1,10 @@
 package io.microsnap.memory;
 
+import io.microsnap.core.IfExists;
 import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.internal.file.Durability;
-import io.microsnap.core.internal.file.IfExists;
+import io.microsnap.core.internal.file.FileCopy;
 import io.microsnap.core.internal.file.Reflink;
 import io.microsnap.core.internal.file.StagedFile;
 import io.microsnap.core.internal.posix.Descriptor;
@@ -13,39 +14,98 @@ import io.microsnap.memory.internal.image.Composition;
 import io.microsnap.store.HeldSnapshot;
 import io.microsnap.store.IfTaken;
 import io.microsnap.store.Manifest;
-import io.microsnap.store.PageIndex;
 import io.microsnap.store.SnapshotDescription;
 import io.microsnap.store.SnapshotFile;
-import io.microsnap.store.SnapshotFiles;
 import io.microsnap.store.SnapshotKind;
 import io.microsnap.store.SnapshotStore;
-import io.microsnap.store.StagedSnapshot;
+import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.PageChecks;
+import io.microsnap.store.internal.PageIndex;
+import io.microsnap.store.internal.SnapshotFiles;
+import io.microsnap.store.internal.StagedSnapshot;
+import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.Objects;
 import java.util.Optional;
 
 /**
  * Takes memory out of a store, or out of a chain of diffs: as a plain file that any VMM reads, or as a snapshot that
- * needs no base. Blocks are shared where the filesystem can, and holes stay holes.
+ * needs no base. Blocks are shared where the filesystem can, and holes stay holes. Every page written is held against
+ * the page index first: a bad one is a {@link io.microsnap.core.DamagedException}, and nothing appears.
  */
 public final class Export {
-    private Export() {
+    private final StoredSnapshot snapshot;
+    private boolean checked = true;
+    private int lanes = 1;
+    private Progress progress = Progress.NONE;
+
+    private Export(StoredSnapshot snapshot) {
+        this.snapshot = Objects.requireNonNull(snapshot);
     }
 
-    /** The guest's memory as one file, durable, whole or not at all. Says whether it shares the store's blocks. */
-    public static boolean toFile(HeldSnapshot snapshot, Posix posix, Path file, IfExists ifExists, Progress progress)
-            throws IOException {
+    /** Of a snapshot that stays held meanwhile. */
+    public static Export of(HeldSnapshot snapshot) {
+        return new Export((StoredSnapshot) snapshot);
+    }
+
+    /** Leaves out the check, and with it the reading of what is only cloned. */
+    public Export unchecked() {
+        checked = false;
+        return this;
+    }
+
+    /** The most threads that may work; one unless told. */
+    public Export lanes(int most) {
+        if (most < 1) {
+            throw new IllegalArgumentException(most + " lanes");
+        }
+        lanes = most;
+        return this;
+    }
+
+    /** Hears how far it has come, and may stop it. */
+    public Export progress(Progress listener) {
+        progress = Objects.requireNonNull(listener);
+        return this;
+    }
+
+    /** Writes the guest's memory as one file, durable, whole or not at all. Says whether it shares blocks. */
+    public boolean toFile(Path file, IfExists ifExists) throws IOException {
+        return toFile(snapshot.image().posix(), file, ifExists);
+    }
+
+    /** Makes system calls through this: for tests. */
+    boolean toFile(Posix posix, Path file, IfExists ifExists) throws IOException {
+        DirectoryStore.requireOutside(posix, file);
         ComposedImage composed = Held.compose(snapshot);
         Descriptor last = composed.layers().getLast().image();
         try (StagedFile staged = StagedFile.create(posix, file)) {
             boolean cloned = new Reflink().cloneInto(last, staged).isCloned();
+            Optional<PageChecks> checks = checks();
             if (cloned) {
-                Composition.intoCloneOfBase(composed, staged.descriptor(), progress);
+                Composition.intoCloneOfBase(composed, staged.descriptor(), checks, lanes, progress);
             } else {
-                Composition.intoEmpty(composed, staged.descriptor(), 1, progress);
+                Composition.intoEmpty(composed, staged.descriptor(), checks, lanes, progress);
             }
+            requireWhole(checks);
             staged.commit(Durability.FULL, ifExists);
             return cloned;
+        }
+    }
+
+    /** Writes an attachment as a file, durable, whole or not at all, and never unchecked. */
+    public void attachmentToFile(String name, Path file, IfExists ifExists) throws IOException {
+        Posix posix = snapshot.image().posix();
+        DirectoryStore.requireOutside(posix, file);
+        String listed = SnapshotFiles.attachment(name);
+        Descriptor source = snapshot.open(listed);
+        try (StagedFile staged = StagedFile.create(posix, file)) {
+            if (!new Reflink().cloneInto(source, staged).isCloned()) {
+                FileCopy.fill(source, staged.descriptor(), progress);
+            }
+            snapshot.requireDigest(listed, staged.descriptor());
+            staged.commit(Durability.FULL, ifExists);
         }
     }
 
@@ -53,31 +113,63 @@ public final class Export {
      * Publishes a snapshot of the same machine at the same moment that needs no base: with its state, attachments,
      * labels and parent.
      */
-    public static Manifest flatten(SnapshotStore store, SnapshotId id, SnapshotId flat, IfTaken ifTaken,
-            Progress progress) throws IOException {
-        try (HeldSnapshot held = store.hold(id); StagedSnapshot staged = store.stage(flat)) {
-            ComposedImage composed = Held.compose(held);
-            Descriptor last = composed.layers().getLast().image();
-            if (staged.clone(SnapshotFiles.MEMORY, last).isCloned()) {
-                Composition.intoCloneOfBase(composed, staged.file(SnapshotFiles.MEMORY), progress);
-            } else {
-                Composition.intoEmpty(composed, staged.create(SnapshotFiles.MEMORY), 1, progress);
+    public Manifest toSnapshot(SnapshotStore store, SnapshotId flat, IfTaken ifTaken) throws IOException {
+        try (StagedSnapshot staged = DirectoryStore.of(store).stage(flat)) {
+            fill(staged, checks());
+            return staged.publish(description(), ifTaken);
+        }
+    }
+
+    /**
+     * Makes the snapshot complete where it is: the same publication under the same id, which needs no base any more.
+     * Other snapshots that require it still have it as their base, and the caller, and others who use it meanwhile,
+     * keep what they have. Checked always: the bases, from which it could be made again, may be deleted next.
+     *
+     * @throws java.nio.file.NoSuchFileException if it was deleted or replaced meanwhile
+     */
+    Manifest inPlace(DirectoryStore store) throws IOException {
+        try (StagedSnapshot staged = store.stage(snapshot.id())) {
+            fill(staged, Optional.of(new PageChecks(snapshot.pageIndex())));
+            return staged.publishInPlaceOf(snapshot, description());
+        }
+    }
+
+    private void fill(StagedSnapshot staged, Optional<PageChecks> checks) throws IOException {
+        ComposedImage composed = Held.compose(snapshot);
+        Descriptor last = composed.layers().getLast().image();
+        if (staged.clone(SnapshotFiles.MEMORY, last).isCloned()) {
+            Composition.intoCloneOfBase(composed, staged.file(SnapshotFiles.MEMORY), checks, lanes, progress);
+        } else {
+            Composition.intoEmpty(composed, staged.create(SnapshotFiles.MEMORY), checks, lanes, progress);
+        }
+        requireWhole(checks);
+        // The index is of the composed guest already.
+        try (PageIndex index = PageIndex.createFrom(snapshot.pageIndex(), staged.create(SnapshotFiles.PAGE_INDEX))) {
+            index.finish();
+        }
+        for (SnapshotFile file : snapshot.manifest().files()) {
+            boolean memory = file.name().equals(SnapshotFiles.MEMORY)
+                    || file.name().equals(SnapshotFiles.PAGE_INDEX) || file.name().equals(SnapshotFiles.PAGE_MAP);
+            if (!memory) {
+                staged.copy(file.name(), snapshot, Progress.NONE);
             }
-            // The index is of the composed guest already.
-            try (PageIndex index = PageIndex.createFrom(held.pageIndex(), staged.create(SnapshotFiles.PAGE_INDEX))) {
-                index.finish();
-            }
-            for (SnapshotFile file : held.manifest().files()) {
-                boolean memory = file.name().equals(SnapshotFiles.MEMORY)
-                        || file.name().equals(SnapshotFiles.PAGE_INDEX) || file.name().equals(SnapshotFiles.PAGE_MAP);
-                if (!memory) {
-                    staged.copy(file.name(), held.open(file.name()), Progress.NONE);
-                }
-            }
-            SnapshotDescription description = held.manifest().description();
-            return staged.publish(new SnapshotDescription(SnapshotKind.FULL, description.layout(),
-                    description.parent(), Optional.empty(), description.image(), description.bakedByVersion(),
-                    description.labels(), description.requires()), ifTaken);
+        }
+    }
+
+    private SnapshotDescription description() {
+        SnapshotDescription description = snapshot.manifest().description();
+        return new SnapshotDescription(SnapshotKind.FULL, description.layout(), description.parent(),
+                Optional.empty(), description.image(), description.bakedByVersion(), description.labels(),
+                description.requires());
+    }
+
+    private Optional<PageChecks> checks() throws IOException {
+        return checked ? Optional.of(new PageChecks(snapshot.pageIndex())) : Optional.empty();
+    }
+
+    private void requireWhole(Optional<PageChecks> checks) throws IOException {
+        if (checks.isPresent()) {
+            Verify.result(snapshot, checks.get()).requireWhole();
         }
     }
 }

@@ -8,9 +8,10 @@ import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.memory.internal.image.ComposedImage;
 import io.microsnap.memory.internal.image.ImageReads;
 import io.microsnap.memory.internal.image.LazyMapping;
-import io.microsnap.memory.internal.image.PageChecks;
-import io.microsnap.store.HeldSnapshot;
 import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.PageChecks;
+import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
 import java.util.Objects;
 import java.util.Optional;
@@ -19,20 +20,15 @@ import java.util.Optional;
  * A restore to be made: say how, then let one of the engines make it. Whichever does, the caller gets the same: guest
  * memory of its own, from an image that nothing modifies, with the snapshot and its bases held until it is closed.
  *
- * <ul>
- * <li>{@link #lazily} maps the image privately: a millisecond, whatever its size; pages come in when they are touched.
- * <li>{@link #eagerly} reads it into anonymous memory, of huge pages if wanted.
- * <li>{@link #intoMemfd} reads it into memory that other processes can share, such as vhost-user devices.
- * </ul>
  *
  * <p>Two machines restored from one snapshot are the same machine until somebody tells them apart. Before a restored
  * copy runs its VMM must renew what was unique: the VM generation id (from which the guest reseeds its random numbers),
  * its clocks, and what names it to the outside. See {@link #renewing}.
  */
 public final class Restore {
-    private final SnapshotStore store;
+    private final DirectoryStore store;
     private final SnapshotId id;
-    private Posix posix = Posix.host();
+    private Posix posix;
     private boolean verified;
     private int lanes = 1;
     private HugePages hugePages = HugePages.NONE;
@@ -40,14 +36,15 @@ public final class Restore {
     private Progress progress = Progress.NONE;
     private IdentityRenewal renewal = IdentityRenewal.NONE;
 
-    private Restore(SnapshotStore store, SnapshotId id) {
+    private Restore(DirectoryStore store, SnapshotId id) {
         this.store = Objects.requireNonNull(store);
         this.id = Objects.requireNonNull(id);
+        posix = store.posix();
     }
 
     /** Of a snapshot in a store. */
     public static Restore of(SnapshotStore store, SnapshotId id) {
-        return new Restore(store, id);
+        return new Restore(DirectoryStore.of(store), id);
     }
 
     /** Holds every page against the page index before the memory is handed out; a bad one ends the restore. */
@@ -72,8 +69,9 @@ public final class Restore {
     }
 
     /**
-     * The most mappings that a lazy restore of a chain may take of the process's {@code vm.max_map_count}, which all
-     * its machines share. Runs for which there is no mapping left, the shortest first, are read in.
+     * The most mappings that a lazy restore of a chain may take. It never takes more than an eighth of those that
+     * {@code vm.max_map_count} leaves the process, which all its machines share, and gives them back when its memory
+     * is unmapped. Runs for which there is no mapping left, the shortest first, are read in.
      */
     public Restore mostMappings(int most) {
         if (most < 0) {
@@ -101,48 +99,19 @@ public final class Restore {
         return this;
     }
 
-    /** Maps the image, and its bases where it needs them: private to this process, read when touched. */
-    public RestoredSnapshot lazily() throws IOException {
-        return restore("lazy", image -> {
-            if (verified) {
-                verify(image.held, image.composed);
-            }
-            return LazyMapping.map(image.composed, mostMappings);
-        });
-    }
-
-    /** Reads everything into anonymous memory. */
-    public RestoredSnapshot eagerly() throws IOException {
-        return restore("eager", image -> read(image, Mapping.anonymous(posix, image.lengthBytes(), hugePages)));
-    }
-
-    /** Reads everything into a memfd: see {@code memory().memfd()}. */
-    public RestoredSnapshot intoMemfd() throws IOException {
-        return restore("memfd", image ->
-                read(image, Mapping.memfd(posix, "guest-" + id.name(), image.lengthBytes(), hugePages)));
-    }
-
-    private interface Engine {
-        Mapping map(Image image) throws IOException;
-    }
-
-    private record Image(HeldSnapshot held, ComposedImage composed) {
-        long lengthBytes() {
-            return composed.layout().lengthBytes();
-        }
-    }
-
-    private RestoredSnapshot restore(String name, Engine engine) throws IOException {
+    /** Restores the snapshot into memory of this process. May be called again, for another copy. */
+    public RestoredSnapshot restore(RestoreEngine engine) throws IOException {
         RestoreEvent event = new RestoreEvent();
         event.begin();
         Closing closing = new Closing();
         try {
-            HeldSnapshot held = closing.add(store.hold(id));
+            StoredSnapshot held = closing.add(store.hold(id));
             ComposedImage composed = Held.compose(held);
-            Mapping mapping = closing.add(engine.map(new Image(held, composed)));
-            RestoredSnapshot restored = new RestoredSnapshot(held, mapping, name.equals("lazy"), closing);
+            Made made = make(engine, new Image(held, composed));
+            Mapping mapping = closing.add(made.mapping);
+            RestoredSnapshot restored = new RestoredSnapshot(held, mapping, made.lazily, closing);
             renewal.renew(restored);
-            event.commit(held.reference(), name, mapping.lengthBytes(), composed.layers().size(), verified);
+            event.commit(held.reference(), engine.label(), mapping.lengthBytes(), composed.layers().size(), verified);
             return restored;
         } catch (Throwable failure) {
             closing.closeAfter(failure);
@@ -150,7 +119,32 @@ public final class Restore {
         }
     }
 
-    private Mapping read(Image image, Mapping mapping) throws IOException {
+    private Made make(RestoreEngine engine, Image image) throws IOException {
+        return switch (engine) {
+            case LAZY -> map(image);
+            case EAGER -> read(image, Mapping.anonymous(posix, image.lengthBytes(), hugePages));
+            case MEMFD -> read(image, Mapping.memfd(posix, "guest-" + id.name(), image.lengthBytes(), hugePages));
+        };
+    }
+
+    private Made map(Image image) throws IOException {
+        if (verified) {
+            verify(image.held, image.composed);
+        }
+        LazyMapping lazy = LazyMapping.map(image.composed, mostMappings);
+        return new Made(lazy.mapping(), Optional.of(lazy));
+    }
+
+    private record Made(Mapping mapping, Optional<LazyMapping> lazily) {
+    }
+
+    private record Image(StoredSnapshot held, ComposedImage composed) {
+        long lengthBytes() {
+            return composed.layout().lengthBytes();
+        }
+    }
+
+    private Made read(Image image, Mapping mapping) throws IOException {
         try {
             Optional<PageChecks> checks = Optional.empty();
             if (verified) {
@@ -160,7 +154,7 @@ public final class Restore {
             if (checks.isPresent()) {
                 Verify.result(image.held, checks.get()).requireWhole();
             }
-            return mapping;
+            return new Made(mapping, Optional.empty());
         } catch (Throwable failure) {
             try {
                 mapping.close();
@@ -171,7 +165,7 @@ public final class Restore {
         }
     }
 
-    private void verify(HeldSnapshot held, ComposedImage composed) throws IOException {
+    private void verify(StoredSnapshot held, ComposedImage composed) throws IOException {
         PageChecks checks = new PageChecks(held.pageIndex());
         ImageReads.check(composed, checks, lanes, progress);
         Verify.result(held, checks).requireWhole();

@@ -12,32 +12,37 @@ import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.dirty.DirtySource;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.dirty.RestoredMachine;
+import io.microsnap.memory.internal.image.LazyMapping;
 import io.microsnap.memory.internal.state.MachineStateFile;
-import io.microsnap.store.HeldSnapshot;
 import io.microsnap.store.Manifest;
-import io.microsnap.store.SnapshotFiles;
+import io.microsnap.store.internal.SnapshotFiles;
+import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
+import java.nio.channels.FileChannel;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * A machine's memory and state, restored. What is written to the memory stays with it. Close this when the machine
  * is gone: it unmaps the memory and lets go of the snapshot.
  */
 public final class RestoredSnapshot implements RestoredMachine, AutoCloseable {
-    private final HeldSnapshot held;
-    private final Mapping mapping;
-    private final boolean lazy;
+    private final StoredSnapshot held;
+    private final Optional<LazyMapping> lazy;
     private final GuestRam memory;
     private final Closing closing;
-    private DirtyBitmap renewed;
+    private final DirtyBitmap marked;
+    private Optional<DirtyTracker> latest = Optional.empty();
 
-    RestoredSnapshot(HeldSnapshot held, Mapping mapping, boolean lazy, Closing closing) {
+    RestoredSnapshot(StoredSnapshot held, Mapping mapping, Optional<LazyMapping> lazy, Closing closing) {
         this.held = held;
-        this.mapping = mapping;
         this.lazy = lazy;
         this.closing = closing;
         memory = GuestRam.of(held.layout(), mapping);
+        marked = DirtyBitmap.of(held.layout());
     }
 
     /** Names the snapshot. */
@@ -69,20 +74,21 @@ public final class RestoredSnapshot implements RestoredMachine, AutoCloseable {
         return MachineStateFile.read(held.open(SnapshotFiles.MACHINE));
     }
 
-    /** An attachment, open for reading; it stays ours and is closed with this. */
-    public Descriptor attachment(String name) throws IOException {
-        return held.open(SnapshotFiles.attachment(name));
+    /** Opens an attachment for reading. The caller closes the channel. */
+    public FileChannel attachment(String name) throws IOException {
+        Descriptor file = held.open(SnapshotFiles.attachment(name));
+        // The open file, whatever has its name by now.
+        return FileChannel.open(Path.of("/dev/fd/" + file.number()), StandardOpenOption.READ);
     }
 
     /**
-     * Marks what was written to the memory before a {@link #tracker} watches it: by a renewal. Only after a lazy
-     * restore is that seen without.
+     * Marks what was written to the memory by other ways than those that the tracker's sources see, such as by a
+     * renewal. Write first, then mark. A {@link #tracker} knows of it, whether it is made before or after the mark.
      */
     public synchronized void markWritten(long imageOffset, long lengthBytes) {
-        if (renewed == null) {
-            renewed = DirtyBitmap.of(held.layout());
-        }
-        renewed.mark(imageOffset, lengthBytes);
+        // Kept even where there is a tracker: the next one, should this one be closed, begins with this snapshot again.
+        marked.mark(imageOffset, lengthBytes);
+        latest.ifPresent(tracker -> tracker.markWritten(imageOffset, lengthBytes));
     }
 
     /**
@@ -98,22 +104,21 @@ public final class RestoredSnapshot implements RestoredMachine, AutoCloseable {
     public synchronized DirtyTracker tracker(DirtySource... sources) throws IOException {
         List<DirtySource> all = new ArrayList<>(List.of(sources));
         if (all.isEmpty()) {
-            if (!lazy) {
+            if (lazy.isEmpty()) {
                 throw new IllegalArgumentException("memory that was read in does not tell what the guest writes;"
                         + " give a source that does, such as the hypervisor's dirty log");
             }
-            all.add(new WrittenPages(held.layout(), mapping));
+            all.add(new WrittenPages(held.layout(), lazy.get().changedPages()));
         }
         DirtyTracker tracker = DirtyTracker.of(held.layout(), all.toArray(DirtySource[]::new));
         try {
-            DirtyBitmap written = DirtyBitmap.of(held.layout());
-            if (renewed != null) {
-                written.or(renewed);
-            }
-            if (lazy) {
-                mapping.written(0, mapping.lengthBytes(), written::mark);
+            DirtyBitmap written = marked.copy();
+            if (lazy.isPresent() && sources.length > 0) {
+                // Without sources, the first harvest tells of all that was written since the restore.
+                lazy.get().changedPages().addTo(written);
             }
             tracker.armRelativeTo(held.reference(), written);
+            latest = Optional.of(tracker);
             return tracker;
         } catch (Throwable failure) {
             try {
@@ -125,9 +130,16 @@ public final class RestoredSnapshot implements RestoredMachine, AutoCloseable {
         }
     }
 
-    /** Unmaps the memory and lets go of the snapshot. No vCPU and no capture may be using it. */
+    /**
+     * Makes the memory unusable and lets go of the snapshot. No capture may be using it. Memory that a VM still has
+     * registered stays mapped for it until the VM is closed: see {@link GuestMemory#hold}.
+     */
     @Override
     public void close() throws IOException {
-        closing.close();
+        try {
+            closing.close();
+        } finally {
+            marked.release();
+        }
     }
 }

@@ -1,11 +1,11 @@
 package io.microsnap.memory;
 
 import io.microsnap.core.GuestLayout;
-import io.microsnap.core.internal.file.Mapping;
 import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.dirty.DirtySource;
 import io.microsnap.dirty.SourceOwnership;
 import io.microsnap.dirty.WritePath;
+import io.microsnap.memory.internal.image.ChangedPages;
 import java.io.IOException;
 import java.util.EnumSet;
 import java.util.Set;
@@ -18,12 +18,13 @@ import java.util.Set;
 final class WrittenPages implements DirtySource {
     private final SourceOwnership ownership = new SourceOwnership();
     private final GuestLayout layout;
-    private final Mapping memory;
+    private final ChangedPages pages;
     private boolean armed;
+    private boolean hasBeenArmed;
 
-    WrittenPages(GuestLayout layout, Mapping memory) {
+    WrittenPages(GuestLayout layout, ChangedPages pages) {
         this.layout = layout;
-        this.memory = memory;
+        this.pages = pages;
     }
 
     @Override
@@ -52,8 +53,13 @@ final class WrittenPages implements DirtySource {
         return EnumSet.of(WritePath.OTHER_MAPPING, WritePath.FILE, WritePath.DISCARD);
     }
 
+    /** Armed anew, it may have missed an epoch, whose snapshot holds pages as they were neither before nor after it. */
     @Override
     public void arm() {
+        if (hasBeenArmed) {
+            pages.compareNoMore();
+        }
+        hasBeenArmed = true;
         armed = true;
     }
 
@@ -62,7 +68,7 @@ final class WrittenPages implements DirtySource {
         if (!armed) {
             throw new IllegalStateException(name() + " are harvested, but were not armed");
         }
-        memory.written(0, memory.lengthBytes(), into::mark);
+        pages.addTo(into);
     }
 
     @Override
@@ -73,5 +79,6 @@ final class WrittenPages implements DirtySource {
     @Override
     public void close() {
         armed = false;
+        pages.compareNoMore();
     }
 }

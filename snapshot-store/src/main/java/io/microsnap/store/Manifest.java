@@ -2,8 +2,11 @@ package io.microsnap.store;
 
 import io.microsnap.core.DamagedException;
 import io.microsnap.core.GuestLayout;
+import io.microsnap.core.SnapshotException;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.SnapshotReference;
+import io.microsnap.store.internal.ManifestCodec;
+import io.microsnap.store.internal.SnapshotFiles;
 import java.time.Instant;
 import java.util.Comparator;
 import java.util.HashSet;
@@ -27,7 +30,9 @@ import java.util.UUID;
  */
 public record Manifest(
         SnapshotId id, UUID uuid, Instant created, SnapshotDescription description, List<SnapshotFile> files) {
-    static final int FORMAT = 1;
+    public static final int FORMAT = 2;
+    /** Without a checksum; still read. */
+    public static final int FIRST_FORMAT = 1;
     /** The longest a manifest's JSON may be. */
     public static final int LARGEST_BYTES = 1 << 20;
 
@@ -69,8 +74,13 @@ public record Manifest(
         }
     }
 
-    /** Reads canonical or other valid JSON; anything else is refused with line, column and key. */
-    public static Manifest parse(String file, byte[] json) throws DamagedException {
+    /**
+     * Reads canonical or other valid JSON; anything else is refused with line, column and key.
+     *
+     * @throws DamagedException if it is not what was written
+     * @throws SnapshotException if a newer version wrote it
+     */
+    public static Manifest parse(String file, byte[] json) throws SnapshotException {
         return ManifestCodec.parse(file, json);
     }
 

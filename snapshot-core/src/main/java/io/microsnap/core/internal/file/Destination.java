@@ -2,6 +2,7 @@ package io.microsnap.core.internal.file;
 
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.internal.posix.Descriptor;
+import io.microsnap.core.internal.posix.PathNames;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.core.internal.posix.Stat;
 import java.io.IOException;
@@ -30,7 +31,7 @@ record Destination(Descriptor directory, String name) {
         int flags = posix.constants().O_RDONLY | posix.constants().O_DIRECTORY;
         Descriptor directory = Descriptor.open(posix, parent, flags, 0);
         try {
-            return new Destination(directory, name.toString());
+            return new Destination(directory, PathNames.last(name));
         } catch (InvalidPathException refused) {
             directory.close();
             throw refused;

@@ -1,8 +1,10 @@
 package io.microsnap.core.internal.file;
 
+import io.microsnap.core.IfExists;
 import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.internal.posix.Descriptor;
+import io.microsnap.core.internal.posix.PathNames;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.core.internal.posix.Stat;
 import java.io.IOException;
@@ -36,7 +38,7 @@ public final class FileCopy {
     public CopyResult copy(Posix posix, Path source, Path destination, CopyOptions options) throws IOException {
         try (Descriptor open = Source.open(posix, source);
                 Descriptor directory = Destination.open(posix, destination).directory()) {
-            return copy(open, directory, destination.getFileName().toString(), options);
+            return copy(open, directory, PathNames.last(destination), options);
         }
     }
 

@@ -69,6 +69,16 @@ public final class GuestRam implements GuestMemory {
     }
 
     @Override
+    public void requireMapped() {
+        image.requireOpen();
+    }
+
+    @Override
+    public Hold hold() {
+        return image.hold();
+    }
+
+    @Override
     public void close() throws IOException {
         image.close();
     }

@@ -1,5 +1,6 @@
 package io.microsnap.core.internal.file;
 
+import io.microsnap.core.GuestMemory;
 import io.microsnap.core.HugePages;
 import io.microsnap.core.RangeConsumer;
 import io.microsnap.core.SnapshotException;
@@ -17,7 +18,8 @@ import java.util.Optional;
 
 /**
  * Memory mapped into this process: anonymous, a memfd, or a file. It takes no swap reservation. Out of bounds and use
- * after closing are exceptions. It is unmapped by {@link #close}, and by nothing else.
+ * after closing are exceptions. It is unmapped by {@link #close}, or by the last {@link #hold} on it if that is closed
+ * later, and by nothing else.
  *
  * <p>A length need not be a multiple of the page size: the segment is exactly as long as asked. Reading and writing is
  * for any thread.
@@ -35,6 +37,8 @@ public final class Mapping implements AutoCloseable {
     // Layers come from few files in many runs: asking each time whether the file is long enough would cost too much.
     private Descriptor lastOverlaid;
     private long lastOverlaidBytes;
+    private Optional<MappingBudget.Share> share = Optional.empty();
+    private int holds;
     private boolean closed;
 
     private Mapping(Posix posix, String name, long address, long lengthBytes, long mappedBytes, Backing backing) {
@@ -215,7 +219,9 @@ public final class Mapping implements AutoCloseable {
                 constants.MAP_PRIVATE | constants.MAP_FIXED | constants.MAP_NORESERVE, file.number(), fileOffset);
         if (result < 0) {
             throw SystemCallException.of(posix, result, "mmap", file.name(),
-                    "of " + lengthBytes + " bytes at " + fileOffset + " over " + name + " at " + at);
+                    "of " + lengthBytes + " bytes at " + fileOffset + " over " + name + " at " + at
+                            + (constants.failedWith(result, Errno.ENOMEM) ? " (the process may have used up its"
+                            + " mappings: raise vm.max_map_count)" : ""));
         }
         overlays.add(at, lengthBytes, file, fileOffset);
     }
@@ -257,8 +263,29 @@ public final class Mapping implements AutoCloseable {
         }
     }
 
+    /** Takes over the share of the process's mappings that was spent on overlays, and gives it back with them. */
+    public synchronized void owns(MappingBudget.Share spent) {
+        requireOpen();
+        share = Optional.of(spent);
+    }
+
+    /** Keeps the memory at its address until the hold is closed: see {@link GuestMemory#hold}. */
+    public synchronized GuestMemory.Hold hold() {
+        requireOpen();
+        holds++;
+        return new Held();
+    }
+
+    /** Throws if the mapping is closed. */
+    public synchronized void requireOpen() {
+        if (closed) {
+            throw new IllegalStateException(name + " is closed");
+        }
+    }
+
     /**
-     * Ends the mapping, and closes its memfd. A second call does nothing.
+     * Makes the memory unusable and closes its memfd. The mapping ends, unless something holds it. A second call does
+     * nothing.
      *
      * @throws IllegalStateException if a system call is using the memory; the mapping is then still open
      */
@@ -270,9 +297,8 @@ public final class Mapping implements AutoCloseable {
         arena.close();
         closed = true;
         try {
-            int result = posix.munmap(address, mappedBytes);
-            if (result < 0) {
-                throw SystemCallException.of(posix, result, "munmap", name, "of " + mappedBytes + " bytes");
+            if (holds == 0) {
+                unmap();
             }
         } finally {
             try {
@@ -286,6 +312,32 @@ public final class Mapping implements AutoCloseable {
     @Override
     public String toString() {
         return name;
+    }
+
+    private void unmap() throws IOException {
+        share.ifPresent(MappingBudget.Share::leaving);
+        int result = posix.munmap(address, mappedBytes);
+        if (result < 0) {
+            throw SystemCallException.of(posix, result, "munmap", name, "of " + mappedBytes + " bytes");
+        }
+        share.ifPresent(MappingBudget.Share::close);
+    }
+
+    private final class Held implements GuestMemory.Hold {
+        private boolean released;
+
+        @Override
+        public void close() throws IOException {
+            synchronized (Mapping.this) {
+                if (!released) {
+                    released = true;
+                    holds--;
+                    if (closed && holds == 0) {
+                        unmap();
+                    }
+                }
+            }
+        }
     }
 
     private static Mapping map(Posix posix, String name, long lengthBytes, long unit, int protection, int flags,
@@ -397,9 +449,7 @@ public final class Mapping implements AutoCloseable {
 
     private void checkInside(long offset, long lengthBytes) {
         Objects.checkFromIndexSize(offset, lengthBytes, lengthBytes());
-        if (closed) {
-            throw new IllegalStateException(name + " is closed");
-        }
+        requireOpen();
     }
 
     private static void checkLength(long lengthBytes) {

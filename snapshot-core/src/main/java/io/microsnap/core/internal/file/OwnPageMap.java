@@ -21,6 +21,7 @@ final class OwnPageMap implements AutoCloseable {
     private static final MemorySegment RESIDENT = allOnes();
 
     private final Posix posix;
+    private final Arena arena = Arena.ofShared();
     private Descriptor descriptor;
     private PageMapScan scanner;
     private MemorySegment residency;
@@ -65,18 +66,22 @@ final class OwnPageMap implements AutoCloseable {
             return false;
         }
         if (residency == null) {
-            residency = Arena.ofAuto().allocate(MOST_RESIDENT_PAGES);
+            residency = arena.allocate(MOST_RESIDENT_PAGES);
         }
         MemorySegment asked = residency.asSlice(0, pages);
         // Failed or interrupted, it is only not known.
         return posix.mincore(address, lengthBytes, asked) == 0 && asked.mismatch(RESIDENT.asSlice(0, pages)) < 0;
     }
 
+    /** Frees the buffers and closes the page map, which is not asked any more. */
     @Override
     public void close() throws IOException {
+        arena.close();
+        if (scanner != null) {
+            scanner.close();
+        }
         if (descriptor != null) {
             descriptor.close();
-            descriptor = null;
         }
     }
 }

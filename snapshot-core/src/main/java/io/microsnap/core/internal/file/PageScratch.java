@@ -5,14 +5,15 @@ import java.lang.foreign.MemorySegment;
 
 /**
  * A buffer of our own. Bytes of a file, or of memory that somebody may truncate, are put here before they are
- * checksummed or compared: what lies here nobody takes away. It lives as long as it is reachable; use it from one
- * thread at a time.
+ * checksummed or compared: what lies here nobody takes away. It is freed when it is closed; used after that, it throws.
+ * Use it from one thread at a time.
  */
-public final class PageScratch {
+public final class PageScratch implements AutoCloseable {
     /** Large enough to be filled at memory speed, small enough to stay in the processor's cache. */
     public static final int DEFAULT_BYTES = 256 << 10;
     private static final long ALIGNMENT = 4096;
 
+    private final Arena arena = Arena.ofShared();
     private final MemorySegment buffer;
 
     public PageScratch() {
@@ -20,7 +21,7 @@ public final class PageScratch {
     }
 
     public PageScratch(long capacityBytes) {
-        buffer = Arena.ofAuto().allocate(capacityBytes, ALIGNMENT);
+        buffer = arena.allocate(capacityBytes, ALIGNMENT);
     }
 
     /** The whole buffer. */
@@ -31,5 +32,13 @@ public final class PageScratch {
     /** How much fits. */
     public long capacityBytes() {
         return buffer.byteSize();
+    }
+
+    /** Frees the buffer. A second call does nothing. */
+    @Override
+    public void close() {
+        if (arena.scope().isAlive()) {
+            arena.close();
+        }
     }
 }

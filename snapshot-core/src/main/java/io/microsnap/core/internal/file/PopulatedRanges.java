@@ -96,8 +96,10 @@ public final class PopulatedRanges {
             throw new IllegalArgumentException("memory at " + Long.toHexString(address) + " starts inside a page");
         }
         long end = address + lengthBytes;
-        scan(pagemap, new PageMapScan(), address, roundUp(end, page), page, POPULATED, false,
-                (at, length) -> ranges.accept(at, Math.min(length, end - at)));
+        try (PageMapScan scanner = new PageMapScan()) {
+            scan(pagemap, scanner, address, roundUp(end, page), page, POPULATED, false,
+                    (at, length) -> ranges.accept(at, Math.min(length, end - at)));
+        }
     }
 
     private static void scan(Descriptor pagemap, PageMapScan scanner, long start, long end, long page,

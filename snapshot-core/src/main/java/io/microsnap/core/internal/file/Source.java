@@ -6,6 +6,7 @@ import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.core.internal.posix.Stat;
 import java.io.IOException;
+import java.lang.foreign.Arena;
 import java.nio.file.FileSystemException;
 import java.nio.file.Path;
 
@@ -34,6 +35,19 @@ final class Source {
         }
         if (!status.isRegularFile()) {
             throw new SnapshotException(source.name() + " is not a plain file, and only those are copied");
+        }
+        if (status.sizeBytes() == 0) {
+            requireEmpty(source);
+        }
+    }
+
+    /** Files of procfs and the like have content that is made when it is read, and say that they are empty. */
+    private static void requireEmpty(Descriptor source) throws IOException {
+        try (Arena arena = Arena.ofConfined()) {
+            if (source.read(arena.allocate(1), 0) > 0 && source.sizeBytes() == 0) {
+                throw new SnapshotException(source.name() + " says that it is empty, and is not: its content is made"
+                        + " when it is read (procfs?); copy it into a plain file first, with cat");
+            }
         }
     }
 }

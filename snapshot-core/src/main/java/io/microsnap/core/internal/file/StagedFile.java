@@ -1,5 +1,6 @@
 package io.microsnap.core.internal.file;
 
+import io.microsnap.core.IfExists;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.internal.posix.Constants;
 import io.microsnap.core.internal.posix.Descriptor;
@@ -437,7 +438,8 @@ public final class StagedFile implements AutoCloseable {
             Stat status = file.status();
             if (status.isRegularFile() && file.tryLock(true) && isNamed(directory, name, status)) {
                 directory.removeAt(name);
-                LOG.log(System.Logger.Level.INFO, "removed {0}/{1}, left behind by a dead process", directory, name);
+                // Its owner is dead, or has only just made it and makes another: nobody can tell which.
+                LOG.log(System.Logger.Level.DEBUG, "removed {0}/{1}, which nobody had locked", directory, name);
             }
         } catch (IOException failure) {
             LOG.log(System.Logger.Level.DEBUG, "a staged file stays in " + directory, failure);

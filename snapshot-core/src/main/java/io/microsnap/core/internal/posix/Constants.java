@@ -38,6 +38,7 @@ public final class Constants {
     public final int PROT_NONE;
     public final int PROT_READ;
     public final int PROT_WRITE;
+    public final int PROT_EXEC;
     public final int MAP_SHARED;
     public final int MAP_PRIVATE;
     public final int MAP_FIXED;
@@ -56,6 +57,7 @@ public final class Constants {
     public final int MADV_DONTDUMP;
     public final int MADV_POPULATE_READ;
     public final int MADV_POPULATE_WRITE;
+    public final int MS_ASYNC;
     public final int MFD_CLOEXEC;
     public final int MFD_ALLOW_SEALING;
     public final int MFD_HUGETLB;
@@ -114,6 +116,7 @@ public final class Constants {
         PROT_NONE = pick(0, 0, 0);
         PROT_READ = pick(1, 1, 1);
         PROT_WRITE = pick(2, 2, 2);
+        PROT_EXEC = pick(4, 4, 4);
         MAP_SHARED = pick(1, 1, 1);
         MAP_PRIVATE = pick(2, 2, 2);
         MAP_FIXED = pick(0x10, 0x10, 0x10);
@@ -132,6 +135,7 @@ public final class Constants {
         MADV_DONTDUMP = pick(16, 16, 0);
         MADV_POPULATE_READ = pick(22, 22, 0);
         MADV_POPULATE_WRITE = pick(23, 23, 0);
+        MS_ASYNC = pick(1, 1, 1);
         MFD_CLOEXEC = pick(1, 1, 0);
         MFD_ALLOW_SEALING = pick(2, 2, 0);
         MFD_HUGETLB = pick(4, 4, 0);

@@ -42,7 +42,7 @@ public final class Descriptor implements AutoCloseable {
 
     /** Opens a path; the flags are those of {@code open}, close-on-exec is added. */
     public static Descriptor open(Posix posix, Path path, int flags, int mode) throws IOException {
-        return openAt(posix, posix.constants().AT_FDCWD, path.toString(), path.toString(), flags, mode);
+        return openAt(posix, posix.constants().AT_FDCWD, PathNames.of(path), path.toString(), flags, mode);
     }
 
     /** Takes over a descriptor that is already open; the name is for messages. */

@@ -35,6 +35,7 @@ abstract class Libc implements Posix {
     private interface Munmap { Downcall CALL = Downcall.of(LIBC, "munmap", INT, LONG, LONG); }
     private interface Mprotect { Downcall CALL = Downcall.of(LIBC, "mprotect", INT, LONG, LONG, INT); }
     private interface Madvise { Downcall CALL = Downcall.of(LIBC, "madvise", INT, LONG, LONG, INT); }
+    private interface Msync { Downcall CALL = Downcall.of(LIBC, "msync", INT, LONG, LONG, INT); }
     private interface Mincore { Downcall CALL = Downcall.of(LIBC, "mincore", INT, LONG, LONG, POINTER); }
     private interface Getpagesize { Downcall CALL = Downcall.withoutErrno(LIBC, "getpagesize", INT); }
     private interface Memcmp { Downcall CALL = Downcall.withoutErrno(LIBC, "memcmp", INT, POINTER, POINTER, LONG); }
@@ -240,6 +241,16 @@ abstract class Libc implements Posix {
         try {
             MemorySegment errno = errno();
             return result((int) Madvise.CALL.handle().invokeExact(errno, address, length, advice), errno);
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
+    }
+
+    @Override
+    public int msync(long address, long length, int flags) {
+        try {
+            MemorySegment errno = errno();
+            return result((int) Msync.CALL.handle().invokeExact(errno, address, length, flags), errno);
         } catch (Throwable thrown) {
             throw unexpected(thrown);
         }

@@ -9,9 +9,9 @@ import java.lang.foreign.ValueLayout;
 
 /**
  * Asks Linux (6.7 and later) which pages of a process's memory are in a given state, and can write-protect those it
- * names in the same pass. Its buffers are allocated once; use it from one thread at a time.
+ * names in the same pass. Its buffers are allocated once and freed when it is closed; use it from one thread at a time.
  */
-public final class PageMapScan {
+public final class PageMapScan implements AutoCloseable {
     /** The page was written since it was last write-protected. */
     public static final long PAGE_IS_WRITTEN = 1 << 1;
     /** The page belongs to a file or to shared memory. */
@@ -42,11 +42,11 @@ public final class PageMapScan {
     private static final long REGION_BYTES = 24;
     private static final int REGIONS = 2048;
 
+    private final Arena arena = Arena.ofShared();
     private final MemorySegment argument;
     private final MemorySegment regions;
 
     public PageMapScan() {
-        Arena arena = Arena.ofAuto();
         argument = arena.allocate(ARGUMENT_BYTES, Long.BYTES);
         regions = arena.allocate(REGION_BYTES * REGIONS, Long.BYTES);
     }
@@ -127,6 +127,14 @@ public final class PageMapScan {
             at = walked;
         }
         emit(runStart, runEnd, runs);
+    }
+
+    /** Frees the buffers. A second call does nothing. */
+    @Override
+    public void close() {
+        if (arena.scope().isAlive()) {
+            arena.close();
+        }
     }
 
     private long walk(Descriptor pagemap, long at, long end) throws IOException {

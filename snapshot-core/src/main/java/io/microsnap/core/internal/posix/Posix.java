@@ -103,6 +103,9 @@ public interface Posix {
 
     int madvise(long address, long length, int advice);
 
+    /** Fails with {@link Errno#ENOMEM} where a part of the range is not mapped. */
+    int msync(long address, long length, int flags);
+
     /** One byte a page, of which the lowest bit says whether it is in memory. */
     int mincore(long address, long length, MemorySegment residency);
 
@@ -130,8 +133,8 @@ public interface Posix {
     /** libc's, no system call: below, at or above zero. Kills the process if the memory is truncated meanwhile. */
     int memcmp(MemorySegment left, MemorySegment right);
 
-    /** The operating system this process runs on. */
+    /** The operating system this process runs on; an {@link UnsupportedOperationException} where it is not known. */
     static Posix host() {
-        return HostPosix.INSTANCE;
+        return HostPosix.get();
     }
 }

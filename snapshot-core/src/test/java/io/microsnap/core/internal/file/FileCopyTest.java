@@ -13,6 +13,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.microsnap.core.CancelledException;
+import io.microsnap.core.IfExists;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.internal.posix.Errno;
 import io.microsnap.core.internal.posix.Posix;
@@ -34,6 +35,8 @@ import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 
 class FileCopyTest {
@@ -115,6 +118,19 @@ class FileCopyTest {
                 .hasMessageContaining("EOPNOTSUPP");
         assertThat(copy).hasContent("precious");
         assertThat(namesIn(directory)).containsExactly("copy", "source");
+    }
+
+    @Test
+    @EnabledOnOs(OS.LINUX)
+    void aFileWhoseContentIsMadeWhenItIsReadIsRefused(@TempDir Path place) throws IOException {
+        Path copy = place.resolve("copy");
+        assertThatThrownBy(() -> new FileCopy(new Reflink()).copy(
+                Posix.host(), Path.of("/proc/self/status"), copy, CopyOptions.DEFAULTS))
+                .isInstanceOf(SnapshotException.class).hasMessageContaining("procfs");
+        assertThat(copy).doesNotExist();
+        Path empty = Files.createFile(place.resolve("empty"));
+        new FileCopy(new Reflink()).copy(Posix.host(), empty, copy, CopyOptions.DEFAULTS);
+        assertThat(copy).isEmptyFile();
     }
 
     @Test

@@ -1,9 +1,11 @@
 package io.microsnap.core.internal.file;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatCode;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import io.microsnap.core.GuestMemory;
 import io.microsnap.core.HugePages;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.internal.posix.Constants;
@@ -309,6 +311,42 @@ class MappingTest {
     private static void fileLock(MemorySegment lock, short type) {
         lock.asSlice(0, 32).fill((byte) 0);
         lock.set(ValueLayout.JAVA_SHORT, 0, type);
+    }
+
+    @Test
+    void heldMemoryStaysMappedUntilTheLastHoldAndTheMappingAreClosed() throws IOException {
+        for (boolean mappingFirst : List.of(true, false)) {
+            int before = faulty.calls("munmap");
+            Mapping mapping = Mapping.memfd(posix, "held", 4 * page, HugePages.NONE);
+            long address = mapping.address();
+            GuestMemory.Hold first = mapping.hold();
+            GuestMemory.Hold second = mapping.hold();
+            List<AutoCloseable> rest = mappingFirst
+                    ? List.of(mapping, mapping, first, first, second) : List.of(first, first, second, mapping);
+            for (AutoCloseable each : rest) {
+                assertThat(faulty.calls("munmap")).isEqualTo(before);
+                assertThat(posix.msync(address, 4 * page, constants.MS_ASYNC)).isZero();
+                assertThatCode(each::close).doesNotThrowAnyException();
+                assertThat(mapping.segment().scope().isAlive()).isEqualTo(each != mapping && !mappingFirst);
+            }
+            assertThat(faulty.calls("munmap")).isEqualTo(before + 1);
+            second.close();
+            assertThat(faulty.calls("munmap")).isEqualTo(before + 1);
+            assertThatThrownBy(mapping::hold).isInstanceOf(IllegalStateException.class)
+                    .hasMessageContaining("held is closed");
+            assertThatThrownBy(mapping::requireOpen).isInstanceOf(IllegalStateException.class);
+        }
+    }
+
+    @Test
+    void msyncTellsWhetherAllOfARangeIsMapped() throws IOException {
+        long reserved = posix.mmap(0, 3 * page, constants.PROT_NONE,
+                constants.MAP_PRIVATE | constants.MAP_ANONYMOUS | constants.MAP_NORESERVE, -1, 0);
+        assertThat(posix.msync(reserved, 3 * page, constants.MS_ASYNC)).isZero();
+        assertThat(posix.munmap(reserved + page, page)).isZero();
+        int result = posix.msync(reserved, 3 * page, constants.MS_ASYNC);
+        assertThat(constants.failedWith(result, Errno.ENOMEM)).isTrue();
+        assertThat(posix.munmap(reserved, 3 * page)).isZero();
     }
 
     @Test

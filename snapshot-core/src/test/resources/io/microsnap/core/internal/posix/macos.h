@@ -25,6 +25,7 @@
 #define PROT_NONE 0
 #define PROT_READ 1
 #define PROT_WRITE 2
+#define PROT_EXEC 4
 #define MAP_SHARED 0x0001
 #define MAP_PRIVATE 0x0002
 #define MAP_FIXED 0x0010
@@ -35,6 +36,7 @@
 #define MADV_SEQUENTIAL 2
 #define MADV_WILLNEED 3
 #define MADV_DONTNEED 4
+#define MS_ASYNC 0x0001
 #define F_GETFD 1
 #define F_FULLFSYNC 51
 #define F_DUPFD_CLOEXEC 67

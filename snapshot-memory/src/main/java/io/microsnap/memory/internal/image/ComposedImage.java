@@ -6,7 +6,7 @@ import io.microsnap.core.PageReader;
 import io.microsnap.core.RangeConsumer;
 import io.microsnap.core.internal.file.PopulatedRanges;
 import io.microsnap.core.internal.posix.Descriptor;
-import io.microsnap.store.PageMap;
+import io.microsnap.store.internal.PageMap;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
@@ -81,7 +81,7 @@ public final class ComposedImage implements PageReader {
         long pageBytes = layout.pageBytes();
         long at = from;
         while (at < to) {
-            long held = Math.min(to, own.nextMarked(at / pageBytes) * pageBytes);
+            long held = Math.min(to, own.nextMarked(at / pageBytes, Math.ceilDiv(to, pageBytes)) * pageBytes);
             if (held > at) {
                 descend(number + 1, at, held, pieces);
             }

@@ -2,9 +2,12 @@ package io.microsnap.memory.internal.image;
 
 import io.microsnap.core.Progress;
 import io.microsnap.core.internal.posix.Descriptor;
+import io.microsnap.store.internal.PageChecks;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.List;
+import java.util.Optional;
 
 /** Puts a composed image together in one file that needs no base. */
 public final class Composition {
@@ -13,16 +16,38 @@ public final class Composition {
     private Composition() {
     }
 
-    /** Into an empty file: what any of the images holds is copied, the rest stays a hole. */
-    public static void intoEmpty(ComposedImage image, Descriptor target, int lanes, Progress progress)
-            throws IOException {
+    /**
+     * Into an empty file: what any of the images holds is copied, the rest stays a hole.
+     *
+     * @param checks is shown every page in the same pass; empty where nobody asks
+     */
+    public static void intoEmpty(ComposedImage image, Descriptor target, Optional<PageChecks> checks, int lanes,
+            Progress progress) throws IOException {
         target.truncate(image.layout().lengthBytes());
-        ImageWriter.into(target, image.layout()).zeros(Zeros.suiting(target)).lanes(lanes).progress(progress)
-                .startingAsZeros().everything(image);
+        ImageWriter.into(target, image.layout()).checks(checks.orElse(null)).zeros(Zeros.suiting(target)).lanes(lanes)
+                .progress(progress).startingAsZeros().everything(image);
     }
 
-    /** Into a clone of the last base: what the images above it hold is copied over it. */
-    public static void intoCloneOfBase(ComposedImage image, Descriptor target, Progress progress) throws IOException {
+    /**
+     * Into a clone of the last base: what the images above it hold is copied over it.
+     *
+     * @param checks is shown every page of the outcome, which is read for that; empty where nobody asks
+     */
+    public static void intoCloneOfBase(ComposedImage image, Descriptor target, Optional<PageChecks> checks, int lanes,
+            Progress progress) throws IOException {
+        if (checks.isEmpty()) {
+            overlay(image, target, progress);
+            return;
+        }
+        long lengthBytes = image.layout().lengthBytes();
+        // The reading afterwards takes longer, and is what progress tells of; until then it may only be stopped.
+        overlay(image, target, (done, total) -> progress.advanced(0, lengthBytes));
+        ComposedImage.Layer outcome =
+                new ComposedImage.Layer(image.layers().getFirst().name(), target, null);
+        ImageReads.check(ComposedImage.of(image.layout(), List.of(outcome)), checks.get(), lanes, progress);
+    }
+
+    private static void overlay(ComposedImage image, Descriptor target, Progress progress) throws IOException {
         int base = image.layers().size() - 1;
         long lengthBytes = image.layout().lengthBytes();
         try (Arena arena = Arena.ofConfined()) {

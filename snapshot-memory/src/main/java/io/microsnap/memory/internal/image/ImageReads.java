@@ -3,6 +3,7 @@ package io.microsnap.memory.internal.image;
 import io.microsnap.core.PageReader;
 import io.microsnap.core.Progress;
 import io.microsnap.core.internal.file.PageScratch;
+import io.microsnap.store.internal.PageChecks;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
@@ -49,25 +50,34 @@ public final class ImageReads {
 
     /** Reads everything once and keeps nothing of it. */
     public static void check(PageReader source, PageChecks checks, int lanes, Progress progress) throws IOException {
-        run(source, lanes, progress, () -> {
-            PageScratch own = new PageScratch();
-            return new PopulatedRuns.Parts() {
-                @Override
-                public void populated(long offset, long lengthBytes) throws IOException {
-                    for (long done = 0; done < lengthBytes;) {
-                        long length = Math.min(own.capacityBytes(), lengthBytes - done);
-                        source.read(offset + done, own.buffer().asSlice(0, length));
-                        checks.check(own.buffer(), 0, offset + done, length);
-                        done += length;
-                    }
-                }
+        List<PageScratch> buffers = new ArrayList<>();
+        try {
+            run(source, lanes, progress, () -> {
+                buffers.add(new PageScratch());
+                return checking(source, checks, buffers.getLast());
+            });
+        } finally {
+            buffers.forEach(PageScratch::close);
+        }
+    }
 
-                @Override
-                public void empty(long offset, long lengthBytes) throws IOException {
-                    checks.checkZero(offset, lengthBytes);
+    private static PopulatedRuns.Parts checking(PageReader source, PageChecks checks, PageScratch own) {
+        return new PopulatedRuns.Parts() {
+            @Override
+            public void populated(long offset, long lengthBytes) throws IOException {
+                for (long done = 0; done < lengthBytes;) {
+                    long length = Math.min(own.capacityBytes(), lengthBytes - done);
+                    source.read(offset + done, own.buffer().asSlice(0, length));
+                    checks.check(own.buffer(), 0, offset + done, length);
+                    done += length;
                 }
-            };
-        });
+            }
+
+            @Override
+            public void empty(long offset, long lengthBytes) throws IOException {
+                checks.checkZero(offset, lengthBytes);
+            }
+        };
     }
 
     private interface LaneParts {

@@ -7,8 +7,10 @@ import io.microsnap.core.SnapshotException;
 import io.microsnap.core.internal.file.Extents;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.dirty.DirtyBitmap;
-import io.microsnap.store.PageIndex;
-import io.microsnap.store.PageMap;
+import io.microsnap.memory.MemoryWritten;
+import io.microsnap.store.internal.PageChecks;
+import io.microsnap.store.internal.PageIndex;
+import io.microsnap.store.internal.PageMap;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -31,6 +33,7 @@ public final class ImageWriter {
     private final Descriptor image;
     private final boolean startsAsZeros;
     private final PageIndex index;
+    private final PageChecks checks;
     private final PageMap map;
     private final Zeros zeros;
     private final int lanes;
@@ -45,6 +48,7 @@ public final class ImageWriter {
         image = builder.image;
         this.startsAsZeros = startsAsZeros;
         index = builder.index;
+        checks = builder.checks;
         map = builder.map;
         zeros = builder.zeros;
         lanes = builder.lanes;
@@ -64,6 +68,7 @@ public final class ImageWriter {
         private final Descriptor image;
         private final GuestLayout layout;
         private PageIndex index;
+        private PageChecks checks;
         private PageMap map;
         private Zeros zeros = Zeros.SPARSE;
         private int lanes = 1;
@@ -82,6 +87,12 @@ public final class ImageWriter {
          */
         public Builder index(PageIndex checksums) {
             index = checksums;
+            return this;
+        }
+
+        /** Shows every page that it writes, or leaves out as zero, to these checks. */
+        public Builder checks(PageChecks shown) {
+            checks = shown;
             return this;
         }
 
@@ -210,7 +221,7 @@ public final class ImageWriter {
     /** Zeros for a clone are written while somebody waits, unless the image is not written at all meanwhile. */
     private PagePass.Plan plan(PageReader base, DirtyBitmap changed) {
         boolean leavesHoles = !zeros.equals(Zeros.DENSE) && (startsAsZeros || wroteBeside);
-        return new PagePass.Plan(startsAsZeros, zeros, leavesHoles, index, map, base, changed, toPunch);
+        return new PagePass.Plan(startsAsZeros, zeros, leavesHoles, index, checks, map, base, changed, toPunch);
     }
 
     private MemoryWritten write(PageReader reader, DirtyBitmap dirty, PageReader base, DirtyBitmap changed)
@@ -218,6 +229,7 @@ public final class ImageWriter {
         if (wroteBeside) {
             throw new IllegalStateException(image + " was written already, beside it");
         }
+        reader.requireMapped();
         long startNanos = System.nanoTime();
         long offeredBytes = dirty == null ? layout.lengthBytes() : dirty.count() * dirty.blockBytes();
         int most = (int) Math.min(lanes, 1 + offeredBytes / BYTES_A_LANE);
@@ -234,8 +246,12 @@ public final class ImageWriter {
             // A file takes one write at a time, and there is nothing else to do.
             work = eachWriting(1, reader, dirty, plan);
         }
-        run(work);
-        return sum(work, startNanos);
+        try {
+            run(work);
+            return sum(work, startNanos);
+        } finally {
+            work.forEach(WritingLane::freeBuffers);
+        }
     }
 
     /** Not in streams, which take longer to warm up than a short pause lasts. */

@@ -3,7 +3,9 @@ package io.microsnap.memory.internal.image;
 import io.microsnap.core.internal.file.Access;
 import io.microsnap.core.internal.file.Advice;
 import io.microsnap.core.internal.file.Mapping;
+import io.microsnap.core.internal.file.MappingBudget;
 import io.microsnap.core.internal.posix.Descriptor;
+import io.microsnap.dirty.DirtyBitmap;
 import java.io.IOException;
 
 /**
@@ -13,13 +15,16 @@ import java.io.IOException;
 public final class LazyMapping {
     /** A quarter of what Linux allows a process unless told otherwise. */
     public static final int DEFAULT_MAPPINGS = 16_384;
+    /** An overlay is a mapping, and splits the one it lies in. */
+    private static final int MAPPINGS_AN_OVERLAY = 2;
 
     private final ComposedImage image;
     private final Plan plan;
     private final int base;
     private final Mapping mapping;
+    private final DirtyBitmap readIn;
     private long laidBytes;
-    private boolean someAreShort;
+    private long overlays;
 
     /**
      * What is mapped over what.
@@ -35,30 +40,54 @@ public final class LazyMapping {
         this.plan = plan;
         base = image.layers().size() - 1;
         mapping = Mapping.file(file(plan.ground), 0, image.layout().lengthBytes(), Access.PRIVATE);
+        readIn = DirtyBitmap.of(image.layout());
     }
 
     /**
-     * Memory with the guest's bytes; what is written to it stays in this process. The image's descriptors must stay
-     * open as long as it is mapped.
+     * Maps an image; what is written to the memory stays in this process. The image's descriptors must stay open as
+     * long as it is mapped.
      *
-     * @param mostMappings how many mappings it may take; where that is too few the shortest runs are read in
+     * @param mostMappings how many mappings it may take, of those that the process has left; where that is too few
+     *     the shortest runs are read in
      */
-    public static Mapping map(ComposedImage image, int mostMappings) throws IOException {
-        LazyMapping lazy = new LazyMapping(image, plan(image, mostMappings));
+    public static LazyMapping map(ComposedImage image, int mostMappings) throws IOException {
+        boolean hasRuns = image.layers().size() > 1;
+        MappingBudget.Share share = MappingBudget.ofProcess().take(hasRuns ? mostMappings : 0);
         try {
-            lazy.lay();
-            return lazy.mapping;
-        } catch (IOException | RuntimeException | Error failure) {
-            try {
-                lazy.mapping.close();
-            } catch (IOException second) {
-                failure.addSuppressed(second);
+            LazyMapping lazy = laid(image, plan(image, share.count()));
+            share.laid(Math.min(share.count(), MAPPINGS_AN_OVERLAY * lazy.overlays));
+            lazy.mapping.owns(share);
+            return lazy;
+        } catch (Throwable failure) {
+            try (share) {
+                throw failure;
             }
-            throw failure;
         }
     }
 
-    private static Plan plan(ComposedImage image, int mostMappings) throws IOException {
+    private static LazyMapping laid(ComposedImage image, Plan plan) throws IOException {
+        LazyMapping lazy = new LazyMapping(image, plan);
+        try {
+            lazy.lay();
+            return lazy;
+        } catch (Throwable failure) {
+            try (lazy.mapping) {
+                throw failure;
+            }
+        }
+    }
+
+    /** The guest's memory. Closing it is for the caller. */
+    public Mapping mapping() {
+        return mapping;
+    }
+
+    /** Tells from now on which pages are no longer the image's. */
+    public ChangedPages changedPages() {
+        return new ChangedPages(image, mapping, readIn.copy());
+    }
+
+    private static Plan plan(ComposedImage image, long mostMappings) throws IOException {
         int base = image.layers().size() - 1;
         if (image.layout().pageBytes() % image.layers().getFirst().image().posix().getpagesize() != 0) {
             // Runs of pages smaller than the host's cannot be mapped.
@@ -75,8 +104,7 @@ public final class LazyMapping {
             }
         });
         long[] mapped = new long[base];
-        // A run takes a mapping, and splits the one it lies in.
-        long left = mostMappings / 2;
+        long left = mostMappings / MAPPINGS_AN_OVERLAY;
         for (int power = Long.SIZE - 2; power >= 0; power--) {
             for (int layer = 0; layer < base; layer++) {
                 left -= runs[power][layer];
@@ -109,7 +137,7 @@ public final class LazyMapping {
         }
         image.pieces(0, lengthBytes, this::lay);
         layBaseTo(lengthBytes);
-        if (someAreShort) {
+        if (!readIn.isEmpty()) {
             image.pieces(0, lengthBytes, this::readIfShort);
         }
     }
@@ -119,12 +147,12 @@ public final class LazyMapping {
             return;
         }
         if (lengthBytes < plan.shortestBytes) {
-            someAreShort = true;
+            readIn.mark(offset, lengthBytes);
             return;
         }
         layBaseTo(offset);
         if (layer != plan.ground) {
-            mapping.overlay(offset, file(layer), offset, lengthBytes);
+            overlay(layer, offset, lengthBytes);
             advise(offset, lengthBytes);
         }
         laidBytes = offset + lengthBytes;
@@ -132,8 +160,13 @@ public final class LazyMapping {
 
     private void layBaseTo(long end) throws IOException {
         if (plan.ground != base && laidBytes < end) {
-            mapping.overlay(laidBytes, file(base), laidBytes, end - laidBytes);
+            overlay(base, laidBytes, end - laidBytes);
         }
+    }
+
+    private void overlay(int layer, long offset, long lengthBytes) throws IOException {
+        mapping.overlay(offset, file(layer), offset, lengthBytes);
+        overlays++;
     }
 
     /** Reading ahead would fill the page cache with the holes between an image's runs. */

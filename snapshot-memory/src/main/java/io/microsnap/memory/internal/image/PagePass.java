@@ -7,8 +7,9 @@ import io.microsnap.core.internal.file.PageScratch;
 import io.microsnap.core.internal.file.Pages;
 import io.microsnap.core.internal.file.Truncation;
 import io.microsnap.dirty.DirtyBitmap;
-import io.microsnap.store.PageIndex;
-import io.microsnap.store.PageMap;
+import io.microsnap.store.internal.PageChecks;
+import io.microsnap.store.internal.PageIndex;
+import io.microsnap.store.internal.PageMap;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 
@@ -35,23 +36,24 @@ final class PagePass implements PopulatedRuns.Parts {
      * @param zeros what becomes of them
      * @param leavesHoles whether zeros that are long enough are left out: the image reads so there, or is going to
      * @param index given the checksums; null for an image without one
+     * @param checks is shown every page; null where nobody asks
      * @param map given the pages recorded; null for an image without one
      * @param base compared with, only what differs is recorded; null to record everything
      * @param changed given the pages that differed from the base; null where nobody asks
      * @param toPunch given the pages of zeros, to be punched later; null where nobody asks
      */
-    record Plan(boolean startsAsZeros, Zeros zeros, boolean leavesHoles, PageIndex index, PageMap map, PageReader base,
-            DirtyBitmap changed, DirtyBitmap toPunch) {
+    record Plan(boolean startsAsZeros, Zeros zeros, boolean leavesHoles, PageIndex index, PageChecks checks,
+            PageMap map, PageReader base, DirtyBitmap changed, DirtyBitmap toPunch) {
         boolean looksAtBytes() {
-            return index != null || base != null || toPunch != null || leavesHoles;
+            return index != null || checks != null || base != null || toPunch != null || leavesHoles;
         }
     }
 
     private final PageReader reader;
     private final Plan plan;
     private final int pageBytes;
-    private MemorySegment own = MemorySegment.NULL;
-    private MemorySegment ofBase = MemorySegment.NULL;
+    private PageScratch own;
+    private PageScratch ofBase;
     private final byte[] verdicts;
     private final int[] checksums;
     private final MemorySegment checksumsAsMemory;
@@ -220,6 +222,9 @@ final class PagePass implements PopulatedRuns.Parts {
         long count = pages(lengthBytes);
         pagesRecorded += count;
         pagesZero += count;
+        if (plan.checks != null) {
+            plan.checks.checkZero(offset, lengthBytes);
+        }
         if (plan.index != null) {
             plan.index.setZero(first, count);
         }
@@ -245,17 +250,27 @@ final class PagePass implements PopulatedRuns.Parts {
 
     // Made when first needed: most captures read a view and compare with nothing.
     private MemorySegment own() {
-        if (own.byteSize() == 0) {
-            own = new PageScratch(STEP_BYTES).buffer();
+        if (own == null) {
+            own = new PageScratch(STEP_BYTES);
         }
-        return own;
+        return own.buffer();
     }
 
     private MemorySegment ofBase() {
-        if (ofBase.byteSize() == 0) {
-            ofBase = new PageScratch(STEP_BYTES).buffer();
+        if (ofBase == null) {
+            ofBase = new PageScratch(STEP_BYTES);
         }
-        return ofBase;
+        return ofBase.buffer();
+    }
+
+    /** Frees the buffers, which no output may be going to write from any more. */
+    void freeBuffers() {
+        if (own != null) {
+            own.close();
+        }
+        if (ofBase != null) {
+            ofBase.close();
+        }
     }
 
     /**
@@ -315,9 +330,12 @@ final class PagePass implements PopulatedRuns.Parts {
         }
     }
 
-    private void look(MemorySegment memory, long at, long offset, int lengthBytes, int pages) {
-        if (plan.index != null) {
+    private void look(MemorySegment memory, long at, long offset, int lengthBytes, int pages) throws IOException {
+        if (plan.index != null || plan.checks != null) {
             Pages.crc32cs(memory, at, lengthBytes, pageBytes, checksums);
+        }
+        if (plan.checks != null) {
+            plan.checks.checkSums(offset, checksums, pages);
         }
         long first = offset / pageBytes;
         for (int page = 0; page < pages; page++) {

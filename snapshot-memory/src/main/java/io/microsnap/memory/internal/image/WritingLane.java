@@ -39,7 +39,8 @@ sealed class WritingLane implements Lanes.Lane permits LookingLane, SideLane, Wr
 
     /** In a new image what was never populated is a hole already, and zero in its index. */
     private PopulatedRuns.Parts parts() {
-        if (plan.base() != null || !plan.startsAsZeros() || plan.zeros().equals(Zeros.DENSE)) {
+        boolean isHoleAlready = plan.startsAsZeros() && !plan.zeros().equals(Zeros.DENSE);
+        if (!isHoleAlready || plan.base() != null || plan.checks() != null) {
             return pass;
         }
         return new PopulatedRuns.Parts() {
@@ -94,6 +95,13 @@ sealed class WritingLane implements Lanes.Lane permits LookingLane, SideLane, Wr
     @Override
     public void abandon(Throwable failure) {
         closeStall();
+    }
+
+    /** Frees its buffers, once every lane has ended: another one may write from them. */
+    final void freeBuffers() {
+        if (pass != null) {
+            pass.freeBuffers();
+        }
     }
 
     private void closeStall() {

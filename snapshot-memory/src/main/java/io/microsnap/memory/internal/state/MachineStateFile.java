@@ -25,13 +25,17 @@ import net.openhft.chronicle.bytes.HexDumpBytes;
 public final class MachineStateFile {
     /** More than any machine has parts; keeps a damaged count from costing memory. */
     public static final int MOST_SECTIONS = 4096;
-    /** The largest file that is written or read. */
-    public static final long LARGEST_FILE_BYTES = 256L << 20;
+    /** The most that the payloads of a machine's sections may come to. */
+    public static final long LARGEST_STATE_BYTES = 256L << 20;
 
     private static final long MAGIC = 0x54415453_50414E53L; // "SNAPSTAT"
     private static final int VERSION = 1;
     private static final int FIXED_HEADER_BYTES = Long.BYTES + 2 * Integer.BYTES;
     private static final int FIXED_ENTRY_BYTES = 1 + Long.BYTES + Integer.BYTES;
+    private static final int LONGEST_NAME = 64;
+    /** With as many sections as there may be. */
+    static final long LARGEST_FILE_BYTES = LARGEST_STATE_BYTES + FIXED_HEADER_BYTES + Integer.BYTES
+            + (long) MOST_SECTIONS * (FIXED_ENTRY_BYTES + LONGEST_NAME);
 
     private MachineStateFile() {
     }
@@ -83,15 +87,17 @@ public final class MachineStateFile {
         }
         Set<String> names = new HashSet<>();
         long lengthBytes = FIXED_HEADER_BYTES + Integer.BYTES;
+        long stateBytes = 0;
         for (MachineStateSection section : sections) {
             if (!names.add(section.name())) {
                 throw new IllegalArgumentException("two machine state sections are named " + section.name());
             }
             lengthBytes += FIXED_ENTRY_BYTES + section.name().length() + section.payload().remaining();
+            stateBytes += section.payload().remaining();
         }
-        if (lengthBytes > LARGEST_FILE_BYTES) {
-            throw new IllegalArgumentException("machine state of " + lengthBytes + " bytes; a file holds up to "
-                    + LARGEST_FILE_BYTES);
+        if (stateBytes > LARGEST_STATE_BYTES) {
+            throw new IllegalArgumentException("machine state of " + stateBytes + " bytes; a file holds up to "
+                    + LARGEST_STATE_BYTES);
         }
         return lengthBytes;
     }

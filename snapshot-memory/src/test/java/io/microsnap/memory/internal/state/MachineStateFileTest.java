@@ -1,6 +1,7 @@
 package io.microsnap.memory.internal.state;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.microsnap.core.DamagedException;
@@ -176,5 +177,20 @@ final class MachineStateFileTest {
         byte[] bytes = new byte[count];
         new SplittableRandom(count).nextBytes(bytes);
         return bytes;
+    }
+
+    @Test
+    void aStateOfExactlyTheLimitIsWrittenAndOneByteMoreRefused() throws IOException {
+        for (int more = 0; more < 2; more++) {
+            int size = Math.toIntExact(MachineStateFile.LARGEST_STATE_BYTES + more);
+            List<MachineStateSection> sections =
+                    List.of(new MachineStateSection("state", ByteBuffer.allocateDirect(size)));
+            if (more == 0) {
+                MachineStateFile.check(sections);
+            } else {
+                assertThatIllegalArgumentException().isThrownBy(() -> MachineStateFile.check(sections))
+                        .withMessageContaining(Integer.toString(size));
+            }
+        }
     }
 }

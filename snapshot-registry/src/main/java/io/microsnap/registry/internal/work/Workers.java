@@ -28,7 +28,7 @@ public final class Workers implements AutoCloseable {
         void run() throws IOException;
     }
 
-    /** Called every tenth of a second by a thread that waits; by throwing it ends the wait. */
+    /** Called by who hands over work or waits, there every tenth of a second; by throwing it ends that. */
     @FunctionalInterface
     public interface Tick {
         /** Tells of progress. */
@@ -50,6 +50,7 @@ public final class Workers implements AutoCloseable {
 
     /** Hands over a piece of work; throws the first failure of an earlier one. */
     public void submit(Work work) throws IOException {
+        tick.run();
         acquire(1);
         threads.execute(() -> {
             try {

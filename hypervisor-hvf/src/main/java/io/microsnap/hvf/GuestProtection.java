@@ -1,0 +1,61 @@
+package io.microsnap.hvf;
+
+import io.microsnap.core.GuestLayout;
+import io.microsnap.core.Region;
+import io.microsnap.dirty.WriteProtection;
+import io.microsnap.hvf.binding.HvReturn;
+import io.microsnap.hvf.binding.HypervisorException;
+import io.microsnap.hvf.binding.HypervisorFramework;
+import io.microsnap.hvf.binding.Numbers;
+import java.io.IOException;
+
+/**
+ * Protects guest memory in the second stage of translation. Whether {@code hv_vm_protect} bears several threads is not
+ * documented, so its callers take turns.
+ */
+final class GuestProtection implements WriteProtection {
+    private static final long PROTECTED = Numbers.HV_MEMORY_READ | Numbers.HV_MEMORY_EXEC;
+    private static final long WRITABLE = PROTECTED | Numbers.HV_MEMORY_WRITE;
+
+    private final HypervisorFramework framework;
+    private final GuestLayout layout;
+
+    GuestProtection(HypervisorFramework framework, GuestLayout layout) {
+        this.framework = framework;
+        this.layout = layout;
+    }
+
+    @Override
+    public GuestLayout layout() {
+        return layout;
+    }
+
+    @Override
+    public void protect(long imageOffset, long lengthBytes) throws IOException {
+        change(imageOffset, lengthBytes, PROTECTED);
+    }
+
+    @Override
+    public void allow(long imageOffset, long lengthBytes) throws IOException {
+        change(imageOffset, lengthBytes, WRITABLE);
+    }
+
+    /** The framework knows guest addresses: a range of the image is one of them in each region it touches. */
+    private synchronized void change(long imageOffset, long lengthBytes, long flags) throws IOException {
+        long end = Math.min(imageOffset + lengthBytes, layout.lengthBytes());
+        long from = imageOffset;
+        while (from < end) {
+            int number = layout.regionAt(from);
+            Region region = layout.regions().get(number);
+            long inRegion = from - layout.imageOffset(number);
+            long bytes = Math.min(end - from, region.lengthBytes() - inRegion);
+            long address = region.guestAddress() + inRegion;
+            int result = framework.hv_vm_protect(address, bytes, flags);
+            if (result != HvReturn.HV_SUCCESS.number()) {
+                throw HypervisorException.of(result, "hv_vm_protect", "of " + bytes + " bytes at guest address 0x"
+                        + Long.toHexString(address));
+            }
+            from += bytes;
+        }
+    }
+}

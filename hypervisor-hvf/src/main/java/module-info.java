@@ -1,0 +1,8 @@
+/** Guests on macOS's Hypervisor.framework. */
+module io.microsnap.hvf {
+    requires transitive io.microsnap.core;
+    requires transitive io.microsnap.dirty;
+
+    exports io.microsnap.hvf;
+    exports io.microsnap.hvf.binding;
+}

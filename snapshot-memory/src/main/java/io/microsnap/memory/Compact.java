@@ -1,0 +1,47 @@
+package io.microsnap.memory;
+
+import io.microsnap.core.Progress;
+import io.microsnap.core.SnapshotId;
+import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.StoredSnapshot;
+import java.io.IOException;
+
+/** Makes a snapshot of a chain complete, so that the bases it needed may be deleted. */
+public final class Compact {
+    private static final System.Logger LOG = System.getLogger(Compact.class.getName());
+
+    private Compact() {
+    }
+
+    /**
+     * Makes a snapshot complete where it is: durable and at once, so that a process that dies leaves it as it was or
+     * complete. It stays the same publication with the same bytes, which are checked meanwhile; snapshots that require
+     * it and those who use it notice nothing. Says whether there was anything to do: a snapshot that needs no base is
+     * complete.
+     *
+     * @throws java.nio.file.NoSuchFileException if there is none of that id, or it was deleted or replaced meanwhile
+     * @throws io.microsnap.core.DamagedException if it or one of its bases is damaged; it stays as it is
+     */
+    public static boolean snapshot(SnapshotStore store, SnapshotId id, int lanes, Progress progress)
+            throws IOException {
+        DirectoryStore directory = DirectoryStore.of(store);
+        try (StoredSnapshot held = directory.hold(id)) {
+            if (Held.isComplete(held)) {
+                return false;
+            }
+            Export.of(held).lanes(lanes).progress(progress).inPlace(directory);
+        }
+        removeFormer(directory);
+        return true;
+    }
+
+    /** The former image lies where unfinished work lies. It is not an error if it cannot be removed yet. */
+    private static void removeFormer(DirectoryStore store) {
+        try {
+            store.gc();
+        } catch (IOException later) {
+            LOG.log(System.Logger.Level.DEBUG, store + ": a former image takes space until the next recovery", later);
+        }
+    }
+}

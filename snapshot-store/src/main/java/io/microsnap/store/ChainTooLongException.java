@@ -1,0 +1,18 @@
+package io.microsnap.store;
+
+import io.microsnap.core.SnapshotException;
+import io.microsnap.core.SnapshotId;
+
+/** A snapshot requires more bases, one upon another, than {@link SnapshotStore#LONGEST_CHAIN} allows. */
+public final class ChainTooLongException extends SnapshotException {
+    private static final long serialVersionUID = 1L;
+
+    public ChainTooLongException(SnapshotId id) {
+        super(message(id));
+    }
+
+    public static String message(SnapshotId id) {
+        return id + " requires too many bases, one upon another: a chain has at most " + SnapshotStore.LONGEST_CHAIN
+                + " snapshots; use one further down its chain, and capture in full instead of a diff";
+    }
+}

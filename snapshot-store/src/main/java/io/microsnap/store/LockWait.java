@@ -1,0 +1,42 @@
+package io.microsnap.store;
+
+import java.io.IOException;
+import java.time.Duration;
+import java.util.Objects;
+
+/**
+ * How long a writer waits for another one. Publishing, deleting and recovery exclude each other in a store and take
+ * milliseconds each; only a process that was stopped, or hangs in a system call, keeps the others waiting.
+ *
+ * @param longest when the writer gives up with a {@link StoreBusyException}; zero does not wait at all
+ * @param listener hears that the writer waits, and for whom
+ */
+public record LockWait(Duration longest, Listener listener) {
+    /** Half a minute, and nobody is told. */
+    public static final LockWait DEFAULT = new LockWait(Duration.ofSeconds(30), (holder, waited) -> { });
+
+    public LockWait {
+        Objects.requireNonNull(listener);
+        if (longest.isNegative()) {
+            throw new IllegalArgumentException("nobody can wait for " + longest);
+        }
+    }
+
+    /** Waits as long, and tells this listener. */
+    public LockWait telling(Listener other) {
+        return new LockWait(longest, other);
+    }
+
+    /** Hears that a writer waits. */
+    @FunctionalInterface
+    public interface Listener {
+        /**
+         * Called again and again, some fifty times a second, from the thread that waits. What this throws ends the
+         * waiting and is passed on; nothing was changed then.
+         *
+         * @param holder the process that has the lock, such as {@code process 4711 (java)}, as far as that is known
+         * @param waited since when
+         */
+        void waiting(String holder, Duration waited) throws IOException;
+    }
+}
