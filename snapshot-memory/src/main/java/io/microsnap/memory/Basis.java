@@ -1,7 +1,7 @@
 package io.microsnap.memory;
 
 import io.microsnap.core.SnapshotReference;
-import io.microsnap.store.HeldSnapshot;
+import io.microsnap.store.internal.StoredSnapshot;
 import java.util.Optional;
 
 /**
@@ -11,5 +11,5 @@ import java.util.Optional;
  * @param parent the snapshot that the tracker's changes are relative to
  * @param base the snapshot that the image was cloned from, is compared with or needs; empty for a full capture
  */
-record Basis(CaptureKind kind, String because, Optional<SnapshotReference> parent, Optional<HeldSnapshot> base) {
+record Basis(CaptureKind kind, String because, Optional<SnapshotReference> parent, Optional<StoredSnapshot> base) {
 }

@@ -6,7 +6,7 @@ import io.microsnap.core.SnapshotException;
 import io.microsnap.dirty.Epoch;
 import io.microsnap.memory.internal.image.ComposedImage;
 import io.microsnap.memory.internal.image.ImageReads;
-import io.microsnap.store.PageChecks;
+import io.microsnap.store.internal.PageChecks;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;

@@ -5,13 +5,12 @@ import io.microsnap.core.internal.work.Closing;
 import io.microsnap.dedup.AfterBake;
 import io.microsnap.dedup.DedupOutcome;
 import io.microsnap.dirty.Epoch;
-import io.microsnap.memory.internal.image.MemoryWritten;
 import io.microsnap.memory.internal.state.MachineStateFile;
-import io.microsnap.store.HeldSnapshot;
 import io.microsnap.store.Manifest;
 import io.microsnap.store.SnapshotDescription;
-import io.microsnap.store.SnapshotFiles;
 import io.microsnap.store.SnapshotKind;
+import io.microsnap.store.internal.SnapshotFiles;
+import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.Optional;
@@ -76,7 +75,8 @@ public final class CapturedSnapshot implements AutoCloseable {
         }
         published = true;
         if (pause.memory().pagesDamagedInBase() > 0) {
-            LOG.log(System.Logger.Level.WARNING, plan.id + " was captured " + basis.kind() + ", because " + basis.because());
+            LOG.log(System.Logger.Level.WARNING,
+                    plan.id + " was captured " + basis.kind() + ", because " + basis.because());
         }
         commit(manifest.reference());
         CaptureResult result = new CaptureResult(manifest, basis.kind(), basis.because(), pause.memory(),
@@ -141,9 +141,9 @@ public final class CapturedSnapshot implements AutoCloseable {
 
     private SnapshotDescription describe() {
         SnapshotDescription said = plan.described;
-        return new SnapshotDescription(
-                basis.kind() == CaptureKind.DIFF ? SnapshotKind.DIFF : SnapshotKind.FULL, said.layout(),
-                basis.parent(), basis.base().map(HeldSnapshot::reference), said.image(), said.bakedByVersion(), said.labels(),
+        SnapshotKind kept = basis.kind() == CaptureKind.DIFF ? SnapshotKind.DIFF : SnapshotKind.FULL;
+        return new SnapshotDescription(kept, said.layout(), basis.parent(),
+                basis.base().map(StoredSnapshot::reference), said.image(), said.bakedByVersion(), said.labels(),
                 said.requires());
     }
 }

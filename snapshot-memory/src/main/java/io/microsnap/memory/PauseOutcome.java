@@ -2,7 +2,6 @@ package io.microsnap.memory;
 
 import io.microsnap.core.MachineStateSection;
 import io.microsnap.dirty.Epoch;
-import io.microsnap.memory.internal.image.MemoryWritten;
 import java.time.Duration;
 import java.util.List;
 import java.util.Optional;

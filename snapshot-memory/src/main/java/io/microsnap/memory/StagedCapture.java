@@ -2,9 +2,9 @@ package io.microsnap.memory;
 
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.memory.internal.image.ImageWriter;
-import io.microsnap.store.PageIndex;
-import io.microsnap.store.PageMap;
-import io.microsnap.store.StagedSnapshot;
+import io.microsnap.store.internal.PageIndex;
+import io.microsnap.store.internal.PageMap;
+import io.microsnap.store.internal.StagedSnapshot;
 import java.util.Optional;
 
 /**

@@ -1,5 +1,6 @@
 package io.microsnap.memory.internal.image;
 
+import io.microsnap.memory.MemoryWritten;
 import java.time.Duration;
 
 /** What was done with pages, counted by one thread. */

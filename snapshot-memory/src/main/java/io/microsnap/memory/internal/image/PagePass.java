@@ -7,8 +7,8 @@ import io.microsnap.core.SnapshotException;
 import io.microsnap.core.internal.file.PageScratch;
 import io.microsnap.core.internal.file.Pages;
 import io.microsnap.core.internal.file.Truncation;
-import io.microsnap.store.PageChecks;
-import io.microsnap.store.PageIndex;
+import io.microsnap.store.internal.PageChecks;
+import io.microsnap.store.internal.PageIndex;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.util.Optional;
@@ -274,7 +274,7 @@ final class PagePass implements PopulatedRuns.Parts {
     }
 
     /**
-     * What an error of the JVM says of a worker: that its memory is gone. It may come well after the copy that met it, in
+     * What an error of the JVM says of a worker: its memory is gone. It may come well after the copy that met it, in
      * any code that runs then; until it has come nothing is kept of what was copied.
      */
     SnapshotException truncated(InternalError error) {

@@ -2,7 +2,7 @@ package io.microsnap.memory.internal.image;
 
 import io.microsnap.core.PageReader;
 import io.microsnap.core.internal.work.Failures;
-import io.microsnap.store.PageIndex;
+import io.microsnap.store.internal.PageIndex;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
