@@ -37,12 +37,11 @@ public interface GuestMemory extends AutoCloseable {
     boolean mayBeTruncated();
 
     /**
-     * Names the ranges of a region that may hold anything but zeros, as offsets into its mapping, clipped to the range
-     * asked. What is not named was never populated: it is zero, and reading it would allocate it. By default
-     * everything is named.
+     * Names the ranges of the image that may hold anything but zeros, clipped to the range asked. What is not named was
+     * never populated: it is zero, and reading it would allocate it. By default everything is named.
      */
-    default void populated(int region, long offset, long lengthBytes, RangeConsumer ranges) throws IOException {
-        ranges.accept(offset, lengthBytes);
+    default void populated(long imageOffset, long lengthBytes, RangeConsumer ranges) throws IOException {
+        ranges.accept(imageOffset, lengthBytes);
     }
 
     /**

@@ -11,7 +11,6 @@ import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.memory.internal.image.ComposedImage;
 import io.microsnap.memory.internal.image.Composition;
-import io.microsnap.store.HeldSnapshot;
 import io.microsnap.store.IfTaken;
 import io.microsnap.store.Manifest;
 import io.microsnap.store.SnapshotDescription;
@@ -45,7 +44,7 @@ public final class Export {
     }
 
     /** Of a snapshot that stays held meanwhile. */
-    public static Export of(HeldSnapshot snapshot) {
+    public static Export of(StoredSnapshot snapshot) {
         return new Export((StoredSnapshot) snapshot);
     }
 

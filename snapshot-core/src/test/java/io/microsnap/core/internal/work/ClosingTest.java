@@ -1,4 +1,4 @@
-package io.microsnap.memory;
+package io.microsnap.core.internal.work;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;

@@ -1,7 +1,8 @@
 package io.microsnap.memory.internal.image;
 
 import io.microsnap.core.Progress;
-import io.microsnap.core.internal.posix.Posix;
+import io.microsnap.core.internal.work.Failures;
+import io.microsnap.core.internal.work.Uninterrupted;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
@@ -14,10 +15,10 @@ import java.util.concurrent.atomic.AtomicReference;
 
 /**
  * Threads that work through a range together, chunk by chunk: the calling one and others, which are started ahead so
- * that no pause waits for a thread to start. One range at a time; the first failure stops every lane after its chunk
+ * that no pause waits for a thread to start. One range at a time; the first failure stops every worker after its chunk
  * and is what the caller gets.
  */
-public final class Lanes implements AutoCloseable {
+public final class Workers implements AutoCloseable {
     /** A chunk's length: whole chunks of a page index and whole words of a page map, whatever the page size. */
     public static final long CHUNK_BYTES = 64L << 20;
     /** A pause may have other things to do before there is work. */
@@ -31,21 +32,19 @@ public final class Lanes implements AutoCloseable {
     private final List<Thread> threads = new ArrayList<>();
     private final ThreadPoolExecutor others;
     private volatile boolean called;
-    /** Of the thread that roused the others; null before. */
-    private ThreadStall stall;
 
-    private Lanes(int most) {
+    private Workers(int most) {
         this.most = most;
         int count = most - 1;
         others = new ThreadPoolExecutor(count, Math.max(1, count), 0, TimeUnit.SECONDS, new LinkedBlockingQueue<>(),
                 work -> {
-                    threads.add(Thread.ofPlatform().daemon().name("microsnap-lane-", threads.size()).unstarted(work));
+                    threads.add(Thread.ofPlatform().daemon().name("microsnap-worker-", threads.size()).unstarted(work));
                     return threads.getLast();
                 });
         try {
             others.prestartAllCoreThreads();
         } catch (Error noMoreThreads) {
-            stop();
+            close();
             throw noMoreThreads;
         }
     }
@@ -55,11 +54,11 @@ public final class Lanes implements AutoCloseable {
      *
      * @param most how many may work at a time, the one included that is going to call {@link #run}
      */
-    public static Lanes started(int most) {
+    public static Workers started(int most) {
         if (most < 1) {
-            throw new IllegalArgumentException(most + " lanes");
+            throw new IllegalArgumentException(most + " threads");
         }
-        return new Lanes(most);
+        return new Workers(most);
     }
 
     /** How many may work at a time. */
@@ -67,9 +66,9 @@ public final class Lanes implements AutoCloseable {
         return most;
     }
 
-    /** One lane's work, with what it needs for itself: a buffer, counters. Used by one thread. */
+    /** What one thread does, with what it needs for itself: a buffer, counters. */
     @FunctionalInterface
-    public interface Lane {
+    public interface Worker {
         void chunk(long offset, long lengthBytes) throws IOException;
 
         /** How much it takes at once. */
@@ -77,15 +76,15 @@ public final class Lanes implements AutoCloseable {
             return CHUNK_BYTES;
         }
 
-        /** It is about to take a chunk. */
-        default void ready() throws IOException {
+        /** Called when it is about to take a chunk, if one is left. */
+        default void beforeChunk() throws IOException {
         }
 
-        /** There are no chunks left. */
+        /** Called when no chunk is left. */
         default void finish() throws IOException {
         }
 
-        /** It or another lane has failed, and it is given no more to do. */
+        /** Called when it or another worker has failed: it is given no more to do. */
         default void abandon(Throwable failure) {
         }
     }
@@ -93,11 +92,10 @@ public final class Lanes implements AutoCloseable {
     /**
      * Wakes the other threads, which then stay awake for a few milliseconds or until there is work: for a pause that is
      * about to begin, of which waking them could take a millisecond. Returns when each is seen to run beside the
-     * calling one, or when that takes too long. What will be asked of the calling thread is opened as well.
+     * calling one, or when that takes too long.
      */
-    public void rouse(Posix posix) {
+    public void rouse() {
         called = false;
-        stallOfThisThread(posix);
         List<AtomicLong> signs = new ArrayList<>();
         for (int other = 1; other < most; other++) {
             AtomicLong signsOfLife = new AtomicLong();
@@ -112,20 +110,8 @@ public final class Lanes implements AutoCloseable {
         }
         long start = System.nanoTime();
         while (!signs.isEmpty() && System.nanoTime() - start < MOST_ROUSING_NANOS) {
-            signs.removeIf(Lanes::runsBesideThis);
+            signs.removeIf(Workers::runsBesideThis);
         }
-    }
-
-    /** Opened when the others were roused, if by this thread; open as long as the lanes are. */
-    ThreadStall stallOfThisThread(Posix posix) {
-        if (stall != null && !stall.isOfThisThread()) {
-            stall.close();
-            stall = null;
-        }
-        if (stall == null) {
-            stall = ThreadStall.ofThisThread(posix);
-        }
-        return stall;
     }
 
     /** Not on this processor, which the scheduler may well give to both in turns. */
@@ -141,61 +127,34 @@ public final class Lanes implements AutoCloseable {
     }
 
     /**
-     * Gives every chunk of the range to one of the lanes and returns when all are done. The first lane runs in the
+     * Gives every chunk of the range to one of the workers and returns when all are done. The first one runs in the
      * calling thread.
      */
-    public void run(List<? extends Lane> lanes, long lengthBytes, Progress progress) throws IOException {
-        if (lanes.size() > most) {
-            throw new IllegalArgumentException(lanes.size() + " lanes where " + most + " may work");
+    public void run(List<? extends Worker> workers, long lengthBytes, Progress progress) throws IOException {
+        if (workers.size() > most) {
+            throw new IllegalArgumentException(workers.size() + " workers where " + most + " may work");
         }
         Work work = new Work(lengthBytes, progress);
-        CountDownLatch working = new CountDownLatch(lanes.size() - 1);
-        for (Lane lane : lanes.subList(1, lanes.size())) {
+        CountDownLatch working = new CountDownLatch(workers.size() - 1);
+        for (Worker worker : workers.subList(1, workers.size())) {
             others.execute(() -> {
-                work.drain(lane);
+                work.drain(worker);
                 working.countDown();
             });
         }
         called = true;
-        work.drain(lanes.getFirst());
-        uninterrupted(working::await);
-        rethrow(work.failure.get());
+        work.drain(workers.getFirst());
+        // They use the caller's memory and files: there is no leaving before they have stopped.
+        Uninterrupted.await(working::await);
+        Failures.rethrow(work.failure.get());
     }
 
     /** Ends the threads and returns when they have ended. */
     @Override
     public void close() {
-        stop();
-        if (stall != null) {
-            stall.close();
-        }
-    }
-
-    private void stop() {
         called = true;
         others.shutdown();
-        threads.forEach(thread -> uninterrupted(thread::join));
-    }
-
-    @FunctionalInterface
-    private interface Wait {
-        void done() throws InterruptedException;
-    }
-
-    /** They use the caller's memory and files: there is no leaving before they have stopped, interrupted or not. */
-    private static void uninterrupted(Wait wait) {
-        boolean interrupted = false;
-        while (true) {
-            try {
-                wait.done();
-                break;
-            } catch (InterruptedException later) {
-                interrupted = true;
-            }
-        }
-        if (interrupted) {
-            Thread.currentThread().interrupt();
-        }
+        threads.forEach(thread -> Uninterrupted.await(thread::join));
     }
 
     /** One range, and how far they have come with it. */
@@ -211,17 +170,17 @@ public final class Lanes implements AutoCloseable {
             this.progress = progress;
         }
 
-        void drain(Lane lane) {
+        void drain(Worker worker) {
             try {
                 while (failure.get() == null) {
-                    lane.ready();
-                    long offset = next.getAndAdd(lane.chunkBytes());
+                    worker.beforeChunk();
+                    long offset = next.getAndAdd(worker.chunkBytes());
                     if (offset >= lengthBytes) {
-                        lane.finish();
+                        worker.finish();
                         return;
                     }
-                    long length = Math.min(lane.chunkBytes(), lengthBytes - offset);
-                    lane.chunk(offset, length);
+                    long length = Math.min(worker.chunkBytes(), lengthBytes - offset);
+                    worker.chunk(offset, length);
                     advanced(length);
                 }
             } catch (Throwable thrown) {
@@ -230,23 +189,12 @@ public final class Lanes implements AutoCloseable {
                     failure.get().addSuppressed(thrown);
                 }
             }
-            lane.abandon(failure.get());
+            worker.abandon(failure.get());
         }
 
         private synchronized void advanced(long length) throws IOException {
             doneBytes += length;
             progress.advanced(doneBytes, lengthBytes);
-        }
-    }
-
-    /** Throws a failure of another thread as it is; null is none. */
-    static void rethrow(Throwable failure) throws IOException {
-        switch (failure) {
-            case null -> { }
-            case IOException thrown -> throw thrown;
-            case RuntimeException thrown -> throw thrown;
-            case Error thrown -> throw thrown;
-            case Throwable thrown -> throw new IllegalStateException(thrown);
         }
     }
 }

@@ -1,20 +1,21 @@
-package io.microsnap.memory;
+package io.microsnap.core.internal.work;
 
 import java.io.IOException;
 import java.util.ArrayDeque;
 import java.util.Deque;
 
 /** Things to be closed together, the last one first, each even when another fails. */
-final class Closing implements AutoCloseable {
+public final class Closing implements AutoCloseable {
     private final Deque<AutoCloseable> open = new ArrayDeque<>();
 
-    <T extends AutoCloseable> T add(T closeable) {
+    /** Takes one more, to be closed before those taken already. */
+    public <T extends AutoCloseable> T add(T closeable) {
         open.push(closeable);
         return closeable;
     }
 
     /** Closes one of them ahead of the others. */
-    void closeNow(AutoCloseable closeable) throws IOException {
+    public void closeNow(AutoCloseable closeable) throws IOException {
         open.remove(closeable);
         try {
             closeable.close();
@@ -25,7 +26,8 @@ final class Closing implements AutoCloseable {
         }
     }
 
-    void closeAfter(Throwable failure) {
+    /** Closes them because of a failure, which is told what goes wrong meanwhile. */
+    public void closeAfter(Throwable failure) {
         try {
             close();
         } catch (Throwable closing) {
@@ -47,12 +49,6 @@ final class Closing implements AutoCloseable {
                 }
             }
         }
-        switch (failure) {
-            case null -> { }
-            case IOException thrown -> throw thrown;
-            case RuntimeException thrown -> throw thrown;
-            case Error thrown -> throw thrown;
-            case Throwable thrown -> throw new IOException(thrown);
-        }
+        Failures.rethrow(failure);
     }
 }

@@ -5,8 +5,6 @@ import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.microsnap.core.Progress;
-import io.microsnap.core.internal.posix.Posix;
-import io.microsnap.core.testing.FaultyPosix;
 import java.io.IOException;
 import java.util.List;
 import java.util.Set;
@@ -18,28 +16,28 @@ import java.util.concurrent.atomic.AtomicBoolean;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
-final class LanesTest {
-    private static final long LENGTH = 4 * Lanes.CHUNK_BYTES;
+final class WorkersTest {
+    private static final long LENGTH = 4 * Workers.CHUNK_BYTES;
 
     private final IOException first = new IOException("the first");
     private final CompletableFuture<Void> otherHasBegun = new CompletableFuture<>();
     private final CompletableFuture<Thread> failed = new CompletableFuture<>();
-    private final Lanes lanes = Lanes.started(2);
+    private final Workers workers = Workers.started(2);
     private int chunks;
 
     @AfterEach
     void noThreadIsLeft() {
-        lanes.close();
+        workers.close();
         assertThat(Thread.getAllStackTraces().keySet()).noneMatch(thread -> thread.getName().startsWith("microsnap-"));
     }
 
     @Test
-    void whereALaneHasFailedTheOthersTakeNoMore() {
-        Lanes.Lane other = (offset, lengthBytes) -> {
+    void whereAWorkerHasFailedTheOthersTakeNoMore() {
+        Workers.Worker other = (offset, lengthBytes) -> {
             chunks++;
             awaitFailure();
         };
-        assertThatThrownBy(() -> lanes.run(List.of(other, failing()), LENGTH, Progress.NONE)).isSameAs(first);
+        assertThatThrownBy(() -> workers.run(List.of(other, failing()), LENGTH, Progress.NONE)).isSameAs(first);
         assertThat(chunks).isEqualTo(1);
     }
 
@@ -48,47 +46,47 @@ final class LanesTest {
     void theyMayBeRousedAndThenWorkAndBeRousedAgain() throws IOException {
         Set<Thread> working = ConcurrentHashMap.newKeySet();
         CyclicBarrier both = new CyclicBarrier(2);
-        Lanes.Lane lane = (offset, lengthBytes) -> {
+        Workers.Worker worker = (offset, lengthBytes) -> {
             if (working.add(Thread.currentThread())) {
                 meet(both);
             }
         };
         for (int round = 0; round < 3; round++) {
-            lanes.rouse(Posix.host());
-            lanes.rouse(Posix.host());
+            workers.rouse();
+            workers.rouse();
             working.clear();
-            lanes.run(List.of(lane, lane), LENGTH, Progress.NONE);
+            workers.run(List.of(worker, worker), LENGTH, Progress.NONE);
             assertThat(working).hasSize(2);
         }
-        lanes.rouse(Posix.host());
+        workers.rouse();
     }
 
     @Test
-    void whatAnotherLaneFailsWithIsNotLost() {
+    void whatAnotherWorkerFailsWithIsNotLost() {
         IOException second = new IOException("the second");
-        Lanes.Lane other = (offset, lengthBytes) -> {
+        Workers.Worker other = (offset, lengthBytes) -> {
             awaitFailure();
             throw second;
         };
-        assertThatThrownBy(() -> lanes.run(List.of(other, failing()), LENGTH, Progress.NONE)).isSameAs(first)
+        assertThatThrownBy(() -> workers.run(List.of(other, failing()), LENGTH, Progress.NONE)).isSameAs(first)
                 .satisfies(thrown -> assertThat(thrown.getSuppressed()).containsExactly(second));
     }
 
     /** All may wait for one thing, which failed. */
     @Test
-    void lanesMayFailWithOneException() {
-        Lanes.Lane other = (offset, lengthBytes) -> {
+    void workersMayFailWithOneException() {
+        Workers.Worker other = (offset, lengthBytes) -> {
             awaitFailure();
             throw first;
         };
-        assertThatThrownBy(() -> lanes.run(List.of(other, failing()), LENGTH, Progress.NONE)).isSameAs(first)
+        assertThatThrownBy(() -> workers.run(List.of(other, failing()), LENGTH, Progress.NONE)).isSameAs(first)
                 .hasNoSuppressedExceptions();
     }
 
     @Test
     void whoeverAbandonsIsToldWhy() {
         CompletableFuture<Throwable> told = new CompletableFuture<>();
-        Lanes.Lane other = new Lanes.Lane() {
+        Workers.Worker other = new Workers.Worker() {
             @Override
             public void chunk(long offset, long lengthBytes) {
                 awaitFailure();
@@ -104,14 +102,14 @@ final class LanesTest {
                 told.complete(failure);
             }
         };
-        assertThatThrownBy(() -> lanes.run(List.of(other, failing()), LENGTH, Progress.NONE)).isSameAs(first);
+        assertThatThrownBy(() -> workers.run(List.of(other, failing()), LENGTH, Progress.NONE)).isSameAs(first);
         assertThat(told).isCompletedWithValue(first);
     }
 
-    /** What one lane does at the end may fail, too, and is waited for by the others. */
+    /** What one worker does at the end may fail, too, and is waited for by the others. */
     @Test
     void aFailureAtTheEndIsOneAsWell() {
-        Lanes.Lane other = new Lanes.Lane() {
+        Workers.Worker other = new Workers.Worker() {
             @Override
             public void chunk(long offset, long lengthBytes) {
                 chunks++;
@@ -122,22 +120,22 @@ final class LanesTest {
                 throw first;
             }
         };
-        assertThatThrownBy(() -> lanes.run(List.of(other), LENGTH, Progress.NONE)).isSameAs(first);
+        assertThatThrownBy(() -> workers.run(List.of(other), LENGTH, Progress.NONE)).isSameAs(first);
         assertThat(chunks).isEqualTo(4);
     }
 
     @Test
     void theSameThreadsWorkThroughOneRangeAfterAnother() throws IOException {
-        Set<Thread> workers = ConcurrentHashMap.newKeySet();
+        Set<Thread> threads = ConcurrentHashMap.newKeySet();
         for (int time = 0; time < 3; time++) {
             CyclicBarrier both = new CyclicBarrier(2);
-            Lanes.Lane lane = (offset, lengthBytes) -> {
-                workers.add(Thread.currentThread());
+            Workers.Worker worker = (offset, lengthBytes) -> {
+                threads.add(Thread.currentThread());
                 meet(both);
             };
-            lanes.run(List.of(lane, lane), LENGTH, Progress.NONE);
+            workers.run(List.of(worker, worker), LENGTH, Progress.NONE);
         }
-        assertThat(workers).hasSize(2).contains(Thread.currentThread());
+        assertThat(threads).hasSize(2).contains(Thread.currentThread());
     }
 
     @Test
@@ -146,23 +144,23 @@ final class LanesTest {
         AtomicBoolean returned = new AtomicBoolean();
         AtomicBoolean returnedEarly = new AtomicBoolean();
         Thread caller = Thread.currentThread();
-        Lanes.Lane slow = (offset, lengthBytes) -> {
+        Workers.Worker slow = (offset, lengthBytes) -> {
             meet(both);
             awaitWaiting(caller, returned);
             caller.interrupt();
             awaitWaiting(caller, returned);
             returnedEarly.set(returned.get());
         };
-        lanes.run(List.of((offset, lengthBytes) -> meet(both), slow), 2 * Lanes.CHUNK_BYTES, Progress.NONE);
+        workers.run(List.of((offset, lengthBytes) -> meet(both), slow), 2 * Workers.CHUNK_BYTES, Progress.NONE);
         returned.set(true);
         assertThat(Thread.interrupted()).isTrue();
-        lanes.close();
+        workers.close();
         assertThat(returnedEarly).isFalse();
     }
 
     @Test
     void threadsAreThereBeforeThereIsWork() {
-        try (Lanes three = Lanes.started(3)) {
+        try (Workers three = Workers.started(3)) {
             assertThat(three.most()).isEqualTo(3);
             assertThat(Thread.getAllStackTraces().keySet())
                     .filteredOn(thread -> thread.getName().startsWith("microsnap-"))
@@ -177,25 +175,11 @@ final class LanesTest {
     }
 
     @Test
-    void whatIsAskedOfTheCallerIsOpenOnceAndUntilTheyAreClosed() {
-        FaultyPosix watched = FaultyPosix.host();
-        lanes.rouse(watched.posix());
-        lanes.rouse(watched.posix());
-        assertThat(lanes.stallOfThisThread(watched.posix())).isSameAs(lanes.stallOfThisThread(watched.posix()));
-        assertThat(watched.openDescriptors()).hasSizeLessThanOrEqualTo(1);
-        ThreadStall ofAnother = CompletableFuture.supplyAsync(() -> lanes.stallOfThisThread(watched.posix())).join();
-        assertThat(lanes.stallOfThisThread(watched.posix())).as("a thread asks for itself").isNotSameAs(ofAnother);
-        assertThat(watched.openDescriptors()).hasSizeLessThanOrEqualTo(1);
-        lanes.close();
-        assertThat(watched.openDescriptors()).isEmpty();
-    }
-
-    @Test
-    void moreLanesThanThereAreThreadsAreRefused() {
-        Lanes.Lane lane = (offset, lengthBytes) -> { };
+    void moreWorkersThanThereAreThreadsAreRefused() {
+        Workers.Worker worker = (offset, lengthBytes) -> { };
         assertThatIllegalArgumentException().isThrownBy(
-                () -> lanes.run(List.of(lane, lane, lane), LENGTH, Progress.NONE));
-        assertThatIllegalArgumentException().isThrownBy(() -> Lanes.started(0));
+                () -> workers.run(List.of(worker, worker, worker), LENGTH, Progress.NONE));
+        assertThatIllegalArgumentException().isThrownBy(() -> Workers.started(0));
     }
 
     private static void meet(CyclicBarrier both) {
@@ -206,7 +190,7 @@ final class LanesTest {
         }
     }
 
-    private Lanes.Lane failing() {
+    private Workers.Worker failing() {
         return (offset, lengthBytes) -> {
             otherHasBegun.join();
             failed.complete(Thread.currentThread());
@@ -214,7 +198,7 @@ final class LanesTest {
         };
     }
 
-    /** Until the lane that fails has ended, and with it told of its failure: its thread has nothing to do then. */
+    /** Until the worker that fails has ended, and with it told of its failure: its thread has nothing to do then. */
     private void awaitFailure() {
         otherHasBegun.complete(null);
         Thread thread = failed.join();
