@@ -31,7 +31,7 @@ final class StateSearch {
         try {
             return new StateSearch().inField(field, null);
         } catch (ReflectiveOperationException failure) {
-            throw new AssertionError(field + " cannot be looked into", failure);
+            throw new LinkageError(field + " cannot be looked into", failure);
         }
     }
 
