@@ -43,6 +43,7 @@ final class ArchitectureTest {
         VMM("external-vmm", "vmm"),
         HVF("hypervisor-hvf", "hvf"),
         KVM("hypervisor-kvm", "kvm"),
+        MACHINE("small-machine", "machine"),
         CLI("snapshot-cli", "cli"),
         BENCHMARKS("benchmarks", "benchmarks");
 
@@ -63,9 +64,10 @@ final class ArchitectureTest {
                 case REGISTRY -> Set.of(CORE, STORE, DEDUP);
                 case MEMORY -> Set.of(CORE, STORE, DIRTY, DEDUP);
                 case VMM -> Set.of(CORE, STORE, DIRTY, MEMORY);
-                case CLI -> Set.of(CORE, STORE, DIRTY, MEMORY, DEDUP, REGISTRY, VMM, HVF, KVM);
+                case MACHINE -> Set.of(CORE, DIRTY, KVM);
+                case CLI -> Set.of(CORE, STORE, DIRTY, MEMORY, DEDUP, REGISTRY, VMM, HVF, KVM, MACHINE);
                 case BENCHMARKS ->
-                        Set.of(TEST_SUPPORT, CORE, STORE, DIRTY, MEMORY, DEDUP, REGISTRY, VMM, HVF, KVM);
+                        Set.of(TEST_SUPPORT, CORE, STORE, DIRTY, MEMORY, DEDUP, REGISTRY, VMM, HVF, KVM, MACHINE);
             };
         }
 
@@ -87,7 +89,8 @@ final class ArchitectureTest {
 
     private static final String BOM = "microsnap-bom";
 
-    private static final Set<Module> NO_LIBRARIES = Set.of(Module.TEST_SUPPORT, Module.CLI, Module.BENCHMARKS);
+    private static final Set<Module> NO_LIBRARIES =
+            Set.of(Module.TEST_SUPPORT, Module.MACHINE, Module.CLI, Module.BENCHMARKS);
 
     /** Where native functions are linked: nowhere else may {@link Linker} be touched. */
     private static final String[] BINDING_PACKAGES = {

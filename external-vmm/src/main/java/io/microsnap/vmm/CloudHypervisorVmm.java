@@ -7,7 +7,8 @@ import io.microsnap.core.SnapshotException;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.store.HeldSnapshot;
-import io.microsnap.store.SnapshotFiles;
+import io.microsnap.store.internal.SnapshotFiles;
+import io.microsnap.store.internal.StoredSnapshot;
 import io.microsnap.vmm.internal.cloud.CloudApi;
 import io.microsnap.vmm.internal.cloud.CloudDirectory;
 import io.microsnap.vmm.internal.cloud.MemoryRanges;
@@ -173,9 +174,9 @@ public final class CloudHypervisorVmm extends DumpingVmm {
                     + CloudDirectory.STATE + "); restore its memory with --to");
         }
         try (NewDirectory made = NewDirectory.create(Posix.host(), directory)) {
-            made.copyAttachment(held, CloudDirectory.CONFIG, CloudDirectory.CONFIG);
-            made.copyAttachment(held, CloudDirectory.STATE, CloudDirectory.STATE);
-            boolean cloned = CloudDirectory.writeMemory(held, made, progress);
+            made.copyAttachment((StoredSnapshot) held, CloudDirectory.CONFIG, CloudDirectory.CONFIG);
+            made.copyAttachment((StoredSnapshot) held, CloudDirectory.STATE, CloudDirectory.STATE);
+            boolean cloned = CloudDirectory.writeMemory((StoredSnapshot) held, made, progress);
             made.commit();
             return new RestoredVmm(directory, held.layout().lengthBytes(), cloned, List.of(), List.of(
                     "config.json names disks, taps and sockets as they were: they must be there when it is loaded, and"

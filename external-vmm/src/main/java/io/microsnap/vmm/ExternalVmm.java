@@ -12,9 +12,10 @@ import io.microsnap.memory.Capture;
 import io.microsnap.memory.CaptureResult;
 import io.microsnap.memory.CapturedSnapshot;
 import io.microsnap.memory.PreparedCapture;
-import io.microsnap.store.SnapshotFiles;
 import io.microsnap.store.SnapshotStore;
-import io.microsnap.store.StagedSnapshot;
+import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.SnapshotFiles;
+import io.microsnap.store.internal.StagedSnapshot;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -101,7 +102,7 @@ public abstract sealed class ExternalVmm implements PausableMachine, AutoCloseab
     }
 
     private void tryClones(SnapshotStore store, SnapshotId id) throws IOException {
-        try (StagedSnapshot staged = store.stage(id)) {
+        try (StagedSnapshot staged = DirectoryStore.of(store).stage(id)) {
             for (String name : clonedAttachments()) {
                 Path file = attachments().get(name);
                 Posix posix = Posix.host();

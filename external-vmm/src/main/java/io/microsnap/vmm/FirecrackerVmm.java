@@ -1,20 +1,21 @@
 package io.microsnap.vmm;
 
 import io.microsnap.core.GuestLayout;
+import io.microsnap.core.IfExists;
 import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.SnapshotReference;
-import io.microsnap.core.internal.file.IfExists;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.memory.Capture;
 import io.microsnap.memory.Export;
-import io.microsnap.memory.FileMemoryReader;
+import io.microsnap.memory.internal.reader.FileMemoryReader;
 import io.microsnap.store.HeldSnapshot;
-import io.microsnap.store.SnapshotFiles;
 import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.internal.SnapshotFiles;
+import io.microsnap.store.internal.StoredSnapshot;
 import io.microsnap.vmm.internal.firecracker.FirecrackerApi;
 import io.microsnap.vmm.internal.firecracker.FirecrackerLayout;
 import io.microsnap.vmm.internal.firecracker.StateFile;
@@ -210,8 +211,8 @@ public final class FirecrackerVmm extends DumpingVmm {
         }
         try (NewDirectory made = NewDirectory.create(Posix.host(), directory)) {
             boolean cloned = Export.of(held).lanes(Runtime.getRuntime().availableProcessors()).progress(progress)
-                    .toFile(Posix.host(), made.file(MEMORY_FILE), IfExists.REFUSE);
-            made.copyAttachment(held, STATE, STATE_FILE);
+                    .toFile(made.file(MEMORY_FILE), IfExists.REFUSE);
+            made.copyAttachment((StoredSnapshot) held, STATE, STATE_FILE);
             made.commit();
             return new RestoredVmm(directory, held.layout().lengthBytes(), cloned, List.of(), List.of(
                     "the state names disks, taps and the vsock socket as they were: they must be there when it is"

@@ -2,9 +2,10 @@ package io.microsnap.vmm;
 
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.SnapshotId;
-import io.microsnap.store.HeldSnapshot;
-import io.microsnap.store.SnapshotFiles;
 import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.SnapshotFiles;
+import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -28,7 +29,7 @@ public final class InPlace {
      */
     public static int run(SnapshotStore store, Path directory, SnapshotId id, List<String> command)
             throws IOException {
-        try (HeldSnapshot held = store.hold(id)) {
+        try (StoredSnapshot held = DirectoryStore.of(store).hold(id)) {
             if (held.base().isPresent()) {
                 throw new SnapshotException(id + " is a diff, whose memory is not in one file; make a complete copy"
                         + " with"

@@ -7,8 +7,9 @@ import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
-import io.microsnap.memory.FileMemoryReader;
+import io.microsnap.memory.internal.reader.FileMemoryReader;
 import io.microsnap.store.HeldSnapshot;
+import io.microsnap.store.internal.StoredSnapshot;
 import io.microsnap.vmm.internal.guard.ResumeGuard;
 import io.microsnap.vmm.internal.host.GuestDisks;
 import io.microsnap.vmm.internal.host.Scratch;
@@ -74,7 +75,7 @@ public final class QemuVmm extends ExternalVmm {
      * filesystem can, device state, and disks of its own.
      */
     public static RestoredVmm restore(HeldSnapshot held, Path directory, Progress progress) throws IOException {
-        QemuCopies.Written written = QemuCopies.write(held, Posix.host(), directory, progress);
+        QemuCopies.Written written = QemuCopies.write((StoredSnapshot) held, Posix.host(), directory, progress);
         List<String> remarks = new ArrayList<>();
         if (String.join(" ", written.command()).contains(QemuCommandLine.REDACTED)) {
             remarks.add("secrets were not stored: put them where " + QemuCommandLine.REDACTED + " stands");

@@ -9,7 +9,7 @@ import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.memory.Capture;
 import io.microsnap.memory.CaptureResult;
-import io.microsnap.memory.FileMemoryReader;
+import io.microsnap.memory.internal.reader.FileMemoryReader;
 import io.microsnap.store.HeldSnapshot;
 import io.microsnap.store.SnapshotStore;
 import io.microsnap.vmm.internal.cloud.CloudDirectory;

@@ -7,9 +7,9 @@ import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.memory.CaptureResult;
-import io.microsnap.store.HeldSnapshot;
-import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -36,7 +36,7 @@ class CloudHypervisorVmmTest {
     private Path scratch;
     private VmmOptions options;
     private CloudHypervisorStandIn cloud;
-    private SnapshotStore store;
+    private DirectoryStore store;
 
     @BeforeEach
     void start() throws IOException {
@@ -44,7 +44,7 @@ class CloudHypervisorVmmTest {
         cloud = new CloudHypervisorStandIn(directory.resolve("api"));
         new Random(1).nextBytes(cloud.ram);
         options = VmmOptions.of(directory.resolve("api")).scratch(scratch).patience(LONG);
-        store = SnapshotStore.openOrCreate(Posix.host(), directory.resolve("store"), StoreOptions.PRIVATE);
+        store = DirectoryStore.openOrCreate(Posix.host(), directory.resolve("store"), StoreOptions.PRIVATE);
     }
 
     @AfterEach
@@ -62,7 +62,7 @@ class CloudHypervisorVmmTest {
 
     private Path restore(String id) throws IOException {
         Path copy = directory.resolve("copy-" + id);
-        try (HeldSnapshot held = store.hold(new SnapshotId(id))) {
+        try (StoredSnapshot held = store.hold(new SnapshotId(id))) {
             CloudHypervisorVmm.restore(held, copy, Progress.NONE);
         }
         return copy;

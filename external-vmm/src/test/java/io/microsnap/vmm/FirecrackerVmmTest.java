@@ -9,9 +9,9 @@ import io.microsnap.core.SnapshotId;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.memory.CaptureKind;
 import io.microsnap.memory.CaptureResult;
-import io.microsnap.store.HeldSnapshot;
-import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
 import java.nio.file.DirectoryNotEmptyException;
 import java.nio.file.Files;
@@ -41,7 +41,7 @@ class FirecrackerVmmTest {
     private Path scratch;
     private VmmOptions options;
     private FirecrackerStandIn firecracker;
-    private SnapshotStore store;
+    private DirectoryStore store;
 
     @BeforeEach
     void start() throws IOException {
@@ -50,7 +50,7 @@ class FirecrackerVmmTest {
         new Random(1).nextBytes(firecracker.ram);
         Arrays.fill(firecracker.ram, 1 << 20, 2 << 20, (byte) 0);
         options = VmmOptions.of(directory.resolve("api")).scratch(scratch).patience(LONG);
-        store = SnapshotStore.openOrCreate(Posix.host(), directory.resolve("store"), StoreOptions.PRIVATE);
+        store = DirectoryStore.openOrCreate(Posix.host(), directory.resolve("store"), StoreOptions.PRIVATE);
     }
 
     @AfterEach
@@ -68,7 +68,7 @@ class FirecrackerVmmTest {
 
     private Path restore(String id) throws IOException {
         Path copy = directory.resolve("copy-" + id);
-        try (HeldSnapshot held = store.hold(new SnapshotId(id))) {
+        try (StoredSnapshot held = store.hold(new SnapshotId(id))) {
             FirecrackerVmm.restore(held, copy, Progress.NONE);
         }
         return copy;
@@ -263,7 +263,7 @@ class FirecrackerVmmTest {
         bake(options, "one", "");
         Path taken = Files.createDirectory(directory.resolve("taken"));
         Files.writeString(taken.resolve("mine"), "mine");
-        try (HeldSnapshot held = store.hold(new SnapshotId("one"))) {
+        try (StoredSnapshot held = store.hold(new SnapshotId("one"))) {
             assertThatThrownBy(() -> FirecrackerVmm.restore(held, taken, Progress.NONE))
                     .isInstanceOf(DirectoryNotEmptyException.class);
             assertThatThrownBy(() -> QemuVmm.restore(held, directory.resolve("new"), Progress.NONE))

@@ -10,10 +10,10 @@ import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.memory.Capture;
 import io.microsnap.memory.CaptureKind;
-import io.microsnap.memory.FileMemoryReader;
+import io.microsnap.memory.internal.reader.FileMemoryReader;
 import io.microsnap.store.SnapshotInUseException;
-import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
 import io.microsnap.testsupport.ChildProcess;
 import io.microsnap.testsupport.ChildProcesses;
 import java.io.IOException;
@@ -31,13 +31,13 @@ class InPlaceTest {
 
     @TempDir
     private Path directory;
-    private SnapshotStore store;
+    private DirectoryStore store;
     private Path place;
 
     @BeforeEach
     void bake() throws IOException {
         place = directory.resolve("store");
-        store = SnapshotStore.openOrCreate(Posix.host(), place, StoreOptions.PRIVATE);
+        store = DirectoryStore.openOrCreate(Posix.host(), place, StoreOptions.PRIVATE);
         Path ram = Files.write(directory.resolve("ram"), ram(5000));
         Path note = Files.writeString(directory.resolve("note"), "of the same moment");
         take(ram, ID, capture -> capture.attach("note", note));

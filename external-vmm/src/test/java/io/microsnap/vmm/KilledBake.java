@@ -5,8 +5,8 @@ import io.microsnap.core.PausableMachine;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.memory.Capture;
-import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
@@ -22,7 +22,7 @@ final class KilledBake {
     public static void main(String[] arguments) throws IOException {
         String point = arguments[2];
         try (ExternalVmm vmm = QemuVmm.open(VmmOptions.of(Path.of(arguments[0])));
-                SnapshotStore store = SnapshotStore.openOrCreate(Posix.host(), Path.of(arguments[1]),
+                DirectoryStore store = DirectoryStore.openOrCreate(Posix.host(), Path.of(arguments[1]),
                         StoreOptions.PRIVATE)) {
             Capture.of(store, new SnapshotId("killed"), vmm.reader()).take(new PausableMachine() {
                 @Override

@@ -10,9 +10,9 @@ import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.memory.CaptureKind;
 import io.microsnap.memory.CaptureResult;
 import io.microsnap.memory.Verify;
-import io.microsnap.store.HeldSnapshot;
-import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.StoredSnapshot;
 import io.microsnap.testsupport.ChildProcess;
 import io.microsnap.testsupport.ChildProcesses;
 import io.microsnap.testsupport.Effort;
@@ -39,11 +39,11 @@ class QemuGuestTest {
     private static final long START_OF_HIGH_RAM = 0x100000;
     private static final long RAM_BYTES = 256L << 20;
 
-    private static SnapshotStore store(Path directory) throws IOException {
-        return SnapshotStore.openOrCreate(Posix.host(), directory.resolve("store"), StoreOptions.PRIVATE);
+    private static DirectoryStore store(Path directory) throws IOException {
+        return DirectoryStore.openOrCreate(Posix.host(), directory.resolve("store"), StoreOptions.PRIVATE);
     }
 
-    private static CaptureResult bake(SnapshotStore store, VmmOptions options, String id, String parent)
+    private static CaptureResult bake(DirectoryStore store, VmmOptions options, String id, String parent)
             throws IOException {
         try (QemuVmm vmm = QemuVmm.open(options.patience(LinuxGuest.PATIENCE))) {
             CaptureResult result = vmm.bake(store, new SnapshotId(id), capture -> parent.isEmpty()
@@ -59,7 +59,7 @@ class QemuGuestTest {
         LinuxGuest guest = LinuxGuest.start(processes, directory, "pc", "256M");
         VmmOptions options = VmmOptions.of(guest.socket());
         guest.awaitTick();
-        try (SnapshotStore store = store(directory)) {
+        try (DirectoryStore store = store(directory)) {
             assertThat(bake(store, options, "one", "").kind()).isEqualTo(CaptureKind.FULL);
             assertThat(guest.status()).isEqualTo("running");
             guest.awaitTick();
@@ -85,7 +85,7 @@ class QemuGuestTest {
             assertThat(copy.awaitTick()).as("it goes on from the moment of the bake")
                     .isBetween(lastTick + 1, lastTick + 2);
             assertThat(copy.status()).isEqualTo("running");
-            try (HeldSnapshot held = store.hold(new SnapshotId("two"))) {
+            try (StoredSnapshot held = store.hold(new SnapshotId("two"))) {
                 assertThat(Verify.snapshot(held, 2, Progress.NONE).isWhole()).isTrue();
             }
         }
@@ -102,7 +102,7 @@ class QemuGuestTest {
         LinuxGuest guest = LinuxGuest.start(processes, directory, "q35", "256M", "-drive",
                 "file=" + disk + ",format=raw,if=virtio");
         VmmOptions options = VmmOptions.of(guest.socket()).attach(disk);
-        try (SnapshotStore store = store(directory)) {
+        try (DirectoryStore store = store(directory)) {
             int[] ticks = new int[6];
             for (int bake = 0; bake < ticks.length; bake++) {
                 guest.awaitTick();
@@ -127,7 +127,7 @@ class QemuGuestTest {
                     copy.kill();
                 }
             }
-            try (HeldSnapshot held = store.hold(new SnapshotId("bake-5"))) {
+            try (StoredSnapshot held = store.hold(new SnapshotId("bake-5"))) {
                 assertThat(Verify.snapshot(held, 2, Progress.NONE).isWhole()).isTrue();
             }
         }
@@ -142,7 +142,7 @@ class QemuGuestTest {
         guest.awaitTick();
         long highAddress = 4L << 30;
         long highBytes = (5L << 30) - lowBytes;
-        try (SnapshotStore store = store(directory)) {
+        try (DirectoryStore store = store(directory)) {
             CaptureResult result = bake(store, VmmOptions.of(guest.socket()).leavePaused(), "one", "");
             assertThat(result.manifest().layout().regions()).containsExactly(new Region(0, lowBytes),
                     new Region(highAddress, highBytes));
@@ -164,7 +164,7 @@ class QemuGuestTest {
             throws IOException {
         LinuxGuest guest = LinuxGuest.start(processes, directory, "pc", "256M");
         guest.awaitTick();
-        try (SnapshotStore store = store(directory)) {
+        try (DirectoryStore store = store(directory)) {
             bake(store, VmmOptions.of(guest.socket()).leavePaused(), "one", "");
             int last = guest.lastTick();
             guest.kill();
@@ -179,7 +179,7 @@ class QemuGuestTest {
                 assertThatThrownBy(() -> QemuVmm.open(VmmOptions.of(started.socket())))
                         .as("its RAM is private now").hasMessageContaining("share=on");
             }
-            try (HeldSnapshot held = store.hold(new SnapshotId("one"))) {
+            try (StoredSnapshot held = store.hold(new SnapshotId("one"))) {
                 assertThat(Verify.snapshot(held, 2, Progress.NONE).isWhole()).isTrue();
             }
         }
@@ -207,7 +207,7 @@ class QemuGuestTest {
             }
         }
         System.out.println("resumed " + slowest / 1_000_000 + " ms after a kill at the latest");
-        try (SnapshotStore store = store(directory)) {
+        try (DirectoryStore store = store(directory)) {
             assertThat(store.list()).isEmpty();
         }
     }
@@ -223,8 +223,8 @@ class QemuGuestTest {
         throw new AssertionError("no such capability");
     }
 
-    private static RestoredVmm restore(SnapshotStore store, String id, Path directory) throws IOException {
-        try (HeldSnapshot held = store.hold(new SnapshotId(id))) {
+    private static RestoredVmm restore(DirectoryStore store, String id, Path directory) throws IOException {
+        try (StoredSnapshot held = store.hold(new SnapshotId(id))) {
             return QemuVmm.restore(held, directory, Progress.NONE);
         }
     }

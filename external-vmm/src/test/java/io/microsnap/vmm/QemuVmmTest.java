@@ -6,9 +6,9 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.memory.CaptureResult;
-import io.microsnap.store.HeldSnapshot;
-import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.StoredSnapshot;
 import io.microsnap.vmm.internal.qemu.QemuDescription;
 import io.microsnap.vmm.internal.wire.QmpConnection;
 import java.io.IOException;
@@ -42,12 +42,12 @@ class QemuVmmTest {
         socket = directory.resolve("qmp");
     }
 
-    private SnapshotStore store() throws IOException {
-        return SnapshotStore.openOrCreate(Posix.host(), directory.resolve("store"), StoreOptions.PRIVATE);
+    private DirectoryStore store() throws IOException {
+        return DirectoryStore.openOrCreate(Posix.host(), directory.resolve("store"), StoreOptions.PRIVATE);
     }
 
     private CaptureResult bake(VmmOptions options) throws IOException {
-        try (SnapshotStore store = store(); QemuVmm vmm = QemuVmm.open(options)) {
+        try (DirectoryStore store = store(); QemuVmm vmm = QemuVmm.open(options)) {
             return vmm.bake(store, ID, capture -> capture);
         }
     }
@@ -57,7 +57,7 @@ class QemuVmmTest {
     }
 
     private void assertNothingIsLeft() throws IOException {
-        try (SnapshotStore store = store()) {
+        try (DirectoryStore store = store()) {
             assertThat(store.list()).isEmpty();
         }
         try (Stream<Path> staged = Files.list(directory.resolve("store/.staging"))) {
@@ -73,7 +73,7 @@ class QemuVmmTest {
             assertThat(qemu.skipsShared()).isFalse();
             assertThat(qemu.commands()).containsSubsequence("migrate-set-capabilities", "stop", "migrate", "cont",
                     "migrate-set-capabilities");
-            try (SnapshotStore store = store(); HeldSnapshot held = store.hold(ID)) {
+            try (DirectoryStore store = store(); StoredSnapshot held = store.hold(ID)) {
                 assertThat(held.open("attachments/" + QemuDescription.STATE).sizeBytes()).isPositive();
                 assertThat(held.open("attachments/" + QemuDescription.FILE).sizeBytes()).isPositive();
             }
@@ -114,7 +114,7 @@ class QemuVmmTest {
         "cont, TALKS_MUCH_NONSENSE, a line of more than",
     })
     void whateverFailsTheGuestRunsAgain(String command, QmpStandIn.Fault fault, String message) throws Exception {
-        try (QmpStandIn qemu = new QmpStandIn(directory); SnapshotStore store = store()) {
+        try (QmpStandIn qemu = new QmpStandIn(directory); DirectoryStore store = store()) {
             try (QemuVmm vmm = QemuVmm.open(patient(fault == QmpStandIn.Fault.HANGS ? SHORT : LONG))) {
                 qemu.failing(command, fault);
                 assertThatThrownBy(() -> vmm.bake(store, ID, capture -> capture)).hasMessageContaining(message);
@@ -128,7 +128,7 @@ class QemuVmmTest {
     @ParameterizedTest
     @CsvSource({"stop", "migrate", "cont"})
     void aVmmThatDiesIsNamedAndNothingIsKept(String command) throws Exception {
-        try (QmpStandIn qemu = new QmpStandIn(directory); SnapshotStore store = store();
+        try (QmpStandIn qemu = new QmpStandIn(directory); DirectoryStore store = store();
                 QemuVmm vmm = QemuVmm.open(patient(LONG))) {
             qemu.failing(command, QmpStandIn.Fault.DIES);
             assertThatThrownBy(() -> vmm.bake(store, ID, capture -> capture))

@@ -1,16 +1,16 @@
 package io.microsnap.vmm.internal.cloud;
 
 import io.microsnap.core.GuestLayout;
+import io.microsnap.core.IfExists;
 import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.internal.file.Extents;
-import io.microsnap.core.internal.file.IfExists;
 import io.microsnap.core.internal.posix.Constants;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.memory.Export;
-import io.microsnap.store.HeldSnapshot;
-import io.microsnap.store.SnapshotFiles;
+import io.microsnap.store.internal.StoredSnapshot;
+import io.microsnap.store.internal.SnapshotFiles;
 import io.microsnap.vmm.internal.host.NewDirectory;
 import io.microsnap.vmm.internal.host.SmallFiles;
 import java.io.IOException;
@@ -48,7 +48,7 @@ public final class CloudDirectory {
     }
 
     /** Writes a snapshot's memory in the order of its table; says whether it shares blocks with the store. */
-    public static boolean writeMemory(HeldSnapshot held, NewDirectory made, Progress progress) throws IOException {
+    public static boolean writeMemory(StoredSnapshot held, NewDirectory made, Progress progress) throws IOException {
         Descriptor state = held.open(SnapshotFiles.attachment(STATE));
         MemoryRanges ranges = MemoryRanges.parse(state.name(), SmallFiles.read(state, LARGEST_STATE_BYTES));
         GuestLayout layout = held.layout();
@@ -59,10 +59,10 @@ public final class CloudDirectory {
         Posix posix = state.posix();
         Export export = Export.of(held).lanes(Runtime.getRuntime().availableProcessors()).progress(progress);
         if (ranges.isInAddressOrder()) {
-            return export.toFile(posix, made.file(MEMORY), IfExists.REFUSE);
+            return export.toFile(made.file(MEMORY), IfExists.REFUSE);
         }
         Path image = made.file(UNORDERED);
-        export.toFile(posix, image, IfExists.REFUSE);
+        export.toFile(image, IfExists.REFUSE);
         Constants constants = posix.constants();
         try (Descriptor from = SmallFiles.open(posix, image);
                 Descriptor to = Descriptor.open(posix, made.file(MEMORY),

@@ -7,8 +7,8 @@ import io.microsnap.core.internal.file.FileCopy;
 import io.microsnap.core.internal.file.Reflink;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
-import io.microsnap.store.HeldSnapshot;
-import io.microsnap.store.SnapshotFiles;
+import io.microsnap.store.internal.StoredSnapshot;
+import io.microsnap.store.internal.SnapshotFiles;
 import java.io.IOException;
 import java.nio.file.DirectoryNotEmptyException;
 import java.nio.file.DirectoryStream;
@@ -75,7 +75,7 @@ public final class NewDirectory implements AutoCloseable {
     }
 
     /** Copies an attachment, cloned where the filesystem can; it is writable. */
-    public void copyAttachment(HeldSnapshot held, String attachment, String name) throws IOException {
+    public void copyAttachment(StoredSnapshot held, String attachment, String name) throws IOException {
         Descriptor source = held.open(SnapshotFiles.attachment(attachment));
         int flags = posix.constants().O_RDONLY | posix.constants().O_DIRECTORY;
         try (Descriptor directory = Descriptor.open(posix, staged, flags, 0)) {

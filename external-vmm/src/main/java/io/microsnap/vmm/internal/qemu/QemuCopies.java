@@ -1,13 +1,13 @@
 package io.microsnap.vmm.internal.qemu;
 
+import io.microsnap.core.IfExists;
 import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotException;
-import io.microsnap.core.internal.file.IfExists;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.memory.Export;
-import io.microsnap.store.HeldSnapshot;
-import io.microsnap.store.SnapshotFiles;
+import io.microsnap.store.internal.StoredSnapshot;
+import io.microsnap.store.internal.SnapshotFiles;
 import io.microsnap.vmm.internal.host.NewDirectory;
 import io.microsnap.vmm.internal.host.Scratch;
 import io.microsnap.vmm.internal.host.SmallFiles;
@@ -49,11 +49,11 @@ public final class QemuCopies {
     }
 
     /** Writes memory, device state and disks to a directory that must be free or empty. */
-    public static Written write(HeldSnapshot held, Posix posix, Path target, Progress progress) throws IOException {
+    public static Written write(StoredSnapshot held, Posix posix, Path target, Progress progress) throws IOException {
         QemuDescription description = description(held);
         try (NewDirectory directory = NewDirectory.create(posix, target)) {
             boolean cloned = Export.of(held).lanes(Runtime.getRuntime().availableProcessors()).progress(progress)
-                    .toFile(posix, directory.file(MEMORY), IfExists.REFUSE);
+                    .toFile(directory.file(MEMORY), IfExists.REFUSE);
             directory.copyAttachment(held, QemuDescription.STATE, QemuDescription.STATE);
             Map<String, String> files = new LinkedHashMap<>();
             for (Map.Entry<String, String> disk : description.disks().entrySet()) {
@@ -70,7 +70,7 @@ public final class QemuCopies {
         }
     }
 
-    private static QemuDescription description(HeldSnapshot held) throws IOException {
+    private static QemuDescription description(StoredSnapshot held) throws IOException {
         if (held.manifest().file(SnapshotFiles.attachment(QemuDescription.FILE)).isEmpty()) {
             throw new SnapshotException(held.id() + " was not baked from QEMU over QMP (it has no attachment "
                     + QemuDescription.FILE + "); restore its memory with --to");

@@ -32,7 +32,8 @@ class QemuCommandLineTest {
     private static List<String> copy(Optional<String> ramPath, String... words) {
         QemuDescription description = new QemuDescription("7.2.22", "pc-q35-7.2", "ram", ramPath, 1 << 30, "/run/q",
                 List.of(words), Map.of("/disk.img", "disk.img"));
-        return QemuCommandLine.forCopy(description, Map.of("/disk.img", "/new/disk.img"), "/new/memory.img", "/new/qmp");
+        return QemuCommandLine.forCopy(description, Map.of("/disk.img", "/new/disk.img"), "/new/memory.img",
+                "/new/qmp");
     }
 
     @Test
