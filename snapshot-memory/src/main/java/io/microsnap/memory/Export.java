@@ -11,6 +11,7 @@ import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.memory.internal.image.ComposedImage;
 import io.microsnap.memory.internal.image.Composition;
+import io.microsnap.store.HeldSnapshot;
 import io.microsnap.store.IfTaken;
 import io.microsnap.store.Manifest;
 import io.microsnap.store.SnapshotDescription;
@@ -44,7 +45,7 @@ public final class Export {
     }
 
     /** Of a snapshot that stays held meanwhile. */
-    public static Export of(StoredSnapshot snapshot) {
+    public static Export of(HeldSnapshot snapshot) {
         return new Export((StoredSnapshot) snapshot);
     }
 

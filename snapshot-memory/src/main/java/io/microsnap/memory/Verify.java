@@ -4,6 +4,7 @@ import io.microsnap.core.GuestLayout;
 import io.microsnap.core.Progress;
 import io.microsnap.memory.internal.image.ComposedImage;
 import io.microsnap.memory.internal.image.ImageReads;
+import io.microsnap.store.HeldSnapshot;
 import io.microsnap.store.internal.PageChecks;
 import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
@@ -19,7 +20,7 @@ public final class Verify {
      * Reads everything once. Pages that are not what the index says are found and told; an index, map or other file
      * that is damaged is a {@code DamagedException}, for then there is nothing to hold the pages against.
      */
-    public static Verification snapshot(StoredSnapshot held, int lanes, Progress progress) throws IOException {
+    public static Verification snapshot(HeldSnapshot held, int lanes, Progress progress) throws IOException {
         StoredSnapshot snapshot = (StoredSnapshot) held;
         snapshot.verifyFiles();
         PageChecks checks = new PageChecks(snapshot.pageIndex());
