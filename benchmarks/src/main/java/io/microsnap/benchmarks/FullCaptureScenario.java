@@ -2,7 +2,7 @@ package io.microsnap.benchmarks;
 
 import io.microsnap.memory.internal.image.ImageWriter;
 import io.microsnap.memory.internal.image.Zeros;
-import io.microsnap.store.PageIndex;
+import io.microsnap.store.internal.PageIndex;
 import io.microsnap.testsupport.FileSystemKind;
 import java.io.IOException;
 import java.lang.foreign.Arena;

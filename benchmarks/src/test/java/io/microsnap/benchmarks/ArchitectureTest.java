@@ -42,6 +42,7 @@ final class ArchitectureTest {
         REGISTRY("snapshot-registry", "registry"),
         HVF("hypervisor-hvf", "hvf"),
         KVM("hypervisor-kvm", "kvm"),
+        MACHINE("small-machine", "machine"),
         CLI("snapshot-cli", "cli"),
         BENCHMARKS("benchmarks", "benchmarks");
 
@@ -61,8 +62,10 @@ final class ArchitectureTest {
                 case DEDUP -> Set.of(CORE, STORE);
                 case REGISTRY -> Set.of(CORE, STORE, DEDUP);
                 case MEMORY -> Set.of(CORE, STORE, DIRTY, DEDUP);
-                case CLI -> Set.of(CORE, STORE, DIRTY, MEMORY, DEDUP, REGISTRY, HVF, KVM);
-                case BENCHMARKS -> Set.of(TEST_SUPPORT, CORE, STORE, DIRTY, MEMORY, DEDUP, REGISTRY, HVF, KVM);
+                case MACHINE -> Set.of(CORE, DIRTY, KVM);
+                case CLI -> Set.of(CORE, STORE, DIRTY, MEMORY, DEDUP, REGISTRY, HVF, KVM, MACHINE);
+                case BENCHMARKS ->
+                        Set.of(TEST_SUPPORT, CORE, STORE, DIRTY, MEMORY, DEDUP, REGISTRY, HVF, KVM, MACHINE);
             };
         }
 
@@ -84,7 +87,8 @@ final class ArchitectureTest {
 
     private static final String BOM = "microsnap-bom";
 
-    private static final Set<Module> NO_LIBRARIES = Set.of(Module.TEST_SUPPORT, Module.CLI, Module.BENCHMARKS);
+    private static final Set<Module> NO_LIBRARIES =
+            Set.of(Module.TEST_SUPPORT, Module.MACHINE, Module.CLI, Module.BENCHMARKS);
 
     /** Where native functions are linked: nowhere else may {@link Linker} be touched. */
     private static final String[] BINDING_PACKAGES = {

@@ -12,11 +12,11 @@ import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dedup.AfterBake;
 import io.microsnap.memory.Capture;
 import io.microsnap.memory.CaptureResult;
-import io.microsnap.memory.FileMemoryReader;
+import io.microsnap.memory.internal.reader.FileMemoryReader;
 import io.microsnap.memory.internal.state.MachineStateFile;
 import io.microsnap.store.IfTaken;
-import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.SpaceUse;
+import io.microsnap.store.internal.DirectoryStore;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -86,7 +86,7 @@ final class Bake extends CliCommand {
         try (Descriptor file = open(console.posix(), ram)) {
             GuestLayout layout = layout(file, console.posix().getpagesize());
             FileMemoryReader reader = FileMemoryReader.of(file, layout);
-            try (SnapshotStore open = store.openOrCreate(console);
+            try (DirectoryStore open = store.openOrCreate(console);
                     ProgressLine progress = console.progress("bake")) {
                 Capture capture = Capture.of(open, snapshot.id(), reader)
                         .ifTaken(replace ? IfTaken.REPLACE : IfTaken.REFUSE).progress(progress)

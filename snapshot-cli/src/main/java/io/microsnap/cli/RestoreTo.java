@@ -1,10 +1,10 @@
 package io.microsnap.cli;
 
+import io.microsnap.core.IfExists;
 import io.microsnap.core.SnapshotException;
-import io.microsnap.core.internal.file.IfExists;
 import io.microsnap.memory.Export;
-import io.microsnap.store.HeldSnapshot;
-import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -66,7 +66,7 @@ final class RestoreTo extends CliCommand {
         long start = System.nanoTime();
         Document document = new Document().put("id", snapshot.id());
         List<String> lines = new ArrayList<>();
-        try (SnapshotStore open = store.open(console); HeldSnapshot held = open.hold(snapshot.id())) {
+        try (DirectoryStore open = store.open(console); StoredSnapshot held = open.hold(snapshot.id())) {
             restore(console, held, document, lines);
         }
         Duration elapsed = Duration.ofNanos(System.nanoTime() - start);
@@ -76,7 +76,7 @@ final class RestoreTo extends CliCommand {
     }
 
     /** Memory comes last, which takes longest: what a VMM is given then has the rest beside it. */
-    private void restore(Console console, HeldSnapshot held, Document document, List<String> lines)
+    private void restore(Console console, StoredSnapshot held, Document document, List<String> lines)
             throws IOException {
         IfExists ifExists = replace ? IfExists.REPLACE : IfExists.REFUSE;
         try (RestoredFiles files = new RestoredFiles(console.posix(), ifExists)) {
@@ -112,7 +112,7 @@ final class RestoreTo extends CliCommand {
     private record Places(Optional<Path> memory, Optional<Path> state, Optional<Path> attachments) {
     }
 
-    private Places places(HeldSnapshot held, RestoredFiles files) throws IOException {
+    private Places places(StoredSnapshot held, RestoredFiles files) throws IOException {
         if (allTo == null) {
             if (stateTo != null && !RestoredFiles.hasState(held)) {
                 throw new SnapshotException(held.id() + " was baked without a machine's state; leave out --state-to");

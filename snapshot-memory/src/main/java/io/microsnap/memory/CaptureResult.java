@@ -2,7 +2,6 @@ package io.microsnap.memory;
 
 import io.microsnap.core.SnapshotReference;
 import io.microsnap.dedup.DedupOutcome;
-import io.microsnap.memory.internal.image.MemoryWritten;
 import io.microsnap.store.Manifest;
 import java.time.Duration;
 import java.util.Optional;

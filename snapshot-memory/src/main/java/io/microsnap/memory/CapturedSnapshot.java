@@ -6,16 +6,15 @@ import io.microsnap.dedup.AfterBake;
 import io.microsnap.dedup.DedupOutcome;
 import io.microsnap.dirty.Epoch;
 import io.microsnap.memory.internal.image.ImageWriter;
-import io.microsnap.memory.internal.image.MemoryWritten;
 import io.microsnap.memory.internal.state.MachineStateFile;
-import io.microsnap.store.HeldSnapshot;
 import io.microsnap.store.Manifest;
-import io.microsnap.store.PageIndex;
-import io.microsnap.store.PageMap;
 import io.microsnap.store.SnapshotDescription;
-import io.microsnap.store.SnapshotFiles;
 import io.microsnap.store.SnapshotKind;
-import io.microsnap.store.StagedSnapshot;
+import io.microsnap.store.internal.PageIndex;
+import io.microsnap.store.internal.PageMap;
+import io.microsnap.store.internal.SnapshotFiles;
+import io.microsnap.store.internal.StagedSnapshot;
+import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.List;
@@ -33,7 +32,7 @@ public final class CapturedSnapshot implements AutoCloseable {
     private final CaptureKind kind;
     private final String because;
     private final Optional<SnapshotReference> parent;
-    private final Optional<HeldSnapshot> base;
+    private final Optional<StoredSnapshot> base;
     private final StagedSnapshot staged;
     private final PageIndex index;
     private final PageMap map;
@@ -48,7 +47,7 @@ public final class CapturedSnapshot implements AutoCloseable {
     private boolean published;
 
     CapturedSnapshot(Capture plan, CaptureKind kind, String because, Optional<SnapshotReference> parent,
-            Optional<HeldSnapshot> base, StagedSnapshot staged, PageIndex index, PageMap map, ImageWriter writer,
+            Optional<StoredSnapshot> base, StagedSnapshot staged, PageIndex index, PageMap map, ImageWriter writer,
             List<MachineStateSection> sections, Epoch epoch, MemoryWritten written, CaptureResult.Times times,
             CaptureEvent event, Closing closing) {
         this.plan = plan;
@@ -170,7 +169,7 @@ public final class CapturedSnapshot implements AutoCloseable {
     private SnapshotDescription describe() {
         SnapshotDescription said = plan.described;
         return new SnapshotDescription(kind == CaptureKind.DIFF ? SnapshotKind.DIFF : SnapshotKind.FULL, said.layout(),
-                parent, base.map(HeldSnapshot::reference), said.image(), said.bakedByVersion(), said.labels(),
+                parent, base.map(StoredSnapshot::reference), said.image(), said.bakedByVersion(), said.labels(),
                 said.requires());
     }
 }

@@ -17,17 +17,16 @@ import io.microsnap.dirty.TrackerClaim;
 import io.microsnap.memory.internal.image.ComposedImage;
 import io.microsnap.memory.internal.image.ImageWriter;
 import io.microsnap.memory.internal.image.Lanes;
-import io.microsnap.memory.internal.image.MemoryWritten;
 import io.microsnap.memory.internal.image.SideFiles;
 import io.microsnap.memory.internal.image.Zeros;
 import io.microsnap.memory.internal.state.MachineStateFile;
-import io.microsnap.store.HeldSnapshot;
 import io.microsnap.store.IfTaken;
-import io.microsnap.store.PageIndex;
-import io.microsnap.store.PageMap;
-import io.microsnap.store.SnapshotFiles;
 import io.microsnap.store.SnapshotStore;
-import io.microsnap.store.StagedSnapshot;
+import io.microsnap.store.internal.PageIndex;
+import io.microsnap.store.internal.PageMap;
+import io.microsnap.store.internal.SnapshotFiles;
+import io.microsnap.store.internal.StagedSnapshot;
+import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Path;
@@ -50,7 +49,7 @@ public final class PreparedCapture implements AutoCloseable {
     private final Capture plan;
     private final GuestLayout layout;
     private final Closing closing = new Closing();
-    private Optional<HeldSnapshot> base = Optional.empty();
+    private Optional<StoredSnapshot> base = Optional.empty();
     private Optional<SnapshotReference> parent = Optional.empty();
     private CaptureKind kind;
     private String because;
@@ -191,7 +190,7 @@ public final class PreparedCapture implements AutoCloseable {
         }
     }
 
-    private void hold(HeldSnapshot held) {
+    private void hold(StoredSnapshot held) {
         closing.add(held);
         base = Optional.of(held);
     }
@@ -209,7 +208,7 @@ public final class PreparedCapture implements AutoCloseable {
     /** The tracker's own base; one that is gone makes the capture full, unless another kind was asked for. */
     private void holdTracked(SnapshotReference tracked) throws IOException {
         try {
-            HeldSnapshot held = plan.store.hold(tracked.id());
+            StoredSnapshot held = plan.store.hold(tracked.id());
             hold(held);
             if (!held.reference().equals(tracked)) {
                 throw new SnapshotException("the store has " + held.reference() + " in the place of " + tracked);
@@ -224,7 +223,7 @@ public final class PreparedCapture implements AutoCloseable {
         }
     }
 
-    private void requireLayout(HeldSnapshot held) throws SnapshotException {
+    private void requireLayout(StoredSnapshot held) throws SnapshotException {
         if (!held.layout().equals(layout)) {
             throw new SnapshotException(plan.id + " cannot be captured against " + held.reference()
                     + ": the guest has " + layout + ", the base " + held.layout() + "; capture in full");
@@ -232,7 +231,7 @@ public final class PreparedCapture implements AutoCloseable {
     }
 
     /** What is to be replaced may be the base, but none that the base requires: better known before the pause. */
-    private void requireNotRequired(HeldSnapshot held) throws SnapshotException {
+    private void requireNotRequired(StoredSnapshot held) throws SnapshotException {
         if (plan.ifTaken != IfTaken.REFUSE && held.base().isPresent() && Held.needs(held.base().get(), plan.id)) {
             throw new SnapshotException(plan.id + " cannot be replaced: the base " + held.id()
                     + " requires it; capture under another id");
@@ -268,7 +267,7 @@ public final class PreparedCapture implements AutoCloseable {
         map.populate(0, pagesLoaded);
     }
 
-    private void requireRoomInChain(HeldSnapshot held) throws SnapshotException {
+    private void requireRoomInChain(StoredSnapshot held) throws SnapshotException {
         int length = held.chainLength() + 1;
         if (length > SnapshotStore.LONGEST_CHAIN) {
             throw new SnapshotException(plan.id + " cannot be captured as a diff against " + held.reference()
@@ -277,7 +276,7 @@ public final class PreparedCapture implements AutoCloseable {
         }
     }
 
-    private void cloneBase(HeldSnapshot held) throws IOException {
+    private void cloneBase(StoredSnapshot held) throws IOException {
         if (!Held.isComplete(held)) {
             notOntoBase("the base " + held.id() + " is a diff, and only a complete image can be cloned");
             return;
@@ -344,7 +343,7 @@ public final class PreparedCapture implements AutoCloseable {
     }
 
     /** Cloning takes time for each extent. Where the filesystem does not count them, that is no reason against it. */
-    private boolean liesInTooManyExtents(HeldSnapshot held) throws IOException {
+    private boolean liesInTooManyExtents(StoredSnapshot held) throws IOException {
         long most = plan.fragmentation.mostExtentsToClone(layout.lengthBytes());
         OptionalLong extents = Extents.count(held.image(), most);
         if (extents.isEmpty() || extents.getAsLong() <= most) {

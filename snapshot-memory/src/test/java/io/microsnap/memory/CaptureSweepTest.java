@@ -13,9 +13,9 @@ import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.core.testing.FaultyPosix;
 import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.dirty.DirtyTracker;
-import io.microsnap.store.HeldSnapshot;
-import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.StoredSnapshot;
 import io.microsnap.testsupport.ChildProcess;
 import io.microsnap.testsupport.ChildProcesses;
 import io.microsnap.testsupport.Effort;
@@ -164,7 +164,7 @@ final class CaptureSweepTest {
             InMemoryPageReader guest = Scene.guest(LAYOUT);
             DirtyTracker tracker = DirtyTracker.ofMarks(LAYOUT);
             Scene.change(guest, tracker);
-            try (SnapshotStore store = SnapshotStore.open(
+            try (DirectoryStore store = DirectoryStore.open(
                     faulty.posix(), Path.of(arguments[0], "store"), StoreOptions.PRIVATE)) {
                 Capture.of(store, NEXT, guest).base(BASE).take(PausableMachine.pausedAlready(List.of()));
             }
@@ -178,7 +178,7 @@ final class CaptureSweepTest {
         private final int lanes;
         private final InMemoryPageReader guest;
         private final DirtyTracker tracker;
-        private final SnapshotStore healthy;
+        private final DirectoryStore healthy;
         private final SnapshotReference base;
         private final DirtyBitmap changed;
         private final Path attachment;
@@ -190,7 +190,7 @@ final class CaptureSweepTest {
             tracker = DirtyTracker.ofMarks(layout);
             changed = DirtyBitmap.of(layout);
             directory = on.resolve("store");
-            healthy = SnapshotStore.openOrCreate(Posix.host(), directory, StoreOptions.PRIVATE);
+            healthy = DirectoryStore.openOrCreate(Posix.host(), directory, StoreOptions.PRIVATE);
             base = Capture.of(healthy, BASE, guest).tracker(tracker)
                     .take(PausableMachine.pausedAlready(List.of())).reference();
             attachment = Files.writeString(on.resolve("overlay"), "a disk overlay");
@@ -235,7 +235,7 @@ final class CaptureSweepTest {
             int[] resumed = {0};
             int[] paused = {0};
             boolean published = false;
-            try (SnapshotStore store = SnapshotStore.open(faulty.posix(), directory, StoreOptions.PRIVATE)) {
+            try (DirectoryStore store = DirectoryStore.open(faulty.posix(), directory, StoreOptions.PRIVATE)) {
                 Capture.of(store, NEXT, guest).tracker(tracker).lanes(lanes).attach("overlay", attachment)
                         .take(new PausableMachine() {
                             @Override
@@ -328,14 +328,14 @@ final class CaptureSweepTest {
         }
 
         private void assertIsTheGuest(String what) throws IOException {
-            try (RestoredSnapshot restored = Restore.of(healthy, NEXT).eagerly()) {
+            try (RestoredSnapshot restored = Restore.of(healthy, NEXT).restore(RestoreEngine.EAGER)) {
                 for (int region = 0; region < layout.regions().size(); region++) {
                     MemorySegment expected = guest.bytes().asSlice(
                             layout.imageOffset(region), layout.regions().get(region).lengthBytes());
                     assertThat(restored.memory().mapping(region).mismatch(expected)).as(what).isEqualTo(-1);
                 }
             }
-            try (HeldSnapshot held = healthy.hold(NEXT)) {
+            try (StoredSnapshot held = healthy.hold(NEXT)) {
                 assertThat(Verify.snapshot(held, 1, Progress.NONE).isWhole()).as(what).isTrue();
             }
         }

@@ -12,8 +12,8 @@ import io.microsnap.core.SnapshotId;
 import io.microsnap.core.internal.file.GuestRam;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dirty.DirtyTracker;
-import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
 import java.io.IOException;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
@@ -34,7 +34,7 @@ final class ReadmeExampleTest {
         Path path = directory.resolve("snapshots");
         try (Vm vm = new Vm()) {
             // README begins
-            try (SnapshotStore store = SnapshotStore.openOrCreate(Posix.host(), path, StoreOptions.PRIVATE)) {
+            try (DirectoryStore store = DirectoryStore.openOrCreate(Posix.host(), path, StoreOptions.PRIVATE)) {
                 // Bake: the first capture is full, each later one only what changed since.
                 SnapshotId ready = new SnapshotId("web-ready");
                 CaptureResult baked = Capture.of(store, ready, vm.reader())
@@ -45,7 +45,8 @@ final class ReadmeExampleTest {
 
                 // Restore: a millisecond, whatever its size; pages come in as the guest touches them.
                 // What was opened last is closed first: the VM, the tracker, the memory.
-                try (RestoredSnapshot restored = Restore.of(store, ready).renewing(Vm::newIdentity).lazily();
+                try (RestoredSnapshot restored = Restore.of(store, ready).renewing(Vm::newIdentity)
+                        .restore(RestoreEngine.LAZY);
                         DirtyTracker tracker = restored.tracker();
                         Vm copy = Vm.start(restored.memory(), restored.machineState())) {
                     copy.run();
@@ -53,8 +54,9 @@ final class ReadmeExampleTest {
                 }
             }
             // README ends
-            try (SnapshotStore store = SnapshotStore.open(Posix.host(), path, StoreOptions.PRIVATE);
-                    RestoredSnapshot later = Restore.of(store, new SnapshotId("web-later")).verified().lazily()) {
+            try (DirectoryStore store = DirectoryStore.open(Posix.host(), path, StoreOptions.PRIVATE);
+                    RestoredSnapshot later = Restore.of(store, new SnapshotId("web-later")).verified()
+                            .restore(RestoreEngine.LAZY)) {
                 assertThat(later.memory().mapping(0).get(ValueLayout.JAVA_LONG, 0)).isEqualTo(2);
                 assertThat(later.memory().mapping(0).get(ValueLayout.JAVA_LONG, 4096)).isEqualTo(4711);
             }

@@ -11,9 +11,10 @@ import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.memory.Capture;
 import io.microsnap.memory.Restore;
+import io.microsnap.memory.RestoreEngine;
 import io.microsnap.memory.RestoredSnapshot;
-import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
@@ -39,14 +40,15 @@ public final class UserProgram {
         PausableMachine machine = PausableMachine.pausedAlready(
                 List.of(new MachineStateSection("clock", ByteBuffer.wrap(new byte[] {42}))));
         try (DirtyTracker tracker = DirtyTracker.ofMarks(ram.layout());
-                SnapshotStore store = SnapshotStore.openOrCreate(Posix.host(), path, StoreOptions.PRIVATE)) {
+                DirectoryStore store = DirectoryStore.openOrCreate(Posix.host(), path, StoreOptions.PRIVATE)) {
             for (String name : List.of("first", "second")) {
                 ram.mapping(0).set(ValueLayout.JAVA_BYTE, 3 * PAGE, (byte) name.length());
                 tracker.markWritten(3 * PAGE, 1);
                 Capture.of(store, new SnapshotId(name), new GuestMemoryReader(ram)).tracker(tracker)
                         .imageName("debian").take(machine);
             }
-            try (RestoredSnapshot restored = Restore.of(store, new SnapshotId("second")).verified().lazily();
+            try (RestoredSnapshot restored = Restore.of(store, new SnapshotId("second")).verified()
+                    .restore(RestoreEngine.LAZY);
                     DirtyTracker again = restored.tracker()) {
                 System.out.println("restored " + restored.memory().mapping(0).get(ValueLayout.JAVA_BYTE, 3 * PAGE)
                         + ", state " + restored.machineState().getFirst().payload().get()

@@ -14,8 +14,8 @@ import io.microsnap.registry.internal.format.Artifact;
 import io.microsnap.registry.internal.format.Blob;
 import io.microsnap.registry.internal.format.Digest;
 import io.microsnap.store.Manifest;
-import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
 import io.microsnap.testsupport.ChildProcesses;
 import io.microsnap.testsupport.Seed;
 import java.io.IOException;
@@ -43,8 +43,8 @@ class PushPullTest {
 
     @TempDir
     private Path directory;
-    private SnapshotStore from;
-    private SnapshotStore to;
+    private DirectoryStore from;
+    private DirectoryStore to;
     private RegistryServer server;
     private RemoteRepository remote;
 
@@ -63,8 +63,8 @@ class PushPullTest {
         to.close();
     }
 
-    private SnapshotStore store(String name) throws IOException {
-        return SnapshotStore.openOrCreate(Posix.host(), directory.resolve(name), StoreOptions.PRIVATE);
+    private DirectoryStore store(String name) throws IOException {
+        return DirectoryStore.openOrCreate(Posix.host(), directory.resolve(name), StoreOptions.PRIVATE);
     }
 
     private RegistryReference tag(String tag) {
@@ -156,7 +156,7 @@ class PushPullTest {
         Guests.requireSparse(to, "later", later);
 
         // With the base in the store, its pages come from there.
-        try (SnapshotStore third = store("third")) {
+        try (DirectoryStore third = store("third")) {
             RegistryReference byUuid = tag("uuid-" + baked.uuid());
             long all = Pull.of(third, id("base")).from(remote, byUuid).receivedBytes();
             PullResult rest = Pull.of(third, id("later")).from(remote, tag("later"));

@@ -10,6 +10,7 @@ import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.memory.Capture;
 import io.microsnap.memory.InMemoryPageReader;
 import io.microsnap.memory.Restore;
+import io.microsnap.memory.RestoreEngine;
 import io.microsnap.memory.RestoredSnapshot;
 import io.microsnap.store.SnapshotStore;
 import java.io.IOException;
@@ -60,9 +61,9 @@ final class AddressSpaceUsedUp implements Misuse {
     private static void restore(SnapshotStore store, SplittableRandom random, List<RestoredSnapshot> restored) {
         try {
             restored.add(switch (random.nextInt(3)) {
-                case 0 -> Restore.of(store, LARGE).eagerly();
-                case 1 -> Restore.of(store, LARGE).intoMemfd();
-                default -> Restore.of(store, LARGE).verified().lazily();
+                case 0 -> Restore.of(store, LARGE).restore(RestoreEngine.EAGER);
+                case 1 -> Restore.of(store, LARGE).restore(RestoreEngine.MEMFD);
+                default -> Restore.of(store, LARGE).verified().restore(RestoreEngine.LAZY);
             });
         } catch (IOException | OutOfMemoryError told) {
             // As it should be.

@@ -4,6 +4,7 @@ import io.microsnap.core.internal.posix.Constants;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.memory.InMemoryPageReader;
 import io.microsnap.memory.Restore;
+import io.microsnap.memory.RestoreEngine;
 import io.microsnap.memory.RestoredSnapshot;
 import io.microsnap.store.SnapshotStore;
 import java.io.IOException;
@@ -31,7 +32,7 @@ final class MappingsNearlyUsedUp implements Misuse {
                         "mprotect failed");
             }
             for (int number = 0; number < 4; number++) {
-                siblings.add(Restore.of(store, DIFF).lazily());
+                siblings.add(Restore.of(store, DIFF).restore(RestoreEngine.LAZY));
                 Misuse.require(siblings.getLast().memory().mapping(0).mismatch(guest.bytes()) < 0,
                         "the restored memory has other bytes");
             }

@@ -9,6 +9,7 @@ import io.microsnap.memory.CaptureKind;
 import io.microsnap.memory.InMemoryPageReader;
 import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
 import java.io.IOException;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
@@ -65,7 +66,7 @@ final class MisuseCampaign {
         SplittableRandom random = new SplittableRandom(Long.parseLong(arguments[1]));
         int rounds = Integer.parseInt(arguments[2]);
         Path directory = Path.of(arguments[0], "store");
-        try (SnapshotStore store = SnapshotStore.openOrCreate(Posix.host(), directory, StoreOptions.PRIVATE)) {
+        try (DirectoryStore store = DirectoryStore.openOrCreate(Posix.host(), directory, StoreOptions.PRIVATE)) {
             new MisuseCampaign(directory, store, Ways.valueOf(arguments[3])).run(rounds, random);
         }
         System.out.println("survived " + rounds + " rounds");

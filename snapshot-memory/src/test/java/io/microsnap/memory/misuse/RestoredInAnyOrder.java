@@ -6,6 +6,7 @@ import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.memory.Capture;
 import io.microsnap.memory.InMemoryPageReader;
 import io.microsnap.memory.Restore;
+import io.microsnap.memory.RestoreEngine;
 import io.microsnap.memory.RestoredSnapshot;
 import io.microsnap.store.SnapshotStore;
 import java.io.IOException;
@@ -49,7 +50,7 @@ final class RestoredInAnyOrder implements Misuse {
             this.store = store;
             this.expected = expected;
             this.random = random;
-            restored = Restore.of(store, DIFF).mostMappings(random.nextInt(100)).lazily();
+            restored = Restore.of(store, DIFF).mostMappings(random.nextInt(100)).restore(RestoreEngine.LAZY);
         }
 
         void step() throws IOException {
@@ -98,7 +99,7 @@ final class RestoredInAnyOrder implements Misuse {
             Capture.of(store, NEXT, restored.reader()).tracker(tracker).take(
                     PausableMachine.pausedAlready(List.of()));
             Misuse.require(!closed, "memory that is closed was captured");
-            try (RestoredSnapshot next = Restore.of(store, NEXT).lazily()) {
+            try (RestoredSnapshot next = Restore.of(store, NEXT).restore(RestoreEngine.LAZY)) {
                 long differs = next.memory().mapping(0).mismatch(expected);
                 Misuse.require(differs < 0, "the snapshot has other bytes than its guest, from " + differs);
             }

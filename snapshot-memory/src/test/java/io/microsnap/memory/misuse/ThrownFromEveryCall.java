@@ -4,6 +4,7 @@ import io.microsnap.core.SnapshotId;
 import io.microsnap.memory.Capture;
 import io.microsnap.memory.InMemoryPageReader;
 import io.microsnap.memory.Restore;
+import io.microsnap.memory.RestoreEngine;
 import io.microsnap.memory.RestoredSnapshot;
 import io.microsnap.store.SnapshotStore;
 import java.io.IOException;
@@ -85,9 +86,9 @@ final class ThrownFromEveryCall implements Misuse {
         }
         try {
             RestoredSnapshot restored = switch (random.nextInt(3)) {
-                case 0 -> restore.lazily();
-                case 1 -> restore.eagerly();
-                default -> restore.intoMemfd();
+                case 0 -> restore.restore(RestoreEngine.LAZY);
+                case 1 -> restore.restore(RestoreEngine.EAGER);
+                default -> restore.restore(RestoreEngine.MEMFD);
             };
             restored.close();
             throw new AssertionError("what was thrown was swallowed");

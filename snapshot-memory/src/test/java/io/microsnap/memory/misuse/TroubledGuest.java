@@ -15,6 +15,7 @@ import io.microsnap.memory.Capture;
 import io.microsnap.memory.CapturedSnapshot;
 import io.microsnap.memory.PreparedCapture;
 import io.microsnap.memory.Restore;
+import io.microsnap.memory.RestoreEngine;
 import io.microsnap.memory.RestoredSnapshot;
 import io.microsnap.store.SnapshotStore;
 import java.io.IOException;
@@ -144,7 +145,7 @@ final class TroubledGuest implements PausableMachine, PageReader, AutoCloseable 
                     + "was not although it did not: " + published.keySet());
             if (expected != null) {
                 try (RestoredSnapshot restored = random.nextBoolean()
-                        ? Restore.of(store, id).verified().lazily() : Restore.of(store, id).eagerly()) {
+                        ? Restore.of(store, id).verified().restore(RestoreEngine.LAZY) : Restore.of(store, id).restore(RestoreEngine.EAGER)) {
                     long differs = restored.memory().mapping(0).mismatch(expected);
                     Misuse.require(differs < 0, id + " has other bytes than the guest at its pause, from " + differs);
                 }

@@ -7,6 +7,7 @@ import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.memory.Capture;
 import io.microsnap.memory.InMemoryPageReader;
 import io.microsnap.memory.Restore;
+import io.microsnap.memory.RestoreEngine;
 import io.microsnap.memory.RestoredSnapshot;
 import io.microsnap.store.SnapshotStore;
 import java.io.IOException;
@@ -26,8 +27,8 @@ final class UsedAfterClose implements Misuse {
     @Override
     public void round(SnapshotStore store, InMemoryPageReader guest, SplittableRandom random) throws Exception {
         RestoredSnapshot restored = random.nextBoolean()
-                ? Restore.of(store, DIFF).mostMappings(random.nextInt(200)).lazily()
-                : Restore.of(store, DIFF).intoMemfd();
+                ? Restore.of(store, DIFF).mostMappings(random.nextInt(200)).restore(RestoreEngine.LAZY)
+                : Restore.of(store, DIFF).restore(RestoreEngine.MEMFD);
         MemorySegment memory = restored.memory().mapping(0);
         DirtyTracker tracker = DirtyTracker.ofMarks(restored.memory().layout());
         AtomicBoolean ends = new AtomicBoolean();

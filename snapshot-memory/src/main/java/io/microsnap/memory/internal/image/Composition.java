@@ -2,7 +2,7 @@ package io.microsnap.memory.internal.image;
 
 import io.microsnap.core.Progress;
 import io.microsnap.core.internal.posix.Descriptor;
-import io.microsnap.store.PageChecks;
+import io.microsnap.store.internal.PageChecks;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;

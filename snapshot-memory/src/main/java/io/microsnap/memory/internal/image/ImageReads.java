@@ -3,7 +3,7 @@ package io.microsnap.memory.internal.image;
 import io.microsnap.core.PageReader;
 import io.microsnap.core.Progress;
 import io.microsnap.core.internal.file.PageScratch;
-import io.microsnap.store.PageChecks;
+import io.microsnap.store.internal.PageChecks;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;

@@ -1,7 +1,7 @@
 package io.microsnap.memory.internal.image;
 
-import io.microsnap.store.PageIndex;
-import io.microsnap.store.PageMap;
+import io.microsnap.store.internal.PageIndex;
+import io.microsnap.store.internal.PageMap;
 import java.io.IOException;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;

@@ -6,6 +6,7 @@ import io.microsnap.core.internal.file.Durability;
 import io.microsnap.core.internal.file.StagedFile;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dirty.DirtyBitmap;
+import io.microsnap.memory.MemoryWritten;
 import java.io.IOException;
 import java.nio.file.Path;
 

@@ -7,9 +7,9 @@ import io.microsnap.core.internal.file.PageScratch;
 import io.microsnap.core.internal.file.Pages;
 import io.microsnap.core.internal.file.Truncation;
 import io.microsnap.dirty.DirtyBitmap;
-import io.microsnap.store.PageChecks;
-import io.microsnap.store.PageIndex;
-import io.microsnap.store.PageMap;
+import io.microsnap.store.internal.PageChecks;
+import io.microsnap.store.internal.PageIndex;
+import io.microsnap.store.internal.PageMap;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 

@@ -3,7 +3,7 @@ package io.microsnap.memory.internal.image;
 import io.microsnap.core.PageReader;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dirty.DirtyBitmap;
-import io.microsnap.store.PageIndex;
+import io.microsnap.store.internal.PageIndex;
 import java.io.IOException;
 
 /** The calling thread's lane: it writes what the others have looked at, and while there is nothing it does as they. */

@@ -10,6 +10,7 @@ import io.microsnap.core.internal.posix.Errno;
 import io.microsnap.core.internal.posix.SystemCallException;
 import io.microsnap.core.testing.FaultyPosix;
 import io.microsnap.memory.InMemoryPageReader;
+import io.microsnap.memory.MemoryWritten;
 import java.io.IOException;
 import java.nio.file.Path;
 import org.junit.jupiter.api.Test;
