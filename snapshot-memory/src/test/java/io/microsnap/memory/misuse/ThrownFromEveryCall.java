@@ -47,8 +47,7 @@ final class ThrownFromEveryCall implements Misuse {
                         .failure();
                 if (throwing.thrown && endsCapture(throwing.point)) {
                     Misuse.require(failure.isPresent(), "what " + throwing.point + " threw was swallowed");
-                    Misuse.require(isOrCarries(failure.get(), throwing.what), throwing.point + " threw "
-                            + throwing.what + ", the capture " + failure.get());
+                    requireCarried(throwing.what, failure.get());
                 }
                 guest.requireSound(store, random);
             }
@@ -93,7 +92,7 @@ final class ThrownFromEveryCall implements Misuse {
             restored.close();
             throw new AssertionError("what was thrown was swallowed");
         } catch (Throwable thrown) {
-            Misuse.require(isOrCarries(thrown, what), "thrown was " + what + ", the restore threw " + thrown);
+            requireCarried(what, thrown);
         }
         Misuse.require(!store.isHeld(DIFF), "a restore that failed holds its snapshot");
         if (fromRenewal) {
@@ -106,12 +105,12 @@ final class ThrownFromEveryCall implements Misuse {
         }
     }
 
-    private static boolean isOrCarries(Throwable failure, Throwable what) {
+    private static void requireCarried(Throwable what, Throwable failure) {
         for (Throwable next = failure; next != null; next = next.getCause()) {
             if (next == what) {
-                return true;
+                return;
             }
         }
-        return false;
+        throw new AssertionError("something else was thrown than " + what.getClass(), failure);
     }
 }

@@ -152,8 +152,12 @@ public final class Lanes implements AutoCloseable {
         CountDownLatch working = new CountDownLatch(lanes.size() - 1);
         for (Lane lane : lanes.subList(1, lanes.size())) {
             others.execute(() -> {
-                work.drain(lane);
-                working.countDown();
+                try {
+                    work.drain(lane);
+                } finally {
+                    // Also where there is no memory left to note a failure: the guest stands still until then.
+                    working.countDown();
+                }
             });
         }
         called = true;
