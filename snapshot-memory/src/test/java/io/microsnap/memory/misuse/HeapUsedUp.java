@@ -65,6 +65,14 @@ final class HeapUsedUp implements Misuse {
 
         private void fill() {
             byte[] spared = new byte[sparedBytes];
+            try {
+                fillTheRest();
+            } finally {
+                Reference.reachabilityFence(spared);
+            }
+        }
+
+        private void fillTheRest() {
             int length = LARGEST;
             while (length > 0) {
                 try {
@@ -75,7 +83,6 @@ final class HeapUsedUp implements Misuse {
                     length >>= 3;
                 }
             }
-            Reference.reachabilityFence(spared);
         }
 
         @Override

@@ -27,16 +27,19 @@ final class MisuseCampaign {
     /** A new way of misuse is a class and a line here. */
     enum Ways {
         /** Whatever users do. */
-        ROOMY(new ThrownFromEveryCall(), new CapturesInAnyOrder(), new TwoCapturers(), new Interrupted(),
-                new RestoredInAnyOrder(), new ClosedInAnyOrder(), new UsedAfterClose(), new ThrownFromEveryCall(),
-                new CapturesInAnyOrder(), new AddressSpaceUsedUp(), new MappingsNearlyUsedUp()),
+        ROOMY,
         /** For a process with a heap that a round can use up. */
-        SMALL_HEAP(new HeapUsedUp(), new HeapUsedUp(), new HeapUsedUp(), new ThrownFromEveryCall());
+        SMALL_HEAP;
 
-        private final List<Misuse> all;
-
-        Ways(Misuse... all) {
-            this.all = List.of(all);
+        List<Misuse> all() {
+            return switch (this) {
+                case ROOMY -> List.of(new ThrownFromEveryCall(), new CapturesInAnyOrder(), new TwoCapturers(),
+                        new Interrupted(), new RestoredInAnyOrder(), new ClosedInAnyOrder(), new UsedAfterClose(),
+                        new ThrownFromEveryCall(), new CapturesInAnyOrder(), new AddressSpaceUsedUp(),
+                        new MappingsNearlyUsedUp());
+                case SMALL_HEAP -> List.of(new HeapUsedUp(), new HeapUsedUp(), new HeapUsedUp(),
+                        new ThrownFromEveryCall());
+            };
         }
     }
 
@@ -59,7 +62,7 @@ final class MisuseCampaign {
     private MisuseCampaign(Path directory, SnapshotStore store, Ways ways) {
         this.directory = directory;
         this.store = store;
-        this.ways = ways.all;
+        this.ways = ways.all();
     }
 
     public static void main(String[] arguments) throws Exception {

@@ -13,7 +13,7 @@ final class Throwing implements Trouble {
     volatile boolean thrown;
 
     Throwing(SplittableRandom random) {
-        this(random, Point.values()[random.nextInt(Point.values().length)]);
+        this(random, Misuse.oneOf(Point.values(), random));
     }
 
     Throwing(SplittableRandom random, Point point) {
@@ -47,7 +47,7 @@ final class Throwing implements Trouble {
     }
 
     /** Throws anything, undeclared. */
-    @SuppressWarnings("unchecked")
+    @SuppressWarnings({"unchecked", "DoNotCallSuggester"})
     static <T extends Throwable> void sneak(Throwable what) throws T {
         throw (T) what;
     }
