@@ -1,5 +1,7 @@
 package io.microsnap.core;
 
+import io.microsnap.core.internal.file.GuestRam;
+import io.microsnap.core.internal.posix.Posix;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.util.OptionalInt;
@@ -10,6 +12,16 @@ import java.util.OptionalInt;
  * mappings end with it, or with the last {@link #hold} on them.
  */
 public interface GuestMemory extends AutoCloseable {
+    /** Returns new memory of zeros, of this process alone. */
+    static GuestMemory anonymous(GuestLayout layout, HugePages hugePages) throws IOException {
+        return GuestRam.anonymous(Posix.host(), layout, hugePages);
+    }
+
+    /** Returns new memory of zeros behind a memfd, which other processes may map. */
+    static GuestMemory memfd(GuestLayout layout, HugePages hugePages) throws IOException {
+        return GuestRam.memfd(Posix.host(), layout, hugePages);
+    }
+
     GuestLayout layout();
 
     /** The host mapping behind a region: exactly as long as the region, readable and writable by any thread. */

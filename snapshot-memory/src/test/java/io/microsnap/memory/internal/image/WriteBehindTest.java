@@ -18,7 +18,6 @@ import io.microsnap.core.internal.posix.SystemCallException;
 import io.microsnap.core.testing.FaultyPosix;
 import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.memory.InMemoryPageReader;
-import io.microsnap.memory.MemoryWritten;
 import io.microsnap.store.internal.PageIndex;
 import io.microsnap.store.internal.PageMap;
 import java.io.IOException;
