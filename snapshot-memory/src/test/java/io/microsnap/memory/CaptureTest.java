@@ -133,7 +133,7 @@ final class CaptureTest {
     void threadsAreAwakeWhenTheMachineIsPaused() throws IOException {
         ThreadMXBean times = ManagementFactory.getThreadMXBean();
         try (PreparedCapture prepared = capture(BASE).lanes(2).prepare()) {
-            Thread lane = sleepingLane();
+            Thread lane = sleepingWorker();
             long asleep = times.getThreadCpuTime(lane.threadId());
             machine.whilePaused = () -> {
                 // Nothing else wakes it before memory is written.
@@ -153,7 +153,7 @@ final class CaptureTest {
         List<Thread.State> states = new ArrayList<>();
         try (DirtyTracker coarse = DirtyTracker.of(LAYOUT, blocks);
                 PreparedCapture prepared = Capture.of(store, BASE, guest).tracker(coarse).lanes(2).prepare()) {
-            Thread lane = sleepingLane();
+            Thread lane = sleepingWorker();
             blocks.whenHarvested = () -> states.add(lane.getState());
             prepared.capture(PausableMachine.pausedAlready(List.of())).close();
         }
@@ -184,7 +184,7 @@ final class CaptureTest {
         assertRestores(NEXT);
     }
 
-    private static Thread sleepingLane() {
+    private static Thread sleepingWorker() {
         Thread lane = laneThreads().findAny().orElseThrow();
         while (lane.getState() != Thread.State.WAITING) {
             Thread.onSpinWait();
@@ -198,7 +198,7 @@ final class CaptureTest {
 
     private static Stream<Thread> laneThreads() {
         return Thread.getAllStackTraces().keySet().stream()
-                .filter(thread -> thread.getName().startsWith("microsnap-lane-"));
+                .filter(thread -> thread.getName().startsWith("microsnap-worker-"));
     }
 
     @RealFileSystems({FileSystemKind.XFS, FileSystemKind.BTRFS})
