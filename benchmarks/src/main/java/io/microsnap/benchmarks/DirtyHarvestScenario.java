@@ -1,16 +1,15 @@
 package io.microsnap.benchmarks;
 
 import io.microsnap.core.Region;
-import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.dirty.DirtySource;
 import io.microsnap.kvm.DirtyTracking;
 import io.microsnap.kvm.Kvm;
-import io.microsnap.kvm.machine.GuestProgram;
-import io.microsnap.kvm.machine.MachineSpec;
-import io.microsnap.kvm.machine.Pattern;
-import io.microsnap.kvm.machine.SmallMachine;
-import io.microsnap.kvm.machine.Touch;
+import io.microsnap.machine.GuestProgram;
+import io.microsnap.machine.Pattern;
+import io.microsnap.machine.SmallMachine;
+import io.microsnap.machine.SmallMachineSpec;
+import io.microsnap.machine.Touch;
 import io.microsnap.testsupport.FileSystemKind;
 import java.io.IOException;
 import java.lang.foreign.ValueLayout;
@@ -87,8 +86,8 @@ final class DirtyHarvestScenario implements Scenario {
 
     @Override
     public Duel prepare(Workbench workbench) throws Exception {
-        Kvm kvm = workbench.closeLater(Kvm.open(Posix.host()));
-        MachineSpec spec = MachineSpec.ofRam(ramBytes).withTracking(tracking);
+        Kvm kvm = workbench.closeLater(Kvm.open());
+        SmallMachineSpec spec = SmallMachineSpec.ofRam(ramBytes).withTracking(tracking);
         SmallMachine machine = workbench.closeLater(SmallMachine.create(kvm, spec));
         DirtySource source = workbench.closeLater(machine.openDirtySource());
         int touched = Math.max(1, dirtyPages);
@@ -179,11 +178,11 @@ final class DirtyHarvestScenario implements Scenario {
         };
     }
 
-    static long lowBytes(MachineSpec spec) {
+    static long lowBytes(SmallMachineSpec spec) {
         return spec.layout().regions().getFirst().lengthBytes();
     }
 
-    static long aliasBytes(SmallMachine machine, MachineSpec spec) {
+    static long aliasBytes(SmallMachine machine, SmallMachineSpec spec) {
         return spec.layout().regions().size() == 1 ? 0 : machine.reach().getLast().guest().lengthBytes();
     }
 

@@ -2,15 +2,14 @@ package io.microsnap.benchmarks;
 
 import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.Region;
-import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.kvm.DirtyTracking;
 import io.microsnap.kvm.Kvm;
 import io.microsnap.kvm.MachineState;
-import io.microsnap.kvm.machine.GuestProgram;
-import io.microsnap.kvm.machine.MachineSpec;
-import io.microsnap.kvm.machine.Pattern;
-import io.microsnap.kvm.machine.SmallMachine;
-import io.microsnap.kvm.machine.Touch;
+import io.microsnap.machine.GuestProgram;
+import io.microsnap.machine.Pattern;
+import io.microsnap.machine.SmallMachine;
+import io.microsnap.machine.SmallMachineSpec;
+import io.microsnap.machine.Touch;
 import io.microsnap.testsupport.FileSystemKind;
 import java.io.IOException;
 import java.nio.ByteOrder;
@@ -47,8 +46,8 @@ final class MachineStateScenario implements Scenario {
 
     @Override
     public Duel prepare(Workbench workbench) throws Exception {
-        Kvm kvm = workbench.closeLater(Kvm.open(Posix.host()));
-        MachineSpec spec = MachineSpec.ofRam(RAM).withTracking(DirtyTracking.LOG);
+        Kvm kvm = workbench.closeLater(Kvm.open());
+        SmallMachineSpec spec = SmallMachineSpec.ofRam(RAM).withTracking(DirtyTracking.LOG);
         SmallMachine machine = workbench.closeLater(SmallMachine.create(kvm, spec));
         GuestProgram program = GuestProgram.touch(new Touch(
                 new Region(SmallMachine.PROGRAM_AREA_BYTES, 1 << 20), Pattern.RANDOM, 11, 100, 1));

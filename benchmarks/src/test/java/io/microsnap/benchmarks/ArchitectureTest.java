@@ -42,8 +42,10 @@ final class ArchitectureTest {
         DEDUP("snapshot-dedup", "dedup"),
         MEMORY("snapshot-memory", "memory"),
         REGISTRY("snapshot-registry", "registry"),
+        VMM("external-vmm", "vmm"),
         HVF("hypervisor-hvf", "hvf"),
         KVM("hypervisor-kvm", "kvm"),
+        MACHINE("small-machine", "machine"),
         CLI("snapshot-cli", "cli"),
         BENCHMARKS("benchmarks", "benchmarks");
 
@@ -63,8 +65,11 @@ final class ArchitectureTest {
                 case DEDUP -> Set.of(CORE, STORE);
                 case REGISTRY -> Set.of(CORE, STORE, DEDUP);
                 case MEMORY -> Set.of(CORE, STORE, DIRTY, DEDUP);
-                case CLI -> Set.of(CORE, STORE, DIRTY, MEMORY, DEDUP, REGISTRY, HVF, KVM);
-                case BENCHMARKS -> Set.of(TEST_SUPPORT, CORE, STORE, DIRTY, MEMORY, DEDUP, REGISTRY, HVF, KVM);
+                case VMM -> Set.of(CORE, STORE, DIRTY, MEMORY);
+                case MACHINE -> Set.of(CORE, DIRTY, KVM);
+                case CLI -> Set.of(CORE, STORE, DIRTY, MEMORY, DEDUP, REGISTRY, VMM, HVF, KVM, MACHINE);
+                case BENCHMARKS ->
+                        Set.of(TEST_SUPPORT, CORE, STORE, DIRTY, MEMORY, DEDUP, REGISTRY, VMM, HVF, KVM, MACHINE);
             };
         }
 
@@ -86,7 +91,8 @@ final class ArchitectureTest {
 
     private static final String BOM = "microsnap-bom";
 
-    private static final Set<Module> NO_LIBRARIES = Set.of(Module.TEST_SUPPORT, Module.CLI, Module.BENCHMARKS);
+    private static final Set<Module> NO_LIBRARIES =
+            Set.of(Module.TEST_SUPPORT, Module.MACHINE, Module.CLI, Module.BENCHMARKS);
 
     /** Where native functions are linked: nowhere else may {@link Linker} be touched. */
     private static final String[] BINDING_PACKAGES = {

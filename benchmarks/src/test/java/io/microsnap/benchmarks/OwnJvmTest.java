@@ -28,7 +28,7 @@ final class OwnJvmTest {
 
     @Test
     void endsWithItsOwnStatusWhileItsParentLives() throws Exception {
-        assertThat(OwnJvm.run(Short.class)).isEqualTo(7);
+        assertThat(OwnJvm.run(ShortLived.class)).isEqualTo(7);
     }
 
     /** Does what the command does for each of many scenarios. */
@@ -48,7 +48,7 @@ final class OwnJvmTest {
     }
 
     /** Is soon done. */
-    static final class Short {
+    static final class ShortLived {
         public static void main(String[] arguments) {
             OwnJvm.endWithParent();
             System.exit(7);

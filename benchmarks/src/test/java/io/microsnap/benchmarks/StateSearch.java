@@ -10,7 +10,8 @@ import java.util.Map;
 import java.util.Set;
 import java.util.stream.Stream;
 
-/** Searches what a static field holds for state that can change, by value: a type does not tell a list from its copy. */
+/** Searches what a static field holds for state that can change,
+        by value: a type does not tell a list from its copy. */
 final class StateSearch {
     /** Their names begin so: state that changes, in the JDK. */
     private static final Set<String> CHANGING = Set.of("java.util.concurrent.atomic.", "java.lang.ThreadLocal",
@@ -30,7 +31,7 @@ final class StateSearch {
         try {
             return new StateSearch().inField(field, null);
         } catch (ReflectiveOperationException failure) {
-            throw new AssertionError(field + " cannot be looked into", failure);
+            throw new LinkageError(field + " cannot be looked into", failure);
         }
     }
 

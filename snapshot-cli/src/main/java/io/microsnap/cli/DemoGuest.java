@@ -25,7 +25,7 @@ interface DemoGuest extends PausableMachine, AutoCloseable {
 
     PageReader reader();
 
-    /** Knows what changed; belongs to the guest. Restored guests are not captured again, and have none. */
+    /** Knows what changed; belongs to the guest. */
     DirtyTracker tracker();
 
     @Override

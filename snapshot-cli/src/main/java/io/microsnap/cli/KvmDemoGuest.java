@@ -1,21 +1,21 @@
 package io.microsnap.cli;
 
-import io.microsnap.core.GuestMemoryReader;
 import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.PageReader;
 import io.microsnap.core.Region;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.kvm.Kvm;
-import io.microsnap.kvm.machine.GuestProgram;
-import io.microsnap.kvm.machine.MachineSpec;
-import io.microsnap.kvm.machine.Pattern;
-import io.microsnap.kvm.machine.SmallMachine;
-import io.microsnap.kvm.machine.Touch;
+import io.microsnap.kvm.KvmGuest;
+import io.microsnap.machine.GuestProgram;
+import io.microsnap.machine.Pattern;
+import io.microsnap.machine.SmallMachine;
+import io.microsnap.machine.SmallMachineSpec;
+import io.microsnap.machine.Touch;
 import io.microsnap.memory.RestoredSnapshot;
+import java.io.Closeable;
 import java.io.IOException;
 import java.util.List;
-import java.util.Optional;
 
 /** A real guest on KVM. */
 final class KvmDemoGuest implements DemoGuest {
@@ -26,21 +26,21 @@ final class KvmDemoGuest implements DemoGuest {
     private static final int SPINS_UNWATCHED = 1 << 12;
 
     private final SmallMachine machine;
+    private final KvmGuest guest;
     private final long workingPages;
-    private final Optional<DirtyTracker> tracker;
-    private final Optional<RestoredSnapshot> restored;
+    /** What the machine's memory came from, closed after it. */
+    private final Closeable origin;
 
-    private KvmDemoGuest(SmallMachine machine, long workingPages, Optional<DirtyTracker> tracker,
-            Optional<RestoredSnapshot> restored) {
+    private KvmDemoGuest(SmallMachine machine, KvmGuest guest, long workingPages, Closeable origin) {
         this.machine = machine;
+        this.guest = guest;
         this.workingPages = workingPages;
-        this.tracker = tracker;
-        this.restored = restored;
+        this.origin = origin;
     }
 
     /** Guests on this machine's KVM; an exception that says why not where it cannot be used. */
     static DemoGuest.Factory factory(Posix posix) throws IOException {
-        return new OnKvm(Kvm.open(posix));
+        return new OnKvm(Kvm.open());
     }
 
     private record OnKvm(Kvm kvm) implements DemoGuest.Factory {
@@ -51,14 +51,13 @@ final class KvmDemoGuest implements DemoGuest {
 
         @Override
         public DemoGuest boot(long ramBytes) throws IOException {
-            SmallMachine machine = SmallMachine.create(kvm, MachineSpec.ofRam(ramBytes));
+            SmallMachine machine = SmallMachine.create(kvm, SmallMachineSpec.ofRam(ramBytes));
             try {
                 Region all = machine.reach().getFirst().guest();
                 Region range = new Region(all.guestAddress(), all.lengthBytes() * 3 / 8 / RUN_BYTES * RUN_BYTES);
                 machine.load(0, GuestProgram.touch(new Touch(range, Pattern.RUNS, SEED, PAGES_PER_ROUND, 0)));
-                DirtyTracker tracker = DirtyTracker.of(machine.memory().layout(), machine.openDirtySource());
-                return new KvmDemoGuest(machine, range.lengthBytes() / tracker.layout().pageBytes(),
-                        Optional.of(tracker), Optional.empty());
+                return new KvmDemoGuest(machine, machine.guest(),
+                        range.lengthBytes() / machine.memory().layout().pageBytes(), () -> { });
             } catch (IOException | RuntimeException failure) {
                 closeAfter(failure, machine);
                 throw failure;
@@ -68,8 +67,13 @@ final class KvmDemoGuest implements DemoGuest {
         @Override
         public DemoGuest restore(RestoredSnapshot snapshot) throws IOException {
             try {
-                return new KvmDemoGuest(SmallMachine.restore(kvm, snapshot.memory(), snapshot.machineState()), 0,
-                        Optional.empty(), Optional.of(snapshot));
+                SmallMachine machine = SmallMachine.restore(kvm, snapshot.memory(), snapshot.machineState());
+                try {
+                    return new KvmDemoGuest(machine, machine.guest(snapshot), 0, snapshot::close);
+                } catch (IOException | RuntimeException failure) {
+                    closeAfter(failure, machine);
+                    throw failure;
+                }
             } catch (IOException | RuntimeException failure) {
                 closeAfter(failure, snapshot);
                 throw failure;
@@ -113,46 +117,36 @@ final class KvmDemoGuest implements DemoGuest {
 
     @Override
     public PageReader reader() {
-        return new GuestMemoryReader(machine.memory());
+        return guest.reader();
     }
 
     @Override
     public DirtyTracker tracker() {
-        return tracker.orElseThrow();
+        return guest.tracker();
     }
 
     @Override
     public void pause() throws IOException {
         // At rest it is out of KVM already; a pause is to cost what it costs.
-        machine.resume();
-        machine.pause();
+        guest.resume();
+        guest.pause();
     }
 
     @Override
     public List<MachineStateSection> saveState() throws IOException {
-        return machine.saveState();
+        return guest.saveState();
     }
 
     @Override
     public void resume() throws IOException {
-        machine.resume();
-        machine.pause();
+        guest.resume();
+        guest.pause();
     }
 
     @Override
     public void close() throws IOException {
-        try {
-            if (tracker.isPresent()) {
-                tracker.get().close();
-            }
-        } finally {
-            try {
-                machine.close();
-            } finally {
-                if (restored.isPresent()) {
-                    restored.get().close();
-                }
-            }
+        try (origin; machine; guest) {
+            // Closed from the last to the first, each also if one before it failed.
         }
     }
 

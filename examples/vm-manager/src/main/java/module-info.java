@@ -1,0 +1,4 @@
+module example.vmmanager {
+    requires io.microsnap.memory;
+    requires io.microsnap.kvm;
+}

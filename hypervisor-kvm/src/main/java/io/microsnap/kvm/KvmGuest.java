@@ -1,0 +1,238 @@
+package io.microsnap.kvm;
+
+import io.microsnap.core.GuestLayout;
+import io.microsnap.core.GuestMemory;
+import io.microsnap.core.GuestMemoryReader;
+import io.microsnap.core.HugePages;
+import io.microsnap.core.MachineStateSection;
+import io.microsnap.core.PageReader;
+import io.microsnap.core.PausableMachine;
+import io.microsnap.core.internal.file.GuestRam;
+import io.microsnap.core.internal.posix.Posix;
+import io.microsnap.dirty.DirtySource;
+import io.microsnap.dirty.DirtyTracker;
+import io.microsnap.dirty.RestoredMachine;
+import java.io.Closeable;
+import java.io.IOException;
+import java.util.List;
+import java.util.Objects;
+
+/**
+ * A guest of KVM with all that a capture wants of it: a VM, its pages, what it wrote, its state. The threads on which
+ * its vCPUs run are the VM manager's ({@link VcpuThreads}).
+ *
+ * <pre>{@code
+ * try (Kvm kvm = …; KvmGuest guest = KvmGuest.create(kvm, MachineSpec.ofVcpus(2), layout, MyThreads::start)) {
+ *     guest.resume();
+ *     …
+ *     Capture.of(store, id, guest.reader()).tracker(guest.tracker()).take(guest);
+ * }
+ * }</pre>
+ *
+ * <p>Closing it ends the threads and the VM, and memory that it made itself; other memory stays its owner's and is
+ * closed after that.
+ */
+public final class KvmGuest implements PausableMachine, AutoCloseable {
+    private static final Closeable NOTHING = () -> { };
+
+    private final Kvm kvm;
+    private final VirtualMachine vm;
+    private final PageReader reader;
+    private final DirtyTracker tracker;
+    private final VcpuThreads threads;
+    private final Closeable ownMemory;
+
+    private KvmGuest(Kvm kvm, VirtualMachine vm, DirtyTracker tracker, VcpuThreads threads, Closeable ownMemory) {
+        this.kvm = kvm;
+        this.vm = vm;
+        this.tracker = tracker;
+        this.threads = threads;
+        this.ownMemory = ownMemory;
+        reader = new GuestMemoryReader(vm.memory());
+    }
+
+    /** Makes a tracker of what tells the writes. */
+    private interface TrackerMaker {
+        DirtyTracker make(DirtySource source) throws IOException;
+    }
+
+    private interface StateLoader {
+        void load(VirtualMachine vm) throws IOException;
+    }
+
+    /** Makes a new guest, paused, its vCPUs as after reset, with memory of its own: zeros. */
+    public static KvmGuest create(Kvm kvm, MachineSpec spec, GuestLayout layout, VcpuThreads.Starter starter)
+            throws IOException {
+        GuestMemory memory = GuestRam.anonymous(Posix.host(), layout, HugePages.NONE);
+        try {
+            return create(kvm, spec, memory, starter, memory::close);
+        } catch (IOException | RuntimeException failure) {
+            try (memory) {
+                throw failure;
+            }
+        }
+    }
+
+    /** Makes a new guest, paused, its vCPUs as after reset, with the memory given. */
+    public static KvmGuest create(Kvm kvm, MachineSpec spec, GuestMemory memory, VcpuThreads.Starter starter)
+            throws IOException {
+        return create(kvm, spec, memory, starter, NOTHING);
+    }
+
+    private static KvmGuest create(
+            Kvm kvm, MachineSpec spec, GuestMemory memory, VcpuThreads.Starter starter, Closeable ownMemory)
+            throws IOException {
+        VirtualMachine vm = machine(kvm, spec, memory, spec.interruptChip(), made -> { });
+        return withThreads(kvm, vm, source -> DirtyTracker.of(memory.layout(), source), starter, ownMemory);
+    }
+
+    /**
+     * Makes the guest of a snapshot, paused where that was; the first epoch of its tracker is relative to the snapshot.
+     * The restored machine is closed after the guest.
+     *
+     * @throws IncompatibleStateException if this KVM or processor cannot take the state
+     */
+    public static KvmGuest restored(Kvm kvm, RestoredMachine machine, VcpuThreads.Starter starter)
+            throws IOException {
+        MachineState state = MachineState.of(machine.machineState());
+        MachineSpec spec = MachineSpec.ofVcpus(state.vcpuCount());
+        VirtualMachine vm = machine(kvm, state.hasInterruptChip() ? spec.withInterruptChip() : spec, machine.memory(),
+                state.hasTimer(), made -> state.load(kvm, made));
+        return withThreads(kvm, vm, machine::tracker, starter, NOTHING);
+    }
+
+    /**
+     * Takes a VM that has its memory and its vCPUs: made here, or attached to with the descriptors of its vCPUs. Until
+     * this returns the VM and the threads are the caller's to close, then the guest closes them.
+     */
+    public static KvmGuest of(Kvm kvm, VirtualMachine vm, VcpuThreads threads) throws IOException {
+        return of(kvm, vm, source -> DirtyTracker.of(vm.memory().layout(), source), threads);
+    }
+
+    /**
+     * The same for a VM into which the VM manager itself has loaded a snapshot's state, as one with aliases needs it.
+     * The VM's memory is the snapshot's; the first epoch of its tracker is relative to the snapshot.
+     */
+    public static KvmGuest restored(Kvm kvm, VirtualMachine vm, RestoredMachine machine, VcpuThreads threads)
+            throws IOException {
+        if (vm.memory() != machine.memory()) {
+            throw new IllegalArgumentException("the VM has other memory than the restored machine; register that");
+        }
+        return of(kvm, vm, machine::tracker, threads);
+    }
+
+    private static KvmGuest of(Kvm kvm, VirtualMachine vm, TrackerMaker trackers, VcpuThreads threads)
+            throws IOException {
+        Objects.requireNonNull(kvm);
+        Objects.requireNonNull(threads);
+        if (vm.vcpus().isEmpty()) {
+            throw new IllegalStateException("the VM has no vCPUs, so its state cannot be saved; create them first, or"
+                    + " attach to the VM with their descriptors");
+        }
+        DirtySource source = vm.openDirtySource();
+        try {
+            return new KvmGuest(kvm, vm, trackers.make(source), threads, NOTHING);
+        } catch (IOException | RuntimeException failure) {
+            closeAfter(failure, source);
+            throw failure;
+        }
+    }
+
+    /** A VM with memory, controllers, vCPUs and their state; or none. */
+    private static VirtualMachine machine(Kvm kvm, MachineSpec spec, GuestMemory memory, boolean timer,
+            StateLoader state) throws IOException {
+        VirtualMachine vm = kvm.createVirtualMachine(
+                spec.tracking().isPresent() ? spec.tracking().get() : kvm.bestDirtyTracking());
+        try {
+            vm.register(memory);
+            if (spec.interruptChip()) {
+                vm.createInterruptChip();
+            }
+            if (timer) {
+                vm.createTimer();
+            }
+            for (int vcpu = 0; vcpu < spec.vcpus(); vcpu++) {
+                vm.createVcpu();
+            }
+            state.load(vm);
+            return vm;
+        } catch (IOException | RuntimeException failure) {
+            closeAfter(failure, vm);
+            throw failure;
+        }
+    }
+
+    private static KvmGuest withThreads(Kvm kvm, VirtualMachine vm, TrackerMaker trackers,
+            VcpuThreads.Starter starter, Closeable ownMemory) throws IOException {
+        try {
+            DirtyTracker tracker = trackers.make(vm.openDirtySource());
+            try {
+                return new KvmGuest(kvm, vm, tracker, Objects.requireNonNull(starter.start(vm)), ownMemory);
+            } catch (IOException | RuntimeException failure) {
+                closeAfter(failure, tracker);
+                throw failure;
+            }
+        } catch (IOException | RuntimeException failure) {
+            closeAfter(failure, vm);
+            throw failure;
+        }
+    }
+
+    private static void closeAfter(Exception failure, AutoCloseable part) {
+        try {
+            part.close();
+        } catch (Exception alsoFailed) {
+            failure.addSuppressed(alsoFailed);
+        }
+    }
+
+    /** Returns the guest's memory. */
+    public GuestMemory memory() {
+        return vm.memory();
+    }
+
+    /** Reads the guest's memory, for captures. */
+    public PageReader reader() {
+        return reader;
+    }
+
+    /** Knows what the guest wrote. What the host writes to its memory is to be marked there. */
+    public DirtyTracker tracker() {
+        return tracker;
+    }
+
+    /** Returns the vCPUs, in order. */
+    public List<Vcpu> vcpus() {
+        return vm.vcpus();
+    }
+
+    /** Returns the VM behind it. */
+    public VirtualMachine vm() {
+        return vm;
+    }
+
+    /** Takes every vCPU out of the guest. */
+    @Override
+    public void pause() throws IOException {
+        threads.pause();
+    }
+
+    @Override
+    public List<MachineStateSection> saveState() throws IOException {
+        return MachineState.save(kvm, vm).sections();
+    }
+
+    /** Lets every vCPU run that is to. */
+    @Override
+    public void resume() throws IOException {
+        threads.resume();
+    }
+
+    /** Ends threads, tracker, VM and memory, in this order, each also if one before it failed. May be repeated. */
+    @Override
+    public void close() throws IOException {
+        try (ownMemory; vm; tracker) {
+            threads.close();
+        }
+    }
+}

@@ -1,0 +1,36 @@
+package io.microsnap.kvm;
+
+import java.util.Objects;
+import java.util.Optional;
+
+/**
+ * Says what a VM is made of beside its memory.
+ *
+ * @param vcpus how many vCPUs
+ * @param interruptChip whether it has KVM's own interrupt controllers and interval timer
+ * @param tracking how KVM tells what the guest writes; empty for the best way that this KVM offers
+ */
+public record MachineSpec(int vcpus, boolean interruptChip, Optional<DirtyTracking> tracking) {
+    /** Refuses what no VM can be made of. */
+    public MachineSpec {
+        Objects.requireNonNull(tracking);
+        if (vcpus < 1) {
+            throw new IllegalArgumentException("a VM has at least one vCPU, not " + vcpus);
+        }
+    }
+
+    /** Describes a VM without interrupt controllers, tracked in the best way. */
+    public static MachineSpec ofVcpus(int vcpus) {
+        return new MachineSpec(vcpus, false, Optional.empty());
+    }
+
+    /** Returns the same with KVM's interrupt controllers and timer. */
+    public MachineSpec withInterruptChip() {
+        return new MachineSpec(vcpus, true, tracking);
+    }
+
+    /** Returns the same, tracked in this way. */
+    public MachineSpec withTracking(DirtyTracking wanted) {
+        return new MachineSpec(vcpus, interruptChip, Optional.of(wanted));
+    }
+}

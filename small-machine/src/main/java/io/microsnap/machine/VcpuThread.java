@@ -1,0 +1,235 @@
+package io.microsnap.machine;
+
+import io.microsnap.core.SnapshotException;
+import io.microsnap.kvm.Vcpu;
+import io.microsnap.kvm.VcpuExit;
+import io.microsnap.kvm.VirtualMachine;
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+
+/** The platform thread on which one vCPU runs, and the ports of the guest on it. */
+final class VcpuThread {
+    private enum State { EMPTY, PAUSED, RUNNING, FINISHED, FAILED, CLOSED }
+
+    private final VirtualMachine vm;
+    private final Vcpu vcpu;
+    private final Thread thread;
+
+    private State state;
+    private boolean wanted;
+    private boolean checkWanted;
+    private boolean closing;
+    private SelfCheck check;
+    private int counted;
+    private IOException failure;
+
+    /** Without a program it does not run: this machine has no firmware for what a processor does after reset. */
+    VcpuThread(VirtualMachine vm, Vcpu vcpu, boolean hasProgram) {
+        this.vm = vm;
+        state = hasProgram ? State.PAUSED : State.EMPTY;
+        this.vcpu = vcpu;
+        thread = Thread.ofPlatform().name("vcpu-" + vcpu.index()).daemon().start(this::live);
+    }
+
+    /** Lets it run, if it has not finished. Does not wait. */
+    synchronized void resume() throws IOException {
+        throwFailure();
+        if (state == State.PAUSED || state == State.RUNNING) {
+            wanted = true;
+            vcpu.allowToRun();
+            notifyAll();
+        }
+    }
+
+    /** Asks it to leave the guest. Does not wait: see {@link #awaitPause}. */
+    synchronized void requestPause() {
+        wanted = false;
+        if (state == State.RUNNING) {
+            vcpu.interrupt();
+        }
+    }
+
+    /** Returns once it is out of the guest, with nothing pending: at once, so that it cannot be interrupted. */
+    synchronized void awaitPause() {
+        boolean interrupted = false;
+        while (state == State.RUNNING) {
+            try {
+                wait();
+            } catch (InterruptedException later) {
+                interrupted = true;
+            }
+        }
+        if (interrupted) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    /** Returns once the program has finished. */
+    synchronized void awaitFinish() throws IOException, InterruptedException {
+        while (isRunning()) {
+            wait();
+        }
+        throwFailure();
+        if (state == State.PAUSED) {
+            throw new IllegalStateException("vCPU " + vcpu.index() + " is paused; its program will not finish");
+        }
+    }
+
+    /** Has the running guest check its memory, and returns what it found. */
+    synchronized SelfCheck awaitCheck() throws IOException, InterruptedException {
+        check = null;
+        checkWanted = true;
+        while (check == null && isRunning()) {
+            wait();
+        }
+        throwFailure();
+        if (check == null) {
+            throw new IllegalStateException("vCPU " + vcpu.index() + " does not run a program that checks its memory");
+        }
+        return check;
+    }
+
+    /** Whether it is in the guest, or about to be. */
+    synchronized boolean isRunning() {
+        return state == State.RUNNING || (state == State.PAUSED && wanted);
+    }
+
+    synchronized boolean hasFinished() {
+        return state == State.FINISHED;
+    }
+
+    /** For a vCPU that got another program. */
+    synchronized void reset() {
+        if (state == State.RUNNING) {
+            throw new IllegalStateException("vCPU " + vcpu.index() + " is running; pause it first");
+        }
+        if (state != State.CLOSED) {
+            state = State.PAUSED;
+            failure = null;
+        }
+    }
+
+    synchronized void throwFailure() throws IOException {
+        if (failure != null) {
+            throw new SnapshotException("vCPU " + vcpu.index() + " failed: " + failure.getMessage(), failure);
+        }
+    }
+
+    /** Ends the thread; the vCPU is closed by its VM. */
+    void close() {
+        synchronized (this) {
+            closing = true;
+            wanted = false;
+            vcpu.interrupt();
+            notifyAll();
+        }
+        boolean interrupted = false;
+        while (thread.isAlive()) {
+            try {
+                thread.join();
+            } catch (InterruptedException later) {
+                interrupted = true;
+            }
+        }
+        if (interrupted) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    private void live() {
+        while (awaitTurn()) {
+            State next;
+            IOException thrown = null;
+            try {
+                next = runUntilPaused();
+            } catch (IOException | RuntimeException reason) {
+                thrown = reason instanceof IOException io ? io : new SnapshotException(reason.getMessage(), reason);
+                next = State.FAILED;
+            }
+            synchronized (this) {
+                failure = thrown;
+                state = next;
+                wanted &= next == State.PAUSED;
+                notifyAll();
+            }
+        }
+    }
+
+    private synchronized boolean awaitTurn() {
+        while (!closing && !(wanted && state == State.PAUSED)) {
+            try {
+                wait();
+            } catch (InterruptedException ignored) {
+                // Only close() ends this thread.
+            }
+        }
+        state = closing ? State.CLOSED : State.RUNNING;
+        notifyAll();
+        return !closing;
+    }
+
+    private State runUntilPaused() throws IOException {
+        while (true) {
+            VcpuExit exit = vcpu.run();
+            switch (exit) {
+                case VcpuExit.PortAccess access -> {
+                    if (!serve(access)) {
+                        // The port access is only over once the vCPU has been run again.
+                        vcpu.interrupt();
+                        vcpu.run();
+                        return State.FINISHED;
+                    }
+                }
+                case VcpuExit.Plain plain -> {
+                    switch (plain) {
+                        case INTERRUPTED -> {
+                            if (pauseWanted()) {
+                                return State.PAUSED;
+                            }
+                        }
+                        case DIRTY_RING_FULL -> vm.dirtyRingFull();
+                        case HALTED -> {
+                            return State.FINISHED;
+                        }
+                        case SHUT_DOWN -> throw new SnapshotException("the guest program shut the machine down");
+                    }
+                }
+                case VcpuExit.DeviceAccess access -> throw new SnapshotException("the guest program "
+                        + (access.write() ? "wrote" : "read") + " address 0x"
+                        + Long.toHexString(access.guestAddress()) + ", where this machine has no memory");
+                case VcpuExit.Failed failed -> throw new SnapshotException(failed.reason());
+            }
+        }
+    }
+
+    private synchronized boolean pauseWanted() {
+        return !wanted;
+    }
+
+    /** Returns whether the program goes on. */
+    private synchronized boolean serve(VcpuExit.PortAccess access) throws SnapshotException {
+        MemorySegment data = access.data();
+        if (access.sizeBytes() != Integer.BYTES) {
+            throw new SnapshotException("the guest program used port 0x" + Integer.toHexString(access.port())
+                    + " with " + access.sizeBytes() + " bytes; this machine's ports have 4");
+        }
+        switch (access.port()) {
+            case GuestPorts.WHAT_NEXT -> {
+                data.set(ValueLayout.JAVA_INT_UNALIGNED, 0, checkWanted ? GuestPorts.CHECK : 0);
+                checkWanted = false;
+            }
+            case GuestPorts.COUNTED -> counted = data.get(ValueLayout.JAVA_INT_UNALIGNED, 0);
+            case GuestPorts.EXPECTED -> {
+                check = new SelfCheck(counted, data.get(ValueLayout.JAVA_INT_UNALIGNED, 0));
+                notifyAll();
+            }
+            case GuestPorts.FINISHED -> {
+                return false;
+            }
+            default -> throw new SnapshotException("the guest program used port 0x"
+                    + Integer.toHexString(access.port()) + ", which this machine does not have");
+        }
+        return true;
+    }
+}

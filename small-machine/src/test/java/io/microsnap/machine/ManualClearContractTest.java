@@ -1,0 +1,15 @@
+package io.microsnap.machine;
+
+import io.microsnap.dirty.testing.DirtySourceContract;
+import io.microsnap.dirty.testing.TrackedGuest;
+import io.microsnap.kvm.DirtyTracking;
+import io.microsnap.kvm.KvmTest;
+import java.io.IOException;
+
+@KvmTest
+class ManualClearContractTest extends DirtySourceContract {
+    @Override
+    protected TrackedGuest openGuest() throws IOException {
+        return new KvmTrackedGuest(DirtyTracking.MANUAL_CLEAR);
+    }
+}
