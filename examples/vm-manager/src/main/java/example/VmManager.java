@@ -12,6 +12,7 @@ import io.microsnap.memory.Capture;
 import io.microsnap.memory.CaptureKind;
 import io.microsnap.memory.CaptureResult;
 import io.microsnap.memory.Restore;
+import io.microsnap.memory.RestoreEngine;
 import io.microsnap.memory.RestoredSnapshot;
 import io.microsnap.store.SnapshotEntry;
 import io.microsnap.store.SnapshotStore;
@@ -80,7 +81,8 @@ public final class VmManager {
                 System.out.println(baked.reference() + " cost a pause of " + baked.times().pause());
             }
             // Restore: a millisecond, whatever its size; pages come in as the guest touches them.
-            try (RestoredSnapshot restored = Restore.of(store, ready).renewing(VmManager::newIdentity).lazily();
+            try (RestoredSnapshot restored = Restore.of(store, ready).renewing(VmManager::newIdentity)
+                            .restore(RestoreEngine.LAZY);
                     KvmGuest copy = KvmGuest.restored(kvm, restored, RunLoop::new)) {
                 copy.resume();
                 Capture.of(store, new SnapshotId("later"), copy.reader()).tracker(copy.tracker()).take(copy);
@@ -144,7 +146,8 @@ public final class VmManager {
     /** A copy of a snapshot, and what its memory comes from. */
     private record Copy(RestoredSnapshot restored, KvmGuest vm) implements AutoCloseable {
         static Copy of(Kvm kvm, SnapshotStore store, SnapshotId id) throws IOException {
-            RestoredSnapshot restored = Restore.of(store, id).renewing(VmManager::newIdentity).lazily();
+            RestoredSnapshot restored = Restore.of(store, id).renewing(VmManager::newIdentity)
+                    .restore(RestoreEngine.LAZY);
             try {
                 return new Copy(restored, KvmGuest.restored(kvm, restored, RunLoop::new));
             } catch (IOException | RuntimeException failure) {

@@ -1,6 +1,5 @@
 package io.microsnap.benchmarks;
 
-import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dedup.Accounting;
 import io.microsnap.dedup.DedupOptions;
 import io.microsnap.dedup.DedupOutcome;
@@ -49,7 +48,7 @@ final class DedupCompareScenario implements Scenario {
         DedupImages images = DedupImages.make(directory, LENGTH, RUN_BYTES, DIFFERING_PERCENT);
         Path ours = directory.resolve("ours");
         images.renew(ours);
-        Deduplicator deduplicator = new Deduplicator(Posix.host());
+        Deduplicator deduplicator = new Deduplicator();
         DedupOptions options = DedupOptions.DEFAULTS.with(Accounting.PAGES).withThreads(threads);
         return new Duel(
                 () -> comparing(deduplicator.estimate(images.canonical(), ours, options)),

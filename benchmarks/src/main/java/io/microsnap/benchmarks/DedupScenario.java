@@ -1,6 +1,5 @@
 package io.microsnap.benchmarks;
 
-import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dedup.Accounting;
 import io.microsnap.dedup.DedupOptions;
 import io.microsnap.dedup.DedupOutcome;
@@ -58,7 +57,7 @@ final class DedupScenario implements Scenario {
                 directory, (long) gibibytes << 30, RUN_BYTES, DIFFERING_PERCENT);
         Path ours = directory.resolve("ours");
         Path peers = directory.resolve("peers");
-        Deduplicator deduplicator = new Deduplicator(Posix.host());
+        Deduplicator deduplicator = new Deduplicator();
         DedupOptions options = DedupOptions.DEFAULTS.with(engine).with(Accounting.PAGES);
         return new Duel(
                 () -> {

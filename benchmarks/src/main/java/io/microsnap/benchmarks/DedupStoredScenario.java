@@ -10,10 +10,10 @@ import io.microsnap.dedup.AfterBake;
 import io.microsnap.dedup.DedupOptions;
 import io.microsnap.dedup.StoreDeduplicator;
 import io.microsnap.memory.Capture;
-import io.microsnap.memory.FileMemoryReader;
-import io.microsnap.store.SnapshotFiles;
-import io.microsnap.store.SnapshotStore;
+import io.microsnap.memory.internal.reader.FileMemoryReader;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.SnapshotFiles;
 import io.microsnap.testsupport.FileSystemKind;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -64,8 +64,8 @@ final class DedupStoredScenario implements Scenario {
         DedupImages images = DedupImages.make(directory, (long) gibibytes << 30, DedupScenario.RUN_BYTES,
                 DedupScenario.DIFFERING_PERCENT);
         Path storePath = directory.resolve("store");
-        SnapshotStore store = workbench.closeLater(
-                SnapshotStore.openOrCreate(Posix.host(), storePath, StoreOptions.PRIVATE));
+        DirectoryStore store = workbench.closeLater(
+                DirectoryStore.openOrCreate(Posix.host(), storePath, StoreOptions.PRIVATE));
         bake(store, CANONICAL, images.canonical());
         Files.delete(images.canonical());
         Path canonical = storePath.resolve(CANONICAL.toString()).resolve(SnapshotFiles.MEMORY);
@@ -89,7 +89,7 @@ final class DedupStoredScenario implements Scenario {
                 });
     }
 
-    private static void bake(SnapshotStore store, SnapshotId id, Path image) throws IOException {
+    private static void bake(DirectoryStore store, SnapshotId id, Path image) throws IOException {
         Posix posix = Posix.host();
         GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, Files.size(image));
         try (Descriptor open = Descriptor.open(posix, image, posix.constants().O_RDONLY, 0)) {

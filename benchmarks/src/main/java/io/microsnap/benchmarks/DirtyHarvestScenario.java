@@ -1,7 +1,6 @@
 package io.microsnap.benchmarks;
 
 import io.microsnap.core.Region;
-import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.dirty.DirtySource;
 import io.microsnap.kvm.DirtyTracking;
@@ -87,7 +86,7 @@ final class DirtyHarvestScenario implements Scenario {
 
     @Override
     public Duel prepare(Workbench workbench) throws Exception {
-        Kvm kvm = workbench.closeLater(Kvm.open(Posix.host()));
+        Kvm kvm = workbench.closeLater(Kvm.open());
         SmallMachineSpec spec = SmallMachineSpec.ofRam(ramBytes).withTracking(tracking);
         SmallMachine machine = workbench.closeLater(SmallMachine.create(kvm, spec));
         DirtySource source = workbench.closeLater(machine.openDirtySource());

@@ -1,6 +1,5 @@
 package io.microsnap.benchmarks;
 
-import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dedup.Accounting;
 import io.microsnap.dedup.DedupOptions;
 import io.microsnap.dedup.Deduplicator;
@@ -47,7 +46,7 @@ final class DuperemoveScenario implements Scenario {
         Path ours = directory.resolve("ours");
         Path theirs = directory.resolve("theirs");
         DedupOptions options = DedupOptions.DEFAULTS.with(Accounting.PAGES);
-        Deduplicator deduplicator = new Deduplicator(Posix.host());
+        Deduplicator deduplicator = new Deduplicator();
         return new Duel(
                 Contestant.java(() -> images.renew(ours),
                         () -> DedupScenario.report(deduplicator.deduplicate(images.canonical(), ours, options))),

@@ -9,9 +9,10 @@ import io.microsnap.memory.Capture;
 import io.microsnap.memory.CaptureKind;
 import io.microsnap.memory.CaptureResult;
 import io.microsnap.memory.Restore;
+import io.microsnap.memory.RestoreEngine;
 import io.microsnap.memory.RestoredSnapshot;
-import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
 import io.microsnap.testsupport.FileSystemKind;
 import java.io.IOException;
 import java.lang.foreign.ValueLayout;
@@ -107,8 +108,8 @@ final class GenerationsScenario implements Scenario {
     @Override
     public Duel prepare(Workbench workbench) throws Exception {
         Path directory = workbench.directory(fileSystem);
-        SnapshotStore store = workbench.closeLater(
-                SnapshotStore.openOrCreate(Posix.host(), directory.resolve("store"), StoreOptions.PRIVATE));
+        DirectoryStore store = workbench.closeLater(
+                DirectoryStore.openOrCreate(Posix.host(), directory.resolve("store"), StoreOptions.PRIVATE));
         long freeBefore = freeBytes(directory);
         Guest guest = Guest.full(workbench, BYTES);
         Life life = new Life(store, guest, workbench.closeLater(DirtyTracker.ofMarks(guest.layout())));
@@ -124,10 +125,11 @@ final class GenerationsScenario implements Scenario {
     }
 
     /** The time until memory is handed out. */
-    private long restored(SnapshotStore store, int generation, Guest guest, boolean lazily) throws IOException {
+    private long restored(DirectoryStore store, int generation, Guest guest, boolean lazily) throws IOException {
         long start = System.nanoTime();
         Restore restore = Restore.of(store, id(generation)).lanes(2);
-        try (RestoredSnapshot copy = lazily ? restore.lazily() : restore.eagerly()) {
+        try (RestoredSnapshot copy = lazily ?
+                restore.restore(RestoreEngine.LAZY) : restore.restore(RestoreEngine.EAGER)) {
             long nanos = System.nanoTime() - start;
             if (generation == generations - 1 && copy.memory().mapping(0).mismatch(guest.memory()) >= 0) {
                 throw new IOException(id(generation) + " is not what was captured");
@@ -151,13 +153,13 @@ final class GenerationsScenario implements Scenario {
     /** The guest, from its first capture to its last. */
     private final class Life {
         private final SplittableRandom random = new SplittableRandom(1);
-        private final SnapshotStore store;
+        private final DirectoryStore store;
         private final Guest guest;
         private final DirtyTracker tracker;
         private final List<CaptureResult> results = new ArrayList<>();
         private long liveBytes = BYTES;
 
-        Life(SnapshotStore store, Guest guest, DirtyTracker tracker) {
+        Life(DirectoryStore store, Guest guest, DirtyTracker tracker) {
             this.store = store;
             this.guest = guest;
             this.tracker = tracker;

@@ -54,7 +54,7 @@ public final class HarvestScenario implements Scenario {
         GuestRam ram = workbench.closeLater(GuestRam.of(layout, mapping));
         mapping.advise(0, guestBytes, Advice.NO_HUGE_PAGES);
         MemorySegment memory = mapping.segment().fill((byte) 1);
-        PageMapSource source = workbench.closeLater(PageMapSource.of(posix, ram));
+        PageMapSource source = workbench.closeLater(PageMapSource.of(ram));
         source.arm();
         DirtyBitmap bitmap = DirtyBitmap.of(layout);
         SplittableRandom random = new SplittableRandom(1);

@@ -4,7 +4,7 @@ import io.microsnap.core.GuestLayout;
 import io.microsnap.core.internal.posix.Constants;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
-import io.microsnap.store.PageIndex;
+import io.microsnap.store.internal.PageIndex;
 import io.microsnap.testsupport.FileSystemKind;
 import java.io.IOException;
 import java.nio.ByteBuffer;

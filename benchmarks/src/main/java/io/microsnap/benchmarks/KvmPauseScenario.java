@@ -19,8 +19,8 @@ import io.microsnap.memory.CaptureKind;
 import io.microsnap.memory.CaptureResult;
 import io.microsnap.memory.CapturedSnapshot;
 import io.microsnap.memory.PreparedCapture;
-import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
 import io.microsnap.testsupport.FileSystemKind;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
@@ -92,11 +92,11 @@ final class KvmPauseScenario implements Scenario {
     @Override
     public Duel prepare(Workbench workbench) throws Exception {
         Path directory = workbench.directory(FileSystemKind.XFS);
-        Kvm kvm = workbench.closeLater(Kvm.open(Posix.host()));
+        Kvm kvm = workbench.closeLater(Kvm.open());
         SmallMachineSpec spec = SmallMachineSpec.ofRam(RAM).withTracking(DirtyTracking.MANUAL_CLEAR);
         SmallMachine machine = workbench.closeLater(SmallMachine.create(kvm, spec));
         fill(machine.memory().mapping(0));
-        SnapshotStore store = workbench.closeLater(SnapshotStore.openOrCreate(
+        DirectoryStore store = workbench.closeLater(DirectoryStore.openOrCreate(
                 Posix.host(), directory.resolve("store"), StoreOptions.PRIVATE));
         DirtyTracker tracker = workbench.closeLater(DirtyTracker.of(spec.layout(), machine.openDirtySource()));
         Region range = new Region(SmallMachine.PROGRAM_AREA_BYTES, RAM - SmallMachine.PROGRAM_AREA_BYTES);

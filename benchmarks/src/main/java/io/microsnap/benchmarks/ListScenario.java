@@ -3,13 +3,13 @@ package io.microsnap.benchmarks;
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.internal.posix.Posix;
-import io.microsnap.store.PageIndex;
 import io.microsnap.store.SnapshotDescription;
 import io.microsnap.store.SnapshotEntry;
-import io.microsnap.store.SnapshotFiles;
-import io.microsnap.store.SnapshotStore;
-import io.microsnap.store.StagedSnapshot;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.PageIndex;
+import io.microsnap.store.internal.SnapshotFiles;
+import io.microsnap.store.internal.StagedSnapshot;
 import io.microsnap.testsupport.FileSystemKind;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -49,8 +49,8 @@ final class ListScenario implements Scenario {
     @Override
     public Duel prepare(Workbench workbench) throws Exception {
         Path path = workbench.directory(FileSystemKind.TMPFS).resolve("store");
-        SnapshotStore store = workbench.closeLater(
-                SnapshotStore.openOrCreate(Posix.host(), path, StoreOptions.PRIVATE));
+        DirectoryStore store = workbench.closeLater(
+                DirectoryStore.openOrCreate(Posix.host(), path, StoreOptions.PRIVATE));
         for (int number = 0; number < snapshots; number++) {
             try (StagedSnapshot staged = store.stage(new SnapshotId("snapshot-" + number))) {
                 staged.create(SnapshotFiles.MEMORY).truncate(LAYOUT.lengthBytes());

@@ -2,7 +2,6 @@ package io.microsnap.benchmarks;
 
 import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.Region;
-import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.kvm.DirtyTracking;
 import io.microsnap.kvm.Kvm;
 import io.microsnap.kvm.MachineState;
@@ -47,7 +46,7 @@ final class MachineStateScenario implements Scenario {
 
     @Override
     public Duel prepare(Workbench workbench) throws Exception {
-        Kvm kvm = workbench.closeLater(Kvm.open(Posix.host()));
+        Kvm kvm = workbench.closeLater(Kvm.open());
         SmallMachineSpec spec = SmallMachineSpec.ofRam(RAM).withTracking(DirtyTracking.LOG);
         SmallMachine machine = workbench.closeLater(SmallMachine.create(kvm, spec));
         GuestProgram program = GuestProgram.touch(new Touch(

@@ -7,8 +7,8 @@ import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.memory.Capture;
 import io.microsnap.memory.CapturedSnapshot;
 import io.microsnap.memory.PreparedCapture;
-import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
 import io.microsnap.testsupport.FileSystemKind;
 import java.io.IOException;
 import java.util.List;
@@ -56,13 +56,13 @@ final class PauseScenario implements Scenario {
 
     private static final class Paused {
         private final Guest guest;
-        private final SnapshotStore store;
+        private final DirectoryStore store;
         private final DirtyTracker tracker;
         private final PausableMachine machine = PausableMachine.pausedAlready(List.of());
 
         Paused(Workbench workbench, long bytes) throws Exception {
             guest = Guest.empty(workbench, bytes);
-            store = workbench.closeLater(SnapshotStore.openOrCreate(Posix.host(),
+            store = workbench.closeLater(DirectoryStore.openOrCreate(Posix.host(),
                     workbench.directory(FileSystemKind.XFS).resolve("store"), StoreOptions.PRIVATE));
             tracker = workbench.closeLater(DirtyTracker.ofMarks(guest.layout()));
             touch();

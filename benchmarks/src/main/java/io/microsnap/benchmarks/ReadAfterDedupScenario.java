@@ -81,7 +81,7 @@ final class ReadAfterDedupScenario implements Scenario {
         Path never = directory.resolve("never");
         images.renew(ours);
         images.renew(never);
-        DedupScenario.report(new Deduplicator(Posix.host())
+        DedupScenario.report(new Deduplicator()
                 .deduplicate(images.canonical(), ours, DedupOptions.DEFAULTS));
         return new Duel(contestant(ours), contestant(never), () -> images.requireSame(ours));
     }

@@ -7,9 +7,10 @@ import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.memory.Capture;
 import io.microsnap.memory.CaptureKind;
 import io.microsnap.memory.Restore;
+import io.microsnap.memory.RestoreEngine;
 import io.microsnap.memory.RestoredSnapshot;
-import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
 import io.microsnap.testsupport.FileSystemKind;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -76,8 +77,8 @@ final class RestoreScenario implements Scenario {
     @Override
     public Duel prepare(Workbench workbench) throws Exception {
         Path directory = workbench.directory(FileSystemKind.XFS);
-        SnapshotStore store = workbench.closeLater(
-                SnapshotStore.openOrCreate(Posix.host(), directory.resolve("store"), StoreOptions.PRIVATE));
+        DirectoryStore store = workbench.closeLater(
+                DirectoryStore.openOrCreate(Posix.host(), directory.resolve("store"), StoreOptions.PRIVATE));
         Guest guest = kind == Kind.EAGER ? Guest.full(workbench, bytes) : Guest.empty(workbench, bytes);
         if (kind != Kind.EAGER) {
             for (long offset = 0; offset < bytes; offset += 8 << 20) {
@@ -122,18 +123,18 @@ final class RestoreScenario implements Scenario {
 
     /** The copy that is alive. */
     private final class Copy implements AutoCloseable {
-        private final SnapshotStore store;
+        private final DirectoryStore store;
         private RestoredSnapshot restored;
 
-        Copy(SnapshotStore store) {
+        Copy(DirectoryStore store) {
             this.store = store;
         }
 
         void restore() throws IOException {
             restored = switch (kind) {
-                case LAZY -> Restore.of(store, BASE).lazily();
-                case CHAIN -> Restore.of(store, DIFF).mostMappings(4 * count).lazily();
-                case EAGER -> Restore.of(store, BASE).lanes(count).eagerly();
+                case LAZY -> Restore.of(store, BASE).restore(RestoreEngine.LAZY);
+                case CHAIN -> Restore.of(store, DIFF).mostMappings(4 * count).restore(RestoreEngine.LAZY);
+                case EAGER -> Restore.of(store, BASE).lanes(count).restore(RestoreEngine.EAGER);
             };
         }
 

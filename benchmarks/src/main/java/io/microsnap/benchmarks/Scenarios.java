@@ -32,6 +32,7 @@ final class Scenarios {
         all.add(new MachineStateScenario());
         all.addAll(KvmPauseScenario.all());
         all.addAll(GenerationsScenario.all());
+        all.addAll(RegistryScenario.all());
         dedup(all);
         return List.copyOf(all);
     }

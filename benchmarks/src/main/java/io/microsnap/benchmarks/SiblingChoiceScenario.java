@@ -5,12 +5,12 @@ import io.microsnap.core.SnapshotId;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dedup.SiblingPolicy;
 import io.microsnap.dedup.StoreDeduplicator;
-import io.microsnap.store.PageIndex;
 import io.microsnap.store.SnapshotDescription;
-import io.microsnap.store.SnapshotFiles;
-import io.microsnap.store.SnapshotStore;
-import io.microsnap.store.StagedSnapshot;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.PageIndex;
+import io.microsnap.store.internal.SnapshotFiles;
+import io.microsnap.store.internal.StagedSnapshot;
 import io.microsnap.testsupport.FileSystemKind;
 import java.io.IOException;
 import java.lang.foreign.Arena;
@@ -51,7 +51,7 @@ final class SiblingChoiceScenario implements Scenario {
 
     @Override
     public Duel prepare(Workbench workbench) throws Exception {
-        SnapshotStore store = workbench.closeLater(SnapshotStore.openOrCreate(Posix.host(),
+        DirectoryStore store = workbench.closeLater(DirectoryStore.openOrCreate(Posix.host(),
                 workbench.directory(FileSystemKind.XFS).resolve("store"), StoreOptions.PRIVATE));
         int[] fresh = new SplittableRandom(1).ints(LENGTH / PAGE).toArray();
         for (int sibling = 0; sibling < SIBLINGS; sibling++) {
@@ -86,7 +86,7 @@ final class SiblingChoiceScenario implements Scenario {
     }
 
     /** The image is one hole: its index is all that is looked at. */
-    private static void publish(SnapshotStore store, SnapshotId id, int[] entries) throws IOException {
+    private static void publish(DirectoryStore store, SnapshotId id, int[] entries) throws IOException {
         GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, LENGTH);
         try (StagedSnapshot staged = store.stage(id); Arena arena = Arena.ofConfined();
                 PageIndex index = PageIndex.create(staged.create(SnapshotFiles.PAGE_INDEX), layout)) {

@@ -269,6 +269,32 @@ class MachineStateTest {
         });
     }
 
+    /** That a timer has fired follows from the time: it is no state, and reading it back differs from what was set. */
+    @Test
+    void aTimerThatHasFiredIsSavedAndLoadedWithoutThat() throws IOException {
+        List<MachineStateSection> saved = withMachine(hooks.framework(), SPEC, vm -> {
+            vm.vcpus().getFirst().call(own -> {
+                own.set(SystemRegister.CNTV_CVAL_EL0, 0);
+                own.set(SystemRegister.CNTV_CTL_EL0, 1);
+                assertThat(own.get(SystemRegister.CNTV_CTL_EL0)).as("enabled, and it has fired").isEqualTo(5);
+                return own;
+            });
+            return MachineState.save(vm).sections();
+        });
+        ByteBuffer timers = saved.stream().filter(section -> section.name().equals("hvf.vcpu0.timers")).findFirst()
+                .orElseThrow().payload().order(ByteOrder.LITTLE_ENDIAN);
+        assertThat(timers.getInt(12)).isEqualTo(SystemRegister.CNTV_CTL_EL0.id());
+        assertThat(timers.getLong(16)).isOne();
+        withMachine(hooks.framework(), SPEC, vm -> {
+            MachineState.of(saved).load(vm);
+            vm.vcpus().getFirst().call(own -> {
+                assertThat(own.get(SystemRegister.CNTV_CTL_EL0)).isEqualTo(5);
+                return own;
+            });
+            return vm;
+        });
+    }
+
     @Test
     void anotherBuildOrProcessorIsRefusedWithEveryDifference(Seed seed) throws IOException {
         List<MachineStateSection> saved = scrambled(seed.random());

@@ -31,8 +31,7 @@ public final class Kvm implements AutoCloseable {
         return open(Posix.host());
     }
 
-    /** The same through these system calls. */
-    public static Kvm open(Posix posix) throws IOException {
+    static Kvm open(Posix posix) throws IOException {
         return open(posix, DEVICE);
     }
 
@@ -78,8 +77,17 @@ public final class Kvm implements AutoCloseable {
     }
 
     /** What this KVM says to a capability: zero where it lacks it. */
-    public int capability(Capability capability) throws IOException {
+    int capability(Capability capability) throws IOException {
         return descriptor.capability(capability);
+    }
+
+    /** Returns whether this KVM can tell what a guest wrote in this way. */
+    public boolean offers(DirtyTracking tracking) throws IOException {
+        return switch (tracking) {
+            case LOG -> true;
+            case MANUAL_CLEAR -> capability(Capability.KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2) != 0;
+            case RING -> capability(Capability.KVM_CAP_DIRTY_LOG_RING_ACQ_REL) != 0;
+        };
     }
 
     /** The best way to learn what a guest wrote that this KVM offers. */

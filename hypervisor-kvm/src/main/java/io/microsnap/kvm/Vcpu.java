@@ -154,14 +154,25 @@ public final class Vcpu implements AutoCloseable {
         }
     }
 
+    /**
+     * Makes one of the vCPU's own ioctls that take a struct, such as {@code KVM_SET_SREGS}: what is not part of a
+     * saved state's life, like the registers that a new vCPU starts with. The vCPU must not be running.
+     *
+     * @param request the ioctl's name in the kernel's headers, one of those that this library knows
+     * @param struct laid out as the kernel's headers say, in native memory
+     */
+    public int ioctl(String request, MemorySegment struct) throws IOException {
+        return call(Request.valueOf(request), struct);
+    }
+
     /** Makes one of the vCPU's own ioctls that take a struct. */
-    public int call(Request request, MemorySegment struct) throws IOException {
+    int call(Request request, MemorySegment struct) throws IOException {
         checkIdle();
         return descriptor.call(request, struct);
     }
 
     /** Makes one of the vCPU's own ioctls that take a number. */
-    public int call(Request request, long argument) throws IOException {
+    int call(Request request, long argument) throws IOException {
         checkIdle();
         return descriptor.call(request, argument);
     }

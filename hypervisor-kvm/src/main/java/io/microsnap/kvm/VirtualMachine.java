@@ -84,7 +84,6 @@ public final class VirtualMachine implements AutoCloseable {
      * captures, and says with {@link #slotsChanged} when it added, moved or removed a slot, before it unmaps the memory
      * of one. It never unmaps memory during a capture: that would kill the process.
      *
-     * @param posix this process's system calls
      * @param vm the VMM's descriptor of the VM, which stays the VMM's
      * @param vcpus its descriptors of the vCPUs, in order; none where machine state is saved by the VMM itself
      * @param slots the slots to capture; a slot logged already is left so, and what it logs is taken. Of two that show
@@ -93,6 +92,11 @@ public final class VirtualMachine implements AutoCloseable {
      *     {@link DirtyTracking#LOG}
      */
     public static VirtualMachine attach(
+            int vm, List<Integer> vcpus, List<MemorySlot> slots, DirtyTracking tracking) throws IOException {
+        return attach(Posix.host(), vm, vcpus, slots, tracking);
+    }
+
+    static VirtualMachine attach(
             Posix posix, int vm, List<Integer> vcpus, List<MemorySlot> slots, DirtyTracking tracking)
             throws IOException {
         if (tracking == DirtyTracking.RING) {
@@ -258,12 +262,12 @@ public final class VirtualMachine implements AutoCloseable {
     }
 
     /** What this VM's KVM says to a capability. */
-    public int capability(Capability capability) throws IOException {
+    int capability(Capability capability) throws IOException {
         return descriptor.capability(capability);
     }
 
     /** Makes one of the VM's ioctls that take a struct. */
-    public int call(Request request, MemorySegment struct) throws IOException {
+    int call(Request request, MemorySegment struct) throws IOException {
         return descriptor.call(request, struct);
     }
 

@@ -15,7 +15,6 @@ import io.microsnap.kvm.MachineState;
 import io.microsnap.kvm.Vcpu;
 import io.microsnap.kvm.VcpuThreads;
 import io.microsnap.kvm.VirtualMachine;
-import io.microsnap.kvm.internal.abi.Request;
 import io.microsnap.kvm.internal.abi.Structs;
 import java.io.IOException;
 import java.lang.foreign.Arena;
@@ -29,7 +28,7 @@ import java.util.List;
  * A machine small enough to read in one sitting: memory and processors on KVM, and a {@link GuestProgram} on each.
  *
  * <pre>{@code
- * try (Kvm kvm = Kvm.open(Posix.host());
+ * try (Kvm kvm = Kvm.open();
  *         SmallMachine machine = SmallMachine.create(kvm, SmallMachineSpec.ofRam(256 << 20))) {
  *     machine.load(0, GuestProgram.count());
  *     machine.resume();
@@ -225,7 +224,7 @@ public final class SmallMachine implements AutoCloseable {
     static void begin(Vcpu vcpu, long at) throws IOException {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment special = arena.allocate(Structs.KVM_SREGS);
-            vcpu.call(Request.KVM_GET_SREGS, special);
+            vcpu.ioctl("KVM_GET_SREGS", special);
             CS_BASE.set(special, at);
             CS_SELECTOR.set(special, (short) (at >> 4));
             for (int segment = 0; segment < LIMITS.size(); segment++) {
@@ -235,13 +234,13 @@ public final class SmallMachine implements AutoCloseable {
                 LIMITS.get(segment).set(special, -1);
                 GRANULARITIES.get(segment).set(special, (byte) 1);
             }
-            vcpu.call(Request.KVM_SET_SREGS, special);
+            vcpu.ioctl("KVM_SET_SREGS", special);
             MemorySegment registers = arena.allocate(Structs.KVM_REGS);
             RIP.set(registers, 0L);
             RFLAGS.set(registers, 2L);
-            vcpu.call(Request.KVM_SET_REGS, registers);
+            vcpu.ioctl("KVM_SET_REGS", registers);
             MemorySegment runnable = arena.allocate(Structs.KVM_MP_STATE);
-            vcpu.call(Request.KVM_SET_MP_STATE, runnable);
+            vcpu.ioctl("KVM_SET_MP_STATE", runnable);
         }
     }
 

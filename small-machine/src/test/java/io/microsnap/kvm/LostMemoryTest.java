@@ -25,8 +25,8 @@ import io.microsnap.machine.SmallMachineSpec;
 import io.microsnap.machine.Touch;
 import io.microsnap.memory.Capture;
 import io.microsnap.memory.PreparedCapture;
-import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -48,7 +48,7 @@ class LostMemoryTest {
     private Kvm kvm;
     private VirtualMachine theirs;
     private List<MemorySlot> slots;
-    private SnapshotStore store;
+    private DirectoryStore store;
 
     @BeforeEach
     void aVmmWithTwoRegions(@TempDir Path directory) throws IOException {
@@ -59,7 +59,7 @@ class LostMemoryTest {
         for (MemorySlot slot : slots) {
             KvmCalls.register(theirs, slot);
         }
-        store = SnapshotStore.openOrCreate(POSIX, directory.resolve("store"), StoreOptions.PRIVATE);
+        store = DirectoryStore.openOrCreate(POSIX, directory.resolve("store"), StoreOptions.PRIVATE);
     }
 
     @AfterEach

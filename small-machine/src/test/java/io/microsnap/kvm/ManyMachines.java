@@ -13,9 +13,10 @@ import io.microsnap.machine.SmallMachineSpec;
 import io.microsnap.machine.Touch;
 import io.microsnap.memory.Capture;
 import io.microsnap.memory.Restore;
+import io.microsnap.memory.RestoreEngine;
 import io.microsnap.memory.RestoredSnapshot;
-import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -52,7 +53,7 @@ public final class ManyMachines {
     /** Arguments: a directory, how many. */
     public static void main(String[] arguments) throws Exception {
         int machines = Integer.parseInt(arguments[1]);
-        try (SnapshotStore store = SnapshotStore.openOrCreate(
+        try (DirectoryStore store = DirectoryStore.openOrCreate(
                 Posix.host(), Path.of(arguments[0]).resolve("store"), StoreOptions.PRIVATE);
                 Kvm kvm = Kvm.open(Posix.host())) {
             for (int warming = 0; warming < 100; warming++) {
@@ -74,7 +75,7 @@ public final class ManyMachines {
         }
     }
 
-    private static void live(Kvm kvm, SnapshotStore store, int number) throws Exception {
+    private static void live(Kvm kvm, DirectoryStore store, int number) throws Exception {
         SnapshotId id = new SnapshotId("machine-" + number);
         List<DirtyTracking> kinds = List.of(DirtyTracking.values());
         SmallMachineSpec spec = SmallMachineSpec.ofRam(4 * MIB).withVcpus(1 + number % 2)
@@ -91,7 +92,7 @@ public final class ManyMachines {
             Capture.of(store, id, new GuestMemoryReader(machine.memory())).tracker(tracker)
                     .take(PausableMachine.pausedAlready(machine.saveState()));
         }
-        try (RestoredSnapshot restored = Restore.of(store, id).lazily();
+        try (RestoredSnapshot restored = Restore.of(store, id).restore(RestoreEngine.LAZY);
                 SmallMachine machine = SmallMachine.restore(kvm, restored.memory(), restored.machineState())) {
             if (machine.counter(0) != TOUCH.touchesPerRound()) {
                 throw new AssertionError("the counter says " + machine.counter(0));

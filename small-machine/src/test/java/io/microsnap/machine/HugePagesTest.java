@@ -57,7 +57,7 @@ class HugePagesTest {
         touch.pages(touch.touchesPerRound(), expected::add);
         // The counter.
         expected.add(0x2000L);
-        try (Kvm kvm = Kvm.open(Posix.host());
+        try (Kvm kvm = Kvm.open();
                 SmallMachine machine = SmallMachine.create(kvm, SPEC.withTracking(tracking), memory);
                 DirtySource source = machine.openDirtySource()) {
             for (int round = 0; round < 2; round++) {

@@ -28,9 +28,10 @@ import io.microsnap.memory.Capture;
 import io.microsnap.memory.CaptureKind;
 import io.microsnap.memory.CaptureResult;
 import io.microsnap.memory.Restore;
+import io.microsnap.memory.RestoreEngine;
 import io.microsnap.memory.RestoredSnapshot;
-import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -70,7 +71,7 @@ class KvmGuestTest {
 
     @BeforeEach
     void open() throws IOException {
-        kvm = Kvm.open(Posix.host());
+        kvm = Kvm.open();
     }
 
     @AfterEach
@@ -140,8 +141,8 @@ class KvmGuestTest {
         }
     }
 
-    private SnapshotStore store() throws IOException {
-        return SnapshotStore.openOrCreate(Posix.host(), directory.resolve("store"), StoreOptions.PRIVATE);
+    private DirectoryStore store() throws IOException {
+        return DirectoryStore.openOrCreate(Posix.host(), directory.resolve("store"), StoreOptions.PRIVATE);
     }
 
     @Test
@@ -195,7 +196,7 @@ class KvmGuestTest {
 
     @Test
     void aRestoredOneGoesOnAndItsFirstEpochIsRelativeToTheSnapshot() throws IOException {
-        try (SnapshotStore store = store()) {
+        try (DirectoryStore store = store()) {
             CaptureResult baked;
             try (KvmGuest guest = counting(SPEC.withInterruptChip())) {
                 guest.resume();
@@ -204,7 +205,7 @@ class KvmGuestTest {
                 awaitMore(guest);
             }
             assertThat(baked.kind()).isEqualTo(CaptureKind.FULL);
-            try (RestoredSnapshot restored = Restore.of(store, READY).lazily();
+            try (RestoredSnapshot restored = Restore.of(store, READY).restore(RestoreEngine.LAZY);
                     KvmGuest guest = KvmGuest.restored(kvm, restored, Threads::new)) {
                 assertThat(guest.memory()).isSameAs(restored.memory());
                 assertThat(guest.vcpus()).hasSize(2);
@@ -225,14 +226,14 @@ class KvmGuestTest {
     @Test
     void aSmallMachineIsAGuestAndSoIsOneThatWasRestored() throws IOException {
         SmallMachineSpec spec = SmallMachineSpec.ofRam(4 << 20);
-        try (SnapshotStore store = store()) {
+        try (DirectoryStore store = store()) {
             try (SmallMachine machine = SmallMachine.create(kvm, spec); KvmGuest guest = machine.guest()) {
                 machine.load(0, GuestProgram.count());
                 guest.resume();
                 Capture.of(store, READY, guest.reader()).tracker(guest.tracker()).take(guest);
                 assertThat(machine.isRunning(0)).isTrue();
             }
-            try (RestoredSnapshot restored = Restore.of(store, READY).eagerly();
+            try (RestoredSnapshot restored = Restore.of(store, READY).restore(RestoreEngine.EAGER);
                     SmallMachine machine = SmallMachine.restore(kvm, restored.memory(), restored.machineState());
                     KvmGuest guest = machine.guest(restored)) {
                 Epoch epoch = guest.tracker().harvest();
@@ -258,11 +259,11 @@ class KvmGuestTest {
 
     @Test
     void aStateThatDoesNotFitLeavesNothingButWhatWasRestored() throws IOException {
-        try (SnapshotStore store = store()) {
+        try (DirectoryStore store = store()) {
             try (KvmGuest guest = counting(SPEC)) {
                 Capture.of(store, READY, guest.reader()).take(guest);
             }
-            try (RestoredSnapshot restored = Restore.of(store, READY).eagerly()) {
+            try (RestoredSnapshot restored = Restore.of(store, READY).restore(RestoreEngine.EAGER)) {
                 List<MachineStateSection> state = restored.machineState().stream()
                         .map(section -> section.name().endsWith("cpuid") ? ofAnotherVendor(section) : section).toList();
                 long open = vmsAndVcpusOpen();
@@ -277,14 +278,15 @@ class KvmGuestTest {
     @Test
     void aVmWithoutVcpusOrWithOtherMemoryIsRefusedAndStaysTheCallers() throws IOException {
         try (GuestRam memory = GuestRam.anonymous(Posix.host(), LAYOUT, HugePages.NONE);
-                VirtualMachine vm = kvm.createVirtualMachine(); SnapshotStore store = store();
+                VirtualMachine vm = kvm.createVirtualMachine(); DirectoryStore store = store();
                 KvmGuest other = counting(SPEC)) {
             vm.register(memory);
             assertThatThrownBy(() -> KvmGuest.of(kvm, vm, new Threads(vm)))
                     .isInstanceOf(IllegalStateException.class).hasMessageContaining("no vCPUs");
             vm.createVcpu();
             Capture.of(store, READY, other.reader()).take(other);
-            try (RestoredSnapshot restored = Restore.of(store, READY).eagerly(); Threads threads = new Threads(vm)) {
+            try (RestoredSnapshot restored = Restore.of(store, READY)
+                    .restore(RestoreEngine.EAGER); Threads threads = new Threads(vm)) {
                 assertThatThrownBy(() -> KvmGuest.restored(kvm, vm, restored, threads))
                         .isInstanceOf(IllegalArgumentException.class).hasMessageContaining("other memory");
                 KvmGuest.of(kvm, vm, threads).close();

@@ -53,7 +53,7 @@ public final class KvmTrackedGuest implements TrackedGuest {
     public KvmTrackedGuest(DirtyTracking tracking) throws IOException {
         GuestLayout layout = GuestLayout.of((int) PAGE,
                 List.of(new Region(0, LOW_BYTES), new Region(1L << 32, HIGH_BYTES)));
-        kvm = Kvm.open(Posix.host());
+        kvm = Kvm.open();
         memory = GuestRam.memfd(Posix.host(), layout, HugePages.NONE);
         vm = kvm.createVirtualMachine(tracking, 512);
         vm.register(memory);

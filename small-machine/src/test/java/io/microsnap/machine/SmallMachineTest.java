@@ -28,7 +28,7 @@ class SmallMachineTest {
 
     @Test
     void aGuestCountsWhileItRunsAndStandsStillWhilePaused() throws Exception {
-        try (Kvm kvm = Kvm.open(Posix.host());
+        try (Kvm kvm = Kvm.open();
                 SmallMachine machine = SmallMachine.create(kvm, SmallMachineSpec.ofRam(4 * MIB))) {
             machine.load(0, GuestProgram.count());
             long last = 0;
@@ -50,7 +50,7 @@ class SmallMachineTest {
     void aTouchingGuestWritesExactlyThePagesThatTheModelNames(Pattern pattern) throws Exception {
         Region range = new Region(2 * MIB, 3 * MIB + 0x5000);
         Touch touch = new Touch(range, pattern, 0x1234_5678, 300, 3);
-        try (Kvm kvm = Kvm.open(Posix.host());
+        try (Kvm kvm = Kvm.open();
                 SmallMachine machine = SmallMachine.create(kvm, SmallMachineSpec.ofRam(8 * MIB))) {
             machine.load(0, GuestProgram.touch(touch));
             machine.resume();
@@ -81,7 +81,7 @@ class SmallMachineTest {
     @Test
     void aGuestFindsItsMemoryAsItLeftItAndNoticesOneForeignWord() throws Exception {
         Touch touch = Touch.fraction(new Region(MIB, 2 * MIB), Pattern.RANDOM, 99, 0.1);
-        try (Kvm kvm = Kvm.open(Posix.host());
+        try (Kvm kvm = Kvm.open();
                 SmallMachine machine = SmallMachine.create(kvm, SmallMachineSpec.ofRam(4 * MIB))) {
             machine.load(0, GuestProgram.touch(touch));
             assertThatThrownBy(() -> machine.selfCheck(0)).isInstanceOf(IllegalStateException.class)
@@ -103,7 +103,7 @@ class SmallMachineTest {
 
     @Test
     void aGuestAddsUpItsMemoryAsJavaDoes() throws Exception {
-        try (Kvm kvm = Kvm.open(Posix.host());
+        try (Kvm kvm = Kvm.open();
                 SmallMachine machine = SmallMachine.create(kvm, SmallMachineSpec.ofRam(4 * MIB))) {
             Region range = new Region(MIB, 64 << 10);
             MemorySegment memory = machine.memory().mapping(0).asSlice(MIB, 64 << 10);
@@ -122,7 +122,7 @@ class SmallMachineTest {
     @Test
     void severalProcessorsRunTheirOwnProgramsAndMemoryBeyondFourGibIsReachedThroughAnAlias() throws Exception {
         SmallMachineSpec spec = SmallMachineSpec.ofRam(6L << 30).withVcpus(3);
-        try (Kvm kvm = Kvm.open(Posix.host()); SmallMachine machine = SmallMachine.create(kvm, spec)) {
+        try (Kvm kvm = Kvm.open(); SmallMachine machine = SmallMachine.create(kvm, spec)) {
             assertThat(machine.reach()).hasSize(2);
             SmallMachine.Reach high = machine.reach().get(1);
             assertThat(high.imageOffset()).isEqualTo(3L << 30);
@@ -155,7 +155,7 @@ class SmallMachineTest {
         List<MachineStateSection> state;
         long counted;
         long touched;
-        try (Kvm kvm = Kvm.open(Posix.host()); SmallMachine machine = SmallMachine.create(kvm, spec)) {
+        try (Kvm kvm = Kvm.open(); SmallMachine machine = SmallMachine.create(kvm, spec)) {
             machine.load(0, GuestProgram.count());
             machine.load(1, GuestProgram.touch(touch));
             machine.resume();
@@ -171,7 +171,7 @@ class SmallMachineTest {
         }
         // The counters are in memory, but where the programs were is in their registers alone.
         clearCounters(copy);
-        try (Kvm kvm = Kvm.open(Posix.host()); SmallMachine machine = SmallMachine.restore(kvm, copy, state)) {
+        try (Kvm kvm = Kvm.open(); SmallMachine machine = SmallMachine.restore(kvm, copy, state)) {
             machine.resume();
             awaitCounter(machine, counted + 1);
             while (machine.counter(1) <= touched) {
@@ -186,7 +186,7 @@ class SmallMachineTest {
 
     @Test
     void aProgramThatLeavesItsMemoryFailsItsMachineAndNotTheProcess() throws Exception {
-        try (Kvm kvm = Kvm.open(Posix.host());
+        try (Kvm kvm = Kvm.open();
                 SmallMachine machine = SmallMachine.create(kvm, SmallMachineSpec.ofRam(4 * MIB))) {
             machine.load(0, GuestProgram.touch(new Touch(new Region(64 * MIB, MIB), Pattern.RANDOM, 0, 1, 1)));
             machine.resume();
@@ -205,7 +205,7 @@ class SmallMachineTest {
 
     @Test
     void aMachineMayBeClosedWhileItRunsAndTwice() throws Exception {
-        try (Kvm kvm = Kvm.open(Posix.host())) {
+        try (Kvm kvm = Kvm.open()) {
             SmallMachine machine = SmallMachine.create(kvm, SmallMachineSpec.ofRam(4 * MIB).withVcpus(4));
             for (int vcpu = 0; vcpu < 4; vcpu++) {
                 machine.load(vcpu, GuestProgram.count());

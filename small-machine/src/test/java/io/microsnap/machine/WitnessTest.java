@@ -40,9 +40,9 @@ class WitnessTest {
         SplittableRandom random = seed.random();
         for (DirtyTracking tracking : DirtyTracking.values()) {
             SmallMachineSpec spec = SmallMachineSpec.ofLayout(LAYOUT).withVcpus(2).withTracking(tracking);
-            try (Kvm kvm = Kvm.open(Posix.host()); SmallMachine machine = SmallMachine.create(kvm, spec);
+            try (Kvm kvm = Kvm.open(); SmallMachine machine = SmallMachine.create(kvm, spec);
                     DirtySource source = machine.openDirtySource();
-                    DirtySource witness = PageMapSource.of(Posix.host(), machine.memory())) {
+                    DirtySource witness = PageMapSource.of(machine.memory())) {
                 for (int program = 0; program < Effort.choose(10, 70, 700); program++) {
                     Touch first = touch(random, machine.reach().getFirst());
                     Touch second = touch(random, machine.reach().getLast());
@@ -78,7 +78,7 @@ class WitnessTest {
     void aRingThatIsTooSmallForItsGuestIsEmptiedInTimeOrSaysThatItRanOver() throws Exception {
         Touch touch = new Touch(new Region(2 * MIB, 4 * MIB), Pattern.RANDOM, 5, 1024, 3);
         SmallMachineSpec spec = SmallMachineSpec.ofLayout(LAYOUT).withRings(256);
-        try (Kvm kvm = Kvm.open(Posix.host()); SmallMachine machine = SmallMachine.create(kvm, spec);
+        try (Kvm kvm = Kvm.open(); SmallMachine machine = SmallMachine.create(kvm, spec);
                 DirtySource source = machine.openDirtySource()) {
             machine.load(0, GuestProgram.touch(touch));
             source.arm();
@@ -99,7 +99,7 @@ class WitnessTest {
 
     @Test
     void aProcessorThatWasMadeBeforeItsMemoryHasItsRingToo() throws Exception {
-        try (Kvm kvm = Kvm.open(Posix.host());
+        try (Kvm kvm = Kvm.open();
                 GuestRam memory = GuestRam.anonymous(Posix.host(), LAYOUT, HugePages.NONE);
                 VirtualMachine vm = kvm.createVirtualMachine(DirtyTracking.RING, 1024)) {
             Vcpu vcpu = vm.createVcpu();

@@ -1,7 +1,7 @@
 package io.microsnap.cli;
 
 import io.microsnap.store.Recovered;
-import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.internal.DirectoryStore;
 import java.io.IOException;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -19,7 +19,7 @@ final class CollectGarbage extends CliCommand {
     @Override
     int run(Console console) throws IOException {
         Recovered recovered;
-        try (SnapshotStore open = store.open(console)) {
+        try (DirectoryStore open = store.open(console)) {
             // Opening the store has removed most of it.
             recovered = open.recovered().and(open.gc());
         }

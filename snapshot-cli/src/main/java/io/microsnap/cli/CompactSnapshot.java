@@ -1,8 +1,8 @@
 package io.microsnap.cli;
 
 import io.microsnap.memory.Compact;
-import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.SpaceUse;
+import io.microsnap.store.internal.DirectoryStore;
 import java.io.IOException;
 import java.time.Duration;
 import picocli.CommandLine.Command;
@@ -27,7 +27,7 @@ final class CompactSnapshot extends CliCommand {
         long start = System.nanoTime();
         boolean changed;
         SpaceUse space;
-        try (SnapshotStore open = store.open(console)) {
+        try (DirectoryStore open = store.open(console)) {
             try (ProgressLine progress = console.progress("compact")) {
                 changed = Compact.snapshot(
                         open, snapshot.id(), Runtime.getRuntime().availableProcessors(), progress);

@@ -1,12 +1,12 @@
 package io.microsnap.cli;
 
+import io.microsnap.core.IfExists;
 import io.microsnap.core.internal.file.CopyOptions;
 import io.microsnap.core.internal.file.CopyResult;
 import io.microsnap.core.internal.file.CopyStrategy;
 import io.microsnap.core.internal.file.FileCopy;
-import io.microsnap.core.internal.file.IfExists;
 import io.microsnap.core.internal.file.Reflink;
-import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.internal.DirectoryStore;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Locale;
@@ -37,7 +37,7 @@ final class Copy extends CliCommand {
 
     @Override
     int run(Console console) throws IOException {
-        SnapshotStore.requireOutside(console.posix(), destination);
+        DirectoryStore.requireOutside(console.posix(), destination);
         CopyResult result;
         try (ProgressLine progress = console.progress("copy")) {
             result = new FileCopy(new Reflink()).copy(console.posix(), source, destination, CopyOptions.DEFAULTS

@@ -17,7 +17,7 @@ import io.microsnap.dedup.SiblingPolicy;
 import io.microsnap.dedup.StoreBatch;
 import io.microsnap.dedup.StoreDeduplicator;
 import io.microsnap.store.FragmentationPolicy;
-import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.internal.DirectoryStore;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
@@ -66,7 +66,7 @@ final class Dedup extends CliCommand {
             throw usage("--against ID says with what; --id ID must say which snapshot");
         }
         DedupOptions options = options();
-        try (SnapshotStore open = store.open(console)) {
+        try (DirectoryStore open = store.open(console)) {
             if (dryRun) {
                 return estimate(console, open, options.with(Accounting.PAGES));
             }
@@ -97,7 +97,7 @@ final class Dedup extends CliCommand {
         }
     }
 
-    private int estimate(Console console, SnapshotStore open, DedupOptions options) throws IOException {
+    private int estimate(Console console, DirectoryStore open, DedupOptions options) throws IOException {
         List<Document> documents = new ArrayList<>();
         Table table = new Table("ID", ">ALIKE", ">WOULD SHARE", "WITH", "WHY");
         long equal = 0;
@@ -126,7 +126,7 @@ final class Dedup extends CliCommand {
         return status;
     }
 
-    private List<Estimate> estimates(SnapshotStore open, DedupOptions options) throws IOException {
+    private List<Estimate> estimates(DirectoryStore open, DedupOptions options) throws IOException {
         if (id == null) {
             return new StoreBatch(open).estimate(SiblingPolicy.MOST_ALIKE, options);
         }
@@ -148,7 +148,7 @@ final class Dedup extends CliCommand {
         return outcome instanceof DedupOutcome.Failed(Exception cause) ? Failure.of(cause).status() : ExitStatus.OK;
     }
 
-    private int all(Console console, SnapshotStore open, DedupOptions options) throws IOException {
+    private int all(Console console, DirectoryStore open, DedupOptions options) throws IOException {
         List<Document> documents = new ArrayList<>();
         BatchReport report;
         try (ProgressLine progress = console.progress("dedup")) {
@@ -172,7 +172,7 @@ final class Dedup extends CliCommand {
         return status;
     }
 
-    private int one(Console console, SnapshotStore open, DedupOptions asked) throws IOException {
+    private int one(Console console, DirectoryStore open, DedupOptions asked) throws IOException {
         StoreDeduplicator deduplicator = new StoreDeduplicator(open);
         DedupOutcome outcome;
         try (ProgressLine progress = console.progress("dedup")) {

@@ -4,7 +4,7 @@ import io.microsnap.core.SnapshotException;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.store.IfHeld;
 import io.microsnap.store.SnapshotRequiredException;
-import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.internal.DirectoryStore;
 import java.io.IOException;
 import java.util.List;
 import java.util.stream.Collectors;
@@ -33,7 +33,7 @@ final class Delete extends CliCommand {
 
     @Override
     int run(Console console) throws IOException {
-        try (SnapshotStore open = store.open(console)) {
+        try (DirectoryStore open = store.open(console)) {
             try {
                 open.delete(snapshot.id(), force ? IfHeld.DELETE : IfHeld.REFUSE);
             } catch (SnapshotRequiredException required) {

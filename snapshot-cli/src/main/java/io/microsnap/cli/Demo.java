@@ -21,10 +21,11 @@ import io.microsnap.memory.Capture;
 import io.microsnap.memory.CaptureKind;
 import io.microsnap.memory.CaptureResult;
 import io.microsnap.memory.Restore;
+import io.microsnap.memory.RestoreEngine;
 import io.microsnap.memory.RestoredSnapshot;
 import io.microsnap.store.FragmentationPolicy;
-import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -101,7 +102,7 @@ final class Demo extends CliCommand {
 
     private int run(Console console, Path place, long ramBytes, double fraction) throws IOException {
         try (DemoGuest.Factory factory = factory(console);
-                SnapshotStore store = SnapshotStore.openOrCreate(console.posix(), place, StoreOptions.PRIVATE)) {
+                DirectoryStore store = DirectoryStore.openOrCreate(console.posix(), place, StoreOptions.PRIVATE)) {
             Report report = new Report(console, factory.name(), fileSystem(console.posix(), place),
                     new Reflink().probe(console.posix(), place).isCloned(), ramBytes);
             report.begin();
@@ -125,7 +126,7 @@ final class Demo extends CliCommand {
     private record Captured(SnapshotId id, long counter) {
     }
 
-    private List<Captured> bake(Console console, DemoGuest.Factory factory, SnapshotStore store, Path place,
+    private List<Captured> bake(Console console, DemoGuest.Factory factory, DirectoryStore store, Path place,
             double fraction, Report report) throws IOException, InterruptedException {
         List<Captured> snapshots = new ArrayList<>();
         try (DemoGuest guest = factory.boot(report.ramBytes())) {
@@ -145,7 +146,7 @@ final class Demo extends CliCommand {
         return snapshots;
     }
 
-    private static Captured capture(Console console, DemoGuest guest, SnapshotStore store, String name,
+    private static Captured capture(Console console, DemoGuest guest, DirectoryStore store, String name,
             CaptureKind kind, Report report) throws IOException {
         console.interruption().check();
         SnapshotId id = new SnapshotId(name);
@@ -191,7 +192,7 @@ final class Demo extends CliCommand {
         }
     }
 
-    private static Optional<DedupReport> deduplicate(SnapshotStore store, List<Captured> snapshots, Report report)
+    private static Optional<DedupReport> deduplicate(DirectoryStore store, List<Captured> snapshots, Report report)
             throws IOException {
         SnapshotId sibling = snapshots.getLast().id();
         // A guest this small changes more of itself than the default would cut its image into pieces for.
@@ -208,22 +209,10 @@ final class Demo extends CliCommand {
         };
     }
 
-    private enum RestoreEngine {
-        LAZY, EAGER, MEMFD;
-
-        RestoredSnapshot restore(Restore restore) throws IOException {
-            return switch (this) {
-                case LAZY -> restore.lazily();
-                case EAGER -> restore.eagerly();
-                case MEMFD -> restore.intoMemfd();
-            };
-        }
-    }
-
-    private static void restore(DemoGuest.Factory factory, SnapshotStore store, Captured snapshot,
+    private static void restore(DemoGuest.Factory factory, DirectoryStore store, Captured snapshot,
             RestoreEngine engine, Report report) throws IOException, InterruptedException {
         long start = System.nanoTime();
-        RestoredSnapshot restored = engine.restore(Restore.of(store, snapshot.id()));
+        RestoredSnapshot restored = Restore.of(store, snapshot.id()).restore(engine);
         Duration took = Duration.ofNanos(System.nanoTime() - start);
         try (DemoGuest guest = factory.restore(restored)) {
             boolean samePlace = guest.counter() == snapshot.counter();

@@ -5,9 +5,9 @@ import io.microsnap.core.RangeConsumer;
 import io.microsnap.core.Region;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.SnapshotId;
-import io.microsnap.store.HeldSnapshot;
-import io.microsnap.store.PageIndex;
-import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.PageIndex;
+import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -39,8 +39,8 @@ final class Diff extends CliCommand {
 
     @Override
     int run(Console console) throws IOException {
-        try (SnapshotStore open = store.open(console); HeldSnapshot left = open.hold(snapshot.id());
-                HeldSnapshot right = open.hold(other)) {
+        try (DirectoryStore open = store.open(console); StoredSnapshot left = open.hold(snapshot.id());
+                StoredSnapshot right = open.hold(other)) {
             if (!left.layout().equals(right.layout())) {
                 throw new SnapshotException(snapshot.id() + " has " + left.layout() + ", but " + other + " has "
                         + right.layout() + ": their pages cannot be compared");
@@ -50,7 +50,7 @@ final class Diff extends CliCommand {
         return ExitStatus.OK;
     }
 
-    private void show(Console console, HeldSnapshot left, HeldSnapshot right) throws IOException {
+    private void show(Console console, StoredSnapshot left, StoredSnapshot right) throws IOException {
         GuestLayout layout = left.layout();
         int pageBytes = layout.pageBytes();
         List<Document> regions = new ArrayList<>();

@@ -15,8 +15,8 @@ import io.microsnap.core.internal.posix.OperatingSystem;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dirty.PageMapSource;
 import io.microsnap.hvf.Hvf;
+import io.microsnap.kvm.DirtyTracking;
 import io.microsnap.kvm.Kvm;
-import io.microsnap.kvm.internal.abi.Capability;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.lang.foreign.Arena;
@@ -102,7 +102,7 @@ final class Doctor extends CliCommand {
         if (posix.constants().operatingSystem() == OperatingSystem.MACOS) {
             hvf(console);
         } else {
-            kvm(console, posix);
+            kvm(console);
         }
     }
 
@@ -120,14 +120,13 @@ final class Doctor extends CliCommand {
         }
     }
 
-    private void kvm(Console console, Posix posix) {
-        try (Kvm kvm = Kvm.open(posix)) {
+    private void kvm(Console console) {
+        try (Kvm kvm = Kvm.open()) {
             found(console, "KVM", true, "/dev/kvm opens", "guests run on it, and it tells what they write", "");
-            for (Capability source : new Capability[] {Capability.KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2,
-                Capability.KVM_CAP_DIRTY_LOG_RING_ACQ_REL}) {
-                int value = kvm.capability(source);
-                found(console, source.name(), value != 0, Integer.toString(value),
-                        source == Capability.KVM_CAP_DIRTY_LOG_RING_ACQ_REL
+            for (DirtyTracking tracking : List.of(DirtyTracking.MANUAL_CLEAR, DirtyTracking.RING)) {
+                boolean offered = kvm.offers(tracking);
+                found(console, "KVM dirty tracking " + tracking, offered, offered ? "offered" : "not offered",
+                        tracking == DirtyTracking.RING
                                 ? "what guests write, in rings: cost goes by pages written"
                                 : "what guests write, without holding them up when it is read",
                         "use a newer kernel; KVM's plain dirty log is used meanwhile");
@@ -143,7 +142,7 @@ final class Doctor extends CliCommand {
         }
         GuestLayout layout = GuestLayout.ofSingleRegion(posix.getpagesize(), PROBE_BYTES);
         try (GuestRam memory = GuestRam.anonymous(posix, layout, HugePages.NONE);
-                PageMapSource source = PageMapSource.of(posix, memory)) {
+                PageMapSource source = PageMapSource.of(memory)) {
             source.arm();
             source.disarm();
             found(console, "page-map scan", true, "works for this user",

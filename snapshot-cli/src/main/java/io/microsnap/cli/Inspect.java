@@ -3,13 +3,13 @@ package io.microsnap.cli;
 import io.microsnap.core.Region;
 import io.microsnap.core.SnapshotReference;
 import io.microsnap.memory.internal.state.MachineStateFile;
-import io.microsnap.store.HeldSnapshot;
 import io.microsnap.store.Manifest;
 import io.microsnap.store.SnapshotDescription;
 import io.microsnap.store.SnapshotFile;
-import io.microsnap.store.SnapshotFiles;
-import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.SpaceUse;
+import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.SnapshotFiles;
+import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
 import java.util.Optional;
 import picocli.CommandLine.Command;
@@ -34,7 +34,7 @@ final class Inspect extends CliCommand {
 
     @Override
     int run(Console console) throws IOException {
-        try (SnapshotStore open = store.open(console)) {
+        try (DirectoryStore open = store.open(console)) {
             Manifest manifest = open.inspect(snapshot.id());
             SpaceUse space = open.space(snapshot.id());
             Optional<String> dump = hex ? dump(open, manifest) : Optional.empty();
@@ -49,11 +49,11 @@ final class Inspect extends CliCommand {
         return ExitStatus.OK;
     }
 
-    private static Optional<String> dump(SnapshotStore open, Manifest manifest) throws IOException {
+    private static Optional<String> dump(DirectoryStore open, Manifest manifest) throws IOException {
         if (manifest.file(SnapshotFiles.MACHINE).isEmpty()) {
             return Optional.empty();
         }
-        try (HeldSnapshot held = open.hold(manifest.id())) {
+        try (StoredSnapshot held = open.hold(manifest.id())) {
             return Optional.of(MachineStateFile.hexDump(MachineStateFile.read(held.open(SnapshotFiles.MACHINE))));
         }
     }

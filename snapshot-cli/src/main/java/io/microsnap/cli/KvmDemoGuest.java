@@ -40,7 +40,7 @@ final class KvmDemoGuest implements DemoGuest {
 
     /** Guests on this machine's KVM; an exception that says why not where it cannot be used. */
     static DemoGuest.Factory factory(Posix posix) throws IOException {
-        return new OnKvm(Kvm.open(posix));
+        return new OnKvm(Kvm.open());
     }
 
     private record OnKvm(Kvm kvm) implements DemoGuest.Factory {

@@ -3,7 +3,7 @@ package io.microsnap.cli;
 import io.microsnap.core.SnapshotReference;
 import io.microsnap.store.Manifest;
 import io.microsnap.store.SnapshotEntry;
-import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.internal.DirectoryStore;
 import java.io.IOException;
 import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
@@ -27,7 +27,7 @@ final class ListSnapshots extends CliCommand {
         List<Document> damaged = new ArrayList<>();
         List<Document> unreadable = new ArrayList<>();
         Table table = new Table("ID", "KIND", ">RAM", "CREATED", "BASE");
-        try (SnapshotStore open = store.open(console)) {
+        try (DirectoryStore open = store.open(console)) {
             for (SnapshotEntry entry : open.list()) {
                 switch (entry) {
                     case SnapshotEntry.Whole whole -> {

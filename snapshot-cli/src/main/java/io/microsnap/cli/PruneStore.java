@@ -4,7 +4,7 @@ import io.microsnap.core.CancelledException;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.memory.Prune;
 import io.microsnap.store.Manifest;
-import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.internal.DirectoryStore;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -40,7 +40,7 @@ final class PruneStore extends CliCommand {
         if (keep < 1) {
             throw usage("--keep " + keep + ": keep at least 1; delete --id deletes single snapshots");
         }
-        try (SnapshotStore open = store.open(console)) {
+        try (DirectoryStore open = store.open(console)) {
             Prune prune = Prune.of(open, keep).lanes(Runtime.getRuntime().availableProcessors());
             labels.forEach(prune::labelled);
             return dryRun ? plan(console, prune.plan()) : prune(console, prune);

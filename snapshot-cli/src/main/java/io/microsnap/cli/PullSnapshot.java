@@ -4,7 +4,7 @@ import io.microsnap.registry.Pull;
 import io.microsnap.registry.PullResult;
 import io.microsnap.registry.RegistryReference;
 import io.microsnap.registry.RemoteRepository;
-import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.internal.DirectoryStore;
 import java.io.IOException;
 import java.time.Duration;
 import picocli.CommandLine.Command;
@@ -40,7 +40,7 @@ final class PullSnapshot extends CliCommand {
     int run(Console console) throws IOException {
         long start = System.nanoTime();
         PullResult result;
-        try (SnapshotStore open = store.openOrCreate(console);
+        try (DirectoryStore open = store.openOrCreate(console);
                 RemoteRepository remote = RemoteRepository.open(reference.repository(), access.options());
                 ProgressLine progress = console.progress("pull")) {
             Pull pull = Pull.of(open, snapshot.id()).progress(progress);

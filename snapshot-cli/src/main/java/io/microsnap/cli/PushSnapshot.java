@@ -4,7 +4,7 @@ import io.microsnap.registry.Push;
 import io.microsnap.registry.PushResult;
 import io.microsnap.registry.RegistryReference;
 import io.microsnap.registry.RemoteRepository;
-import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.internal.DirectoryStore;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.List;
@@ -54,7 +54,7 @@ final class PushSnapshot extends CliCommand {
     int run(Console console) throws IOException {
         long start = System.nanoTime();
         PushResult result;
-        try (SnapshotStore open = store.open(console);
+        try (DirectoryStore open = store.open(console);
                 RemoteRepository remote = RemoteRepository.open(reference.repository(), access.options());
                 ProgressLine progress = console.progress("push")) {
             Push push = Push.of(open, snapshot.id()).level(level).progress(progress);

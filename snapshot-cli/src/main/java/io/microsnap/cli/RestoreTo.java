@@ -1,10 +1,10 @@
 package io.microsnap.cli;
 
+import io.microsnap.core.IfExists;
 import io.microsnap.core.SnapshotException;
-import io.microsnap.core.internal.file.IfExists;
 import io.microsnap.memory.Export;
-import io.microsnap.store.HeldSnapshot;
-import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -21,7 +21,10 @@ import picocli.CommandLine.Option;
         description = "Writes a snapshot's memory to a file, as a VMM whose RAM is a file reads it: sparse, and cloned"
                 + " where the filesystem can. Gives back the state and the attachments that were baked with it, too.",
         footerHeading = "%n",
-        footer = "Example: microsnap restore --store /var/lib/snapshots --id base-1 --to /dev/shm/guest.ram")
+        footer = {
+            "Example: microsnap restore --store /var/lib/snapshots --id base-1 --to /dev/shm/guest.ram",
+            "Example: microsnap restore --store /var/lib/snapshots --id base-1 --qemu /var/lib/guests/copy-1"
+        })
 final class RestoreTo extends CliCommand {
     private static final String MEMORY = "memory.img";
     private static final String STATE = "state";
@@ -32,6 +35,9 @@ final class RestoreTo extends CliCommand {
 
     @Mixin
     private SnapshotArgument snapshot;
+
+    @Mixin
+    private CopyForVmm copy;
 
     @Option(names = "--to", paramLabel = "FILE", description = "The file to make of its memory.")
     private Path memoryTo;
@@ -57,8 +63,16 @@ final class RestoreTo extends CliCommand {
 
     @Override
     int run(Console console) throws IOException {
+        if (copy.isWanted()) {
+            if (memoryTo != null || stateTo != null || attachmentsTo != null || allTo != null || replace) {
+                throw usage("a directory for a VMM is made anew, with all it needs: leave out --replace and the other"
+                        + " places");
+            }
+            return copy.make(console, store, snapshot.id());
+        }
         if (memoryTo == null && stateTo == null && attachmentsTo == null && allTo == null) {
-            throw usage("say where to: --to FILE, --state-to FILE, --attachments-to DIR or --all-to DIR");
+            throw usage("say where to: --to FILE, --state-to FILE, --attachments-to DIR or --all-to DIR;"
+                    + " or make a directory for a VMM with --qemu, --firecracker or --cloud-hypervisor");
         }
         if (allTo != null && (memoryTo != null || stateTo != null || attachmentsTo != null)) {
             throw usage("--all-to DIR names a place for everything; leave out --to, --state-to and --attachments-to");
@@ -66,7 +80,7 @@ final class RestoreTo extends CliCommand {
         long start = System.nanoTime();
         Document document = new Document().put("id", snapshot.id());
         List<String> lines = new ArrayList<>();
-        try (SnapshotStore open = store.open(console); HeldSnapshot held = open.hold(snapshot.id())) {
+        try (DirectoryStore open = store.open(console); StoredSnapshot held = open.hold(snapshot.id())) {
             restore(console, held, document, lines);
         }
         Duration elapsed = Duration.ofNanos(System.nanoTime() - start);
@@ -76,7 +90,7 @@ final class RestoreTo extends CliCommand {
     }
 
     /** Memory comes last, which takes longest: what a VMM is given then has the rest beside it. */
-    private void restore(Console console, HeldSnapshot held, Document document, List<String> lines)
+    private void restore(Console console, StoredSnapshot held, Document document, List<String> lines)
             throws IOException {
         IfExists ifExists = replace ? IfExists.REPLACE : IfExists.REFUSE;
         try (RestoredFiles files = new RestoredFiles(console.posix(), ifExists)) {
@@ -112,7 +126,7 @@ final class RestoreTo extends CliCommand {
     private record Places(Optional<Path> memory, Optional<Path> state, Optional<Path> attachments) {
     }
 
-    private Places places(HeldSnapshot held, RestoredFiles files) throws IOException {
+    private Places places(StoredSnapshot held, RestoredFiles files) throws IOException {
         if (allTo == null) {
             if (stateTo != null && !RestoredFiles.hasState(held)) {
                 throw new SnapshotException(held.id() + " was baked without a machine's state; leave out --state-to");

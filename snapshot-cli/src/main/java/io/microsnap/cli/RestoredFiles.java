@@ -1,16 +1,16 @@
 package io.microsnap.cli;
 
+import io.microsnap.core.IfExists;
 import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.internal.file.Durability;
-import io.microsnap.core.internal.file.IfExists;
 import io.microsnap.core.internal.file.StagedFile;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.memory.Export;
 import io.microsnap.memory.internal.state.MachineStateFile;
-import io.microsnap.store.HeldSnapshot;
-import io.microsnap.store.SnapshotFiles;
-import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.SnapshotFiles;
+import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -39,13 +39,13 @@ final class RestoredFiles implements AutoCloseable {
         this.ifExists = ifExists;
     }
 
-    static boolean hasState(HeldSnapshot held) {
+    static boolean hasState(StoredSnapshot held) {
         return held.manifest().file(SnapshotFiles.MACHINE).isPresent();
     }
 
     /** Makes a directory unless it is there. */
     void directory(Path directory) throws IOException {
-        SnapshotStore.requireOutside(posix, directory);
+        DirectoryStore.requireOutside(posix, directory);
         try {
             Files.createDirectory(directory, PosixFilePermissions.asFileAttribute(
                     PosixFilePermissions.fromString("rwx------")));
@@ -58,7 +58,7 @@ final class RestoredFiles implements AutoCloseable {
     }
 
     /** Writes the machine's state as the VMM saved it. */
-    void state(HeldSnapshot held, Path file) throws IOException {
+    void state(StoredSnapshot held, Path file) throws IOException {
         List<MachineStateSection> sections = MachineStateFile.read(held.open(SnapshotFiles.MACHINE));
         if (sections.size() != 1 || !sections.getFirst().name().equals(Bake.STATE_SECTION)) {
             throw new SnapshotException("the state of " + held.id() + " is no file that a VMM saved: it has the"
@@ -78,12 +78,12 @@ final class RestoredFiles implements AutoCloseable {
     }
 
     /** Writes every attachment under its name. */
-    List<Path> attachments(HeldSnapshot held, Path directory) throws IOException {
+    List<Path> attachments(StoredSnapshot held, Path directory) throws IOException {
         directory(directory);
         List<Path> files = new ArrayList<>();
         for (String name : held.manifest().attachments()) {
             Path file = directory.resolve(name);
-            write(file, () -> Export.of(held).attachmentToFile(name, posix, file, ifExists));
+            write(file, () -> Export.of(held).attachmentToFile(name, file, ifExists));
             files.add(file);
         }
         return files;
@@ -92,7 +92,7 @@ final class RestoredFiles implements AutoCloseable {
     /** Writes the memory, and says whether it is a clone. */
     boolean memory(Export export, Path file) throws IOException {
         boolean[] cloned = {false};
-        write(file, () -> cloned[0] = export.toFile(posix, file, ifExists));
+        write(file, () -> cloned[0] = export.toFile(file, ifExists));
         return cloned[0];
     }
 

@@ -1,8 +1,8 @@
 package io.microsnap.cli;
 
 import io.microsnap.store.LockWait;
-import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -29,13 +29,13 @@ final class StoreLocation {
     }
 
     /** The store, which must be there. */
-    SnapshotStore open(Console console) throws IOException {
-        return SnapshotStore.open(console.posix(), directory, options(console));
+    DirectoryStore open(Console console) throws IOException {
+        return DirectoryStore.open(console.posix(), directory, options(console));
     }
 
     /** The store, made if it is not there. */
-    SnapshotStore openOrCreate(Console console) throws IOException {
-        return SnapshotStore.openOrCreate(console.posix(), directory, options(console));
+    DirectoryStore openOrCreate(Console console) throws IOException {
+        return DirectoryStore.openOrCreate(console.posix(), directory, options(console));
     }
 
     /** Whoever waits for another process is told for which, and can end it with Ctrl-C. */

@@ -2,8 +2,7 @@ package io.microsnap.cli;
 
 import io.microsnap.core.SnapshotReference;
 import io.microsnap.store.PageVerification;
-import io.microsnap.store.SnapshotStore;
-import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
@@ -35,8 +34,8 @@ final class TransferTo extends CliCommand {
     @Override
     int run(Console console) throws IOException {
         List<SnapshotReference> made;
-        try (SnapshotStore from = store.open(console);
-                SnapshotStore to = SnapshotStore.openOrCreate(console.posix(), destination,
+        try (DirectoryStore from = store.open(console);
+                DirectoryStore to = DirectoryStore.openOrCreate(console.posix(), destination,
                         store.options(console));
                 ProgressLine progress = console.progress("transfer")) {
             made = from.transfer(snapshot.id(), to,

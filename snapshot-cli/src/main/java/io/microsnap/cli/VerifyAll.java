@@ -5,10 +5,10 @@ import io.microsnap.core.DamagedException;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.memory.Verification;
 import io.microsnap.memory.Verify;
-import io.microsnap.store.HeldSnapshot;
 import io.microsnap.store.MissingBaseException;
 import io.microsnap.store.SnapshotEntry;
-import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
 import java.nio.file.NoSuchFileException;
 import java.util.ArrayList;
@@ -34,7 +34,7 @@ final class VerifyAll extends CliCommand {
     int run(Console console) throws IOException {
         List<Document> documents = new ArrayList<>();
         int status = ExitStatus.OK;
-        try (SnapshotStore open = store.open(console)) {
+        try (DirectoryStore open = store.open(console)) {
             if (id != null) {
                 status = verify(console, open, id, documents);
             } else {
@@ -55,7 +55,7 @@ final class VerifyAll extends CliCommand {
     }
 
     /** One that cannot be verified does not keep the others from it. */
-    private static int oneOfAll(Console console, SnapshotStore open, SnapshotId snapshot, List<Document> documents)
+    private static int oneOfAll(Console console, DirectoryStore open, SnapshotId snapshot, List<Document> documents)
             throws IOException {
         try {
             return verify(console, open, snapshot, documents);
@@ -75,10 +75,10 @@ final class VerifyAll extends CliCommand {
         return ExitStatus.FAILED;
     }
 
-    private static int verify(Console console, SnapshotStore open, SnapshotId snapshot, List<Document> documents)
+    private static int verify(Console console, DirectoryStore open, SnapshotId snapshot, List<Document> documents)
             throws IOException {
         Verification verification;
-        try (HeldSnapshot held = open.hold(snapshot);
+        try (StoredSnapshot held = open.hold(snapshot);
                 ProgressLine progress = console.progress("verify " + snapshot)) {
             int lanes = Runtime.getRuntime().availableProcessors();
             verification = Verify.snapshot(held, lanes, progress);

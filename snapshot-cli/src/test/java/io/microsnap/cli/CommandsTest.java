@@ -5,12 +5,12 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.internal.posix.Posix;
-import io.microsnap.store.HeldSnapshot;
 import io.microsnap.store.SnapshotDescription;
-import io.microsnap.store.SnapshotFiles;
-import io.microsnap.store.SnapshotStore;
-import io.microsnap.store.StagedSnapshot;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.SnapshotFiles;
+import io.microsnap.store.internal.StagedSnapshot;
+import io.microsnap.store.internal.StoredSnapshot;
 import io.microsnap.testsupport.ChildProcess;
 import io.microsnap.testsupport.ChildProcesses;
 import io.microsnap.testsupport.FileSystemKind;
@@ -143,9 +143,9 @@ class CommandsTest {
     void oneThatCannotBeVerifiedDoesNotKeepTheOthersFromIt(Seed seed) throws IOException {
         Path ram = ram("ram", 1 << 20, seed);
         microsnap.run(0, "bake", "--ram", "ram", "--store", "s", "--id", "a");
-        try (SnapshotStore store =
-                SnapshotStore.open(Posix.host(), directory.resolve("s"), StoreOptions.PRIVATE);
-                HeldSnapshot held = store.hold(new SnapshotId("a"));
+        try (DirectoryStore store =
+                DirectoryStore.open(Posix.host(), directory.resolve("s"), StoreOptions.PRIVATE);
+                StoredSnapshot held = store.hold(new SnapshotId("a"));
                 StagedSnapshot staged = store.stage(new SnapshotId("0-future"))) {
             staged.copy(SnapshotFiles.MEMORY, held.image(), Progress.NONE);
             staged.copy(SnapshotFiles.PAGE_INDEX, held.open(SnapshotFiles.PAGE_INDEX), Progress.NONE);

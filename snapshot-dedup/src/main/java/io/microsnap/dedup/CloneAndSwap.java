@@ -5,6 +5,7 @@ import io.microsnap.core.internal.file.Extents;
 import io.microsnap.core.internal.file.Reflink;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.dedup.DedupOutcome.Reason;
+import io.microsnap.dedup.internal.Steps;
 import java.io.IOException;
 
 /**

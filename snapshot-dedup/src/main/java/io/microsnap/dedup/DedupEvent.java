@@ -2,7 +2,7 @@ package io.microsnap.dedup;
 
 import io.microsnap.core.CancelledException;
 import io.microsnap.core.SnapshotId;
-import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.internal.DirectoryStore;
 import jdk.jfr.Category;
 import jdk.jfr.Description;
 import jdk.jfr.Event;
@@ -32,7 +32,7 @@ final class DedupEvent extends Event {
     @Label("Shared Bytes")
     long sharedBytes;
 
-    void end(SnapshotStore in, SnapshotId target, DedupOutcome result) {
+    void end(DirectoryStore in, SnapshotId target, DedupOutcome result) {
         end();
         switch (result) {
             case DedupOutcome.Deduplicated(DedupReport report) -> {

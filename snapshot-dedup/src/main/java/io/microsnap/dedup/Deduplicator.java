@@ -21,7 +21,12 @@ public final class Deduplicator {
     private final Posix posix;
     private final Reflink reflink = new Reflink();
 
-    public Deduplicator(Posix posix) {
+    /** Speaks to the operating system this process runs on. */
+    public Deduplicator() {
+        this(Posix.host());
+    }
+
+    Deduplicator(Posix posix) {
         this.posix = posix;
     }
 

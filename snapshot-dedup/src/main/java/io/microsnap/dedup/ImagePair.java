@@ -3,6 +3,7 @@ package io.microsnap.dedup;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Stat;
 import io.microsnap.dedup.DedupOutcome.Reason;
+import io.microsnap.dedup.internal.Steps;
 import java.io.IOException;
 import java.util.concurrent.locks.LockSupport;
 

@@ -8,6 +8,8 @@ import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.OperatingSystem;
 import io.microsnap.dedup.DedupOutcome.Reason;
 import io.microsnap.dedup.DedupReport.SpaceTaken;
+import io.microsnap.dedup.internal.IndexEvidence;
+import io.microsnap.dedup.internal.Steps;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.Optional;

@@ -2,6 +2,7 @@ package io.microsnap.dedup;
 
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.dedup.DedupOutcome.Reason;
+import io.microsnap.dedup.internal.Steps;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;

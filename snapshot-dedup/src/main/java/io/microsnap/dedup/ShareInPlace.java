@@ -6,6 +6,8 @@ import io.microsnap.core.internal.file.Extents;
 import io.microsnap.core.internal.file.Reflink;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.dedup.DedupOutcome.Reason;
+import io.microsnap.dedup.internal.Crew;
+import io.microsnap.dedup.internal.Steps;
 import java.io.IOException;
 import java.util.HashSet;
 import java.util.OptionalInt;

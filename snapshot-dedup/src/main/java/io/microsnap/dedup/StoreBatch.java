@@ -4,9 +4,10 @@ import io.microsnap.core.CancelledException;
 import io.microsnap.core.DamagedException;
 import io.microsnap.core.Progress;
 import io.microsnap.dedup.DedupOutcome.Reason;
-import io.microsnap.store.HeldSnapshot;
+import io.microsnap.dedup.internal.SiblingChoice;
 import io.microsnap.store.Manifest;
 import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
 import java.nio.file.NoSuchFileException;
 import java.time.Duration;
@@ -154,7 +155,7 @@ public final class StoreBatch {
                 return OptionalLong.empty();
             }
             for (Manifest manifest : whole) {
-                try (HeldSnapshot any = deduplicator.store().hold(manifest.id())) {
+                try (StoredSnapshot any = deduplicator.store().hold(manifest.id())) {
                     return OptionalLong.of(Allocation.freeBytesAfterSync(any.image()));
                 } catch (NoSuchFileException gone) {
                     LOG.log(System.Logger.Level.DEBUG, "{0} was deleted; any other will do", manifest.id());

@@ -3,16 +3,14 @@ package io.microsnap.dedup;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.internal.file.Reflink;
 import io.microsnap.dedup.DedupOutcome.Reason;
-import io.microsnap.store.HeldSnapshot;
+import io.microsnap.dedup.internal.IndexLikeness;
+import io.microsnap.dedup.internal.SiblingChoice;
 import io.microsnap.store.Manifest;
-import io.microsnap.store.PageIndex;
-import io.microsnap.store.PageMap;
-import io.microsnap.store.SnapshotEntry;
-import io.microsnap.store.SnapshotKind;
 import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
 import java.nio.file.NoSuchFileException;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.Predicate;
@@ -31,11 +29,11 @@ public final class StoreDeduplicator {
     /** Whatever was replaced by a clone of another that often while this waited for it is left to the others. */
     private static final int ATTEMPTS = 3;
 
-    private final SnapshotStore store;
+    private final DirectoryStore store;
     private final Reflink reflink = new Reflink();
 
     public StoreDeduplicator(SnapshotStore store) {
-        this.store = store;
+        this.store = DirectoryStore.of(store);
     }
 
     /**
@@ -54,10 +52,10 @@ public final class StoreDeduplicator {
             Predicate<Manifest> siblings, DedupOptions options) throws IOException {
         return reported(target, () -> {
             boolean pinned = isPinned(target, whole);
-            try (HeldSnapshot held = store.hold(target)) {
+            try (StoredSnapshot held = store.hold(target)) {
                 SiblingChoice choice = new SiblingChoice(store, options);
                 for (Sibling sibling : choice.rank(held, whole.stream().filter(siblings).toList(), policy)) {
-                    try (HeldSnapshot canonical = store.hold(sibling.reference().id())) {
+                    try (StoredSnapshot canonical = store.hold(sibling.reference().id())) {
                         if (canonical.reference().equals(sibling.reference())) {
                             return run(canonical, held, pinned, options, sibling);
                         }
@@ -70,7 +68,7 @@ public final class StoreDeduplicator {
         });
     }
 
-    private DedupOutcome.LeftAlone noSibling(HeldSnapshot held) {
+    private DedupOutcome.LeftAlone noSibling(StoredSnapshot held) {
         return new DedupOutcome.LeftAlone(Reason.NO_SIBLING, "no other snapshot in " + store
                 + " has the image, size, layout and version of " + held.id(), Optional.empty());
     }
@@ -88,7 +86,7 @@ public final class StoreDeduplicator {
                 return new DedupOutcome.LeftAlone(Reason.SAME_FILE, target + " is itself", Optional.empty());
             }
             boolean pinned = isPinned(target, whole());
-            try (HeldSnapshot held = store.hold(target); HeldSnapshot other = holdCanonical(canonical)) {
+            try (StoredSnapshot held = store.hold(target); StoredSnapshot other = holdCanonical(canonical)) {
                 return run(other, held, pinned, options, askedFor(other));
             } catch (LeaveAlone reason) {
                 return new DedupOutcome.LeftAlone(reason.reason(), reason.getMessage(), Optional.empty());
@@ -108,12 +106,12 @@ public final class StoreDeduplicator {
 
     Estimate estimate(SnapshotId target, List<Manifest> candidates, SiblingPolicy policy, DedupOptions options)
             throws IOException {
-        try (HeldSnapshot held = store.hold(target)) {
+        try (StoredSnapshot held = store.hold(target)) {
             List<Sibling> ranked = new SiblingChoice(store, options).rank(held, candidates, policy);
             if (ranked.isEmpty()) {
                 return new Estimate(held.reference(), Optional.empty(), 0, noSibling(held));
             }
-            try (HeldSnapshot canonical = store.hold(ranked.getFirst().reference().id())) {
+            try (StoredSnapshot canonical = store.hold(ranked.getFirst().reference().id())) {
                 return estimate(canonical, held, options, ranked.getFirst());
             }
         }
@@ -126,12 +124,12 @@ public final class StoreDeduplicator {
      * @throws NoSuchFileException if one of them is not there
      */
     public Estimate estimate(SnapshotId target, SnapshotId canonical, DedupOptions options) throws IOException {
-        try (HeldSnapshot held = store.hold(target); HeldSnapshot other = store.hold(canonical)) {
+        try (StoredSnapshot held = store.hold(target); StoredSnapshot other = store.hold(canonical)) {
             return estimate(other, held, options, askedFor(other));
         }
     }
 
-    private Estimate estimate(HeldSnapshot canonical, HeldSnapshot target, DedupOptions options, Sibling sibling)
+    private Estimate estimate(StoredSnapshot canonical, StoredSnapshot target, DedupOptions options, Sibling sibling)
             throws IOException {
         boolean comparable = canonical.layout().equals(target.layout());
         long equalPages = !comparable ? 0 : new IndexLikeness(SiblingChoice.evidence(target))
@@ -144,41 +142,26 @@ public final class StoreDeduplicator {
 
     /** The siblings of a snapshot that come into question, best first; it takes no lock and changes nothing. */
     public List<Sibling> siblings(SnapshotId target, SiblingPolicy policy) throws IOException {
-        try (HeldSnapshot held = store.hold(target)) {
+        try (StoredSnapshot held = store.hold(target)) {
             return new SiblingChoice(store, DedupOptions.DEFAULTS).rank(held, whole(), policy);
         }
     }
 
-    /** As {@link #siblings(SnapshotId, SiblingPolicy)}, for a snapshot of which only indexes are here as yet. */
-    public List<Sibling> siblings(Manifest target, PageIndex index, Optional<PageMap> own) throws IOException {
-        boolean holdsAll = target.kind() == SnapshotKind.FULL;
-        IndexEvidence evidence = new IndexEvidence(index, holdsAll ? Optional.empty() : own);
-        return new SiblingChoice(store, DedupOptions.DEFAULTS)
-                .rank(target, evidence, whole(), SiblingPolicy.MOST_ALIKE);
-    }
-
-    /** Every snapshot that is whole, as far as can be told without reading it. */
     List<Manifest> whole() throws IOException {
-        List<Manifest> whole = new ArrayList<>();
-        for (SnapshotEntry entry : store.list()) {
-            if (entry instanceof SnapshotEntry.Whole(Manifest manifest)) {
-                whole.add(manifest);
-            }
-        }
-        return whole;
+        return SiblingChoice.whole(store);
     }
 
-    SnapshotStore store() {
+    DirectoryStore store() {
         return store;
     }
 
-    private DedupOutcome run(HeldSnapshot canonical, HeldSnapshot target, boolean pinned, DedupOptions options,
+    private DedupOutcome run(StoredSnapshot canonical, StoredSnapshot target, boolean pinned, DedupOptions options,
             Sibling sibling) throws IOException {
         return withSibling(PairDedup.run(imagesOf(canonical, target), new StoreWorkplace(store, target, !pinned),
                 options, reflink), sibling);
     }
 
-    private static PairDedup.Images imagesOf(HeldSnapshot canonical, HeldSnapshot target) throws IOException {
+    private static PairDedup.Images imagesOf(StoredSnapshot canonical, StoredSnapshot target) throws IOException {
         boolean comparable = canonical.layout().equals(target.layout());
         return new PairDedup.Images(canonical.image(), target.image(), target.layout().pageBytes(), !comparable
                 ? Optional.empty()
@@ -186,11 +169,11 @@ public final class StoreDeduplicator {
                         SiblingChoice.evidence(canonical), SiblingChoice.evidence(target))));
     }
 
-    private StoreWorkplace workplace(HeldSnapshot target, List<Manifest> whole) {
+    private StoreWorkplace workplace(StoredSnapshot target, List<Manifest> whole) {
         return new StoreWorkplace(store, target, !isRequired(target.id(), whole));
     }
 
-    private static Sibling askedFor(HeldSnapshot canonical) {
+    private static Sibling askedFor(StoredSnapshot canonical) {
         return new Sibling(canonical.reference(), Double.NaN, "asked for");
     }
 
@@ -204,7 +187,7 @@ public final class StoreDeduplicator {
         };
     }
 
-    private HeldSnapshot holdCanonical(SnapshotId id) throws IOException {
+    private StoredSnapshot holdCanonical(SnapshotId id) throws IOException {
         try {
             return store.hold(id);
         } catch (NoSuchFileException gone) {

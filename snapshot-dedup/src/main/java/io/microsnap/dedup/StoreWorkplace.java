@@ -3,13 +3,13 @@ package io.microsnap.dedup;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Stat;
 import io.microsnap.dedup.DedupOutcome.Reason;
-import io.microsnap.store.HeldSnapshot;
-import io.microsnap.store.SnapshotStore;
-import io.microsnap.store.StagedReplacement;
+import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.StagedReplacement;
+import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
 
 /** New files are made where the store stages its own. */
-record StoreWorkplace(SnapshotStore store, HeldSnapshot target, boolean mayReplaceTarget) implements Workplace {
+record StoreWorkplace(DirectoryStore store, StoredSnapshot target, boolean mayReplaceTarget) implements Workplace {
     @Override
     public void withScratchFile(Use use) throws IOException {
         // Staged, never committed, and gone with the process that stages it.

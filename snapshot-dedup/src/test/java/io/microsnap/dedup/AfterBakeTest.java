@@ -13,9 +13,9 @@ import io.microsnap.dedup.DedupOutcome.Deduplicated;
 import io.microsnap.dedup.DedupOutcome.Failed;
 import io.microsnap.dedup.DedupOutcome.LeftAlone;
 import io.microsnap.dedup.DedupOutcome.Reason;
-import io.microsnap.store.SnapshotFiles;
-import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.SnapshotFiles;
 import io.microsnap.testsupport.ChildProcesses;
 import io.microsnap.testsupport.RealFileSystems;
 import java.io.IOException;
@@ -54,7 +54,7 @@ class AfterBakeTest {
 
     @RealFileSystems(XFS)
     void codeSwitchesItOff(Path directory) throws IOException {
-        try (SnapshotStore store = twoAlike(directory)) {
+        try (DirectoryStore store = twoAlike(directory)) {
             assertThat(AfterBake.usual().enabled(false).with(DedupOptions.DEFAULTS)
                     .baked(store, Bakery.id("fresh"))).isEqualTo(new LeftAlone(
                             Reason.SWITCHED_OFF, "sharing after a bake is switched off", Optional.empty()));
@@ -74,7 +74,7 @@ class AfterBakeTest {
 
     @RealFileSystems({XFS, BTRFS})
     void whenTheTimeIsUpItStops(Path directory) throws IOException {
-        try (SnapshotStore store = twoAlike(directory)) {
+        try (DirectoryStore store = twoAlike(directory)) {
             assertThat(AfterBake.usual().within(Duration.ZERO).baked(store, Bakery.id("fresh")))
                     .isInstanceOfSatisfying(LeftAlone.class, alone -> {
                         assertThat(alone.reason()).isEqualTo(Reason.OUT_OF_TIME);
@@ -87,7 +87,7 @@ class AfterBakeTest {
 
     @RealFileSystems(XFS)
     void whoeverInterruptsItStopsItAndStaysInterrupted(Path directory) throws IOException {
-        try (SnapshotStore store = twoAlike(directory)) {
+        try (DirectoryStore store = twoAlike(directory)) {
             Thread.currentThread().interrupt();
             DedupOutcome outcome = AfterBake.usual().baked(store, Bakery.id("fresh"));
             assertThat(Thread.interrupted()).isTrue();
@@ -101,7 +101,7 @@ class AfterBakeTest {
     void whereThereIsNoSpaceLeftForItTheSnapshotIsAsItWas(Path directory) throws IOException {
         twoAlike(directory).close();
         FaultyPosix faulty = FaultyPosix.host();
-        try (SnapshotStore store = Bakery.store(faulty.posix(), directory)) {
+        try (DirectoryStore store = Bakery.store(faulty.posix(), directory)) {
             int[] shares = {0};
             faulty.before(call -> {
                 // Asked for nothing, then for one block; what follows is the sharing itself.
@@ -121,7 +121,7 @@ class AfterBakeTest {
         List<LogRecord> log;
         List<RecordedEvent> events;
         DedupReport report;
-        try (SnapshotStore store = twoAlike(directory); Recording recording = new Recording();
+        try (DirectoryStore store = twoAlike(directory); Recording recording = new Recording();
                 LogCapture capture = new LogCapture()) {
             recording.enable(EVENT).withThreshold(Duration.ZERO);
             recording.start();
@@ -157,7 +157,7 @@ class AfterBakeTest {
         twoAlike(directory).close();
         for (Engine engine : Engine.values()) {
             FaultyPosix faulty = FaultyPosix.host();
-            try (SnapshotStore store = Bakery.store(faulty.posix(), directory)) {
+            try (DirectoryStore store = Bakery.store(faulty.posix(), directory)) {
                 faulty.every("ioctl").fails(Errno.EIO);
                 assertThat(AfterBake.usual().enabled(true).with(DedupOptions.DEFAULTS.with(engine))
                         .baked(store, Bakery.id("fresh"))).isInstanceOfSatisfying(Failed.class,
@@ -165,7 +165,7 @@ class AfterBakeTest {
             }
             assertThat(faulty.openDescriptors()).isEmpty();
         }
-        try (SnapshotStore store = Bakery.store(directory)) {
+        try (DirectoryStore store = Bakery.store(directory)) {
             assertThat(Bakery.image(store, "fresh")).isEqualTo(like);
         }
     }
@@ -177,7 +177,7 @@ class AfterBakeTest {
         run("mount", "--bind", directory.resolve("store").toString(), readOnly.toString());
         try {
             run("mount", "-o", "remount,bind,ro", readOnly.toString());
-            try (SnapshotStore store = SnapshotStore.open(Posix.host(), readOnly, StoreOptions.PRIVATE)) {
+            try (DirectoryStore store = DirectoryStore.open(Posix.host(), readOnly, StoreOptions.PRIVATE)) {
                 for (Engine engine : Engine.values()) {
                     assertThat(AfterBake.usual().enabled(true).with(DedupOptions.DEFAULTS.with(engine))
                             .baked(store, Bakery.id("fresh"))).isInstanceOfSatisfying(Failed.class,
@@ -192,8 +192,8 @@ class AfterBakeTest {
         assertThat(directory.resolve("store/.staging").toFile().list()).isEmpty();
     }
 
-    private SnapshotStore twoAlike(Path directory) throws IOException {
-        SnapshotStore store = Bakery.store(directory);
+    private DirectoryStore twoAlike(Path directory) throws IOException {
+        DirectoryStore store = Bakery.store(directory);
         Bakery.bake(store, "old", guest);
         Bakery.bake(store, "fresh", like);
         return store;
@@ -209,7 +209,7 @@ class AfterBakeTest {
         }
 
         public static void main(String[] arguments) throws IOException {
-            try (SnapshotStore store = Bakery.store(Path.of(arguments[0]))) {
+            try (DirectoryStore store = Bakery.store(Path.of(arguments[0]))) {
                 System.out.println(AfterBake.usual().baked(store, Bakery.id("fresh")));
             }
         }

@@ -5,15 +5,15 @@ import io.microsnap.core.SnapshotId;
 import io.microsnap.core.internal.file.Pages;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
-import io.microsnap.store.HeldSnapshot;
 import io.microsnap.store.Manifest;
-import io.microsnap.store.PageIndex;
-import io.microsnap.store.PageMap;
 import io.microsnap.store.SnapshotDescription;
-import io.microsnap.store.SnapshotFiles;
-import io.microsnap.store.SnapshotStore;
-import io.microsnap.store.StagedSnapshot;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.PageIndex;
+import io.microsnap.store.internal.PageMap;
+import io.microsnap.store.internal.SnapshotFiles;
+import io.microsnap.store.internal.StagedSnapshot;
+import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -31,12 +31,12 @@ final class Bakery {
     private Bakery() {
     }
 
-    static SnapshotStore store(Path directory) throws IOException {
+    static DirectoryStore store(Path directory) throws IOException {
         return store(Posix.host(), directory);
     }
 
-    static SnapshotStore store(Posix posix, Path directory) throws IOException {
-        return SnapshotStore.openOrCreate(posix, directory.resolve("store"), StoreOptions.PRIVATE);
+    static DirectoryStore store(Posix posix, Path directory) throws IOException {
+        return DirectoryStore.openOrCreate(posix, directory.resolve("store"), StoreOptions.PRIVATE);
     }
 
     static SnapshotId id(String name) {
@@ -49,11 +49,11 @@ final class Bakery {
     }
 
     /** A full snapshot; pages of zeros become holes. */
-    static Manifest bake(SnapshotStore store, String name, byte[] guest) throws IOException {
+    static Manifest bake(DirectoryStore store, String name, byte[] guest) throws IOException {
         return bake(store, name, guest, describe(guest.length));
     }
 
-    static Manifest bake(SnapshotStore store, String name, byte[] guest, SnapshotDescription description)
+    static Manifest bake(DirectoryStore store, String name, byte[] guest, SnapshotDescription description)
             throws IOException {
         try (StagedSnapshot staged = store.stage(id(name)); Arena arena = Arena.ofConfined();
                 PageIndex index = PageIndex.create(staged.create(SnapshotFiles.PAGE_INDEX), description.layout())) {
@@ -78,7 +78,7 @@ final class Bakery {
     }
 
     /** A full snapshot with these checksums of its pages, and an image that is one hole: nobody is to look into it. */
-    static Manifest bakeIndex(SnapshotStore store, String name, int[] crcs) throws IOException {
+    static Manifest bakeIndex(DirectoryStore store, String name, int[] crcs) throws IOException {
         SnapshotDescription description = describe((long) crcs.length * PAGE);
         try (StagedSnapshot staged = store.stage(id(name)); Arena arena = Arena.ofConfined();
                 PageIndex index = PageIndex.create(staged.create(SnapshotFiles.PAGE_INDEX), description.layout())) {
@@ -90,10 +90,10 @@ final class Bakery {
     }
 
     /** A diff that holds what differs from its base. */
-    static Manifest bakeDiff(SnapshotStore store, String name, String baseName, byte[] base, byte[] guest)
+    static Manifest bakeDiff(DirectoryStore store, String name, String baseName, byte[] base, byte[] guest)
             throws IOException {
         GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, guest.length);
-        try (HeldSnapshot held = store.hold(id(baseName)); StagedSnapshot staged = store.stage(id(name));
+        try (StoredSnapshot held = store.hold(id(baseName)); StagedSnapshot staged = store.stage(id(name));
                 Arena arena = Arena.ofConfined();
                 PageIndex index = PageIndex.createFrom(held.pageIndex(), staged.create(SnapshotFiles.PAGE_INDEX));
                 PageMap map = PageMap.create(staged.create(SnapshotFiles.PAGE_MAP), layout)) {
@@ -129,8 +129,8 @@ final class Bakery {
     }
 
     /** What is in a snapshot's image now. */
-    static byte[] image(SnapshotStore store, String name) throws IOException {
-        try (HeldSnapshot held = store.hold(id(name)); Arena arena = Arena.ofConfined()) {
+    static byte[] image(DirectoryStore store, String name) throws IOException {
+        try (StoredSnapshot held = store.hold(id(name)); Arena arena = Arena.ofConfined()) {
             MemorySegment bytes = arena.allocate(held.layout().lengthBytes());
             held.image().readFully(bytes, 0);
             return bytes.toArray(ValueLayout.JAVA_BYTE);

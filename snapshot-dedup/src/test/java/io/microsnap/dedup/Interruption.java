@@ -1,5 +1,6 @@
 package io.microsnap.dedup;
 
+import io.microsnap.dedup.internal.Crew;
 import java.io.IOException;
 import java.util.concurrent.atomic.AtomicReference;
 

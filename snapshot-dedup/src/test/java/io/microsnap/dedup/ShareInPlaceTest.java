@@ -7,6 +7,7 @@ import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Errno;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.core.testing.FaultyPosix;
+import io.microsnap.dedup.internal.Steps;
 import io.microsnap.testsupport.Effort;
 import io.microsnap.testsupport.FileSystemKind;
 import io.microsnap.testsupport.RealFileSystems;

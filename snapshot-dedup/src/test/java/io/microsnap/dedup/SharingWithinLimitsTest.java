@@ -9,8 +9,8 @@ import io.microsnap.dedup.DedupOutcome.Deduplicated;
 import io.microsnap.dedup.DedupOutcome.LeftAlone;
 import io.microsnap.dedup.DedupOutcome.Reason;
 import io.microsnap.store.FragmentationPolicy;
-import io.microsnap.store.HeldSnapshot;
-import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.StoredSnapshot;
 import io.microsnap.testsupport.RealFileSystems;
 import io.microsnap.testsupport.Seed;
 import java.io.IOException;
@@ -39,7 +39,7 @@ class SharingWithinLimitsTest {
         }
         long most = POLICY.mostExtentsToShare(LENGTH);
         assertThat(2L * changed.length).isGreaterThan(most);
-        try (SnapshotStore store = Bakery.store(directory)) {
+        try (DirectoryStore store = Bakery.store(directory)) {
             Bakery.bake(store, "old", guest);
             Bakery.bake(store, "fresh", like);
             StoreDeduplicator deduplicator = new StoreDeduplicator(store);
@@ -66,7 +66,7 @@ class SharingWithinLimitsTest {
     @RealFileSystems({XFS, BTRFS})
     void whateverIsAllowedIsForeseen(Path directory, Seed seed) throws IOException {
         SplittableRandom random = seed.random();
-        try (SnapshotStore store = Bakery.store(directory)) {
+        try (DirectoryStore store = Bakery.store(directory)) {
             byte[] old = Bakery.changed(guest, 30, random);
             Bakery.bake(store, "oldest", guest);
             Bakery.bake(store, "old", old);
@@ -99,7 +99,7 @@ class SharingWithinLimitsTest {
     void whatWillNotBeSharedIsForeseenWithItsReason(Path directory) throws IOException {
         byte[] scattered = guest.clone();
         IntStream.range(0, LENGTH / PAGE).filter(page -> page % 2 == 0).forEach(page -> scattered[page * PAGE]++);
-        try (SnapshotStore store = Bakery.store(directory)) {
+        try (DirectoryStore store = Bakery.store(directory)) {
             Bakery.bake(store, "old", guest);
             StoreDeduplicator deduplicator = new StoreDeduplicator(store);
             assertThat(foreseen(deduplicator, "old")).isEqualTo(Reason.NO_SIBLING);
@@ -119,7 +119,7 @@ class SharingWithinLimitsTest {
         int siblings = 8;
         byte[] small = Arrays.copyOf(guest, 8 << 20);
         SplittableRandom random = seed.random();
-        try (SnapshotStore store = Bakery.store(directory)) {
+        try (DirectoryStore store = Bakery.store(directory)) {
             List<byte[]> guests = IntStream.range(0, siblings)
                     .mapToObj(index -> Bakery.changed(small, 3, random)).toList();
             for (int index = 0; index < siblings; index++) {
@@ -161,8 +161,8 @@ class SharingWithinLimitsTest {
                 .boxed().sorted(Comparator.reverseOrder()).limit(count).mapToLong(pages -> (long) pages * PAGE).sum();
     }
 
-    private static long extents(SnapshotStore store, String name) throws IOException {
-        try (HeldSnapshot held = store.hold(Bakery.id(name))) {
+    private static long extents(DirectoryStore store, String name) throws IOException {
+        try (StoredSnapshot held = store.hold(Bakery.id(name))) {
             return Extents.summary(held.image()).orElseThrow().extents();
         }
     }

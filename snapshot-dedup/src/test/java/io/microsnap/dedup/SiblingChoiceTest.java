@@ -10,11 +10,13 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.Region;
 import io.microsnap.core.SnapshotId;
-import io.microsnap.store.HeldSnapshot;
+import io.microsnap.dedup.internal.IndexLikeness;
+import io.microsnap.dedup.internal.SiblingChoice;
 import io.microsnap.store.Manifest;
 import io.microsnap.store.SnapshotDescription;
-import io.microsnap.store.SnapshotFiles;
-import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.SnapshotFiles;
+import io.microsnap.store.internal.StoredSnapshot;
 import io.microsnap.testsupport.RealFileSystems;
 import io.microsnap.testsupport.Seed;
 import java.io.IOException;
@@ -42,7 +44,7 @@ class SiblingChoiceTest {
         for (int family = 0; family < 5; family++) {
             byte[] guest = sparse(random);
             List<byte[]> siblings = new ArrayList<>();
-            try (SnapshotStore store = Bakery.store(Files.createDirectory(memory.resolve("family-" + family)))) {
+            try (DirectoryStore store = Bakery.store(Files.createDirectory(memory.resolve("family-" + family)))) {
                 for (int sibling = 0; sibling < 20; sibling++) {
                     siblings.add(differing(guest, 12 + random.nextInt(100), random));
                     bake(store, "sibling-" + sibling, siblings.getLast());
@@ -67,7 +69,7 @@ class SiblingChoiceTest {
             int[] guest = random.ints(LARGE_PAGES).toArray();
             int best = random.nextInt(19);
             boolean inPlaces = family % 2 == 0;
-            try (SnapshotStore store = Bakery.store(Files.createDirectory(memory.resolve("family-" + family)))) {
+            try (DirectoryStore store = Bakery.store(Files.createDirectory(memory.resolve("family-" + family)))) {
                 for (int sibling = 0; sibling < 20; sibling++) {
                     int percent = sibling == best ? 4 : 5 + random.nextInt(20);
                     Bakery.bakeIndex(store, "sibling-" + sibling, inPlaces
@@ -86,10 +88,10 @@ class SiblingChoiceTest {
     @RealFileSystems(TMPFS)
     void aSampleComesCloseAndWhatIsTheSameNeedsNone(Path memory, Seed seed) throws IOException {
         int[] guest = seed.random().ints(LARGE_PAGES).toArray();
-        try (SnapshotStore store = Bakery.store(memory)) {
+        try (DirectoryStore store = Bakery.store(memory)) {
             Bakery.bakeIndex(store, "like", scattered(guest, 30, seed.random()));
             Bakery.bakeIndex(store, "fresh", guest);
-            try (HeldSnapshot fresh = store.hold(id("fresh")); HeldSnapshot like = store.hold(id("like"))) {
+            try (StoredSnapshot fresh = store.hold(id("fresh")); StoredSnapshot like = store.hold(id("like"))) {
                 IndexLikeness likeness = new IndexLikeness(SiblingChoice.evidence(fresh));
                 IndexLikeness.Likeness sampled = likeness.sampled(SiblingChoice.evidence(like), 8);
                 IndexLikeness.Likeness exact = likeness.exact(SiblingChoice.evidence(like));
@@ -105,7 +107,7 @@ class SiblingChoiceTest {
     void onlySnapshotsOfTheSameImageSizeLayoutAndVersionAreSiblings() throws IOException {
         byte[] guest = TwoImages.bytes(LENGTH, 1);
         SnapshotDescription same = describe(LENGTH);
-        try (SnapshotStore store = Bakery.store(directory)) {
+        try (DirectoryStore store = Bakery.store(directory)) {
             bake(store, "other-image", guest, same.withImage("alpine"));
             bake(store, "other-version", guest, same.withBakedByVersion("2.0"));
             bake(store, "no-image", guest, SnapshotDescription.full(same.layout()).withBakedByVersion("1.0"));
@@ -124,7 +126,7 @@ class SiblingChoiceTest {
     @Test
     void amongEquallyAlikeOnesLineageCountsAndThenTheNewest() throws IOException {
         byte[] guest = TwoImages.bytes(LENGTH, 1);
-        try (SnapshotStore store = Bakery.store(directory)) {
+        try (DirectoryStore store = Bakery.store(directory)) {
             bake(store, "one", guest);
             Manifest parent = bake(store, "parent", guest);
             bake(store, "two", guest);
@@ -145,7 +147,7 @@ class SiblingChoiceTest {
         System.arraycopy(TwoImages.bytes(64 * PAGE, 1), 0, guest, 0, 64 * PAGE);
         byte[] someAlike = TwoImages.bytes(LENGTH, 2);
         System.arraycopy(guest, 0, someAlike, 0, 16 * PAGE);
-        try (SnapshotStore store = Bakery.store(directory)) {
+        try (DirectoryStore store = Bakery.store(directory)) {
             bake(store, "some-alike", someAlike);
             bake(store, "zeros", new byte[LENGTH]);
             bake(store, "fresh", guest);
@@ -159,7 +161,7 @@ class SiblingChoiceTest {
     @Test
     void damagedSiblingsArePassedOver() throws IOException {
         byte[] guest = TwoImages.bytes(LENGTH, 1);
-        try (SnapshotStore store = Bakery.store(directory)) {
+        try (DirectoryStore store = Bakery.store(directory)) {
             bake(store, "good", changed(guest, 50, new SplittableRandom(1)));
             bake(store, "damaged-entries", guest);
             bake(store, "no-image", guest);
@@ -189,7 +191,7 @@ class SiblingChoiceTest {
         System.arraycopy(TwoImages.bytes(32 * PAGE, 2), 0, one, 0, 32 * PAGE);
         byte[] other = one.clone();
         System.arraycopy(TwoImages.bytes(8 * PAGE, 3), 0, other, 0, 8 * PAGE);
-        try (SnapshotStore store = Bakery.store(directory)) {
+        try (DirectoryStore store = Bakery.store(directory)) {
             bake(store, "base", base);
             Bakery.bakeDiff(store, "one", "base", base, one);
             Bakery.bakeDiff(store, "other", "base", base, other);
@@ -208,7 +210,7 @@ class SiblingChoiceTest {
         byte[] other = TwoImages.bytes(LENGTH, 2);
         byte[] some = guest.clone();
         System.arraycopy(other, 0, some, 0, 16 * PAGE);
-        try (SnapshotStore store = Bakery.store(directory)) {
+        try (DirectoryStore store = Bakery.store(directory)) {
             bake(store, "base", guest);
             Bakery.bakeDiff(store, "diff", "base", guest, some);
             bake(store, "other-base", other);
@@ -221,7 +223,7 @@ class SiblingChoiceTest {
         }
     }
 
-    private static double likeness(SnapshotStore store, String target, String sibling) throws IOException {
+    private static double likeness(DirectoryStore store, String target, String sibling) throws IOException {
         return new StoreDeduplicator(store).siblings(id(target), SiblingPolicy.MOST_ALIKE).stream()
                 .filter(found -> found.reference().id().equals(id(sibling))).findFirst().orElseThrow().likeness();
     }

@@ -3,6 +3,8 @@ package io.microsnap.dedup;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.microsnap.dedup.internal.Crew;
+import io.microsnap.dedup.internal.Steps;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.util.ArrayList;

@@ -8,18 +8,18 @@ import static io.microsnap.testsupport.FileSystemKind.EXT4;
 import static io.microsnap.testsupport.FileSystemKind.XFS;
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.microsnap.core.DamagedException;
 import io.microsnap.core.CancelledException;
+import io.microsnap.core.DamagedException;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.SnapshotReference;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.dedup.DedupOutcome.Deduplicated;
 import io.microsnap.dedup.DedupOutcome.LeftAlone;
 import io.microsnap.dedup.DedupOutcome.Reason;
-import io.microsnap.store.HeldSnapshot;
 import io.microsnap.store.SnapshotEntry;
-import io.microsnap.store.SnapshotFiles;
-import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.SnapshotFiles;
+import io.microsnap.store.internal.StoredSnapshot;
 import io.microsnap.testsupport.ChildProcess;
 import io.microsnap.testsupport.ChildProcesses;
 import io.microsnap.testsupport.RealFileSystems;
@@ -44,7 +44,7 @@ class StoreBatchTest {
 
     @RealFileSystems({XFS, BTRFS})
     void everySnapshotSharesWithAnOlderOneAndTheOldestKeepsItsImage(Path directory, Seed seed) throws IOException {
-        try (SnapshotStore store = Bakery.store(directory)) {
+        try (DirectoryStore store = Bakery.store(directory)) {
             Map<String, byte[]> guests = family(store, seed.random(), 5);
             bake(store, "stranger", TwoImages.bytes(LENGTH / 2, 9));
             List<Estimate> estimates = new StoreBatch(store).estimate(SiblingPolicy.MOST_ALIKE, DedupOptions.DEFAULTS);
@@ -86,7 +86,7 @@ class StoreBatchTest {
 
     @RealFileSystems(XFS)
     void aCancelledRunIsResumedWithoutDoingAnythingTwice(Path directory, Seed seed) throws IOException {
-        try (SnapshotStore store = Bakery.store(directory)) {
+        try (DirectoryStore store = Bakery.store(directory)) {
             Map<String, byte[]> guests = family(store, seed.random(), 5);
             BatchReport cancelled = new StoreBatch(store).run(BatchOptions.DEFAULTS.with((done, total) -> {
                 if (done > total / 2) {
@@ -118,7 +118,7 @@ class StoreBatchTest {
             System.arraycopy(TwoImages.bytes(LENGTH / 4, 2), 0, second, 0, LENGTH / 4);
             byte[] third = guest.clone();
             third[LENGTH - 1]++;
-            try (SnapshotStore store = Bakery.store(place)) {
+            try (DirectoryStore store = Bakery.store(place)) {
                 bake(store, "first", guest);
                 bake(store, "second", second);
                 bake(store, "third", third);
@@ -157,7 +157,7 @@ class StoreBatchTest {
 
     @RealFileSystems(EXT4)
     void withoutClonesItSaysSoOnceAndStops(Path directory, Seed seed) throws IOException {
-        try (SnapshotStore store = Bakery.store(directory)) {
+        try (DirectoryStore store = Bakery.store(directory)) {
             Map<String, byte[]> guests = family(store, seed.random(), 5);
             assertThat(new StoreBatch(store).run(BatchOptions.DEFAULTS).entries()).singleElement().satisfies(entry ->
                     assertThat(entry.outcome()).isInstanceOfSatisfying(LeftAlone.class,
@@ -168,7 +168,7 @@ class StoreBatchTest {
 
     @RealFileSystems(XFS)
     void oneDamagedSnapshotDoesNotKeepTheOthersFromSharing(Path directory, Seed seed) throws IOException {
-        try (SnapshotStore store = Bakery.store(directory)) {
+        try (DirectoryStore store = Bakery.store(directory)) {
             family(store, seed.random(), 4);
             DeduplicatorTest.write(directory.resolve("store/guest-2").resolve(SnapshotFiles.PAGE_INDEX), 8192,
                     new byte[] {1, 2, 3});
@@ -189,7 +189,7 @@ class StoreBatchTest {
     void severalProcessesShareTheWorkWhileOthersRestoreAndDelete(Path directory, ChildProcesses children, Seed seed)
             throws IOException {
         SplittableRandom random = seed.random();
-        try (SnapshotStore store = Bakery.store(directory)) {
+        try (DirectoryStore store = Bakery.store(directory)) {
             Map<String, byte[]> guests = family(store, random, 20);
             List<ChildProcess> workers = new ArrayList<>();
             for (int worker = 0; worker < 4; worker++) {
@@ -227,7 +227,7 @@ class StoreBatchTest {
         }
     }
 
-    private static void delete(SnapshotStore store, Map<String, byte[]> guests, List<String> names, String name)
+    private static void delete(DirectoryStore store, Map<String, byte[]> guests, List<String> names, String name)
             throws IOException {
         try {
             store.delete(id(name));
@@ -251,7 +251,7 @@ class StoreBatchTest {
     }
 
     /** The oldest has the highest number. */
-    private Map<String, byte[]> family(SnapshotStore store, SplittableRandom random, int size) throws IOException {
+    private Map<String, byte[]> family(DirectoryStore store, SplittableRandom random, int size) throws IOException {
         Map<String, byte[]> guests = new LinkedHashMap<>();
         for (int at = size - 1; at >= 0; at--) {
             byte[] member = guests.isEmpty() ? guest : changed(guest, 5 + random.nextInt(20), random);
@@ -261,10 +261,10 @@ class StoreBatchTest {
         return guests;
     }
 
-    private static void requireUnchanged(SnapshotStore store, Map<String, byte[]> guests) throws IOException {
+    private static void requireUnchanged(DirectoryStore store, Map<String, byte[]> guests) throws IOException {
         for (Map.Entry<String, byte[]> member : guests.entrySet()) {
             assertThat(Bakery.image(store, member.getKey())).as(member.getKey()).isEqualTo(member.getValue());
-            try (HeldSnapshot held = store.hold(id(member.getKey()))) {
+            try (StoredSnapshot held = store.hold(id(member.getKey()))) {
                 held.verifyFiles();
             }
         }
@@ -276,7 +276,7 @@ class StoreBatchTest {
         }
 
         public static void main(String[] arguments) throws IOException {
-            try (SnapshotStore store = Bakery.store(Path.of(arguments[0]))) {
+            try (DirectoryStore store = Bakery.store(Path.of(arguments[0]))) {
                 System.out.println("ready");
                 System.in.read();
                 BatchReport report = new StoreBatch(store).run(BatchOptions.DEFAULTS);

@@ -18,11 +18,11 @@ import io.microsnap.dedup.DedupOutcome.Deduplicated;
 import io.microsnap.dedup.DedupOutcome.LeftAlone;
 import io.microsnap.dedup.DedupOutcome.Reason;
 import io.microsnap.store.FragmentationPolicy;
-import io.microsnap.store.HeldSnapshot;
 import io.microsnap.store.SnapshotDescription;
-import io.microsnap.store.SnapshotFiles;
 import io.microsnap.store.SnapshotInUseException;
-import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.SnapshotFiles;
+import io.microsnap.store.internal.StoredSnapshot;
 import io.microsnap.testsupport.RealFileSystems;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -43,7 +43,7 @@ class StoreDeduplicatorTest {
 
     @RealFileSystems({XFS, BTRFS})
     void aSnapshotSharesWithTheSiblingMostLikeItAndNotWithTheNewest(Path directory) throws IOException {
-        try (SnapshotStore store = Bakery.store(directory)) {
+        try (DirectoryStore store = Bakery.store(directory)) {
             byte[] like = Bakery.changed(guest, 5, random);
             Bakery.bake(store, "alike", guest);
             Bakery.bake(store, "newest", Bakery.changed(guest, 60, random));
@@ -68,7 +68,7 @@ class StoreDeduplicatorTest {
     /** Whoever had the lock has put a clone in its place: the snapshot is there, in another file. */
     @RealFileSystems({XFS, BTRFS})
     void aSnapshotWhoseImageWasReplacedWhileItsLockWasWaitedForIsWorkedOnAllTheSame(Path directory) throws IOException {
-        try (SnapshotStore theirs = Bakery.store(directory)) {
+        try (DirectoryStore theirs = Bakery.store(directory)) {
             byte[] like = Bakery.changed(guest, 5, random);
             Bakery.bake(theirs, "old", guest);
             Bakery.bake(theirs, "fresh", like);
@@ -80,7 +80,7 @@ class StoreDeduplicatorTest {
                     replace(directory.resolve("store/fresh").resolve(SnapshotFiles.MEMORY));
                 }
             });
-            try (SnapshotStore ours = Bakery.store(racing.posix(), directory)) {
+            try (DirectoryStore ours = Bakery.store(racing.posix(), directory)) {
                 assertThat(new StoreDeduplicator(ours).deduplicate(
                         Bakery.id("fresh"), SiblingPolicy.MOST_ALIKE, DedupOptions.DEFAULTS))
                         .isInstanceOf(Deduplicated.class);
@@ -101,7 +101,7 @@ class StoreDeduplicatorTest {
 
     @RealFileSystems({XFS, BTRFS})
     void aCloneTakesTheImagesPlaceInTheStore(Path directory) throws IOException {
-        try (SnapshotStore store = Bakery.store(directory)) {
+        try (DirectoryStore store = Bakery.store(directory)) {
             byte[] like = Bakery.changed(guest, 5, random);
             Bakery.bake(store, "old", guest);
             Bakery.bake(store, "fresh", like);
@@ -114,7 +114,7 @@ class StoreDeduplicatorTest {
                 assertThat(done.report().after().orElseThrow().sharedBytes()).isGreaterThan(LENGTH * 8 / 10);
             });
             assertThat(Bakery.image(store, "fresh")).isEqualTo(like);
-            try (HeldSnapshot held = store.hold(Bakery.id("fresh"))) {
+            try (StoredSnapshot held = store.hold(Bakery.id("fresh"))) {
                 held.verifyFiles();
                 assertThat(held.image().status().permissions()).isEqualTo(0440);
             }
@@ -125,7 +125,7 @@ class StoreDeduplicatorTest {
     @RealFileSystems({XFS, BTRFS})
     void anImageThatIsWrittenMeanwhileIsNotReplaced(Path directory) throws IOException {
         byte[] like = Bakery.changed(guest, 5, random);
-        try (SnapshotStore store = Bakery.store(directory)) {
+        try (DirectoryStore store = Bakery.store(directory)) {
             Bakery.bake(store, "old", guest);
             Bakery.bake(store, "fresh", like);
         }
@@ -138,7 +138,7 @@ class StoreDeduplicatorTest {
                 DeduplicatorTest.write(image, 0, written);
             }
         });
-        try (SnapshotStore store = Bakery.store(racing.posix(), directory)) {
+        try (DirectoryStore store = Bakery.store(racing.posix(), directory)) {
             assertThat(reason(new StoreDeduplicator(store).deduplicate(Bakery.id("fresh"), SiblingPolicy.MOST_ALIKE,
                     DedupOptions.DEFAULTS.with(Engine.CLONE_AND_SWAP)))).isEqualTo(Reason.TARGET_CHANGED);
             System.arraycopy(written, 0, like, 0, written.length);
@@ -149,18 +149,18 @@ class StoreDeduplicatorTest {
 
     @RealFileSystems({XFS, BTRFS})
     void anImageThatIsHeldStaysTheSameFile(Path directory) throws IOException {
-        try (SnapshotStore store = Bakery.store(directory)) {
+        try (DirectoryStore store = Bakery.store(directory)) {
             Bakery.bake(store, "old", guest);
             Bakery.bake(store, "fresh", Bakery.changed(guest, 5, random));
             StoreDeduplicator deduplicator = new StoreDeduplicator(store);
-            try (HeldSnapshot held = store.hold(Bakery.id("fresh"))) {
+            try (StoredSnapshot held = store.hold(Bakery.id("fresh"))) {
                 assertThat(deduplicator.deduplicate(Bakery.id("fresh"), SiblingPolicy.MOST_ALIKE,
                         DedupOptions.DEFAULTS.with(Engine.CLONE_AND_SWAP)))
                         .isInstanceOfSatisfying(LeftAlone.class,
                                 alone -> assertThat(alone.reason()).isEqualTo(Reason.IN_USE));
                 assertThat(deduplicator.deduplicate(Bakery.id("fresh"), SiblingPolicy.MOST_ALIKE,
                         DedupOptions.DEFAULTS)).isInstanceOf(Deduplicated.class);
-                try (HeldSnapshot again = store.hold(Bakery.id("fresh"))) {
+                try (StoredSnapshot again = store.hold(Bakery.id("fresh"))) {
                     assertThat(again.image().status().sameFile(held.image().status())).isTrue();
                 }
             }
@@ -169,7 +169,7 @@ class StoreDeduplicatorTest {
 
     @RealFileSystems({XFS, BTRFS})
     void anImageThatOthersNeedStaysTheSameFile(Path directory) throws IOException {
-        try (SnapshotStore store = Bakery.store(directory)) {
+        try (DirectoryStore store = Bakery.store(directory)) {
             byte[] base = Bakery.changed(guest, 5, random);
             Bakery.bake(store, "old", guest);
             Bakery.bake(store, "base", base);
@@ -190,7 +190,7 @@ class StoreDeduplicatorTest {
     void dataWhereTheSiblingHasAHoleIsKnownToDifferWithoutBeingRead(Path directory) throws IOException {
         byte[] halfEmpty = guest.clone();
         Arrays.fill(halfEmpty, LENGTH / 2, LENGTH, (byte) 0);
-        try (SnapshotStore store = Bakery.store(directory)) {
+        try (DirectoryStore store = Bakery.store(directory)) {
             Bakery.bake(store, "old", halfEmpty);
             Bakery.bake(store, "fresh", guest);
             assertThat(new StoreDeduplicator(store).deduplicate(
@@ -212,7 +212,7 @@ class StoreDeduplicatorTest {
             changed[page]++;
             half[page] = page / (LENGTH / 4) % 2 == 0 ? changed[page] : guest[page];
         }
-        try (SnapshotStore store = Bakery.store(directory)) {
+        try (DirectoryStore store = Bakery.store(directory)) {
             Bakery.bake(store, "base", guest);
             Bakery.bakeDiff(store, "half", "base", guest, half);
             Bakery.bakeDiff(store, "whole", "base", guest, changed);
@@ -237,7 +237,7 @@ class StoreDeduplicatorTest {
         for (int page = 0; page < large.length; page += Bakery.PAGE) {
             differing += Arrays.equals(large, page, page + Bakery.PAGE, like, page, page + Bakery.PAGE) ? 0 : 1;
         }
-        try (SnapshotStore store = Bakery.store(directory)) {
+        try (DirectoryStore store = Bakery.store(directory)) {
             Bakery.bake(store, "old", large);
             Bakery.bake(store, "fresh", like);
             DedupOutcome outcome = new StoreDeduplicator(store).deduplicate(Bakery.id("fresh"), Bakery.id("old"),
@@ -252,7 +252,7 @@ class StoreDeduplicatorTest {
     @RealFileSystems({XFS, BTRFS})
     void imagesOfOtherPagesAreComparedByTheirBytes(Path directory) throws IOException {
         byte[] like = Bakery.changed(guest, 20, random);
-        try (SnapshotStore store = Bakery.store(directory)) {
+        try (DirectoryStore store = Bakery.store(directory)) {
             Bakery.bake(store, "large-pages", guest,
                     SnapshotDescription.full(GuestLayout.ofSingleRegion(4 * Bakery.PAGE, LENGTH)));
             Bakery.bake(store, "fresh", like);
@@ -269,7 +269,7 @@ class StoreDeduplicatorTest {
     /** The indexes tell everything; but the kernel reads what it shares. */
     @RealFileSystems({XFS, BTRFS})
     void whatTheKernelReadsIsPacedAndCanBeInterrupted(Path directory) throws Exception {
-        try (SnapshotStore store = Bakery.store(directory)) {
+        try (DirectoryStore store = Bakery.store(directory)) {
             Bakery.bake(store, "old", guest);
             Bakery.bake(store, "fresh", Bakery.changed(guest, 20, random));
             Throwable thrown = Interruption.asSoonAsItWaits(() -> new StoreDeduplicator(store).deduplicate(
@@ -292,7 +292,7 @@ class StoreDeduplicatorTest {
         }
         for (boolean diffIsTarget : new boolean[] {false, true}) {
             Path place = Files.createDirectory(directory.resolve("diff-is-target-" + diffIsTarget));
-            try (SnapshotStore store = Bakery.store(place)) {
+            try (DirectoryStore store = Bakery.store(place)) {
                 Bakery.bake(store, "base", guest);
                 Bakery.bakeDiff(store, "diff", "base", guest, changed);
                 Bakery.bake(store, "full", zeros);
@@ -310,7 +310,7 @@ class StoreDeduplicatorTest {
 
     @RealFileSystems(XFS)
     void aDamagedCanonicalIsRefusedAndTheTargetStays(Path directory) throws IOException {
-        try (SnapshotStore store = Bakery.store(directory)) {
+        try (DirectoryStore store = Bakery.store(directory)) {
             byte[] like = Bakery.changed(guest, 5, random);
             Bakery.bake(store, "old", guest);
             Bakery.bake(store, "fresh", like);
@@ -362,7 +362,7 @@ class StoreDeduplicatorTest {
     }
 
     private interface Going {
-        void of(SnapshotStore store) throws IOException;
+        void of(DirectoryStore store) throws IOException;
     }
 
     private void siblingGoes(Path directory, Going going) throws IOException {
@@ -371,7 +371,7 @@ class StoreDeduplicatorTest {
         int gone = 0;
         for (int moment = 1; there; moment++) {
             Path place = Files.createDirectory(directory.resolve("moment-" + moment));
-            try (SnapshotStore store = Bakery.store(place)) {
+            try (DirectoryStore store = Bakery.store(place)) {
                 SnapshotReference best = Bakery.bake(store, "best", guest).reference();
                 Bakery.bake(store, "second", Bakery.changed(guest, 20, random));
                 Bakery.bake(store, "fresh", like);
@@ -388,14 +388,14 @@ class StoreDeduplicatorTest {
                     }
                 });
                 DedupOutcome outcome;
-                try (SnapshotStore watched = Bakery.store(racing.posix(), place)) {
+                try (DirectoryStore watched = Bakery.store(racing.posix(), place)) {
                     outcome = new StoreDeduplicator(watched).deduplicate(
                             Bakery.id("fresh"), SiblingPolicy.MOST_ALIKE, DedupOptions.DEFAULTS);
                 }
                 there = seen[0] >= at;
                 assertThat(outcome).as("at moment " + at).isInstanceOf(Deduplicated.class);
                 SnapshotReference sibling = ((Deduplicated) outcome).report().sibling().orElseThrow().reference();
-                try (HeldSnapshot held = store.hold(sibling.id())) {
+                try (StoredSnapshot held = store.hold(sibling.id())) {
                     assertThat(held.reference()).as("at moment " + at).isEqualTo(sibling);
                 }
                 gone += sibling.equals(best) ? 0 : 1;
@@ -406,7 +406,7 @@ class StoreDeduplicatorTest {
         assertThat(gone).as("how often it was gone in time").isGreaterThan(1);
     }
 
-    private static boolean delete(SnapshotStore store, String name) {
+    private static boolean delete(DirectoryStore store, String name) {
         try {
             store.delete(Bakery.id(name));
             return true;
@@ -422,15 +422,15 @@ class StoreDeduplicatorTest {
         return outcome instanceof Deduplicated(DedupReport report) ? report.sharedBytes() : 0;
     }
 
-    private static Stat imageStatus(SnapshotStore store, String name) throws IOException {
-        try (HeldSnapshot held = store.hold(Bakery.id(name))) {
+    private static Stat imageStatus(DirectoryStore store, String name) throws IOException {
+        try (StoredSnapshot held = store.hold(Bakery.id(name))) {
             return held.image().status();
         }
     }
 
     @RealFileSystems({EXT4, TMPFS})
     void whereBlocksCannotBeSharedNothingHappens(Path directory) throws IOException {
-        try (SnapshotStore store = Bakery.store(directory)) {
+        try (DirectoryStore store = Bakery.store(directory)) {
             Bakery.bake(store, "old", guest);
             Bakery.bake(store, "fresh", guest);
             for (Engine engine : Engine.values()) {
@@ -446,7 +446,7 @@ class StoreDeduplicatorTest {
 
     @RealFileSystems(XFS)
     void whatIsMissingIsSaid(Path directory) throws IOException {
-        try (SnapshotStore store = Bakery.store(directory)) {
+        try (DirectoryStore store = Bakery.store(directory)) {
             Bakery.bake(store, "only", guest);
             StoreDeduplicator deduplicator = new StoreDeduplicator(store);
             assertThat(reason(deduplicator.deduplicate(Bakery.id("only"), SiblingPolicy.MOST_ALIKE,

@@ -8,8 +8,8 @@ import io.microsnap.core.internal.posix.Errno;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.core.testing.FaultyPosix;
 import io.microsnap.store.FragmentationPolicy;
-import io.microsnap.store.HeldSnapshot;
-import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.StoredSnapshot;
 import io.microsnap.testsupport.ChildProcess;
 import io.microsnap.testsupport.ChildProcesses;
 import io.microsnap.testsupport.Effort;
@@ -80,7 +80,7 @@ class SweepTest {
     void killedForRealInAStoreItIsWholeAndTheNextToOpenItTidiesUp(
             Path directory, ChildProcesses children, Seed seed) throws IOException {
         SplittableRandom random = seed.random();
-        try (SnapshotStore store = Bakery.store(directory)) {
+        try (DirectoryStore store = Bakery.store(directory)) {
             Bakery.bake(store, "old", canonical);
             Bakery.bake(store, "fresh", target);
         }
@@ -92,11 +92,11 @@ class SweepTest {
                 int status = child.awaitExit().status();
                 assertThat(status).as(child.toString()).isIn(0, KILLED);
                 killed = status == KILLED;
-                try (SnapshotStore store = Bakery.store(directory)) {
+                try (DirectoryStore store = Bakery.store(directory)) {
                     String what = engine + ", killed at call " + call;
                     assertThat(Bakery.image(store, "fresh")).as(what).isEqualTo(target);
                     assertThat(Bakery.image(store, "old")).as(what).isEqualTo(canonical);
-                    try (HeldSnapshot held = store.hold(Bakery.id("fresh"))) {
+                    try (StoredSnapshot held = store.hold(Bakery.id("fresh"))) {
                         held.verifyFiles();
                     }
                     assertThat(directory.resolve("store/.staging").toFile().list()).as(what).isEmpty();
@@ -154,7 +154,7 @@ class SweepTest {
         public static void main(String[] arguments) throws IOException {
             Posix host = Posix.host();
             FaultyPosix killing = FaultyPosix.over(host).at(Integer.parseInt(arguments[2])).killsTheProcess();
-            try (SnapshotStore store = Bakery.store(killing.posix(), Path.of(arguments[0]))) {
+            try (DirectoryStore store = Bakery.store(killing.posix(), Path.of(arguments[0]))) {
                 new StoreDeduplicator(store).deduplicate(Bakery.id("fresh"), SiblingPolicy.MOST_ALIKE,
                         DedupOptions.DEFAULTS.with(Engine.valueOf(arguments[1])).withThreads(1));
             }

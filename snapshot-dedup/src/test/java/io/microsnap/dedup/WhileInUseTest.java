@@ -9,9 +9,9 @@ import io.microsnap.core.internal.file.Mapping;
 import io.microsnap.core.internal.file.Pages;
 import io.microsnap.dedup.DedupOutcome.Deduplicated;
 import io.microsnap.store.FragmentationPolicy;
-import io.microsnap.store.HeldSnapshot;
-import io.microsnap.store.PageMap;
-import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.PageMap;
+import io.microsnap.store.internal.StoredSnapshot;
 import io.microsnap.testsupport.RealFileSystems;
 import io.microsnap.testsupport.Seed;
 import java.io.IOException;
@@ -38,12 +38,12 @@ class WhileInUseTest {
         byte[] guest = Bakery.changed(base, 30, random);
         byte[] other = Bakery.changed(base, 0, random);
         System.arraycopy(guest, 0, other, 0, LENGTH / 2);
-        try (SnapshotStore store = Bakery.store(directory)) {
+        try (DirectoryStore store = Bakery.store(directory)) {
             Bakery.bake(store, "old", old);
             Bakery.bake(store, "base", base);
             Bakery.bakeDiff(store, "other", "base", base, other);
             Bakery.bakeDiff(store, "guest", "base", base, guest);
-            try (HeldSnapshot held = store.hold(Bakery.id("guest"));
+            try (StoredSnapshot held = store.hold(Bakery.id("guest"));
                     Mapping memory = Mapping.file(
                             held.base().orElseThrow().image(), 0, LENGTH, Access.PRIVATE);
                     Arena arena = Arena.ofShared()) {
@@ -75,11 +75,11 @@ class WhileInUseTest {
                 assertThat(wrong.get()).isNull();
             }
             assertThat(Bakery.image(store, "base")).isEqualTo(base);
-            try (HeldSnapshot held = store.hold(Bakery.id("base"))) {
+            try (StoredSnapshot held = store.hold(Bakery.id("base"))) {
                 assertThat(io.microsnap.core.internal.file.Extents.summary(held.image()).orElseThrow().sharedBytes())
                         .isGreaterThan(LENGTH / 2);
             }
-            try (HeldSnapshot held = store.hold(Bakery.id("guest"))) {
+            try (StoredSnapshot held = store.hold(Bakery.id("guest"))) {
                 assertThat(io.microsnap.core.internal.file.Extents.summary(held.image()).orElseThrow().sharedBytes())
                         .isPositive();
             }
@@ -90,11 +90,11 @@ class WhileInUseTest {
     void aSwapLeavesWhoeverHasTheOldImageOpenWithItsBytes(Path directory) throws IOException {
         byte[] old = TwoImages.bytes(LENGTH, 1);
         byte[] guest = Bakery.changed(old, 10, new SplittableRandom(2));
-        try (SnapshotStore store = Bakery.store(directory)) {
+        try (DirectoryStore store = Bakery.store(directory)) {
             Bakery.bake(store, "old", old);
             Bakery.bake(store, "guest", guest);
             Mapping memory;
-            try (HeldSnapshot held = store.hold(Bakery.id("guest"))) {
+            try (StoredSnapshot held = store.hold(Bakery.id("guest"))) {
                 memory = Mapping.file(held.image(), 0, LENGTH, Access.PRIVATE);
             }
             try (memory) {

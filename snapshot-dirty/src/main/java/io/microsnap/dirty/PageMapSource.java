@@ -59,7 +59,11 @@ public final class PageMapSource implements DirtySource {
      *
      * @throws TrackingUnavailableException where the kernel lacks it or forbids it, with the reason
      */
-    public static PageMapSource of(Posix posix, GuestMemory memory) throws IOException {
+    public static PageMapSource of(GuestMemory memory) throws IOException {
+        return of(Posix.host(), memory);
+    }
+
+    static PageMapSource of(Posix posix, GuestMemory memory) throws IOException {
         long[] addresses = new long[memory.layout().regions().size()];
         for (int region = 0; region < addresses.length; region++) {
             addresses[region] = memory.mapping(region).address();
@@ -80,16 +84,31 @@ public final class PageMapSource implements DirtySource {
     }
 
     /**
-     * Watches memory of the process that made the userfaultfd and handed it over. The descriptors become the source's,
-     * and are closed with it; not if this throws.
+     * Watches memory of another process, which made a userfaultfd for it and must be traceable by this one.
      *
      * @param layout the guest
      * @param addresses where each region starts in that process: a page boundary
-     * @param userfaultfd fresh, or with {@code UFFD_FEATURE_WP_ASYNC} already agreed on
-     * @param pagemap that process's {@code /proc/PID/pagemap}, open for reading
+     * @param process its process id
+     * @param userfaultfd the descriptor's number there: fresh, or with {@code UFFD_FEATURE_WP_ASYNC} agreed on already
      * @throws TrackingUnavailableException where the kernel lacks it, with the reason
      */
-    public static PageMapSource of(
+    public static PageMapSource ofProcess(GuestLayout layout, long[] addresses, long process, int userfaultfd)
+            throws IOException {
+        Posix posix = Posix.host();
+        Descriptor taken = Descriptor.ofProcess(posix, process, userfaultfd, "userfaultfd of process " + process);
+        Descriptor pagemap = null;
+        try {
+            pagemap = Descriptor.open(posix, Path.of("/proc/" + process + "/pagemap"), posix.constants().O_RDONLY, 0);
+            return of(layout, addresses, taken, pagemap);
+        } catch (Throwable failure) {
+            closeAfter(failure, taken);
+            closeAfter(failure, pagemap);
+            throw failure;
+        }
+    }
+
+    /** The descriptors become the source's, and are closed with it; not if this throws. */
+    static PageMapSource of(
             GuestLayout layout, long[] addresses, Descriptor userfaultfd, Descriptor pagemap) throws IOException {
         return of(layout, addresses, userfaultfd, pagemap, GuestMemory.Hold.NOTHING);
     }

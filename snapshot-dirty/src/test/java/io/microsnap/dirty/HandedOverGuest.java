@@ -60,17 +60,7 @@ final class HandedOverGuest implements TrackedGuest {
 
     @Override
     public DirtySource openSource() throws IOException {
-        String process = "process " + child.pid();
-        Descriptor taken = Descriptor.ofProcess(POSIX, child.pid(), userfaultfd, "userfaultfd of " + process);
-        Descriptor pagemap = Descriptor.open(
-                POSIX, Path.of("/proc/" + child.pid() + "/pagemap"), POSIX.constants().O_RDONLY, 0);
-        try {
-            return PageMapSource.of(LAYOUT, addresses, taken, pagemap);
-        } catch (IOException unusable) {
-            taken.close();
-            pagemap.close();
-            throw unusable;
-        }
+        return PageMapSource.ofProcess(LAYOUT, addresses, child.pid(), userfaultfd);
     }
 
     @Override

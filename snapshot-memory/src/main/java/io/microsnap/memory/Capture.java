@@ -10,8 +10,9 @@ import io.microsnap.memory.internal.image.Zeros;
 import io.microsnap.store.FragmentationPolicy;
 import io.microsnap.store.IfTaken;
 import io.microsnap.store.SnapshotDescription;
-import io.microsnap.store.SnapshotFiles;
 import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.SnapshotFiles;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
@@ -28,7 +29,7 @@ import java.util.Optional;
  * whatever reason, leaves nothing in the store and gives the tracker back what changed.
  */
 public final class Capture {
-    final SnapshotStore store;
+    final DirectoryStore store;
     final SnapshotId id;
     final PageReader reader;
     Optional<DirtyTracker> tracker = Optional.empty();
@@ -45,7 +46,7 @@ public final class Capture {
     boolean checked;
     Progress progress = Progress.NONE;
 
-    private Capture(SnapshotStore store, SnapshotId id, PageReader reader) {
+    private Capture(DirectoryStore store, SnapshotId id, PageReader reader) {
         this.store = Objects.requireNonNull(store);
         this.id = Objects.requireNonNull(id);
         this.reader = Objects.requireNonNull(reader);
@@ -54,7 +55,7 @@ public final class Capture {
 
     /** Into a store, under this id, what the reader reads. */
     public static Capture of(SnapshotStore store, SnapshotId id, PageReader reader) {
-        return new Capture(store, id, reader);
+        return new Capture(DirectoryStore.of(store), id, reader);
     }
 
     /** Asks this tracker what changed, and tells it when that is safely kept. */
@@ -132,7 +133,7 @@ public final class Capture {
     }
 
     /** What becomes of zeros in a new image; what suits the filesystem unless told. */
-    public Capture zeros(Zeros handling) {
+    Capture zeros(Zeros handling) {
         zeros = Optional.of(handling);
         return this;
     }

@@ -2,7 +2,6 @@ package io.microsnap.memory;
 
 import io.microsnap.core.SnapshotReference;
 import io.microsnap.dedup.DedupOutcome;
-import io.microsnap.memory.internal.image.MemoryWritten;
 import io.microsnap.store.Manifest;
 import java.time.Duration;
 import java.util.Optional;
@@ -33,6 +32,10 @@ public record CaptureResult(Manifest manifest, CaptureKind kind, String because,
      */
     public record Times(Duration prepare, Duration pause, Duration state, Duration harvest, Duration memory,
             Duration attachments, Duration publish) {
+        Times paused(Duration duration) {
+            return new Times(prepare, duration, state, harvest, memory, attachments, publish);
+        }
+
         Times published(Duration duration) {
             return new Times(prepare, pause, state, harvest, memory, attachments, duration);
         }

@@ -2,8 +2,9 @@ package io.microsnap.memory;
 
 import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotId;
-import io.microsnap.store.HeldSnapshot;
 import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
 
 /** Makes a snapshot of a chain complete, so that the bases it needed may be deleted. */
@@ -24,18 +25,19 @@ public final class Compact {
      */
     public static boolean snapshot(SnapshotStore store, SnapshotId id, int lanes, Progress progress)
             throws IOException {
-        try (HeldSnapshot held = store.hold(id)) {
+        DirectoryStore directory = DirectoryStore.of(store);
+        try (StoredSnapshot held = directory.hold(id)) {
             if (Held.isComplete(held)) {
                 return false;
             }
-            Export.of(held).lanes(lanes).progress(progress).inPlace(store);
+            Export.of(held).lanes(lanes).progress(progress).inPlace(directory);
         }
-        removeFormer(store);
+        removeFormer(directory);
         return true;
     }
 
     /** The former image lies where unfinished work lies. It is not an error if it cannot be removed yet. */
-    private static void removeFormer(SnapshotStore store) {
+    private static void removeFormer(DirectoryStore store) {
         try {
             store.gc();
         } catch (IOException later) {

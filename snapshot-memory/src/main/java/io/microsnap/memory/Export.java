@@ -1,10 +1,10 @@
 package io.microsnap.memory;
 
+import io.microsnap.core.IfExists;
 import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.internal.file.Durability;
 import io.microsnap.core.internal.file.FileCopy;
-import io.microsnap.core.internal.file.IfExists;
 import io.microsnap.core.internal.file.Reflink;
 import io.microsnap.core.internal.file.StagedFile;
 import io.microsnap.core.internal.posix.Descriptor;
@@ -14,14 +14,16 @@ import io.microsnap.memory.internal.image.Composition;
 import io.microsnap.store.HeldSnapshot;
 import io.microsnap.store.IfTaken;
 import io.microsnap.store.Manifest;
-import io.microsnap.store.PageChecks;
-import io.microsnap.store.PageIndex;
 import io.microsnap.store.SnapshotDescription;
 import io.microsnap.store.SnapshotFile;
-import io.microsnap.store.SnapshotFiles;
 import io.microsnap.store.SnapshotKind;
 import io.microsnap.store.SnapshotStore;
-import io.microsnap.store.StagedSnapshot;
+import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.PageChecks;
+import io.microsnap.store.internal.PageIndex;
+import io.microsnap.store.internal.SnapshotFiles;
+import io.microsnap.store.internal.StagedSnapshot;
+import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Objects;
@@ -33,18 +35,18 @@ import java.util.Optional;
  * the page index first: a bad one is a {@link io.microsnap.core.DamagedException}, and nothing appears.
  */
 public final class Export {
-    private final HeldSnapshot snapshot;
+    private final StoredSnapshot snapshot;
     private boolean checked = true;
     private int lanes = 1;
     private Progress progress = Progress.NONE;
 
-    private Export(HeldSnapshot snapshot) {
+    private Export(StoredSnapshot snapshot) {
         this.snapshot = Objects.requireNonNull(snapshot);
     }
 
     /** Of a snapshot that stays held meanwhile. */
     public static Export of(HeldSnapshot snapshot) {
-        return new Export(snapshot);
+        return new Export((StoredSnapshot) snapshot);
     }
 
     /** Leaves out the check, and with it the reading of what is only cloned. */
@@ -69,8 +71,13 @@ public final class Export {
     }
 
     /** Writes the guest's memory as one file, durable, whole or not at all. Says whether it shares blocks. */
-    public boolean toFile(Posix posix, Path file, IfExists ifExists) throws IOException {
-        SnapshotStore.requireOutside(posix, file);
+    public boolean toFile(Path file, IfExists ifExists) throws IOException {
+        return toFile(snapshot.image().posix(), file, ifExists);
+    }
+
+    /** Makes system calls through this: for tests. */
+    boolean toFile(Posix posix, Path file, IfExists ifExists) throws IOException {
+        DirectoryStore.requireOutside(posix, file);
         ComposedImage composed = Held.compose(snapshot);
         Descriptor last = composed.layers().getLast().image();
         try (StagedFile staged = StagedFile.create(posix, file)) {
@@ -88,8 +95,9 @@ public final class Export {
     }
 
     /** Writes an attachment as a file, durable, whole or not at all, and never unchecked. */
-    public void attachmentToFile(String name, Posix posix, Path file, IfExists ifExists) throws IOException {
-        SnapshotStore.requireOutside(posix, file);
+    public void attachmentToFile(String name, Path file, IfExists ifExists) throws IOException {
+        Posix posix = snapshot.image().posix();
+        DirectoryStore.requireOutside(posix, file);
         String listed = SnapshotFiles.attachment(name);
         Descriptor source = snapshot.open(listed);
         try (StagedFile staged = StagedFile.create(posix, file)) {
@@ -106,7 +114,7 @@ public final class Export {
      * labels and parent.
      */
     public Manifest toSnapshot(SnapshotStore store, SnapshotId flat, IfTaken ifTaken) throws IOException {
-        try (StagedSnapshot staged = store.stage(flat)) {
+        try (StagedSnapshot staged = DirectoryStore.of(store).stage(flat)) {
             fill(staged, checks());
             return staged.publish(description(), ifTaken);
         }
@@ -119,7 +127,7 @@ public final class Export {
      *
      * @throws java.nio.file.NoSuchFileException if it was deleted or replaced meanwhile
      */
-    public Manifest inPlace(SnapshotStore store) throws IOException {
+    Manifest inPlace(DirectoryStore store) throws IOException {
         try (StagedSnapshot staged = store.stage(snapshot.id())) {
             fill(staged, Optional.of(new PageChecks(snapshot.pageIndex())));
             return staged.publishInPlaceOf(snapshot, description());

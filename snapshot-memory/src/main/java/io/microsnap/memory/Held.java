@@ -4,8 +4,8 @@ import io.microsnap.core.DamagedException;
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.memory.internal.image.ComposedImage;
-import io.microsnap.store.HeldSnapshot;
 import io.microsnap.store.SnapshotKind;
+import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
@@ -17,10 +17,10 @@ final class Held {
     }
 
     /** The guest as the snapshot and the bases it requires hold it; valid while the snapshot is held. */
-    static ComposedImage compose(HeldSnapshot snapshot) throws IOException {
+    static ComposedImage compose(StoredSnapshot snapshot) throws IOException {
         GuestLayout layout = snapshot.layout();
         List<ComposedImage.Layer> layers = new ArrayList<>();
-        HeldSnapshot held = snapshot;
+        StoredSnapshot held = snapshot;
         while (held.manifest().kind() == SnapshotKind.DIFF) {
             layers.add(new ComposedImage.Layer(held.id().name(), held.image(), held.pageMap().orElseThrow()));
             held = held.base().orElseThrow();
@@ -34,9 +34,9 @@ final class Held {
     }
 
     /** How many diffs build on one another in it, itself counted. */
-    static int diffs(HeldSnapshot snapshot) {
+    static int diffs(StoredSnapshot snapshot) {
         int diffs = 0;
-        for (Optional<HeldSnapshot> held = Optional.of(snapshot); held.isPresent() && !isComplete(held.get());
+        for (Optional<StoredSnapshot> held = Optional.of(snapshot); held.isPresent() && !isComplete(held.get());
                 held = held.get().base()) {
             diffs++;
         }
@@ -44,15 +44,15 @@ final class Held {
     }
 
     /** Whether it is this snapshot, or requires it. */
-    static boolean needs(HeldSnapshot snapshot, SnapshotId id) {
-        Optional<HeldSnapshot> held = Optional.of(snapshot);
+    static boolean needs(StoredSnapshot snapshot, SnapshotId id) {
+        Optional<StoredSnapshot> held = Optional.of(snapshot);
         while (held.isPresent() && !held.get().id().equals(id)) {
             held = held.get().base();
         }
         return held.isPresent();
     }
 
-    static boolean isComplete(HeldSnapshot snapshot) {
+    static boolean isComplete(StoredSnapshot snapshot) {
         return snapshot.manifest().kind() == SnapshotKind.FULL;
     }
 }

@@ -7,6 +7,7 @@ import io.microsnap.core.SnapshotReference;
 import io.microsnap.store.Manifest;
 import io.microsnap.store.SnapshotEntry;
 import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.internal.DirectoryStore;
 import java.io.IOException;
 import java.nio.file.NoSuchFileException;
 import java.util.ArrayList;
@@ -28,13 +29,13 @@ import java.util.Set;
  * dealt with all the same. Damaged snapshots are left alone.
  */
 public final class Prune {
-    private final SnapshotStore store;
+    private final DirectoryStore store;
     private final int keep;
     private final Map<String, String> labels = new LinkedHashMap<>();
     private int lanes = 1;
     private Progress progress = Progress.NONE;
 
-    private Prune(SnapshotStore store, int keep) {
+    private Prune(DirectoryStore store, int keep) {
         this.store = Objects.requireNonNull(store);
         this.keep = keep;
     }
@@ -44,7 +45,7 @@ public final class Prune {
         if (keep < 1) {
             throw new IllegalArgumentException("to keep " + keep + " snapshots: keep at least 1");
         }
-        return new Prune(store, keep);
+        return new Prune(DirectoryStore.of(store), keep);
     }
 
     /** Counts and deletes only snapshots that have this label, and those given before. The others stay. */

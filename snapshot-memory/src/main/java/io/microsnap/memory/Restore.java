@@ -5,12 +5,14 @@ import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.internal.file.Mapping;
 import io.microsnap.core.internal.posix.Posix;
+import io.microsnap.core.internal.work.Closing;
 import io.microsnap.memory.internal.image.ComposedImage;
 import io.microsnap.memory.internal.image.ImageReads;
 import io.microsnap.memory.internal.image.LazyMapping;
-import io.microsnap.store.HeldSnapshot;
-import io.microsnap.store.PageChecks;
 import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.PageChecks;
+import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
 import java.util.Objects;
 import java.util.Optional;
@@ -19,20 +21,15 @@ import java.util.Optional;
  * A restore to be made: say how, then let one of the engines make it. Whichever does, the caller gets the same: guest
  * memory of its own, from an image that nothing modifies, with the snapshot and its bases held until it is closed.
  *
- * <ul>
- * <li>{@link #lazily} maps the image privately: a millisecond, whatever its size; pages come in when they are touched.
- * <li>{@link #eagerly} reads it into anonymous memory, of huge pages if wanted.
- * <li>{@link #intoMemfd} reads it into memory that other processes can share, such as vhost-user devices.
- * </ul>
  *
  * <p>Two machines restored from one snapshot are the same machine until somebody tells them apart. Before a restored
  * copy runs its VMM must renew what was unique: the VM generation id (from which the guest reseeds its random numbers),
  * its clocks, and what names it to the outside. See {@link #renewing}.
  */
 public final class Restore {
-    private final SnapshotStore store;
+    private final DirectoryStore store;
     private final SnapshotId id;
-    private Posix posix = Posix.host();
+    private Posix posix;
     private boolean verified;
     private int lanes = 1;
     private HugePages hugePages = HugePages.NONE;
@@ -40,14 +37,15 @@ public final class Restore {
     private Progress progress = Progress.NONE;
     private IdentityRenewal renewal = IdentityRenewal.NONE;
 
-    private Restore(SnapshotStore store, SnapshotId id) {
+    private Restore(DirectoryStore store, SnapshotId id) {
         this.store = Objects.requireNonNull(store);
         this.id = Objects.requireNonNull(id);
+        posix = store.posix();
     }
 
     /** Of a snapshot in a store. */
     public static Restore of(SnapshotStore store, SnapshotId id) {
-        return new Restore(store, id);
+        return new Restore(DirectoryStore.of(store), id);
     }
 
     /** Holds every page against the page index before the memory is handed out; a bad one ends the restore. */
@@ -102,57 +100,48 @@ public final class Restore {
         return this;
     }
 
-    /** Maps the image, and its bases where it needs them: private to this process, read when touched. */
-    public RestoredSnapshot lazily() throws IOException {
-        return restore("lazy", image -> {
-            if (verified) {
-                verify(image.held, image.composed);
-            }
-            LazyMapping lazy = LazyMapping.map(image.composed, mostMappings);
-            return new Made(lazy.mapping(), Optional.of(lazy));
-        });
+    /** Restores the snapshot into memory of this process. May be called again, for another copy. */
+    public RestoredSnapshot restore(RestoreEngine engine) throws IOException {
+        RestoreEvent event = new RestoreEvent();
+        event.begin();
+        Closing closing = new Closing();
+        try {
+            StoredSnapshot held = closing.add(store.hold(id));
+            ComposedImage composed = Held.compose(held);
+            Made made = make(engine, new Image(held, composed));
+            Mapping mapping = closing.add(made.mapping);
+            RestoredSnapshot restored = new RestoredSnapshot(held, mapping, made.lazily, closing);
+            renewal.renew(restored);
+            event.commit(held.reference(), engine.label(), mapping.lengthBytes(), composed.layers().size(), verified);
+            return restored;
+        } catch (Throwable failure) {
+            closing.closeAfter(failure);
+            throw failure;
+        }
     }
 
-    /** Reads everything into anonymous memory. */
-    public RestoredSnapshot eagerly() throws IOException {
-        return restore("eager", image -> read(image, Mapping.anonymous(posix, image.lengthBytes(), hugePages)));
+    private Made make(RestoreEngine engine, Image image) throws IOException {
+        return switch (engine) {
+            case LAZY -> map(image);
+            case EAGER -> read(image, Mapping.anonymous(posix, image.lengthBytes(), hugePages));
+            case MEMFD -> read(image, Mapping.memfd(posix, "guest-" + id.name(), image.lengthBytes(), hugePages));
+        };
     }
 
-    /** Reads everything into a memfd: see {@code memory().memfd()}. */
-    public RestoredSnapshot intoMemfd() throws IOException {
-        return restore("memfd", image ->
-                read(image, Mapping.memfd(posix, "guest-" + id.name(), image.lengthBytes(), hugePages)));
-    }
-
-    private interface Engine {
-        Made make(Image image) throws IOException;
+    private Made map(Image image) throws IOException {
+        if (verified) {
+            verify(image.held, image.composed);
+        }
+        LazyMapping lazy = LazyMapping.map(image.composed, mostMappings);
+        return new Made(lazy.mapping(), Optional.of(lazy));
     }
 
     private record Made(Mapping mapping, Optional<LazyMapping> lazily) {
     }
 
-    private record Image(HeldSnapshot held, ComposedImage composed) {
+    private record Image(StoredSnapshot held, ComposedImage composed) {
         long lengthBytes() {
             return composed.layout().lengthBytes();
-        }
-    }
-
-    private RestoredSnapshot restore(String name, Engine engine) throws IOException {
-        RestoreEvent event = new RestoreEvent();
-        event.begin();
-        Closing closing = new Closing();
-        try {
-            HeldSnapshot held = closing.add(store.hold(id));
-            ComposedImage composed = Held.compose(held);
-            Made made = engine.make(new Image(held, composed));
-            Mapping mapping = closing.add(made.mapping);
-            RestoredSnapshot restored = new RestoredSnapshot(held, mapping, made.lazily, closing);
-            renewal.renew(restored);
-            event.commit(held.reference(), name, mapping.lengthBytes(), composed.layers().size(), verified);
-            return restored;
-        } catch (Throwable failure) {
-            closing.closeAfter(failure);
-            throw failure;
         }
     }
 
@@ -177,7 +166,7 @@ public final class Restore {
         }
     }
 
-    private void verify(HeldSnapshot held, ComposedImage composed) throws IOException {
+    private void verify(StoredSnapshot held, ComposedImage composed) throws IOException {
         PageChecks checks = new PageChecks(held.pageIndex());
         ImageReads.check(composed, checks, lanes, progress);
         Verify.result(held, checks).requireWhole();

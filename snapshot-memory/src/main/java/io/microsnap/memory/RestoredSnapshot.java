@@ -8,16 +8,20 @@ import io.microsnap.core.SnapshotReference;
 import io.microsnap.core.internal.file.GuestRam;
 import io.microsnap.core.internal.file.Mapping;
 import io.microsnap.core.internal.posix.Descriptor;
+import io.microsnap.core.internal.work.Closing;
 import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.dirty.DirtySource;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.dirty.RestoredMachine;
 import io.microsnap.memory.internal.image.LazyMapping;
 import io.microsnap.memory.internal.state.MachineStateFile;
-import io.microsnap.store.HeldSnapshot;
 import io.microsnap.store.Manifest;
-import io.microsnap.store.SnapshotFiles;
+import io.microsnap.store.internal.SnapshotFiles;
+import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
+import java.nio.channels.FileChannel;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -27,14 +31,14 @@ import java.util.Optional;
  * is gone: it unmaps the memory and lets go of the snapshot.
  */
 public final class RestoredSnapshot implements RestoredMachine, AutoCloseable {
-    private final HeldSnapshot held;
+    private final StoredSnapshot held;
     private final Optional<LazyMapping> lazy;
     private final GuestRam memory;
     private final Closing closing;
     private final DirtyBitmap marked;
     private Optional<DirtyTracker> latest = Optional.empty();
 
-    RestoredSnapshot(HeldSnapshot held, Mapping mapping, Optional<LazyMapping> lazy, Closing closing) {
+    RestoredSnapshot(StoredSnapshot held, Mapping mapping, Optional<LazyMapping> lazy, Closing closing) {
         this.held = held;
         this.lazy = lazy;
         this.closing = closing;
@@ -71,9 +75,11 @@ public final class RestoredSnapshot implements RestoredMachine, AutoCloseable {
         return MachineStateFile.read(held.open(SnapshotFiles.MACHINE));
     }
 
-    /** An attachment, open for reading; it stays ours and is closed with this. */
-    public Descriptor attachment(String name) throws IOException {
-        return held.open(SnapshotFiles.attachment(name));
+    /** Opens an attachment for reading. The caller closes the channel. */
+    public FileChannel attachment(String name) throws IOException {
+        Descriptor file = held.open(SnapshotFiles.attachment(name));
+        // The open file, whatever has its name by now.
+        return FileChannel.open(Path.of("/dev/fd/" + file.number()), StandardOpenOption.READ);
     }
 
     /**

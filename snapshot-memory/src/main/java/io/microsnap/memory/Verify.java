@@ -5,7 +5,8 @@ import io.microsnap.core.Progress;
 import io.microsnap.memory.internal.image.ComposedImage;
 import io.microsnap.memory.internal.image.ImageReads;
 import io.microsnap.store.HeldSnapshot;
-import io.microsnap.store.PageChecks;
+import io.microsnap.store.internal.PageChecks;
+import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
@@ -19,14 +20,15 @@ public final class Verify {
      * Reads everything once. Pages that are not what the index says are found and told; an index, map or other file
      * that is damaged is a {@code DamagedException}, for then there is nothing to hold the pages against.
      */
-    public static Verification snapshot(HeldSnapshot snapshot, int lanes, Progress progress) throws IOException {
+    public static Verification snapshot(HeldSnapshot held, int lanes, Progress progress) throws IOException {
+        StoredSnapshot snapshot = (StoredSnapshot) held;
         snapshot.verifyFiles();
         PageChecks checks = new PageChecks(snapshot.pageIndex());
         ImageReads.check(Held.compose(snapshot), checks, lanes, progress);
         return result(snapshot, checks);
     }
 
-    static Verification result(HeldSnapshot snapshot, PageChecks checks) throws IOException {
+    static Verification result(StoredSnapshot snapshot, PageChecks checks) throws IOException {
         GuestLayout layout = snapshot.layout();
         ComposedImage composed = Held.compose(snapshot);
         List<Verification.BadPage> bad = new ArrayList<>();

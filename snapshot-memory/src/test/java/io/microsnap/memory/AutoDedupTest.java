@@ -15,10 +15,11 @@ import io.microsnap.dedup.AfterBake;
 import io.microsnap.dedup.DedupOptions;
 import io.microsnap.dedup.DedupOutcome;
 import io.microsnap.dedup.DedupOutcome.Reason;
+import io.microsnap.dedup.Engine;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.store.FragmentationPolicy;
-import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
 import io.microsnap.testsupport.ChildProcesses;
 import io.microsnap.testsupport.RealFileSystems;
 import java.io.IOException;
@@ -44,7 +45,7 @@ final class AutoDedupTest {
 
     @RealFileSystems({XFS, BTRFS})
     void aSiblingTakesLessSpaceByItselfAndOnlyWhatIsFullShares(Path on) throws IOException {
-        try (SnapshotStore store = open(Posix.host(), on)) {
+        try (DirectoryStore store = open(Posix.host(), on)) {
             bakeOld(store);
             CaptureResult fresh = full(store).take(STANDING);
 
@@ -60,7 +61,7 @@ final class AutoDedupTest {
 
     @RealFileSystems(XFS)
     void everySwitchSwitchesItOff(Path on, ChildProcesses children) throws IOException {
-        try (SnapshotStore store = open(Posix.host(), on)) {
+        try (DirectoryStore store = open(Posix.host(), on)) {
             bakeOld(store);
             AfterBake usual = AfterBake.usual();
             CaptureResult off = full(store).afterBake(usual.enabled(false)).take(STANDING);
@@ -85,7 +86,7 @@ final class AutoDedupTest {
 
     @RealFileSystems({XFS, BTRFS})
     void whateverFailsInItTheBakeHasSucceeded(Path on) throws IOException {
-        try (SnapshotStore store = open(Posix.host(), on)) {
+        try (DirectoryStore store = open(Posix.host(), on)) {
             bakeOld(store);
         }
         for (Errno errno : List.of(Errno.ENOSPC, Errno.EIO)) {
@@ -97,7 +98,7 @@ final class AutoDedupTest {
                     faulty.at("ioctl", faulty.calls("ioctl") + 1).fails(errno);
                 }
             });
-            try (SnapshotStore store = open(faulty.posix(), on)) {
+            try (DirectoryStore store = open(faulty.posix(), on)) {
                 CaptureResult result = full(store).take(STANDING);
 
                 assertThat(result.dedup()).containsInstanceOf(DedupOutcome.Failed.class);
@@ -113,7 +114,7 @@ final class AutoDedupTest {
 
     @RealFileSystems(XFS)
     void whoeverIsInterruptedHasBakedAllTheSame(Path on) throws IOException {
-        try (SnapshotStore store = open(Posix.host(), on)) {
+        try (DirectoryStore store = open(Posix.host(), on)) {
             bakeOld(store);
             AfterBake interrupting = AfterBake.usual().with(DedupOptions.DEFAULTS.with(
                     (done, total) -> Thread.currentThread().interrupt()));
@@ -124,25 +125,37 @@ final class AutoDedupTest {
         }
     }
 
+    /** Only an image that nobody uses, this capture included, may be replaced. */
+    @RealFileSystems({XFS, BTRFS})
+    void aCloneMayTakeTheImagesPlace(Path on) throws IOException {
+        try (DirectoryStore store = open(Posix.host(), on)) {
+            bakeOld(store);
+            CaptureResult fresh = full(store).afterBake(AfterBake.usual()
+                    .with(DedupOptions.DEFAULTS.with(Engine.CLONE_AND_SWAP))).take(STANDING);
+            assertThat(fresh.dedup()).containsInstanceOf(DedupOutcome.Deduplicated.class);
+            assertRestores(store);
+        }
+    }
+
     @RealFileSystems(EXT4)
     void withoutClonesItSaysSo(Path on) throws IOException {
-        try (SnapshotStore store = open(Posix.host(), on)) {
+        try (DirectoryStore store = open(Posix.host(), on)) {
             bakeOld(store);
             assertThat(reason(full(store).take(STANDING))).isEqualTo(Reason.UNSUPPORTED);
         }
     }
 
-    private static SnapshotStore open(Posix posix, Path on) throws IOException {
-        return SnapshotStore.openOrCreate(posix, on.resolve("store"), StoreOptions.PRIVATE);
+    private static DirectoryStore open(Posix posix, Path on) throws IOException {
+        return DirectoryStore.openOrCreate(posix, on.resolve("store"), StoreOptions.PRIVATE);
     }
 
-    private void bakeOld(SnapshotStore store) throws IOException {
+    private void bakeOld(DirectoryStore store) throws IOException {
         fill(guest);
         assertThat(reason(Capture.of(store, OLD, guest).take(STANDING))).isEqualTo(Reason.NO_SIBLING);
         guest.bytes().asSlice(100 * PAGE, 32 * PAGE).fill((byte) 1);
     }
 
-    private Capture full(SnapshotStore store) {
+    private Capture full(DirectoryStore store) {
         return Capture.of(store, FRESH, guest).tracker(tracker).kind(CaptureKind.FULL);
     }
 
@@ -156,8 +169,8 @@ final class AutoDedupTest {
         return ((DedupOutcome.LeftAlone) result.dedup().orElseThrow()).reason();
     }
 
-    private void assertRestores(SnapshotStore store) throws IOException {
-        try (RestoredSnapshot restored = Restore.of(store, FRESH).verified().lazily()) {
+    private void assertRestores(DirectoryStore store) throws IOException {
+        try (RestoredSnapshot restored = Restore.of(store, FRESH).verified().restore(RestoreEngine.LAZY)) {
             assertThat(restored.memory().mapping(0).mismatch(guest.bytes())).isEqualTo(-1);
         }
     }
@@ -170,7 +183,7 @@ final class AutoDedupTest {
         public static void main(String[] arguments) throws IOException {
             InMemoryPageReader guest = InMemoryPageReader.of(LAYOUT);
             fill(guest);
-            try (SnapshotStore store = open(Posix.host(), Path.of(arguments[0]))) {
+            try (DirectoryStore store = open(Posix.host(), Path.of(arguments[0]))) {
                 System.out.println(Capture.of(store, FRESH, guest).take(STANDING).dedup());
                 store.delete(FRESH);
             }

@@ -13,9 +13,9 @@ import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.core.testing.FaultyPosix;
 import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.dirty.DirtyTracker;
-import io.microsnap.store.HeldSnapshot;
-import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.StoredSnapshot;
 import io.microsnap.testsupport.ChildProcess;
 import io.microsnap.testsupport.ChildProcesses;
 import io.microsnap.testsupport.Effort;
@@ -37,7 +37,7 @@ final class CaptureSweepTest {
     private static final int PAGE = 4096;
     private static final GuestLayout LAYOUT =
             GuestLayout.of(PAGE, List.of(new Region(0, 96 * PAGE), new Region(1 << 30, 40 * PAGE)));
-    /** Enough for two lanes, with enough changes. */
+    /** Enough for two threads, with enough changes. */
     private static final GuestLayout WIDE =
             GuestLayout.of(PAGE, List.of(new Region(0, 96 * PAGE), new Region(1 << 30, 72 << 20)));
     private static final long WIDE_RUN = 61L << 20;
@@ -49,7 +49,8 @@ final class CaptureSweepTest {
     private static final List<FileSystemKind> SWEPT =
             List.of(FileSystemKind.EXT4, FileSystemKind.XFS, FileSystemKind.BTRFS);
 
-    private static final Set<String> INTO_SIDE_FILES = Set.of("ftruncate", "ioctl");
+    /** The calls that write, and those before and after. */
+    private static final Set<String> IN_TWO_THREADS = Set.of("ftruncate", "ioctl", "pwrite");
 
     /** The calls of a capture that a signal may interrupt. */
     private static final Set<String> INTERRUPTIBLE = Set.of("openat", "close", "pread", "pwrite", "fsync", "ftruncate",
@@ -95,15 +96,15 @@ final class CaptureSweepTest {
         scene.close();
     }
 
-    /** The calls of {@link #INTO_SIDE_FILES} are where it differs from the capture above; long, every call. */
+    /** The calls of {@link #IN_TWO_THREADS} are where it differs from the capture above; long, every call. */
     @Tag("slow")
     @RealFileSystems({FileSystemKind.BTRFS})
-    void afterAFailureWhereLanesWriteBesideTheImageTheStoreAndTheEpochAreAsTheyWere(Path on) throws IOException {
+    void afterAFailureWhereOneThreadWritesForTwoTheStoreAndTheEpochAreAsTheyWere(Path on) throws IOException {
         Scene scene = new Scene(on, WIDE, 2);
         FaultyPosix counting = FaultyPosix.host();
         scene.assertUnharmed(scene.capture(counting, "no fault"), "no fault");
         scene.again();
-        Set<String> names = Effort.current() == Effort.LONG ? counting.callsByName().keySet() : INTO_SIDE_FILES;
+        Set<String> names = Effort.current() == Effort.LONG ? counting.callsByName().keySet() : IN_TWO_THREADS;
         for (String name : names) {
             for (int number = 1; number <= counting.calls(name); number++) {
                 Errno errno = number % 2 == 0 ? Errno.EIO : Errno.ENOSPC;
@@ -164,7 +165,7 @@ final class CaptureSweepTest {
             InMemoryPageReader guest = Scene.guest(LAYOUT);
             DirtyTracker tracker = DirtyTracker.ofMarks(LAYOUT);
             Scene.change(guest, tracker);
-            try (SnapshotStore store = SnapshotStore.open(
+            try (DirectoryStore store = DirectoryStore.open(
                     faulty.posix(), Path.of(arguments[0], "store"), StoreOptions.PRIVATE)) {
                 Capture.of(store, NEXT, guest).base(BASE).take(PausableMachine.pausedAlready(List.of()));
             }
@@ -178,7 +179,7 @@ final class CaptureSweepTest {
         private final int lanes;
         private final InMemoryPageReader guest;
         private final DirtyTracker tracker;
-        private final SnapshotStore healthy;
+        private final DirectoryStore healthy;
         private final SnapshotReference base;
         private final DirtyBitmap changed;
         private final Path attachment;
@@ -190,7 +191,7 @@ final class CaptureSweepTest {
             tracker = DirtyTracker.ofMarks(layout);
             changed = DirtyBitmap.of(layout);
             directory = on.resolve("store");
-            healthy = SnapshotStore.openOrCreate(Posix.host(), directory, StoreOptions.PRIVATE);
+            healthy = DirectoryStore.openOrCreate(Posix.host(), directory, StoreOptions.PRIVATE);
             base = Capture.of(healthy, BASE, guest).tracker(tracker)
                     .take(PausableMachine.pausedAlready(List.of())).reference();
             attachment = Files.writeString(on.resolve("overlay"), "a disk overlay");
@@ -235,7 +236,7 @@ final class CaptureSweepTest {
             int[] resumed = {0};
             int[] paused = {0};
             boolean published = false;
-            try (SnapshotStore store = SnapshotStore.open(faulty.posix(), directory, StoreOptions.PRIVATE)) {
+            try (DirectoryStore store = DirectoryStore.open(faulty.posix(), directory, StoreOptions.PRIVATE)) {
                 Capture.of(store, NEXT, guest).tracker(tracker).lanes(lanes).attach("overlay", attachment)
                         .take(new PausableMachine() {
                             @Override
@@ -328,14 +329,14 @@ final class CaptureSweepTest {
         }
 
         private void assertIsTheGuest(String what) throws IOException {
-            try (RestoredSnapshot restored = Restore.of(healthy, NEXT).eagerly()) {
+            try (RestoredSnapshot restored = Restore.of(healthy, NEXT).restore(RestoreEngine.EAGER)) {
                 for (int region = 0; region < layout.regions().size(); region++) {
                     MemorySegment expected = guest.bytes().asSlice(
                             layout.imageOffset(region), layout.regions().get(region).lengthBytes());
                     assertThat(restored.memory().mapping(region).mismatch(expected)).as(what).isEqualTo(-1);
                 }
             }
-            try (HeldSnapshot held = healthy.hold(NEXT)) {
+            try (StoredSnapshot held = healthy.hold(NEXT)) {
                 assertThat(Verify.snapshot(held, 1, Progress.NONE).isWhole()).as(what).isTrue();
             }
         }

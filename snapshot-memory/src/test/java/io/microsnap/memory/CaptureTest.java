@@ -21,28 +21,31 @@ import io.microsnap.dirty.DirtySource;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.dirty.SourceOwnership;
 import io.microsnap.dirty.WritePath;
-import io.microsnap.store.HeldSnapshot;
 import io.microsnap.store.IfTaken;
 import io.microsnap.store.Manifest;
-import io.microsnap.store.PageIndex;
-import io.microsnap.store.PageMap;
 import io.microsnap.store.SnapshotDescription;
 import io.microsnap.store.SnapshotFile;
-import io.microsnap.store.SnapshotFiles;
 import io.microsnap.store.SnapshotStore;
-import io.microsnap.store.StagedSnapshot;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.PageIndex;
+import io.microsnap.store.internal.PageMap;
+import io.microsnap.store.internal.SnapshotFiles;
+import io.microsnap.store.internal.StagedSnapshot;
+import io.microsnap.store.internal.StoredSnapshot;
 import io.microsnap.testsupport.FileSystemKind;
 import io.microsnap.testsupport.RealFileSystems;
 import io.microsnap.testsupport.TinyFileSystem;
 import java.io.EOFException;
 import java.io.IOException;
+import java.io.InputStream;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.management.ManagementFactory;
 import java.lang.management.ThreadInfo;
 import java.lang.management.ThreadMXBean;
 import java.nio.ByteBuffer;
+import java.nio.channels.Channels;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
@@ -76,14 +79,14 @@ final class CaptureTest {
 
     @TempDir
     private Path directory;
-    private SnapshotStore store;
+    private DirectoryStore store;
     private final InMemoryPageReader guest = InMemoryPageReader.of(LAYOUT);
     private final DirtyTracker tracker = DirtyTracker.ofMarks(LAYOUT);
     private final Machine machine = new Machine();
 
     @BeforeEach
     void openStore() throws IOException {
-        store = SnapshotStore.openOrCreate(Posix.host(), directory.resolve("store"), StoreOptions.PRIVATE);
+        store = DirectoryStore.openOrCreate(Posix.host(), directory.resolve("store"), StoreOptions.PRIVATE);
         write(3, 1);
         write(100, 2);
     }
@@ -162,7 +165,7 @@ final class CaptureTest {
     void aPauseOpensNothingAndWaitsForNoMemoryToRecordWhatChanged() throws IOException {
         FaultyPosix watched = FaultyPosix.host();
         capture(BASE).take(machine);
-        try (SnapshotStore other = SnapshotStore.open(watched.posix(), directory.resolve("store"),
+        try (DirectoryStore other = DirectoryStore.open(watched.posix(), directory.resolve("store"),
                 StoreOptions.PRIVATE)) {
             for (int page = 0; page < LAYOUT.pageCount(); page += 3) {
                 write(page, 4);
@@ -200,7 +203,7 @@ final class CaptureTest {
 
     @RealFileSystems({FileSystemKind.XFS, FileSystemKind.BTRFS})
     void whereTheFilesystemCanCloneTheNextCaptureIsCompleteAndItsBaseMayGo(Path on) throws IOException {
-        try (SnapshotStore cloning = SnapshotStore.openOrCreate(
+        try (DirectoryStore cloning = DirectoryStore.openOrCreate(
                 Posix.host(), on.resolve("store"), StoreOptions.PRIVATE)) {
             Capture.of(cloning, BASE, guest).tracker(tracker).take(machine);
             write(7, 3);
@@ -219,7 +222,7 @@ final class CaptureTest {
 
     @RealFileSystems({FileSystemKind.XFS, FileSystemKind.BTRFS})
     void aCaptureOntoItsBaseMayTakeItsPlace(Path on) throws IOException {
-        try (SnapshotStore cloning = SnapshotStore.openOrCreate(
+        try (DirectoryStore cloning = DirectoryStore.openOrCreate(
                 Posix.host(), on.resolve("store"), StoreOptions.PRIVATE)) {
             Capture.of(cloning, BASE, guest).tracker(tracker).take(machine);
             for (int value = 3; value < 5; value++) {
@@ -235,7 +238,7 @@ final class CaptureTest {
 
     @RealFileSystems({FileSystemKind.XFS, FileSystemKind.BTRFS})
     void zerosAreWrittenUnderThePauseAndPunchedAfterIt(Path on) throws IOException {
-        try (SnapshotStore cloning = SnapshotStore.openOrCreate(
+        try (DirectoryStore cloning = DirectoryStore.openOrCreate(
                 Posix.host(), on.resolve("store"), StoreOptions.PRIVATE)) {
             guest.bytes().fill((byte) 9);
             Capture.of(cloning, BASE, guest).tracker(tracker).take(machine);
@@ -281,7 +284,7 @@ final class CaptureTest {
     void whatABaseHasLostIsNotTakenForWhatTheGuestHas(Path on) throws IOException {
         boolean[] asHole = {true, false};
         for (boolean hole : asHole) {
-            try (SnapshotStore damaged = SnapshotStore.openOrCreate(
+            try (DirectoryStore damaged = DirectoryStore.openOrCreate(
                     Posix.host(), on.resolve("store-" + hole), StoreOptions.PRIVATE)) {
                 write(100, 2);
                 write(101, 5);
@@ -346,11 +349,9 @@ final class CaptureTest {
         capture(BASE).attach("overlay.img", overlay).take(machine);
         Files.writeString(overlay, "as it is");
 
-        try (RestoredSnapshot restored = Restore.of(store, BASE).lazily()) {
-            MemorySegment content = java.lang.foreign.Arena.ofAuto().allocate(22);
-            restored.attachment("overlay.img").readFully(content, 0);
-            assertThat(content.toArray(ValueLayout.JAVA_BYTE))
-                    .asString(java.nio.charset.StandardCharsets.UTF_8).isEqualTo("as it was in the pause");
+        try (RestoredSnapshot restored = Restore.of(store, BASE).restore(RestoreEngine.LAZY);
+                InputStream content = Channels.newInputStream(restored.attachment("overlay.img"))) {
+            assertThat(content).hasContent("as it was in the pause");
         }
     }
 
@@ -489,7 +490,7 @@ final class CaptureTest {
     void aCaptureThatIsAbandonedWhileItIsPublishedIsPublishedAndItsChangesAreToldAgain() throws IOException {
         capture(BASE).take(machine);
         FaultyPosix watched = FaultyPosix.host();
-        try (SnapshotStore other = SnapshotStore.open(watched.posix(), directory.resolve("store"),
+        try (DirectoryStore other = DirectoryStore.open(watched.posix(), directory.resolve("store"),
                 StoreOptions.PRIVATE)) {
             write(7, 3);
             watched.before(call -> {
@@ -548,7 +549,7 @@ final class CaptureTest {
                     .isInstanceOf(SnapshotException.class).hasMessageContaining("it would need 513 snapshots")
                     .hasMessageContaining("last").hasMessageContaining("capture in full");
             assertThat(machine.calls).isEmpty();
-            Restore.of(store, last).lazily().close();
+            Restore.of(store, last).restore(RestoreEngine.LAZY).close();
         }
     }
 
@@ -586,7 +587,7 @@ final class CaptureTest {
 
     @RealFileSystems
     void aCheckedCaptureOfAMachineThatKeepsItsPromisesIsLikeAnyOther(Path on) throws IOException {
-        try (SnapshotStore other = SnapshotStore.openOrCreate(
+        try (DirectoryStore other = DirectoryStore.openOrCreate(
                 Posix.host(), on.resolve("store"), StoreOptions.PRIVATE)) {
             Capture.of(other, BASE, guest).tracker(tracker).checked().lanes(2).take(machine);
             write(7, 3);
@@ -647,7 +648,7 @@ final class CaptureTest {
                 page.fill((byte) 99);
             }
         }).after((call, result) -> page.fill((byte) 2));
-        try (SnapshotStore other = SnapshotStore.open(watched.posix(), directory.resolve("store"),
+        try (DirectoryStore other = DirectoryStore.open(watched.posix(), directory.resolve("store"),
                 StoreOptions.PRIVATE)) {
             assertThatThrownBy(() -> Capture.of(other, NEXT, guest).checked().take(machine))
                     .isInstanceOf(SnapshotException.class).hasMessageContaining("image offset " + 100 * PAGE)
@@ -657,7 +658,7 @@ final class CaptureTest {
 
     @RealFileSystems
     void aCheckedCaptureNamesABaseThatIsDamaged(Path on) throws IOException {
-        try (SnapshotStore other = SnapshotStore.openOrCreate(
+        try (DirectoryStore other = DirectoryStore.openOrCreate(
                 Posix.host(), on.resolve("store"), StoreOptions.PRIVATE)) {
             Capture.of(other, BASE, guest).tracker(tracker).take(machine);
             Path image = on.resolve("store/base/memory.img");
@@ -829,7 +830,7 @@ final class CaptureTest {
         GuestLayout large = GuestLayout.ofSingleRegion(PAGE, 32L << 20);
         InMemoryPageReader full = InMemoryPageReader.of(large);
         full.bytes().fill((byte) 5);
-        try (SnapshotStore small = SnapshotStore.openOrCreate(
+        try (DirectoryStore small = DirectoryStore.openOrCreate(
                 Posix.host(), tiny.resolve("store"), StoreOptions.PRIVATE)) {
             assertThatThrownBy(() -> Capture.of(small, BASE, full).take(machine))
                     .isInstanceOf(IOException.class).hasMessageContaining("ENOSPC");
@@ -894,11 +895,11 @@ final class CaptureTest {
         assertRestores(store, id);
     }
 
-    private void assertRestores(SnapshotStore from, SnapshotId id) throws IOException {
-        try (RestoredSnapshot restored = Restore.of(from, id).verified().lazily()) {
+    private void assertRestores(DirectoryStore from, SnapshotId id) throws IOException {
+        try (RestoredSnapshot restored = Restore.of(from, id).verified().restore(RestoreEngine.LAZY)) {
             assertThat(restored.memory().mapping(0).mismatch(guest.bytes())).isEqualTo(-1);
         }
-        try (HeldSnapshot held = from.hold(id)) {
+        try (StoredSnapshot held = from.hold(id)) {
             assertThat(Verify.snapshot(held, 1, io.microsnap.core.Progress.NONE).isWhole()).isTrue();
         }
     }

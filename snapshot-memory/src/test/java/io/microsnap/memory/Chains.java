@@ -8,7 +8,7 @@ import io.microsnap.core.PausableMachine;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.store.SnapshotEntry;
-import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.internal.DirectoryStore;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
@@ -41,7 +41,7 @@ final class Chains {
     }
 
     /** Captures a full snapshot and diffs, {@code name-0} and so on, each with a few pages changed. */
-    void capture(SnapshotStore store, String name, int length) throws IOException {
+    void capture(DirectoryStore store, String name, int length) throws IOException {
         try (Guest guest = new Guest(name)) {
             for (int number = 0; number < length; number++) {
                 guest.capture(store);
@@ -61,7 +61,7 @@ final class Chains {
         }
 
         /** Writes a few pages and captures them. */
-        void capture(SnapshotStore store) throws IOException {
+        void capture(DirectoryStore store) throws IOException {
             MemorySegment bytes = memory.bytes();
             for (int change = 0; change < 5; change++) {
                 long offset = random.nextLong(PAGES) * PAGE;
@@ -92,15 +92,15 @@ final class Chains {
     }
 
     /** Whatever the store lists is whole, and byte for byte what was captured. */
-    void requireExact(SnapshotStore store, String what) throws IOException {
+    void requireExact(DirectoryStore store, String what) throws IOException {
         for (SnapshotEntry entry : store.list()) {
             assertThat(entry).as(what).isInstanceOf(SnapshotEntry.Whole.class);
             requireExact(store, new SnapshotId(entry.name()), what);
         }
     }
 
-    void requireExact(SnapshotStore store, SnapshotId id, String what) throws IOException {
-        try (RestoredSnapshot restored = Restore.of(store, id).verified().lazily()) {
+    void requireExact(DirectoryStore store, SnapshotId id, String what) throws IOException {
+        try (RestoredSnapshot restored = Restore.of(store, id).verified().restore(RestoreEngine.LAZY)) {
             assertThat(restored.memory().mapping(0).mismatch(MemorySegment.ofArray(contents.get(id))))
                     .as("%s: %s", what, id).isEqualTo(-1);
             assertThat(restored.machineState()).as("%s: state of %s", what, id).isEqualTo(List.of(SECTION));

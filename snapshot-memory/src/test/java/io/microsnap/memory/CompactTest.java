@@ -9,13 +9,13 @@ import io.microsnap.core.SnapshotId;
 import io.microsnap.core.internal.posix.Errno;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.core.testing.FaultyPosix;
-import io.microsnap.store.HeldSnapshot;
 import io.microsnap.store.IfHeld;
 import io.microsnap.store.Manifest;
-import io.microsnap.store.SnapshotFiles;
 import io.microsnap.store.SnapshotKind;
-import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.SnapshotFiles;
+import io.microsnap.store.internal.StoredSnapshot;
 import io.microsnap.testsupport.ChildProcess;
 import io.microsnap.testsupport.ChildProcesses;
 import io.microsnap.testsupport.Effort;
@@ -41,7 +41,7 @@ final class CompactTest {
     @RealFileSystems
     void aCompleteSnapshotNeedsNoBaseAndIsStillTheBaseOfOthers(Path directory, Seed seed) throws IOException {
         Chains chains = new Chains(seed.random());
-        try (SnapshotStore store = chain(directory.resolve("store"), chains)) {
+        try (DirectoryStore store = chain(directory.resolve("store"), chains)) {
             Manifest before = store.inspect(MIDDLE);
             assertThat(Compact.snapshot(store, MIDDLE, LANES, Progress.NONE)).isTrue();
             Manifest after = store.inspect(MIDDLE);
@@ -62,9 +62,9 @@ final class CompactTest {
     void thoseWhoUseItKeepWhatTheyHave(Path directory, Seed seed) throws IOException {
         Chains chains = new Chains(seed.random());
         Path path = directory.resolve("store");
-        try (SnapshotStore store = chain(path, chains)) {
-            try (HeldSnapshot held = store.hold(LAST);
-                    RestoredSnapshot running = Restore.of(store, MIDDLE).lazily()) {
+        try (DirectoryStore store = chain(path, chains)) {
+            try (StoredSnapshot held = store.hold(LAST);
+                    RestoredSnapshot running = Restore.of(store, MIDDLE).restore(RestoreEngine.LAZY)) {
                 assertThat(Compact.snapshot(store, MIDDLE, LANES, Progress.NONE)).isTrue();
                 assertThat(Compact.snapshot(store, LAST, LANES, Progress.NONE)).isTrue();
                 // Opened only now: index and map of the former image are still there.
@@ -86,7 +86,7 @@ final class CompactTest {
     @RealFileSystems({FileSystemKind.EXT4, FileSystemKind.XFS})
     void aDamagedChainStaysAsItIs(Path directory, Seed seed) throws IOException {
         Chains chains = new Chains(seed.random());
-        try (SnapshotStore store = chain(directory.resolve("store"), chains)) {
+        try (DirectoryStore store = chain(directory.resolve("store"), chains)) {
             Path image = directory.resolve("store/vm-0/" + SnapshotFiles.MEMORY);
             assertThat(image.toFile().setWritable(true)).isTrue();
             long page = unchangedPage(store);
@@ -105,7 +105,7 @@ final class CompactTest {
     @RealFileSystems(FileSystemKind.EXT4)
     void oneThatIsDeletedMeanwhileStaysDeleted(Path directory, Seed seed) throws IOException {
         Chains chains = new Chains(seed.random());
-        try (SnapshotStore store = chain(directory.resolve("store"), chains)) {
+        try (DirectoryStore store = chain(directory.resolve("store"), chains)) {
             boolean[] once = {false};
             assertThatThrownBy(() -> Compact.snapshot(store, LAST, 1, (done, total) -> {
                 if (!once[0]) {
@@ -146,7 +146,7 @@ final class CompactTest {
             }
             assertThat(failing.openDescriptors()).as(what + " leaks descriptors").isEmpty();
             assertThat(failing.mappedBytes()).as(what + " leaks memory").isZero();
-            try (SnapshotStore store = open(path)) {
+            try (DirectoryStore store = open(path)) {
                 assertThat(store.inspect(LAST).kind()).as(what)
                         .isEqualTo(failed ? SnapshotKind.DIFF : SnapshotKind.FULL);
                 assertThat(path.resolve(".staging")).as(what).isEmptyDirectory();
@@ -192,7 +192,7 @@ final class CompactTest {
         Path original = directory.resolve("original");
         chain(original, chains).close();
         int calls = callsOfACompact(original, directory.resolve("counted"));
-        for (int sample = 0; sample < Effort.choose(1, 3, 40); sample++) {
+        for (int sample = 0; sample < Effort.choose(1, 2, 40); sample++) {
             Path path = directory.resolve("killed");
             Chains.copyStore(original, path);
             int position = seed.random().nextInt(1, calls + 1);
@@ -216,7 +216,7 @@ final class CompactTest {
     }
 
     private static SnapshotKind requireSame(Path path, Chains chains, String what) throws IOException {
-        try (SnapshotStore store = open(path)) {
+        try (DirectoryStore store = open(path)) {
             assertThat(path.resolve(".staging")).as(what).isEmptyDirectory();
             assertThat(store.list()).as(what).hasSize(chains.contents().size());
             chains.requireExact(store, what);
@@ -233,28 +233,28 @@ final class CompactTest {
     }
 
     private static int step(FileSystemKind kind) {
-        return Effort.choose(23, kind == FileSystemKind.EXT4 ? 7 : 17, 1);
+        return Effort.choose(41, kind == FileSystemKind.EXT4 ? 17 : 37, 1);
     }
 
     private static void compact(Posix calls, Path path) throws IOException {
-        try (SnapshotStore store = SnapshotStore.open(calls, path, StoreOptions.PRIVATE)) {
+        try (DirectoryStore store = DirectoryStore.open(calls, path, StoreOptions.PRIVATE)) {
             Compact.snapshot(store, LAST, 1, Progress.NONE);
         }
     }
 
-    private static SnapshotStore open(Path path) throws IOException {
-        return SnapshotStore.open(Posix.host(), path, StoreOptions.PRIVATE);
+    private static DirectoryStore open(Path path) throws IOException {
+        return DirectoryStore.open(Posix.host(), path, StoreOptions.PRIVATE);
     }
 
-    private static SnapshotStore chain(Path path, Chains chains) throws IOException {
-        SnapshotStore store = SnapshotStore.openOrCreate(Posix.host(), path, StoreOptions.PRIVATE);
+    private static DirectoryStore chain(Path path, Chains chains) throws IOException {
+        DirectoryStore store = DirectoryStore.openOrCreate(Posix.host(), path, StoreOptions.PRIVATE);
         chains.capture(store, "vm", 3);
         return store;
     }
 
     /** A page that the last snapshot finds in the first. */
-    private static long unchangedPage(SnapshotStore store) throws IOException {
-        try (HeldSnapshot held = store.hold(LAST)) {
+    private static long unchangedPage(DirectoryStore store) throws IOException {
+        try (StoredSnapshot held = store.hold(LAST)) {
             long page = 0;
             while (held.pageMap().orElseThrow().test(page) || held.base().orElseThrow().pageMap().orElseThrow()
                     .test(page)) {

@@ -7,9 +7,9 @@ import io.microsnap.core.PausedMachine;
 import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.internal.posix.Posix;
-import io.microsnap.store.HeldSnapshot;
-import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.nio.file.Path;
@@ -42,8 +42,8 @@ final class DamagedBaseTest {
             populated.set(page);
         }
         Path image = directory.resolve("store/base/memory.img");
-        try (SnapshotStore store =
-                SnapshotStore.openOrCreate(Posix.host(), directory.resolve("store"), StoreOptions.PRIVATE)) {
+        try (DirectoryStore store =
+                DirectoryStore.openOrCreate(Posix.host(), directory.resolve("store"), StoreOptions.PRIVATE)) {
             Capture.of(store, BASE, new SparseReader(guest, populated, true)).take(STILL);
             write(image, LOST, 0);
             for (int page : LOST) {
@@ -53,11 +53,12 @@ final class DamagedBaseTest {
             CaptureResult next = Capture.of(store, NEXT, new SparseReader(guest, populated, true)).base(BASE)
                     .take(STILL);
             assertThat(next.memory().pagesRecorded()).isEqualTo(LOST.length);
-            try (HeldSnapshot held = store.hold(NEXT)) {
+            try (StoredSnapshot held = store.hold(NEXT)) {
                 assertThat(Verify.snapshot(held, 1, Progress.NONE).isWhole()).as("born whole").isTrue();
             }
             write(image, LOST, -1);
-            try (HeldSnapshot held = store.hold(NEXT); RestoredSnapshot restored = Restore.of(store, NEXT).lazily()) {
+            try (StoredSnapshot held = store.hold(NEXT); RestoredSnapshot restored = Restore.of(store, NEXT)
+                    .restore(RestoreEngine.LAZY)) {
                 assertThat(Verify.snapshot(held, 1, Progress.NONE).isWhole()).as("after the repair").isTrue();
                 assertThat(restored.memory().mapping(0).mismatch(guest.bytes()))
                         .isEqualTo(-1);

@@ -5,29 +5,30 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.microsnap.core.DamagedException;
 import io.microsnap.core.GuestLayout;
+import io.microsnap.core.IfExists;
 import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.PausableMachine;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.internal.file.Extents;
-import io.microsnap.core.internal.file.IfExists;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dirty.DirtyTracker;
-import io.microsnap.store.HeldSnapshot;
 import io.microsnap.store.IfTaken;
 import io.microsnap.store.Manifest;
 import io.microsnap.store.SnapshotDescription;
 import io.microsnap.store.SnapshotFile;
-import io.microsnap.store.SnapshotFiles;
 import io.microsnap.store.SnapshotKind;
-import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.SnapshotFiles;
+import io.microsnap.store.internal.StoredSnapshot;
 import io.microsnap.testsupport.FileSystemKind;
 import io.microsnap.testsupport.RealFileSystems;
 import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -49,22 +50,22 @@ final class ExportTest {
     @RealFileSystems
     void aFileIsReplacedOnlyIfThatIsAskedFor(Path directory) throws IOException {
         Path file = Files.writeString(directory.resolve("plain"), "somebody's");
-        try (SnapshotStore store = chain(directory); HeldSnapshot held = store.hold(DIFF)) {
-            assertThatThrownBy(() -> Export.of(held).toFile(Posix.host(), file, IfExists.REFUSE))
+        try (DirectoryStore store = chain(directory); StoredSnapshot held = store.hold(DIFF)) {
+            assertThatThrownBy(() -> Export.of(held).toFile(file, IfExists.REFUSE))
                     .isInstanceOf(FileAlreadyExistsException.class);
             assertThat(file).hasContent("somebody's");
 
-            Export.of(held).toFile(Posix.host(), file, IfExists.REPLACE);
+            Export.of(held).toFile(file, IfExists.REPLACE);
             assertThat(file).hasBinaryContent(guest.bytes().toArray(ValueLayout.JAVA_BYTE));
         }
     }
 
     @RealFileSystems
     void aFlatSnapshotIsTheSameMomentAndNeedsNoBase(Path directory) throws IOException {
-        try (SnapshotStore store = chain(directory)) {
+        try (DirectoryStore store = chain(directory)) {
             Manifest diff;
             Manifest flat;
-            try (HeldSnapshot held = store.hold(DIFF)) {
+            try (StoredSnapshot held = store.hold(DIFF)) {
                 diff = held.manifest();
                 flat = Export.of(held).toSnapshot(store, FLAT, IfTaken.REFUSE);
             }
@@ -77,10 +78,12 @@ final class ExportTest {
                     .doesNotContain(SnapshotFiles.PAGE_MAP);
             store.delete(DIFF);
             store.delete(BASE);
-            try (RestoredSnapshot restored = Restore.of(store, FLAT).verified().lazily()) {
+            try (RestoredSnapshot restored = Restore.of(store, FLAT).verified().restore(RestoreEngine.LAZY)) {
                 assertThat(restored.memory().mapping(0).mismatch(guest.bytes())).isEqualTo(-1);
                 assertThat(restored.machineState()).isEqualTo(List.of(SECTION));
-                assertThat(restored.attachment("disk").sizeBytes()).isEqualTo(5);
+                try (FileChannel disk = restored.attachment("disk")) {
+                    assertThat(disk.size()).isEqualTo(5);
+                }
             }
         }
     }
@@ -88,30 +91,30 @@ final class ExportTest {
     @RealFileSystems
     void aDamagedImageIsNotHandedOutUnlessUnchecked(Path directory) throws IOException {
         Path file = directory.resolve("plain");
-        try (SnapshotStore store = chain(directory)) {
+        try (DirectoryStore store = chain(directory)) {
             // Page 50 is a hole in all of them, 30 the base's and 20 the diff's.
             for (int page : new int[] {50, 30, 20}) {
                 SnapshotId holder = page == 20 ? DIFF : BASE;
                 Path image = directory.resolve("store").resolve(holder.name()).resolve(SnapshotFiles.MEMORY);
                 assertThat(image.toFile().setWritable(true)).isTrue();
                 byte before = put(image, page * PAGE + 9, (byte) 7);
-                try (HeldSnapshot held = store.hold(DIFF)) {
+                try (StoredSnapshot held = store.hold(DIFF)) {
                     String address = "0x" + Long.toHexString((long) page * PAGE);
-                    assertThatThrownBy(() -> Export.of(held).toFile(Posix.host(), file, IfExists.REFUSE))
+                    assertThatThrownBy(() -> Export.of(held).toFile(file, IfExists.REFUSE))
                             .isInstanceOf(DamagedException.class).hasMessageContaining(address)
                             .hasMessageContaining(holder.name() + " holds");
                     assertThat(file).doesNotExist();
                     assertThatThrownBy(() -> Export.of(held).lanes(2).toSnapshot(store, FLAT, IfTaken.REFUSE))
                             .isInstanceOf(DamagedException.class).hasMessageContaining(address);
-                    Export.of(held).unchecked().toFile(Posix.host(), file, IfExists.REFUSE);
+                    Export.of(held).unchecked().toFile(file, IfExists.REFUSE);
                     assertThat(Files.readAllBytes(file)[page * PAGE + 9]).isEqualTo((byte) 7);
                 }
                 Files.delete(file);
                 put(image, page * PAGE + 9, before);
             }
             assertThat(store.list()).as("nothing was published").hasSize(2);
-            try (HeldSnapshot held = store.hold(DIFF)) {
-                Export.of(held).lanes(2).toFile(Posix.host(), file, IfExists.REFUSE);
+            try (StoredSnapshot held = store.hold(DIFF)) {
+                Export.of(held).lanes(2).toFile(file, IfExists.REFUSE);
             }
             assertThat(file).hasBinaryContent(guest.bytes().toArray(ValueLayout.JAVA_BYTE));
         }
@@ -120,14 +123,14 @@ final class ExportTest {
     @RealFileSystems
     void aPageThatWasLostAndReadsAsAHoleIsNotHandedOut(Path directory) throws IOException {
         Path file = directory.resolve("plain");
-        try (SnapshotStore store = chain(directory)) {
+        try (DirectoryStore store = chain(directory)) {
             Path image = directory.resolve("store/base").resolve(SnapshotFiles.MEMORY);
             assertThat(image.toFile().setWritable(true)).isTrue();
             Posix posix = Posix.host();
             try (Descriptor open = Descriptor.open(posix, image, posix.constants().O_RDWR, 0)) {
                 assertThat(Extents.punch(open, 30 * PAGE, 4 * PAGE)).isTrue();
             }
-            try (HeldSnapshot held = store.hold(DIFF)) {
+            try (StoredSnapshot held = store.hold(DIFF)) {
                 assertThatThrownBy(() -> Export.of(held).toFile(posix, file, IfExists.REFUSE))
                         .isInstanceOf(DamagedException.class).hasMessageContaining("4 of 64 pages");
             }
@@ -138,14 +141,14 @@ final class ExportTest {
     @RealFileSystems({FileSystemKind.EXT4, FileSystemKind.XFS})
     void aDamagedAttachmentIsNotHandedOut(Path directory) throws IOException {
         Path file = directory.resolve("again");
-        try (SnapshotStore store = chain(directory); HeldSnapshot held = store.hold(DIFF)) {
-            Export.of(held).attachmentToFile("disk", Posix.host(), file, IfExists.REFUSE);
+        try (DirectoryStore store = chain(directory); StoredSnapshot held = store.hold(DIFF)) {
+            Export.of(held).attachmentToFile("disk", file, IfExists.REFUSE);
             assertThat(file).hasContent("bytes");
             Path attached = directory.resolve("store/diff/attachments/disk");
             assertThat(attached.toFile().setWritable(true)).isTrue();
             put(attached, 2, (byte) '!');
             assertThatThrownBy(() ->
-                    Export.of(held).attachmentToFile("disk", Posix.host(), file, IfExists.REPLACE))
+                    Export.of(held).attachmentToFile("disk", file, IfExists.REPLACE))
                     .isInstanceOf(DamagedException.class).hasMessageContaining("again");
             assertThat(file).hasContent("bytes");
             assertThatThrownBy(() -> Export.of(held).toSnapshot(store, FLAT, IfTaken.REFUSE))
@@ -155,9 +158,9 @@ final class ExportTest {
 
     @RealFileSystems(FileSystemKind.EXT4)
     void nothingIsWrittenIntoAStore(Path directory) throws IOException {
-        try (SnapshotStore store = chain(directory); HeldSnapshot held = store.hold(DIFF)) {
+        try (DirectoryStore store = chain(directory); StoredSnapshot held = store.hold(DIFF)) {
             for (String place : new String[] {"store/out", "store/diff/out", "store/.staging/out"}) {
-                assertThatThrownBy(() -> Export.of(held).toFile(Posix.host(), directory.resolve(place),
+                assertThatThrownBy(() -> Export.of(held).toFile(directory.resolve(place),
                         IfExists.REFUSE)).hasMessageContaining("would lie in a store of snapshots");
                 assertThat(directory.resolve(place)).doesNotExist();
             }
@@ -175,9 +178,9 @@ final class ExportTest {
         }
     }
 
-    private SnapshotStore chain(Path directory) throws IOException {
-        SnapshotStore store =
-                SnapshotStore.openOrCreate(Posix.host(), directory.resolve("store"), StoreOptions.PRIVATE);
+    private DirectoryStore chain(Path directory) throws IOException {
+        DirectoryStore store =
+                DirectoryStore.openOrCreate(Posix.host(), directory.resolve("store"), StoreOptions.PRIVATE);
         Path disk = Files.writeString(directory.resolve("disk"), "bytes");
         try (DirtyTracker tracker = DirtyTracker.ofMarks(LAYOUT)) {
             guest.bytes().asSlice(3 * PAGE, 40 * PAGE).fill((byte) 1);

@@ -7,8 +7,8 @@ import io.microsnap.core.PausableMachine;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dirty.DirtyTracker;
-import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
 import io.microsnap.testsupport.ChildProcess;
 import io.microsnap.testsupport.ChildProcesses;
 import io.microsnap.testsupport.Effort;
@@ -36,11 +36,11 @@ final class FanOutTest {
 
     @TempDir
     private Path directory;
-    private SnapshotStore store;
+    private DirectoryStore store;
 
     @BeforeEach
     void aDiffOfScatteredPages() throws IOException {
-        store = SnapshotStore.openOrCreate(Posix.host(), directory.resolve("small"), StoreOptions.PRIVATE);
+        store = DirectoryStore.openOrCreate(Posix.host(), directory.resolve("small"), StoreOptions.PRIVATE);
         InMemoryPageReader guest = InMemoryPageReader.of(LAYOUT);
         try (DirtyTracker marks = DirtyTracker.ofMarks(LAYOUT)) {
             guest.bytes().fill((byte) 1);
@@ -82,7 +82,7 @@ final class FanOutTest {
 
     @Test
     void pagesReadInForWantOfMappingsAreOnlyNamedWhereTheyDiffer() throws IOException {
-        try (RestoredSnapshot copy = Restore.of(store, DIFF).mostMappings(0).lazily();
+        try (RestoredSnapshot copy = Restore.of(store, DIFF).mostMappings(0).restore(RestoreEngine.LAZY);
                 DirtyTracker own = copy.tracker()) {
             write(copy, 3, 99);
             write(copy, 4, 99);
@@ -90,7 +90,8 @@ final class FanOutTest {
             assertIsCaptured(copy, "first");
         }
         try (RestoredSnapshot copy = Restore.of(store, DIFF).mostMappings(0).renewing(renewed ->
-                write(renewed, 9, 99)).lazily(); DirtyTracker others = copy.tracker(new SeesNothing(LAYOUT))) {
+                write(renewed, 9, 99))
+                        .restore(RestoreEngine.LAZY); DirtyTracker others = copy.tracker(new SeesNothing(LAYOUT))) {
             assertThat(capture(copy, others, "renewed").memory().pagesOffered()).isEqualTo(1);
             assertIsCaptured(copy, "renewed");
         }
@@ -98,7 +99,7 @@ final class FanOutTest {
 
     @Test
     void aPageThatGetsTheImagesBytesAgainIsAChangeAgain() throws IOException {
-        try (RestoredSnapshot copy = Restore.of(store, DIFF).mostMappings(0).lazily();
+        try (RestoredSnapshot copy = Restore.of(store, DIFF).mostMappings(0).restore(RestoreEngine.LAZY);
                 DirtyTracker own = copy.tracker()) {
             write(copy, 3, 99);
             capture(copy, own, "changed");
@@ -110,7 +111,7 @@ final class FanOutTest {
 
     @Test
     void afterAnEpochThatWasMissedNoPageIsComparedAnyMore() throws IOException {
-        try (RestoredSnapshot copy = Restore.of(store, DIFF).mostMappings(0).lazily();
+        try (RestoredSnapshot copy = Restore.of(store, DIFF).mostMappings(0).restore(RestoreEngine.LAZY);
                 DirtyTracker own = copy.tracker()) {
             write(copy, 9, 99);
             try (PreparedCapture missed = Capture.of(store, new SnapshotId("missed"), copy.reader()).tracker(own)
@@ -133,7 +134,7 @@ final class FanOutTest {
     }
 
     private void assertIsCaptured(RestoredSnapshot copy, String id) throws IOException {
-        try (RestoredSnapshot again = Restore.of(store, new SnapshotId(id)).verified().lazily()) {
+        try (RestoredSnapshot again = Restore.of(store, new SnapshotId(id)).verified().restore(RestoreEngine.LAZY)) {
             MemorySegment expected = copy.memory().mapping(0);
             assertThat(again.memory().mapping(0).mismatch(expected)).isEqualTo(-1);
         }

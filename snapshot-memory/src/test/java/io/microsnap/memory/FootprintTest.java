@@ -14,9 +14,9 @@ import io.microsnap.core.internal.posix.Constants;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dirty.DirtyTracker;
-import io.microsnap.store.HeldSnapshot;
-import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.StoredSnapshot;
 import io.microsnap.testsupport.Checkout;
 import io.microsnap.testsupport.ChildProcess;
 import io.microsnap.testsupport.ChildProcesses;
@@ -94,7 +94,7 @@ final class FootprintTest {
             Progress look = (done, total) -> look();
             try (Descriptor file = Descriptor.open(Posix.host(), directory.resolve("ram"),
                             constants.O_RDWR | constants.O_CREAT, 0600);
-                    SnapshotStore store = SnapshotStore.openOrCreate(
+                    DirectoryStore store = DirectoryStore.openOrCreate(
                             Posix.host(), directory.resolve("store"), StoreOptions.PRIVATE);
                     DirtyTracker tracker = DirtyTracker.ofMarks(layout)) {
                 file.truncate(bytes);
@@ -109,12 +109,12 @@ final class FootprintTest {
                     capture(Capture.of(store, new SnapshotId("compared"), new GuestMemoryReader(ram)).tracker(tracker)
                             .base(next).progress(look).prepare(), paused);
                 }
-                try (HeldSnapshot held = store.hold(next)) {
+                try (StoredSnapshot held = store.hold(next)) {
                     if (!Verify.snapshot(held, 1, look).isWhole()) {
                         throw new IOException(held + " is not whole");
                     }
                 }
-                try (RestoredSnapshot restored = Restore.of(store, next).lazily()) {
+                try (RestoredSnapshot restored = Restore.of(store, next).restore(RestoreEngine.LAZY)) {
                     MemorySegment memory = restored.memory().mapping(0);
                     long sum = 0;
                     for (long at = 0; at < bytes; at += 4096) {

@@ -15,10 +15,10 @@ import io.microsnap.core.internal.posix.SystemCallException;
 import io.microsnap.core.testing.FaultyPosix;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.store.FragmentationPolicy;
-import io.microsnap.store.HeldSnapshot;
 import io.microsnap.store.IfTaken;
-import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.StoredSnapshot;
 import io.microsnap.testsupport.Effort;
 import io.microsnap.testsupport.FileSystemKind;
 import io.microsnap.testsupport.RealFileSystems;
@@ -53,7 +53,7 @@ final class GenerationsTest {
         long most = FragmentationPolicy.DEFAULT.mostExtentsToClone(GUEST_BYTES);
         int generations = Effort.choose(12, 40, 40);
         List<byte[]> written = new ArrayList<>();
-        try (SnapshotStore store = open(on)) {
+        try (DirectoryStore store = open(on)) {
             boot();
             CaptureKind expected = CaptureKind.FULL;
             int diffs = 0;
@@ -81,7 +81,7 @@ final class GenerationsTest {
     @RealFileSystems(FileSystemKind.XFS)
     void becauseNamesTheLimitThatWasReached(Path on, Seed seed) throws IOException {
         FragmentationPolicy tight = FragmentationPolicy.DEFAULT.withExtentsPerGiBToClone(2048).withMostDiffs(1);
-        try (SnapshotStore store = open(on)) {
+        try (DirectoryStore store = open(on)) {
             boot();
             capture(store, id(0)).take(STANDING);
             for (int generation = 1; generation < 4; generation++) {
@@ -108,7 +108,7 @@ final class GenerationsTest {
     @RealFileSystems
     void oneIdIsReplacedForEverWhateverTheFilesystem(Path on, FileSystemKind fileSystem, Seed seed)
             throws IOException {
-        try (SnapshotStore store = open(on)) {
+        try (DirectoryStore store = open(on)) {
             boot();
             for (int generation = 1; generation < 5; generation++) {
                 CaptureResult result = capture(store, LATEST).ifTaken(IfTaken.REPLACE).take(STANDING);
@@ -132,7 +132,7 @@ final class GenerationsTest {
 
     @RealFileSystems(FileSystemKind.EXT4)
     void aBaseInWhosePlaceIsAnotherIsReplacedToo(Path on) throws IOException {
-        try (SnapshotStore store = open(on)) {
+        try (DirectoryStore store = open(on)) {
             boot();
             capture(store, LATEST).take(STANDING);
             Capture.of(store, LATEST, guest).ifTaken(IfTaken.REPLACE).take(STANDING);
@@ -145,7 +145,7 @@ final class GenerationsTest {
     void aFilesystemThatCannotSayItsExtentsIsClonedOnAndOneThatFailsIsAnError(Path on, FileSystemKind fileSystem)
             throws IOException {
         FaultyPosix faulty = FaultyPosix.host();
-        try (SnapshotStore store = SnapshotStore.openOrCreate(
+        try (DirectoryStore store = DirectoryStore.openOrCreate(
                 faulty.posix(), on.resolve("store"), StoreOptions.PRIVATE)) {
             boot();
             capture(store, id(0)).take(STANDING);
@@ -165,12 +165,12 @@ final class GenerationsTest {
         assertThat(faulty.openDescriptors()).isEmpty();
     }
 
-    private Capture capture(SnapshotStore store, SnapshotId id) {
+    private Capture capture(DirectoryStore store, SnapshotId id) {
         return Capture.of(store, id, guest).tracker(tracker);
     }
 
-    private static SnapshotStore open(Path on) throws IOException {
-        return SnapshotStore.openOrCreate(Posix.host(), on.resolve("store"), StoreOptions.PRIVATE);
+    private static DirectoryStore open(Path on) throws IOException {
+        return DirectoryStore.openOrCreate(Posix.host(), on.resolve("store"), StoreOptions.PRIVATE);
     }
 
     private static SnapshotId id(int generation) {
@@ -201,14 +201,15 @@ final class GenerationsTest {
     }
 
     /** By other means than the policy's. */
-    private static long extents(SnapshotStore store, SnapshotId id) throws IOException {
-        try (HeldSnapshot held = store.hold(id)) {
+    private static long extents(DirectoryStore store, SnapshotId id) throws IOException {
+        try (StoredSnapshot held = store.hold(id)) {
             return Extents.summary(held.image()).orElseThrow().extents();
         }
     }
 
-    private static void assertRestores(SnapshotStore store, SnapshotId id, byte[] writtenBy) throws IOException {
-        try (RestoredSnapshot restored = Restore.of(store, id).lanes(2).eagerly(); Arena arena = Arena.ofConfined()) {
+    private static void assertRestores(DirectoryStore store, SnapshotId id, byte[] writtenBy) throws IOException {
+        try (RestoredSnapshot restored = Restore.of(store, id).restore(RestoreEngine.LAZY);
+                Arena arena = Arena.ofConfined()) {
             MemorySegment expected = arena.allocate(PAGE, PAGE);
             for (int page = 0; page < PAGES; page++) {
                 fill(expected, page, writtenBy[page]);

@@ -6,14 +6,14 @@ import io.microsnap.core.GuestLayout;
 import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.internal.posix.Posix;
-import io.microsnap.store.HeldSnapshot;
-import io.microsnap.store.PageIndex;
-import io.microsnap.store.PageMap;
 import io.microsnap.store.SnapshotDescription;
-import io.microsnap.store.SnapshotFiles;
-import io.microsnap.store.SnapshotStore;
-import io.microsnap.store.StagedSnapshot;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.PageIndex;
+import io.microsnap.store.internal.PageMap;
+import io.microsnap.store.internal.SnapshotFiles;
+import io.microsnap.store.internal.StagedSnapshot;
+import io.microsnap.store.internal.StoredSnapshot;
 import io.microsnap.testsupport.ChildProcess;
 import io.microsnap.testsupport.ChildProcesses;
 import io.microsnap.testsupport.FileSystemKind;
@@ -34,7 +34,7 @@ class HugeSparseSnapshotTest {
     @RealFileSystems(FileSystemKind.XFS)
     void aSparseImageOf16TiBIsVerifiedInLittleMemory(Path place, ChildProcesses children) throws Exception {
         Path path = place.resolve("store");
-        try (SnapshotStore store = SnapshotStore.openOrCreate(Posix.host(), path, StoreOptions.PRIVATE)) {
+        try (DirectoryStore store = DirectoryStore.openOrCreate(Posix.host(), path, StoreOptions.PRIVATE)) {
             publish(store, BASE, SnapshotDescription.full(LAYOUT));
             publish(store, DIFF, SnapshotDescription.diff(LAYOUT, store.inspect(BASE).reference()));
             assertThat(store.space(BASE).allocatedBytes()).isLessThan(1 << 20);
@@ -50,7 +50,7 @@ class HugeSparseSnapshotTest {
         assertThat(peakKib).isLessThan(MOST_KIB);
     }
 
-    private static void publish(SnapshotStore store, SnapshotId id, SnapshotDescription description)
+    private static void publish(DirectoryStore store, SnapshotId id, SnapshotDescription description)
             throws IOException {
         try (StagedSnapshot staged = store.stage(id)) {
             staged.create(SnapshotFiles.MEMORY).truncate(LAYOUT.lengthBytes());
@@ -73,10 +73,10 @@ class HugeSparseSnapshotTest {
         }
 
         public static void main(String[] arguments) throws IOException {
-            try (SnapshotStore store =
-                    SnapshotStore.open(Posix.host(), Path.of(arguments[0]), StoreOptions.PRIVATE)) {
+            try (DirectoryStore store =
+                    DirectoryStore.open(Posix.host(), Path.of(arguments[0]), StoreOptions.PRIVATE)) {
                 for (SnapshotId id : List.of(BASE, DIFF)) {
-                    try (HeldSnapshot held = store.hold(id)) {
+                    try (StoredSnapshot held = store.hold(id)) {
                         Verification verification = Verify.snapshot(held, 2, Progress.NONE);
                         System.out.println(id + (verification.isWhole() ? " whole" : " damaged"));
                     }

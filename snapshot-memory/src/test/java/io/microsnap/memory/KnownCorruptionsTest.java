@@ -12,9 +12,9 @@ import io.microsnap.core.internal.file.Extents;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dirty.DirtyTracker;
-import io.microsnap.store.HeldSnapshot;
-import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.StoredSnapshot;
 import io.microsnap.testsupport.RealFileSystems;
 import io.microsnap.testsupport.TinyFileSystem;
 import java.io.IOException;
@@ -37,14 +37,14 @@ final class KnownCorruptionsTest {
         long high = 4L << 30;
         GuestLayout layout = GuestLayout.of(PAGE, List.of(new Region(0, 64 * PAGE), new Region(high, 64 * PAGE)));
         InMemoryPageReader guest = filled(layout);
-        try (SnapshotStore store = open(on); DirtyTracker tracker = DirtyTracker.ofMarks(layout)) {
+        try (DirectoryStore store = open(on); DirtyTracker tracker = DirtyTracker.ofMarks(layout)) {
             Capture.of(store, BASE, guest).tracker(tracker).take(PAUSED);
             long offset = layout.imageOffsetOf(high + 3 * PAGE);
             guest.bytes().asSlice(offset, PAGE).fill((byte) 99);
             tracker.markWritten(offset, PAGE);
             Capture.of(store, NEXT, guest).tracker(tracker).kind(CaptureKind.DIFF).take(PAUSED);
 
-            try (RestoredSnapshot restored = Restore.of(store, NEXT).lazily()) {
+            try (RestoredSnapshot restored = Restore.of(store, NEXT).restore(RestoreEngine.LAZY)) {
                 assertThat(restored.memory().mapping(1).asSlice(3 * PAGE, PAGE).mismatch(
                         guest.bytes().asSlice(offset, PAGE))).isEqualTo(-1);
                 assertThat(restored.memory().mapping(0).mismatch(guest.bytes().asSlice(0, 64 * PAGE))).isEqualTo(-1);
@@ -57,7 +57,7 @@ final class KnownCorruptionsTest {
         GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, 128 * PAGE);
         for (CaptureKind kind : List.of(CaptureKind.DIFF, CaptureKind.AUTOMATIC)) {
             InMemoryPageReader guest = filled(layout);
-            try (SnapshotStore store = open(Files.createDirectory(on.resolve(kind.name())));
+            try (DirectoryStore store = open(Files.createDirectory(on.resolve(kind.name())));
                     DirtyTracker tracker = DirtyTracker.ofMarks(layout)) {
                 Capture.of(store, BASE, guest).tracker(tracker).take(PAUSED);
                 guest.bytes().asSlice(10 * PAGE, 40 * PAGE).fill((byte) 0);
@@ -74,13 +74,13 @@ final class KnownCorruptionsTest {
     void aGuestThatWasRestoredLazilyAndIsCapturedAgainKeepsThePagesItNeverRead(Path on) throws IOException {
         GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, 512 * PAGE);
         InMemoryPageReader guest = filled(layout);
-        try (SnapshotStore store = open(on); DirtyTracker tracker = DirtyTracker.ofMarks(layout)) {
+        try (DirectoryStore store = open(on); DirtyTracker tracker = DirtyTracker.ofMarks(layout)) {
             Capture.of(store, BASE, guest).tracker(tracker).take(PAUSED);
             guest.bytes().asSlice(300 * PAGE, 5 * PAGE).fill((byte) 88);
             tracker.markWritten(300 * PAGE, 5 * PAGE);
             Capture.of(store, NEXT, guest).tracker(tracker).kind(CaptureKind.DIFF).take(PAUSED);
             for (CaptureKind kind : List.of(CaptureKind.FULL, CaptureKind.DIFF)) {
-                try (RestoredSnapshot restored = Restore.of(store, NEXT).lazily();
+                try (RestoredSnapshot restored = Restore.of(store, NEXT).restore(RestoreEngine.LAZY);
                         DirtyTracker knows = restored.tracker()) {
                     restored.memory().mapping(0).asSlice(7 * PAGE, PAGE).fill((byte) 77);
                     SnapshotId again = new SnapshotId("again-" + kind);
@@ -99,9 +99,9 @@ final class KnownCorruptionsTest {
         GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, 128 * PAGE);
         InMemoryPageReader guest = filled(layout);
         MemorySegment before = InMemoryPageReader.of(layout).bytes().copyFrom(guest.bytes());
-        try (SnapshotStore store = open(on); DirtyTracker tracker = DirtyTracker.ofMarks(layout)) {
+        try (DirectoryStore store = open(on); DirtyTracker tracker = DirtyTracker.ofMarks(layout)) {
             Capture.of(store, BASE, guest).tracker(tracker).take(PAUSED);
-            try (RestoredSnapshot neighbour = Restore.of(store, BASE).lazily()) {
+            try (RestoredSnapshot neighbour = Restore.of(store, BASE).restore(RestoreEngine.LAZY)) {
                 guest.bytes().fill((byte) 55);
                 tracker.markWritten(0, layout.lengthBytes());
                 Capture.of(store, NEXT, guest).tracker(tracker).take(PAUSED);
@@ -116,7 +116,7 @@ final class KnownCorruptionsTest {
     void aNearlyFullDiskIsAFailureAndNotAShorterSnapshot(@TinyFileSystem Path tiny) throws IOException {
         GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, 16 << 20);
         InMemoryPageReader guest = filled(layout);
-        try (SnapshotStore store = open(tiny)) {
+        try (DirectoryStore store = open(tiny)) {
             assertThatThrownBy(() -> Capture.of(store, BASE, guest).take(PAUSED))
                     .isInstanceOf(IOException.class).hasMessageContaining("ENOSPC");
             assertThat(store.list()).isEmpty();
@@ -127,18 +127,18 @@ final class KnownCorruptionsTest {
     void pagesThatWereZeroedInTheStoreAreFoundBeforeTheyAreRestored(Path on) throws IOException {
         GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, 128 * PAGE);
         InMemoryPageReader guest = filled(layout);
-        try (SnapshotStore store = open(on)) {
+        try (DirectoryStore store = open(on)) {
             Capture.of(store, BASE, guest).take(PAUSED);
             try (Descriptor image = Descriptor.open(Posix.host(), on.resolve("store/base/memory.img"),
                     Posix.host().constants().O_RDWR, 0)) {
                 assertThat(Extents.punch(image, 64 * PAGE, 16 * PAGE)).isTrue();
             }
-            try (HeldSnapshot held = store.hold(BASE)) {
+            try (StoredSnapshot held = store.hold(BASE)) {
                 Verification found = Verify.snapshot(held, 1, Progress.NONE);
                 assertThat(found.badCount()).isEqualTo(16);
                 assertThat(found.firstBad().getFirst().imageOffset()).isEqualTo(64 * PAGE);
             }
-            assertThatThrownBy(() -> Restore.of(store, BASE).verified().lazily())
+            assertThatThrownBy(() -> Restore.of(store, BASE).verified().restore(RestoreEngine.LAZY))
                     .hasMessageContaining("base").hasMessageContaining("16 of 128");
         }
     }
@@ -150,7 +150,7 @@ final class KnownCorruptionsTest {
         }
         Path overlay = Files.writeString(on.resolve("overlay"), "x");
         InMemoryPageReader guest = filled(GuestLayout.ofSingleRegion(PAGE, PAGE));
-        try (SnapshotStore store = open(on)) {
+        try (DirectoryStore store = open(on)) {
             for (String name : List.of("../overlay", "/overlay", "a/b", ".hidden", "")) {
                 assertThatThrownBy(() -> Capture.of(store, BASE, guest).attach(name, overlay))
                         .as(name).isInstanceOf(IllegalArgumentException.class);
@@ -162,8 +162,8 @@ final class KnownCorruptionsTest {
         }
     }
 
-    private static SnapshotStore open(Path on) throws IOException {
-        return SnapshotStore.openOrCreate(Posix.host(), on.resolve("store"), StoreOptions.PRIVATE);
+    private static DirectoryStore open(Path on) throws IOException {
+        return DirectoryStore.openOrCreate(Posix.host(), on.resolve("store"), StoreOptions.PRIVATE);
     }
 
     private static InMemoryPageReader filled(GuestLayout layout) {
@@ -174,9 +174,9 @@ final class KnownCorruptionsTest {
         return guest;
     }
 
-    private static void assertRestores(SnapshotStore store, SnapshotId id, MemorySegment expected) throws IOException {
-        try (RestoredSnapshot lazy = Restore.of(store, id).verified().lazily();
-                RestoredSnapshot eager = Restore.of(store, id).eagerly()) {
+    private static void assertRestores(DirectoryStore store, SnapshotId id, MemorySegment expected) throws IOException {
+        try (RestoredSnapshot lazy = Restore.of(store, id).verified().restore(RestoreEngine.LAZY);
+                RestoredSnapshot eager = Restore.of(store, id).restore(RestoreEngine.EAGER)) {
             assertThat(lazy.memory().mapping(0).mismatch(expected)).isEqualTo(-1);
             assertThat(eager.memory().mapping(0).mismatch(expected)).isEqualTo(-1);
         }

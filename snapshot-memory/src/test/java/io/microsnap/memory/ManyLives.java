@@ -9,8 +9,8 @@ import io.microsnap.core.internal.file.GuestRam;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.dirty.PageMapSource;
-import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
 import java.io.IOException;
 import java.lang.foreign.ValueLayout;
 import java.lang.management.ManagementFactory;
@@ -35,7 +35,7 @@ final class ManyLives {
 
     public static void main(String[] arguments) throws IOException {
         int lives = Integer.parseInt(arguments[1]);
-        try (SnapshotStore store = SnapshotStore.openOrCreate(
+        try (DirectoryStore store = DirectoryStore.openOrCreate(
                 Posix.host(), Path.of(arguments[0], "store"), StoreOptions.PRIVATE)) {
             try (GuestRam ram = GuestRam.anonymous(Posix.host(), LAYOUT, HugePages.NONE)) {
                 ram.mapping(0).fill((byte) 1);
@@ -50,10 +50,11 @@ final class ManyLives {
         }
     }
 
-    private static void live(SnapshotStore store) throws IOException {
+    private static void live(DirectoryStore store) throws IOException {
         SnapshotId id = new SnapshotId("life");
-        try (RestoredSnapshot restored = Restore.of(store, BASE).verified().lazily();
-                DirtyTracker tracker = restored.tracker(PageMapSource.of(Posix.host(), restored.memory()))) {
+        SnapshotId next = new SnapshotId("next");
+        try (RestoredSnapshot restored = Restore.of(store, BASE).verified().restore(RestoreEngine.LAZY);
+                DirtyTracker tracker = restored.tracker(PageMapSource.of(restored.memory()))) {
             for (long page = 0; page < 100; page++) {
                 restored.memory().mapping(0).set(ValueLayout.JAVA_LONG, page * 4096, page);
             }
@@ -62,10 +63,12 @@ final class ManyLives {
             store.delete(id);
             Capture.of(store, id, restored.reader()).tracker(tracker).kind(CaptureKind.DIFF).take(PAUSED);
         }
-        try (RestoredSnapshot restored = Restore.of(store, id).mostMappings(0).lazily();
+        try (RestoredSnapshot restored = Restore.of(store, id).mostMappings(0).restore(RestoreEngine.LAZY);
                 DirtyTracker tracker = restored.tracker()) {
-            tracker.harvest().close();
+            restored.memory().mapping(0).set(ValueLayout.JAVA_LONG, 0, 4711);
+            Capture.of(store, next, restored.reader()).tracker(tracker).kind(CaptureKind.DIFF).take(PAUSED);
         }
+        store.delete(next);
         store.delete(id);
     }
 

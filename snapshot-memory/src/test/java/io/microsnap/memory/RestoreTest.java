@@ -20,15 +20,15 @@ import io.microsnap.core.testing.FaultyPosix;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.dirty.Epoch;
 import io.microsnap.dirty.WritePath;
-import io.microsnap.store.HeldSnapshot;
-import io.microsnap.store.PageIndex;
-import io.microsnap.store.PageMap;
 import io.microsnap.store.SnapshotDescription;
-import io.microsnap.store.SnapshotFiles;
 import io.microsnap.store.SnapshotInUseException;
-import io.microsnap.store.SnapshotStore;
-import io.microsnap.store.StagedSnapshot;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.PageIndex;
+import io.microsnap.store.internal.PageMap;
+import io.microsnap.store.internal.SnapshotFiles;
+import io.microsnap.store.internal.StagedSnapshot;
+import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -60,13 +60,13 @@ final class RestoreTest {
 
     @TempDir
     private Path directory;
-    private SnapshotStore store;
+    private DirectoryStore store;
     private final InMemoryPageReader guest = InMemoryPageReader.of(LAYOUT);
     private final DirtyTracker tracker = DirtyTracker.ofMarks(LAYOUT);
 
     @BeforeEach
     void aChainOfThree() throws IOException {
-        store = SnapshotStore.openOrCreate(Posix.host(), directory.resolve("store"), StoreOptions.PRIVATE);
+        store = DirectoryStore.openOrCreate(Posix.host(), directory.resolve("store"), StoreOptions.PRIVATE);
         for (int page = 0; page < LAYOUT.pageCount(); page += 3) {
             write(page, page % 100 + 1);
         }
@@ -88,9 +88,12 @@ final class RestoreTest {
 
     @Test
     void everyEngineGivesTheSameMemoryInItsRegions() throws IOException {
-        for (RestoredSnapshot restored : List.of(Restore.of(store, TOP).lazily(), Restore.of(store, TOP).eagerly(),
-                Restore.of(store, TOP).intoMemfd(), Restore.of(store, TOP).mostMappings(2).lazily(),
-                Restore.of(store, TOP).hugePages(HugePages.TRANSPARENT).lanes(2).verified().eagerly())) {
+        for (RestoredSnapshot restored : List.of(Restore.of(store, TOP)
+                .restore(RestoreEngine.LAZY), Restore.of(store, TOP).restore(RestoreEngine.EAGER),
+                Restore.of(store, TOP).restore(RestoreEngine.MEMFD), Restore.of(store, TOP).mostMappings(2)
+                        .restore(RestoreEngine.LAZY),
+                Restore.of(store, TOP).hugePages(HugePages.TRANSPARENT).lanes(2).verified()
+                        .restore(RestoreEngine.EAGER))) {
             try (restored) {
                 assertThat(restored.memory().layout()).isEqualTo(LAYOUT);
                 assertIsTheGuest(restored);
@@ -102,7 +105,7 @@ final class RestoreTest {
     @EnabledOnOs(value = OS.LINUX, disabledReason = "mappings are told in /proc")
     void aLazyRestoreOfAChainTakesNoMoreMappingsThanItMay() throws IOException {
         for (int most = 0; most < 14; most++) {
-            try (RestoredSnapshot restored = Restore.of(store, TOP).mostMappings(most).lazily()) {
+            try (RestoredSnapshot restored = Restore.of(store, TOP).mostMappings(most).restore(RestoreEngine.LAZY)) {
                 int mappings = mappingsOf(restored).size();
                 // Five runs of one page each: all of them, or none.
                 assertThat(mappings - 1).as("of %d", most).isLessThanOrEqualTo(most).isEqualTo(most < 10 ? 0 : 9);
@@ -114,7 +117,7 @@ final class RestoreTest {
     @Test
     @EnabledOnOs(value = OS.LINUX, disabledReason = "mappings are told in /proc")
     void nothingIsReadAheadOfAnImageOfFewPages() throws IOException {
-        try (RestoredSnapshot restored = Restore.of(store, TOP).lazily()) {
+        try (RestoredSnapshot restored = Restore.of(store, TOP).restore(RestoreEngine.LAZY)) {
             for (String mapping : mappingsOf(restored)) {
                 boolean random = mapping.substring(mapping.indexOf("VmFlags:")).contains(" rr");
                 assertThat(random).as(mapping).isEqualTo(!mapping.contains("/base/"));
@@ -144,7 +147,7 @@ final class RestoreTest {
         for (int pages : new int[] {2000, 3000}) {
             for (int most : new int[] {0, 100}) {
                 try (RestoredSnapshot restored = Restore.of(store, new SnapshotId("of-" + pages))
-                        .mostMappings(most).lazily()) {
+                        .mostMappings(most).restore(RestoreEngine.LAZY)) {
                     BitSet populated = new BitSet();
                     restored.reader().populated(0, layout.lengthBytes(), (offset, length) ->
                             populated.set((int) (offset / PAGE), (int) ((offset + length) / PAGE)));
@@ -159,11 +162,11 @@ final class RestoreTest {
     void ofTheImageWithTheMostRunsNoneIsMappedByItself() throws IOException {
         // It is the ground, which is advised once, and only the base's parts are mapped over it.
         FaultyPosix faulty = FaultyPosix.host().at("madvise", 2).fails(Errno.EIO);
-        try (SnapshotStore opened = SnapshotStore.open(faulty.posix(), directory.resolve("store"),
+        try (DirectoryStore opened = DirectoryStore.open(faulty.posix(), directory.resolve("store"),
                 StoreOptions.PRIVATE)) {
-            Restore.of(opened, DIFF).lazily().close();
+            Restore.of(opened, DIFF).restore(RestoreEngine.LAZY).close();
             assertThat(faulty.struck()).isFalse();
-            assertThatThrownBy(() -> Restore.of(opened, TOP).lazily()).hasMessageContaining("EIO");
+            assertThatThrownBy(() -> Restore.of(opened, TOP).restore(RestoreEngine.LAZY)).hasMessageContaining("EIO");
         }
     }
 
@@ -187,8 +190,8 @@ final class RestoreTest {
     void whatACopyWritesNeitherTheImageNorAnotherCopySees() throws IOException {
         byte[] image = Files.readAllBytes(directory.resolve("store/base/memory.img"));
         byte[] diff = Files.readAllBytes(directory.resolve("store/diff/memory.img"));
-        try (RestoredSnapshot first = Restore.of(store, TOP).lazily();
-                RestoredSnapshot second = Restore.of(store, TOP).lazily()) {
+        try (RestoredSnapshot first = Restore.of(store, TOP).restore(RestoreEngine.LAZY);
+                RestoredSnapshot second = Restore.of(store, TOP).restore(RestoreEngine.LAZY)) {
             first.memory().mapping(0).fill((byte) 0x55);
             first.memory().mapping(1).fill((byte) 0x55);
             assertIsTheGuest(second);
@@ -199,7 +202,7 @@ final class RestoreTest {
 
     @Test
     void aMemfdIsTheGuestsMemoryForWhoeverMapsIt() throws IOException {
-        try (RestoredSnapshot restored = Restore.of(store, TOP).intoMemfd()) {
+        try (RestoredSnapshot restored = Restore.of(store, TOP).restore(RestoreEngine.MEMFD)) {
             int number = restored.memory().memfd().orElseThrow();
             Path reopened = Path.of("/proc/self/fd", Integer.toString(number));
             try (Descriptor shared = Descriptor.open(Posix.host(), reopened, Posix.host().constants().O_RDWR, 0);
@@ -209,14 +212,14 @@ final class RestoreTest {
                 assertThat(restored.memory().mapping(0).get(ValueLayout.JAVA_BYTE, 5)).isEqualTo((byte) 99);
             }
         }
-        try (RestoredSnapshot alone = Restore.of(store, TOP).eagerly()) {
+        try (RestoredSnapshot alone = Restore.of(store, TOP).restore(RestoreEngine.EAGER)) {
             assertThat(alone.memory().memfd()).isEmpty();
         }
     }
 
     @Test
     void theSnapshotAndItsBasesAreHeldUntilTheCopyIsClosed() throws IOException {
-        RestoredSnapshot restored = Restore.of(store, TOP).lazily();
+        RestoredSnapshot restored = Restore.of(store, TOP).restore(RestoreEngine.LAZY);
         assertThatThrownBy(() -> store.delete(TOP)).isInstanceOf(SnapshotInUseException.class);
         restored.close();
         store.delete(TOP);
@@ -226,7 +229,7 @@ final class RestoreTest {
 
     @Test
     void memoryIsNeverUsedAfterItWasClosed() throws IOException {
-        RestoredSnapshot restored = Restore.of(store, TOP).lazily();
+        RestoredSnapshot restored = Restore.of(store, TOP).restore(RestoreEngine.LAZY);
         MemorySegment memory = restored.memory().mapping(0);
         restored.close();
         restored.close();
@@ -235,7 +238,8 @@ final class RestoreTest {
 
     @Test
     void theFirstEpochAfterALazyRestoreIsWhatWasWrittenAndNothingElse() throws IOException {
-        try (RestoredSnapshot restored = Restore.of(store, TOP).lazily(); DirtyTracker knows = restored.tracker()) {
+        try (RestoredSnapshot restored = Restore.of(store, TOP)
+                .restore(RestoreEngine.LAZY); DirtyTracker knows = restored.tracker()) {
             MemorySegment low = restored.memory().mapping(0);
             assertThat(Restores.sum(low)).isNotZero();
             low.set(ValueLayout.JAVA_BYTE, 50 * PAGE, (byte) 1);
@@ -247,7 +251,7 @@ final class RestoreTest {
             assertThat(next.manifest().description().parent()).contains(restored.reference());
             assertThat(next.memory().pagesOffered()).isEqualTo(2);
         }
-        try (RestoredSnapshot eager = Restore.of(store, TOP).eagerly()) {
+        try (RestoredSnapshot eager = Restore.of(store, TOP).restore(RestoreEngine.EAGER)) {
             assertThatThrownBy(eager::tracker).isInstanceOf(IllegalArgumentException.class)
                     .hasMessageContaining("dirty log");
         }
@@ -256,7 +260,8 @@ final class RestoreTest {
     /** What a guest gives back reads as the image again: whoever discards pages must say so. */
     @Test
     void whatWasWrittenAndGivenBackIsNotSeenByTheCopysOwnTrackerAndThatIsSaid() throws IOException {
-        try (RestoredSnapshot restored = Restore.of(store, TOP).lazily(); DirtyTracker knows = restored.tracker()) {
+        try (RestoredSnapshot restored = Restore.of(store, TOP)
+                .restore(RestoreEngine.LAZY); DirtyTracker knows = restored.tracker()) {
             assertThat(knows.blindTo())
                     .containsExactlyInAnyOrder(WritePath.OTHER_MAPPING, WritePath.FILE, WritePath.DISCARD);
             for (int page = 50; page < 52; page++) {
@@ -275,16 +280,16 @@ final class RestoreTest {
     @Test
     void aCopyIsRenewedBeforeAnybodySeesIt() throws IOException {
         try (RestoredSnapshot restored = Restore.of(store, TOP).renewing(copy ->
-                copy.memory().mapping(0).set(ValueLayout.JAVA_LONG, 0, 4711)).lazily()) {
+                copy.memory().mapping(0).set(ValueLayout.JAVA_LONG, 0, 4711)).restore(RestoreEngine.LAZY)) {
             assertThat(restored.memory().mapping(0).get(ValueLayout.JAVA_LONG, 0)).isEqualTo(4711);
         }
         IOException refused = new IOException("no generation id");
         assertThatThrownBy(() -> Restore.of(store, TOP).renewing(copy -> {
             throw refused;
-        }).eagerly()).isSameAs(refused);
+        }).restore(RestoreEngine.EAGER)).isSameAs(refused);
         InterruptedException sneaky = new InterruptedException("that no signature names");
         assertThatThrownBy(() -> Restore.of(store, TOP).renewing(
-                copy -> RestoreTest.<RuntimeException>sneak(sneaky)).lazily()).isSameAs(sneaky);
+                copy -> RestoreTest.<RuntimeException>sneak(sneaky)).restore(RestoreEngine.LAZY)).isSameAs(sneaky);
         store.delete(TOP);
     }
 
@@ -295,15 +300,15 @@ final class RestoreTest {
             copy.markWritten(LAYOUT.imageOffset(1), LAYOUT.regions().get(1).lengthBytes());
         };
         IdentityRenewal unmarked = copy -> copy.memory().mapping(1).fill((byte) 47);
-        for (RestoredSnapshot copy : List.of(Restore.of(store, TOP).renewing(renewal).eagerly(),
-                Restore.of(store, TOP).renewing(renewal).intoMemfd(),
-                Restore.of(store, TOP).renewing(unmarked).lazily())) {
+        for (RestoredSnapshot copy : List.of(Restore.of(store, TOP).renewing(renewal).restore(RestoreEngine.EAGER),
+                Restore.of(store, TOP).renewing(renewal).restore(RestoreEngine.MEMFD),
+                Restore.of(store, TOP).renewing(unmarked).restore(RestoreEngine.LAZY))) {
             SnapshotId id = new SnapshotId("renewed");
             try (copy; DirtyTracker knows = copy.tracker(new SeesNothing(LAYOUT))) {
                 CaptureResult next = Capture.of(store, id, copy.reader()).tracker(knows).take(PAUSED);
                 assertThat(next.memory().pagesOffered()).isEqualTo(56);
             }
-            try (RestoredSnapshot again = Restore.of(store, id).verified().lazily()) {
+            try (RestoredSnapshot again = Restore.of(store, id).verified().restore(RestoreEngine.LAZY)) {
                 assertThat(again.memory().mapping(1).get(ValueLayout.JAVA_BYTE, 5)).isEqualTo((byte) 47);
             }
             store.delete(id);
@@ -312,7 +317,7 @@ final class RestoreTest {
 
     @Test
     void whatIsMarkedWithTheCopyIsKnownToItsTrackerBeforeAndAfterThatIsMade() throws IOException {
-        try (RestoredSnapshot copy = Restore.of(store, TOP).eagerly()) {
+        try (RestoredSnapshot copy = Restore.of(store, TOP).restore(RestoreEngine.EAGER)) {
             copy.markWritten(3L * PAGE, 1);
             for (int round = 0; round < 2; round++) {
                 // The second tracker begins with the snapshot again, and has to know what the first one knew.
@@ -335,18 +340,17 @@ final class RestoreTest {
         damage("diff/memory.img", 220L * PAGE + 17);
         damage("base/memory.img", 9L * PAGE);
 
-        try (HeldSnapshot held = store.hold(TOP)) {
+        try (StoredSnapshot held = store.hold(TOP)) {
             Verification found = Verify.snapshot(held, 2, Progress.NONE);
             assertThat(found.badCount()).isEqualTo(2);
             assertThat(found.firstBad()).containsExactly(
                     new Verification.BadPage(9L * PAGE, 9L * PAGE, "base"),
                     new Verification.BadPage(220L * PAGE, HIGH + 20L * PAGE, "diff"));
         }
-        for (Restore restore : List.of(Restore.of(store, TOP).verified())) {
-            assertThatThrownBy(restore::lazily).isInstanceOf(DamagedException.class)
+        Restore verified = Restore.of(store, TOP).verified();
+        for (RestoreEngine engine : RestoreEngine.values()) {
+            assertThatThrownBy(() -> verified.restore(engine)).isInstanceOf(DamagedException.class)
                     .hasMessageContaining("top").hasMessageContaining("0x9000").hasMessageContaining("base");
-            assertThatThrownBy(restore::eagerly).isInstanceOf(DamagedException.class);
-            assertThatThrownBy(restore::intoMemfd).isInstanceOf(DamagedException.class);
         }
         store.delete(TOP);
     }
@@ -354,7 +358,7 @@ final class RestoreTest {
     @Test
     void aZeroPageThatIsNoLongerZeroAndDataThatBecameAHoleAreFound() throws IOException {
         damage("base/memory.img", 1L * PAGE);
-        try (HeldSnapshot held = store.hold(BASE)) {
+        try (StoredSnapshot held = store.hold(BASE)) {
             assertThat(Verify.snapshot(held, 1, Progress.NONE).firstBad())
                     .extracting(Verification.BadPage::imageOffset).containsExactly(1L * PAGE);
         }
@@ -364,7 +368,7 @@ final class RestoreTest {
             file.truncate(0);
             file.truncate(bytes);
         }
-        try (HeldSnapshot held = store.hold(BASE)) {
+        try (StoredSnapshot held = store.hold(BASE)) {
             assertThat(Verify.snapshot(held, 1, Progress.NONE).badCount()).isEqualTo((LAYOUT.pageCount() + 2) / 3);
         }
     }
@@ -378,20 +382,21 @@ final class RestoreTest {
                     java.util.Arrays.copyOf(whole, whole.length + 1))) {
                 Files.write(path, other);
                 for (SnapshotId id : List.of(DIFF, TOP)) {
-                    assertThatThrownBy(() -> Restore.of(store, id).lazily()).as("%s of %d bytes", file, other.length)
+                    assertThatThrownBy(() -> Restore.of(store, id).restore(RestoreEngine.LAZY))
+                            .as("%s of %d bytes", file, other.length)
                             .isInstanceOf(DamagedException.class).hasMessageContaining(path.toString());
                 }
             }
             Files.write(path, whole);
         }
-        Restore.of(store, TOP).verified().lazily().close();
+        Restore.of(store, TOP).verified().restore(RestoreEngine.LAZY).close();
     }
 
     @Test
     void aDiffWhoseGuestIsLaidOutOtherwiseThanItsBasesIsRefused() throws IOException {
         GuestLayout other = GuestLayout.ofSingleRegion(PAGE, LAYOUT.lengthBytes());
         SnapshotId id = new SnapshotId("other");
-        try (HeldSnapshot base = store.hold(BASE); StagedSnapshot staged = store.stage(id)) {
+        try (StoredSnapshot base = store.hold(BASE); StagedSnapshot staged = store.stage(id)) {
             staged.create(SnapshotFiles.MEMORY).truncate(other.lengthBytes());
             try (PageIndex index = PageIndex.create(staged.create(SnapshotFiles.PAGE_INDEX), other);
                     PageMap map = PageMap.create(staged.create(SnapshotFiles.PAGE_MAP), other)) {
@@ -400,7 +405,7 @@ final class RestoreTest {
             }
             staged.publish(SnapshotDescription.diff(other, base.reference()));
         }
-        assertThatThrownBy(() -> Restore.of(store, id).lazily()).isInstanceOf(DamagedException.class)
+        assertThatThrownBy(() -> Restore.of(store, id).restore(RestoreEngine.LAZY)).isInstanceOf(DamagedException.class)
                 .hasMessageContaining("other").hasMessageContaining("base");
     }
 
@@ -411,13 +416,13 @@ final class RestoreTest {
         MachineStateSection section = new MachineStateSection("cpu", ByteBuffer.wrap(new byte[500]));
         Capture.of(store, id, guest).attach("disk", disk).take(PausableMachine.pausedAlready(List.of(section)));
         for (String file : List.of("machine.bin", "attachments/disk", "memory.idx")) {
-            try (HeldSnapshot held = store.hold(id)) {
+            try (StoredSnapshot held = store.hold(id)) {
                 assertThat(Verify.snapshot(held, 1, Progress.NONE).isWhole()).isTrue();
             }
             Path path = writable("whole/" + file);
             byte[] before = Files.readAllBytes(path);
             damage("whole/" + file, before.length - 1);
-            try (HeldSnapshot held = store.hold(id)) {
+            try (StoredSnapshot held = store.hold(id)) {
                 assertThatThrownBy(() -> Verify.snapshot(held, 1, Progress.NONE)).as(file)
                         .isInstanceOf(DamagedException.class).hasMessageContaining(path.getFileName().toString());
             }
@@ -428,16 +433,18 @@ final class RestoreTest {
     @Test
     void anIndexOrMapOfWhichABitIsAnotherIsRefused() throws IOException {
         damage("diff/memory.map", 8192);
-        assertThatThrownBy(() -> Restore.of(store, DIFF).lazily()).isInstanceOf(DamagedException.class)
+        assertThatThrownBy(() -> Restore.of(store, DIFF).restore(RestoreEngine.LAZY))
+                .isInstanceOf(DamagedException.class)
                 .hasMessageContaining("memory.map");
         damage("base/memory.idx", 8192);
-        assertThatThrownBy(() -> Restore.of(store, BASE).verified().lazily()).isInstanceOf(DamagedException.class)
+        assertThatThrownBy(() -> Restore.of(store, BASE).verified().restore(RestoreEngine.LAZY))
+                .isInstanceOf(DamagedException.class)
                 .hasMessageContaining("memory.idx");
     }
 
     @Test
     void whatIsNotThereCannotBeRestored() {
-        assertThatThrownBy(() -> Restore.of(store, new SnapshotId("absent")).lazily())
+        assertThatThrownBy(() -> Restore.of(store, new SnapshotId("absent")).restore(RestoreEngine.LAZY))
                 .isInstanceOf(NoSuchFileException.class).hasMessageContaining("absent");
     }
 
@@ -459,13 +466,13 @@ final class RestoreTest {
     }
 
     private void restoreThrough(FaultyPosix faulty, int engine) throws IOException {
-        try (SnapshotStore opened = SnapshotStore.open(faulty.posix(), directory.resolve("store"),
+        try (DirectoryStore opened = DirectoryStore.open(faulty.posix(), directory.resolve("store"),
                 StoreOptions.PRIVATE)) {
             Restore restore = Restore.of(opened, TOP).through(faulty.posix()).verified();
             try (RestoredSnapshot restored = switch (engine) {
-                case 0 -> restore.lazily();
-                case 1 -> restore.eagerly();
-                default -> restore.intoMemfd();
+                case 0 -> restore.restore(RestoreEngine.LAZY);
+                case 1 -> restore.restore(RestoreEngine.EAGER);
+                default -> restore.restore(RestoreEngine.MEMFD);
             }) {
                 assertIsTheGuest(restored);
             }

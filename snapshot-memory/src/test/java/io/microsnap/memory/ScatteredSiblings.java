@@ -7,8 +7,8 @@ import io.microsnap.core.internal.posix.Constants;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.memory.misuse.ProcessLimits;
-import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -36,7 +36,7 @@ final class ScatteredSiblings {
         long spare = Long.parseLong(arguments[3]);
         InMemoryPageReader guest = InMemoryPageReader.of(
                 GuestLayout.ofSingleRegion(PAGE, (long) runs * PAGES_A_RUN * PAGE));
-        try (SnapshotStore store = SnapshotStore.openOrCreate(
+        try (DirectoryStore store = DirectoryStore.openOrCreate(
                 Posix.host(), Path.of(arguments[0], "store"), StoreOptions.PRIVATE)) {
             bake(store, guest, runs);
             if (spare >= 0) {
@@ -45,7 +45,7 @@ final class ScatteredSiblings {
             long before = ProcessLimits.mappings();
             List<RestoredSnapshot> restored = new ArrayList<>();
             for (int number = 0; number < siblings; number++) {
-                restored.add(Restore.of(store, DIFF).lazily());
+                restored.add(Restore.of(store, DIFF).restore(RestoreEngine.LAZY));
                 require(ProcessLimits.mostMappings() - ProcessLimits.mappings() > (spare < 0 ? 4000 : spare / 2),
                         "sibling " + number + " took the last mappings");
             }
@@ -66,7 +66,7 @@ final class ScatteredSiblings {
         System.out.println("done");
     }
 
-    private static void bake(SnapshotStore store, InMemoryPageReader guest, int runs) throws IOException {
+    private static void bake(DirectoryStore store, InMemoryPageReader guest, int runs) throws IOException {
         try (DirtyTracker marks = DirtyTracker.ofMarks(guest.layout())) {
             for (long offset = 0; offset < guest.layout().lengthBytes(); offset += PAGE) {
                 guest.bytes().set(ValueLayout.JAVA_LONG, offset, offset + 1);
@@ -82,7 +82,7 @@ final class ScatteredSiblings {
     }
 
     /** Writes a page that the diff has and one that it has not. */
-    private static void capture(SnapshotStore store, RestoredSnapshot sibling, int number) throws IOException {
+    private static void capture(DirectoryStore store, RestoredSnapshot sibling, int number) throws IOException {
         SnapshotId id = new SnapshotId("sibling-" + number);
         try (DirtyTracker tracker = sibling.tracker()) {
             MemorySegment memory = sibling.memory().mapping(0);
@@ -92,7 +92,7 @@ final class ScatteredSiblings {
             CaptureResult result = Capture.of(store, id, sibling.reader()).tracker(tracker).kind(CaptureKind.DIFF)
                     .take(PAUSED);
             require(result.memory().pagesOffered() == 2, result.memory().pagesOffered() + " pages were offered");
-            try (RestoredSnapshot again = Restore.of(store, id).lazily()) {
+            try (RestoredSnapshot again = Restore.of(store, id).restore(RestoreEngine.LAZY)) {
                 require(again.memory().mapping(0).mismatch(memory) < 0, id + " has other bytes");
             }
         }

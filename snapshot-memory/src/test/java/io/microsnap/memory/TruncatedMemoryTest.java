@@ -19,8 +19,8 @@ import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.memory.internal.image.MemoryWriter;
 import io.microsnap.memory.internal.image.Zeros;
-import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
@@ -45,7 +45,7 @@ final class TruncatedMemoryTest {
     private Path directory;
     private Descriptor file;
     private GuestRam ram;
-    private SnapshotStore store;
+    private DirectoryStore store;
     private final DirtyTracker tracker = DirtyTracker.ofMarks(LAYOUT);
 
     @BeforeEach
@@ -54,7 +54,7 @@ final class TruncatedMemoryTest {
         file = Descriptor.open(Posix.host(), directory.resolve("ram"), constants.O_RDWR | constants.O_CREAT, 0600);
         file.truncate(LAYOUT.lengthBytes());
         ram = GuestRam.of(LAYOUT, Mapping.file(file, 0, LAYOUT.lengthBytes(), Access.SHARED_WRITE));
-        store = SnapshotStore.openOrCreate(Posix.host(), directory.resolve("store"), StoreOptions.PRIVATE);
+        store = DirectoryStore.openOrCreate(Posix.host(), directory.resolve("store"), StoreOptions.PRIVATE);
         fill(0, PAGES, 1);
     }
 
@@ -200,7 +200,7 @@ final class TruncatedMemoryTest {
     }
 
     private void assertRestores(SnapshotId id) throws IOException {
-        try (RestoredSnapshot restored = Restore.of(store, id).verified().lazily()) {
+        try (RestoredSnapshot restored = Restore.of(store, id).verified().restore(RestoreEngine.LAZY)) {
             assertThat(restored.memory().mapping(0).mismatch(ram.mapping(0))).isEqualTo(-1);
         }
     }

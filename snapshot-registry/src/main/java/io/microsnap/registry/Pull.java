@@ -6,6 +6,7 @@ import io.microsnap.registry.internal.pull.PullSession;
 import io.microsnap.registry.internal.pull.PullSettings;
 import io.microsnap.registry.internal.pull.Pulled;
 import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.internal.DirectoryStore;
 import java.io.IOException;
 import java.util.Objects;
 
@@ -18,19 +19,19 @@ public final class Pull {
     private static final int DEFAULT_TRANSFERS = 4;
     private static final int MOST_TRANSFERS = 16;
 
-    private final SnapshotStore store;
+    private final DirectoryStore store;
     private final SnapshotId id;
     private int transfers = DEFAULT_TRANSFERS;
     private Progress progress = Progress.NONE;
 
-    private Pull(SnapshotStore store, SnapshotId id) {
+    private Pull(DirectoryStore store, SnapshotId id) {
         this.store = Objects.requireNonNull(store);
         this.id = Objects.requireNonNull(id);
     }
 
     /** Begins the description of a pull. The id is the snapshot's name in this store; its uuid stays. */
     public static Pull of(SnapshotStore store, SnapshotId id) {
-        return new Pull(store, id);
+        return new Pull(DirectoryStore.of(store), id);
     }
 
     /** Sets how many requests are under way at a time. */

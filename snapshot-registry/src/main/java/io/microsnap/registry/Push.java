@@ -9,6 +9,7 @@ import io.microsnap.registry.internal.push.PushSession;
 import io.microsnap.registry.internal.push.PushSettings;
 import io.microsnap.registry.internal.push.Pushed;
 import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.internal.DirectoryStore;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
@@ -27,7 +28,7 @@ public final class Push {
     private static final int MOST_THREADS = 64;
     private static final int MOST_TRANSFERS = 16;
 
-    private final SnapshotStore store;
+    private final DirectoryStore store;
     private final SnapshotId id;
     private int level = DEFAULT_LEVEL;
     private int threads = Math.min(MOST_THREADS, Runtime.getRuntime().availableProcessors());
@@ -35,14 +36,14 @@ public final class Push {
     private Progress progress = Progress.NONE;
     private final List<String> otherRepositories = new ArrayList<>();
 
-    private Push(SnapshotStore store, SnapshotId id) {
+    private Push(DirectoryStore store, SnapshotId id) {
         this.store = Objects.requireNonNull(store);
         this.id = Objects.requireNonNull(id);
     }
 
     /** Begins the description of a push. */
     public static Push of(SnapshotStore store, SnapshotId id) {
-        return new Push(store, id);
+        return new Push(DirectoryStore.of(store), id);
     }
 
     /** Sets the level of compression, 1 to 19. Other levels make other blobs of the same pages. */

@@ -1,6 +1,6 @@
 package io.microsnap.registry;
 
-import io.microsnap.store.Printable;
+import io.microsnap.store.internal.Printable;
 import java.util.regex.Pattern;
 
 /**

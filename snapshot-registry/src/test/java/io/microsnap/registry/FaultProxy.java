@@ -6,6 +6,8 @@ import java.io.OutputStream;
 import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
+import java.util.List;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.atomic.AtomicLong;
 
 /**
@@ -22,6 +24,7 @@ final class FaultProxy implements AutoCloseable {
     private final ServerSocket listening = new ServerSocket(0, 50, InetAddress.getLoopbackAddress());
     private final int target;
     private final AtomicLong passed = new AtomicLong();
+    private final List<Long> requests = new CopyOnWriteArrayList<>();
     private final long at;
     private final Harm harm;
     private volatile boolean done;
@@ -43,6 +46,11 @@ final class FaultProxy implements AutoCloseable {
         return passed.get();
     }
 
+    /** Where, among the bytes that have passed, the client's pieces began: its requests, and parts of long ones. */
+    List<Long> requests() {
+        return requests;
+    }
+
     private void accept() {
         while (!listening.isClosed()) {
             try {
@@ -52,21 +60,24 @@ final class FaultProxy implements AutoCloseable {
                     continue;
                 }
                 Socket server = new Socket(InetAddress.getLoopbackAddress(), target);
-                Thread.ofVirtual().start(() -> pass(client, server));
-                Thread.ofVirtual().start(() -> pass(server, client));
+                Thread.ofVirtual().start(() -> pass(client, server, true));
+                Thread.ofVirtual().start(() -> pass(server, client, false));
             } catch (IOException closed) {
                 // The test is over, or the registry is gone.
             }
         }
     }
 
-    private void pass(Socket from, Socket to) {
+    private void pass(Socket from, Socket to, boolean requesting) {
         byte[] piece = new byte[PIECE];
         try (from; to) {
             InputStream input = from.getInputStream();
             OutputStream output = to.getOutputStream();
             for (int read = input.read(piece); read > 0; read = input.read(piece)) {
                 long end = passed.addAndGet(read);
+                if (requesting) {
+                    requests.add(end - read);
+                }
                 int place = (int) (at - (end - read));
                 if (!done && place >= 0 && place < read) {
                     done = true;

@@ -12,10 +12,10 @@ import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.memory.Verify;
 import io.microsnap.registry.FaultProxy.Harm;
 import io.microsnap.registry.internal.client.Patience;
-import io.microsnap.store.HeldSnapshot;
 import io.microsnap.store.SnapshotEntry;
-import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.StoredSnapshot;
 import io.microsnap.testsupport.ChildProcess;
 import io.microsnap.testsupport.ChildProcesses;
 import io.microsnap.testsupport.Effort;
@@ -25,11 +25,14 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.SplittableRandom;
 import java.util.concurrent.Semaphore;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
 /** Harm at any byte between client and registry, death of either, a full disk: never a wrong or visible half. */
@@ -51,11 +54,11 @@ class FaultTest {
         server = RegistryServer.start(processes, directory);
     }
 
-    private SnapshotStore store(String name) throws IOException {
-        return SnapshotStore.openOrCreate(Posix.host(), directory.resolve(name), StoreOptions.PRIVATE);
+    private DirectoryStore store(String name) throws IOException {
+        return DirectoryStore.openOrCreate(Posix.host(), directory.resolve(name), StoreOptions.PRIVATE);
     }
 
-    private PushResult push(SnapshotStore from, String name, String host, String repository, Patience patience)
+    private PushResult push(DirectoryStore from, String name, String host, String repository, Patience patience)
             throws IOException {
         RegistryReference reference = RegistryReference.parse(host + "/" + repository + ":" + name);
         try (RemoteRepository remote = RemoteRepository.open(reference.repository(),
@@ -64,7 +67,7 @@ class FaultTest {
         }
     }
 
-    private PullResult pull(SnapshotStore to, String name, String host, String repository, Patience patience)
+    private PullResult pull(DirectoryStore to, String name, String host, String repository, Patience patience)
             throws IOException {
         RegistryReference reference = RegistryReference.parse(host + "/" + repository + ":" + name);
         try (RemoteRepository remote = RemoteRepository.open(reference.repository(),
@@ -74,26 +77,26 @@ class FaultTest {
     }
 
     @Test
+    @Timeout(value = 1, unit = TimeUnit.HOURS) // A long run has hundreds of points.
     void harmAtAnyByteOfAPullGivesTheSnapshotOrAnErrorAndTheNextPullGoesOn(Seed seed) throws IOException {
         SplittableRandom random = seed.random();
         byte[] base = guest(PAGES, 40, random);
         byte[] later = changed(base, 10, random);
-        try (SnapshotStore from = store("from")) {
+        try (DirectoryStore from = store("from")) {
             Guests.full(from, "base", base);
             Guests.diff(from, "later", "base", later);
             push(from, "later", server.host(), "guests", PERSISTENT);
         }
-        long all;
-        try (FaultProxy quiet = new FaultProxy(server.host(), -1, Harm.CUT); SnapshotStore to = store("measured")) {
+        List<Long> places;
+        try (FaultProxy quiet = new FaultProxy(server.host(), -1, Harm.CUT); DirectoryStore to = store("measured")) {
             pull(to, "later", quiet.host(), "guests", PERSISTENT);
-            all = quiet.passedBytes();
+            places = places(quiet, random);
         }
-        int points = Effort.choose(4, 16, 260);
-        for (int point = 0; point < points; point++) {
+        for (int point = 0; point < places.size(); point++) {
             Harm harm = HARMS.get(point % HARMS.size());
             String name = "to-" + point;
-            try (FaultProxy proxy = new FaultProxy(server.host(), random.nextLong(all), harm);
-                    SnapshotStore to = store(name)) {
+            try (FaultProxy proxy = new FaultProxy(server.host(), places.get(point), harm);
+                    DirectoryStore to = store(name)) {
                 try {
                     pull(to, "later", proxy.host(), "guests", point % 2 == 0 ? PERSISTENT : ONCE);
                     assertThat(to.list()).hasSize(2);
@@ -109,24 +112,24 @@ class FaultTest {
     }
 
     @Test
+    @Timeout(value = 1, unit = TimeUnit.HOURS) // A long run has hundreds of points.
     void harmAtAnyByteOfAPushGivesTheArtifactOrAnErrorAndTheNextPushGoesOn(Seed seed) throws IOException {
         SplittableRandom random = seed.random();
         byte[] base = guest(PAGES, 40, random);
         byte[] later = changed(base, 10, random);
-        try (SnapshotStore from = store("from")) {
+        try (DirectoryStore from = store("from")) {
             Guests.full(from, "base", base);
             Guests.diff(from, "later", "base", later);
-            long all;
+            List<Long> places;
             try (FaultProxy quiet = new FaultProxy(server.host(), -1, Harm.CUT)) {
                 push(from, "later", quiet.host(), "measured", PERSISTENT);
-                all = quiet.passedBytes();
+                places = places(quiet, random);
             }
-            int points = Effort.choose(4, 16, 260);
-            for (int point = 0; point < points; point++) {
+            for (int point = 0; point < places.size(); point++) {
                 Harm harm = HARMS.get(point % HARMS.size());
                 String repository = "guests" + point;
                 boolean pushed = false;
-                try (FaultProxy proxy = new FaultProxy(server.host(), random.nextLong(all), harm)) {
+                try (FaultProxy proxy = new FaultProxy(server.host(), places.get(point), harm)) {
                     push(from, "later", proxy.host(), repository, point % 2 == 0 ? PERSISTENT : ONCE);
                     pushed = true;
                 } catch (IOException expected) {
@@ -141,25 +144,35 @@ class FaultTest {
         }
     }
 
+    /** Anywhere, and at requests: at each of them in a long run. */
+    private static List<Long> places(FaultProxy quiet, SplittableRandom random) {
+        List<Long> places = new ArrayList<>();
+        for (int request = 0; request < quiet.requests().size(); request += Effort.choose(8, 4, 1)) {
+            places.add(quiet.requests().get(request));
+        }
+        random.longs(Effort.choose(4, 12, 250), 0, quiet.passedBytes()).forEach(places::add);
+        return places;
+    }
+
     private void requirePulled(String repository, String name, byte[] base, byte[] later) throws IOException {
-        try (SnapshotStore to = store(name)) {
+        try (DirectoryStore to = store(name)) {
             pull(to, "later", server.host(), repository, PERSISTENT);
             requireContent(to, "base", base);
             requireContent(to, "later", later);
         }
     }
 
-    private static void requireEachWhole(SnapshotStore store) throws IOException {
+    private static void requireEachWhole(DirectoryStore store) throws IOException {
         for (SnapshotEntry entry : store.list()) {
             assertThat(entry).isInstanceOf(SnapshotEntry.Whole.class);
-            try (HeldSnapshot held = store.hold(id(entry.name()))) {
+            try (StoredSnapshot held = store.hold(id(entry.name()))) {
                 Verify.snapshot(held, 1, Progress.NONE).requireWhole();
             }
         }
     }
 
-    private static void requireContent(SnapshotStore store, String name, byte[] guest) throws IOException {
-        try (HeldSnapshot held = store.hold(id(name))) {
+    private static void requireContent(DirectoryStore store, String name, byte[] guest) throws IOException {
+        try (StoredSnapshot held = store.hold(id(name))) {
             assertThat(Guests.content(held)).isEqualTo(guest);
         }
     }
@@ -167,7 +180,7 @@ class FaultTest {
     @Test
     void aPullThatIsEndedMidwayFetchesOnlyTheRestWhenItIsMadeAgain(Seed seed) throws IOException {
         byte[] guest = guest(16_000, 0, seed.random());
-        try (SnapshotStore from = store("from"); SnapshotStore to = store("to")) {
+        try (DirectoryStore from = store("from"); DirectoryStore to = store("to")) {
             Guests.full(from, "web", guest);
             push(from, "web", server.host(), "guests", PERSISTENT);
             long[] reached = new long[1];
@@ -199,7 +212,7 @@ class FaultTest {
 
         public static void main(String[] arguments) throws IOException {
             RegistryReference reference = RegistryReference.parse(arguments[1]);
-            try (SnapshotStore to = SnapshotStore.openOrCreate(Posix.host(), Path.of(arguments[0]),
+            try (DirectoryStore to = DirectoryStore.openOrCreate(Posix.host(), Path.of(arguments[0]),
                     StoreOptions.PRIVATE);
                     RemoteRepository remote = RemoteRepository.open(reference.repository(), RegistryOptions.DEFAULTS)) {
                 boolean[] half = {false};
@@ -218,7 +231,7 @@ class FaultTest {
     @Test
     void aKilledPullLeavesNothingVisibleAndIsGoneOnWith(Seed seed, ChildProcesses processes) throws IOException {
         byte[] guest = guest(8000, 0, seed.random());
-        try (SnapshotStore from = store("from")) {
+        try (DirectoryStore from = store("from")) {
             Guests.full(from, "web", guest);
             push(from, "web", server.host(), "guests", PERSISTENT);
         }
@@ -226,7 +239,7 @@ class FaultTest {
                 server.reference("guests", "web").toString());
         puller.awaitLine("half");
         assertThat(puller.kill().wasKilled()).isTrue();
-        try (SnapshotStore to = store("to")) {
+        try (DirectoryStore to = store("to")) {
             assertThat(to.list()).isEmpty();
             assertThat(pull(to, "web", server.host(), "guests", PERSISTENT).localBytes())
                     .isGreaterThan(guest.length / 4);
@@ -238,7 +251,7 @@ class FaultTest {
     void aFullDiskIsSaidAndTheNextPullGoesOn(Seed seed, @TinyFileSystem Path tiny) throws IOException {
         byte[] guest = guest(1500, 0, seed.random());
         Path ballast = Files.write(tiny.resolve("ballast"), new byte[6 << 20]);
-        try (SnapshotStore from = store("from"); SnapshotStore to = SnapshotStore.openOrCreate(Posix.host(),
+        try (DirectoryStore from = store("from"); DirectoryStore to = DirectoryStore.openOrCreate(Posix.host(),
                 tiny.resolve("store"), StoreOptions.PRIVATE)) {
             Guests.full(from, "web", guest);
             push(from, "web", server.host(), "guests", PERSISTENT);
@@ -258,7 +271,7 @@ class FaultTest {
     @Test
     void aRegistryThatGoesAwayMidwayIsSaidAndNothingIsTagged(Seed seed, ChildProcesses processes) throws IOException {
         byte[] guest = guest(3000, 0, seed.random());
-        try (SnapshotStore from = store("from")) {
+        try (DirectoryStore from = store("from")) {
             Guests.full(from, "web", guest);
             boolean[] killed = {false};
             RegistryReference reference = server.reference("guests", "web");

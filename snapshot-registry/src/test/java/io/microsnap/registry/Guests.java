@@ -8,16 +8,17 @@ import io.microsnap.core.SnapshotId;
 import io.microsnap.core.internal.file.Pages;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.memory.Restore;
+import io.microsnap.memory.RestoreEngine;
 import io.microsnap.memory.RestoredSnapshot;
 import io.microsnap.memory.Verify;
-import io.microsnap.store.HeldSnapshot;
 import io.microsnap.store.Manifest;
-import io.microsnap.store.PageIndex;
-import io.microsnap.store.PageMap;
 import io.microsnap.store.SnapshotDescription;
-import io.microsnap.store.SnapshotFiles;
-import io.microsnap.store.SnapshotStore;
-import io.microsnap.store.StagedSnapshot;
+import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.PageIndex;
+import io.microsnap.store.internal.PageMap;
+import io.microsnap.store.internal.SnapshotFiles;
+import io.microsnap.store.internal.StagedSnapshot;
+import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -87,7 +88,7 @@ final class Guests {
     }
 
     /** A full snapshot with machine state and an attachment. */
-    static Manifest full(SnapshotStore store, String name, byte[] guest) throws IOException {
+    static Manifest full(DirectoryStore store, String name, byte[] guest) throws IOException {
         try (StagedSnapshot staged = store.stage(id(name))) {
             fill(staged, guest, Optional.empty(), new byte[guest.length]);
             text(staged.create(SnapshotFiles.MACHINE), "machine of " + name);
@@ -98,8 +99,8 @@ final class Guests {
     }
 
     /** A full image that was cloned from a base. */
-    static Manifest onto(SnapshotStore store, String name, String base, byte[] guest) throws IOException {
-        try (HeldSnapshot held = store.hold(id(base)); StagedSnapshot staged = store.stage(id(name))) {
+    static Manifest onto(DirectoryStore store, String name, String base, byte[] guest) throws IOException {
+        try (StoredSnapshot held = store.hold(id(base)); StagedSnapshot staged = store.stage(id(name))) {
             byte[] before = content(held);
             staged.copy(SnapshotFiles.MEMORY, held.image(), Progress.NONE);
             fill(staged, guest, Optional.of(false), before);
@@ -109,8 +110,8 @@ final class Guests {
     }
 
     /** Only what differs from the base, which stays required. */
-    static Manifest diff(SnapshotStore store, String name, String base, byte[] guest) throws IOException {
-        try (HeldSnapshot held = store.hold(id(base)); StagedSnapshot staged = store.stage(id(name))) {
+    static Manifest diff(DirectoryStore store, String name, String base, byte[] guest) throws IOException {
+        try (StoredSnapshot held = store.hold(id(base)); StagedSnapshot staged = store.stage(id(name))) {
             fill(staged, guest, Optional.of(true), content(held));
             return staged.publish(SnapshotDescription.diff(layout(guest), held.reference())
                     .withParent(held.reference()).withImage("debian-13").withBakedByVersion("1"));
@@ -155,12 +156,12 @@ final class Guests {
         }
     }
 
-    static byte[] content(HeldSnapshot held) throws IOException {
+    static byte[] content(StoredSnapshot held) throws IOException {
         byte[] content = new byte[Math.toIntExact(held.layout().lengthBytes())];
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment page = arena.allocate(PAGE);
             for (int at = 0; at < content.length; at += PAGE) {
-                HeldSnapshot layer = held;
+                StoredSnapshot layer = held;
                 while (layer.base().isPresent() && !layer.pageMap().orElseThrow().test(at / PAGE)) {
                     layer = layer.base().get();
                 }
@@ -172,14 +173,14 @@ final class Guests {
     }
 
     /** Verified page by page, byte for byte what it was, by every engine that restores. */
-    static void requireWhole(SnapshotStore store, String name, byte[] guest) throws IOException {
-        try (HeldSnapshot held = store.hold(id(name))) {
+    static void requireWhole(DirectoryStore store, String name, byte[] guest) throws IOException {
+        try (StoredSnapshot held = store.hold(id(name))) {
             Verify.snapshot(held, 1, Progress.NONE).requireWhole();
             assertThat(content(held)).as(name).isEqualTo(guest);
         }
-        try (RestoredSnapshot lazy = Restore.of(store, id(name)).lazily();
-                RestoredSnapshot eager = Restore.of(store, id(name)).eagerly();
-                RestoredSnapshot memfd = Restore.of(store, id(name)).intoMemfd()) {
+        try (RestoredSnapshot lazy = Restore.of(store, id(name)).restore(RestoreEngine.LAZY);
+                RestoredSnapshot eager = Restore.of(store, id(name)).restore(RestoreEngine.EAGER);
+                RestoredSnapshot memfd = Restore.of(store, id(name)).restore(RestoreEngine.MEMFD)) {
             for (RestoredSnapshot restored : new RestoredSnapshot[] {lazy, eager, memfd}) {
                 assertThat(restored.memory().mapping(0).mismatch(MemorySegment.ofArray(guest))).as(name)
                         .isEqualTo(-1);
@@ -188,12 +189,12 @@ final class Guests {
     }
 
     /** Holes are where zeros are: an image takes hardly more than what is in it. */
-    static void requireSparse(SnapshotStore store, String name, byte[] guest) throws IOException {
+    static void requireSparse(DirectoryStore store, String name, byte[] guest) throws IOException {
         long data = 0;
         for (int page = 0; page < guest.length / PAGE; page++) {
             data += Pages.isZero(MemorySegment.ofArray(guest), (long) page * PAGE, PAGE) ? 0 : PAGE;
         }
-        try (HeldSnapshot held = store.hold(id(name))) {
+        try (StoredSnapshot held = store.hold(id(name))) {
             assertThat(held.image().status().allocatedBytes()).as("allocated of " + name)
                     .isLessThanOrEqualTo(data + 16 * PAGE);
         }

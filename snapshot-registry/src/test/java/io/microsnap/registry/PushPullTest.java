@@ -14,8 +14,8 @@ import io.microsnap.registry.internal.format.Artifact;
 import io.microsnap.registry.internal.format.Blob;
 import io.microsnap.registry.internal.format.Digest;
 import io.microsnap.store.Manifest;
-import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
 import io.microsnap.testsupport.ChildProcesses;
 import io.microsnap.testsupport.Seed;
 import java.io.IOException;
@@ -43,8 +43,8 @@ class PushPullTest {
 
     @TempDir
     private Path directory;
-    private SnapshotStore from;
-    private SnapshotStore to;
+    private DirectoryStore from;
+    private DirectoryStore to;
     private RegistryServer server;
     private RemoteRepository remote;
 
@@ -63,8 +63,8 @@ class PushPullTest {
         to.close();
     }
 
-    private SnapshotStore store(String name) throws IOException {
-        return SnapshotStore.openOrCreate(Posix.host(), directory.resolve(name), StoreOptions.PRIVATE);
+    private DirectoryStore store(String name) throws IOException {
+        return DirectoryStore.openOrCreate(Posix.host(), directory.resolve(name), StoreOptions.PRIVATE);
     }
 
     private RegistryReference tag(String tag) {
@@ -156,7 +156,7 @@ class PushPullTest {
         Guests.requireSparse(to, "later", later);
 
         // With the base in the store, its pages come from there.
-        try (SnapshotStore third = store("third")) {
+        try (DirectoryStore third = store("third")) {
             RegistryReference byUuid = tag("uuid-" + baked.uuid());
             long all = Pull.of(third, id("base")).from(remote, byUuid).receivedBytes();
             PullResult rest = Pull.of(third, id("later")).from(remote, tag("later"));
@@ -217,6 +217,33 @@ class PushPullTest {
 
     private static long tableBytes(byte[] guest) {
         return guest.length / (256 << 10) * 230L + 4096;
+    }
+
+    @Test
+    void pagesWithTheSameChecksumAreNotTakenForEachOther(Seed seed) throws IOException {
+        byte[] one = guest(300, 0, seed.random());
+        Arrays.fill(one, 200 * Guests.PAGE, 201 * Guests.PAGE, (byte) 0);
+        byte[] two = one.clone();
+        collide(two, 70);
+        // This one has the checksum of zeros.
+        collide(two, 200);
+        Manifest first = Guests.full(from, "one", one);
+        push("one");
+        pull("one");
+        Guests.full(from, "two", two);
+        assertThat(push("two").donor()).contains(first.reference());
+        pull("two");
+        Guests.requireWhole(to, "two", two);
+    }
+
+    /** Changes a page so that its CRC32C stays: by the polynomial itself, the first of whose bits is the lowest. */
+    private static void collide(byte[] guest, int page) {
+        long polynomial = 0x11EDC6F41L;
+        for (int bit = 0; bit <= 32; bit++) {
+            if (((polynomial >>> (32 - bit)) & 1) != 0) {
+                guest[page * Guests.PAGE + 100 + bit / 8] ^= (byte) (1 << (bit % 8));
+            }
+        }
     }
 
     @Test

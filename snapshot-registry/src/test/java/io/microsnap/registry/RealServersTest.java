@@ -6,20 +6,27 @@ import static io.microsnap.registry.Guests.id;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import com.sun.net.httpserver.HttpsConfigurator;
+import com.sun.net.httpserver.HttpsServer;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.internal.posix.Posix;
-import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
 import io.microsnap.testsupport.ChildProcess;
 import io.microsnap.testsupport.ChildProcesses;
 import io.microsnap.testsupport.Seed;
 import java.io.IOException;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.security.KeyStore;
 import java.util.Base64;
 import java.util.SplittableRandom;
+import javax.net.ssl.KeyManagerFactory;
+import javax.net.ssl.SSLContext;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -34,14 +41,14 @@ class RealServersTest {
 
     @TempDir
     private Path directory;
-    private SnapshotStore from;
-    private SnapshotStore to;
+    private DirectoryStore from;
+    private DirectoryStore to;
     private byte[] guest;
 
     @BeforeEach
     void bake(Seed seed) throws IOException {
-        from = SnapshotStore.openOrCreate(Posix.host(), directory.resolve("from"), StoreOptions.PRIVATE);
-        to = SnapshotStore.openOrCreate(Posix.host(), directory.resolve("to"), StoreOptions.PRIVATE);
+        from = DirectoryStore.openOrCreate(Posix.host(), directory.resolve("from"), StoreOptions.PRIVATE);
+        to = DirectoryStore.openOrCreate(Posix.host(), directory.resolve("to"), StoreOptions.PRIVATE);
         SplittableRandom random = seed.random();
         byte[] base = guest(400, 40, random);
         guest = changed(base, 10, random);
@@ -108,6 +115,56 @@ class RealServersTest {
         assertThatThrownBy(() -> pushAndPull(reference, RegistryOptions.DEFAULTS.withCaFile(key)))
                 .hasMessageContaining(key.toString());
         pushAndPull(reference, RegistryOptions.DEFAULTS.withCaFile(certificate));
+    }
+
+    @Test
+    void nothingLeadsFromTlsToPlainHttp(ChildProcesses processes) throws Exception {
+        RegistryServer.requireTool(OPENSSL, "openssl");
+        Path certificate = directory.resolve("server.pem");
+        Path key = directory.resolve("server.key");
+        certificate(processes, certificate, key);
+        Path keys = directory.resolve("server.p12");
+        run(processes, OPENSSL.toString(), "pkcs12", "-export", "-in", certificate.toString(), "-inkey",
+                key.toString(), "-out", keys.toString(), "-passout", "pass:test");
+        HttpsServer server = HttpsServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 10);
+        server.setHttpsConfigurator(new HttpsConfigurator(context(keys)));
+        try (StandInRegistry plain = new StandInRegistry()) {
+            server.createContext("/", exchange -> {
+                try (exchange) {
+                    boolean redirects = exchange.getRequestURI().getPath().endsWith("/redirected");
+                    if (redirects) {
+                        exchange.getResponseHeaders().set("Location", "http://" + plain.host() + "/x");
+                    } else {
+                        exchange.getResponseHeaders().set("WWW-Authenticate",
+                                "Bearer realm=\"http://" + plain.host() + "/token\",service=\"x\"");
+                    }
+                    StandInRegistry.reply(exchange, redirects ? 307 : 401, "");
+                }
+            });
+            server.start();
+            String host = "127.0.0.1:" + server.getAddress().getPort();
+            try (RemoteRepository remote = RemoteRepository.open(new RepositoryName(host, "guests"),
+                    RegistryOptions.DEFAULTS.withCaFile(certificate))) {
+                assertThatThrownBy(() -> Pull.of(to, id("web")).from(remote,
+                        RegistryReference.parse(host + "/guests:redirected")))
+                        .hasMessageContaining("from TLS to plain HTTP");
+                assertThatThrownBy(() -> Pull.of(to, id("web")).from(remote,
+                        RegistryReference.parse(host + "/guests:guarded")))
+                        .hasMessageContaining("without TLS; no credentials go there");
+            }
+            assertThat(plain.requests).isEmpty();
+        } finally {
+            server.stop(0);
+        }
+    }
+
+    private static SSLContext context(Path keys) throws Exception {
+        KeyStore store = KeyStore.getInstance(keys.toFile(), "test".toCharArray());
+        KeyManagerFactory factory = KeyManagerFactory.getInstance(KeyManagerFactory.getDefaultAlgorithm());
+        factory.init(store, "test".toCharArray());
+        SSLContext context = SSLContext.getInstance("TLS");
+        context.init(factory.getKeyManagers(), null, null);
+        return context;
     }
 
     private static void certificate(ChildProcesses processes, Path certificate, Path key) {

@@ -11,7 +11,7 @@ public final class ChainTooLongException extends SnapshotException {
         super(message(id));
     }
 
-    static String message(SnapshotId id) {
+    public static String message(SnapshotId id) {
         return id + " requires too many bases, one upon another: a chain has at most " + SnapshotStore.LONGEST_CHAIN
                 + " snapshots; use one further down its chain, and capture in full instead of a diff";
     }

@@ -12,7 +12,7 @@ public final class DependentsUnknownException extends SnapshotException {
     private static final long serialVersionUID = 1L;
 
     /** @param unreadable why a manifest cannot be read, by the name of its snapshot; not empty */
-    DependentsUnknownException(SnapshotId id, Map<String, String> unreadable) {
+    public DependentsUnknownException(SnapshotId id, Map<String, String> unreadable) {
         super(id + " may be the base of " + first(unreadable).getKey()
                 + (unreadable.size() > 1 ? " and " + (unreadable.size() - 1) + " more" : "")
                 + ", whose manifest cannot be read: " + first(unreadable).getValue()

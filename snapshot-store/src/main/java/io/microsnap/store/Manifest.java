@@ -5,6 +5,8 @@ import io.microsnap.core.GuestLayout;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.SnapshotReference;
+import io.microsnap.store.internal.ManifestCodec;
+import io.microsnap.store.internal.SnapshotFiles;
 import java.time.Instant;
 import java.util.Comparator;
 import java.util.HashSet;
@@ -28,9 +30,9 @@ import java.util.UUID;
  */
 public record Manifest(
         SnapshotId id, UUID uuid, Instant created, SnapshotDescription description, List<SnapshotFile> files) {
-    static final int FORMAT = 2;
+    public static final int FORMAT = 2;
     /** Without a checksum; still read. */
-    static final int FIRST_FORMAT = 1;
+    public static final int FIRST_FORMAT = 1;
     /** The longest a manifest's JSON may be. */
     public static final int LARGEST_BYTES = 1 << 20;
 

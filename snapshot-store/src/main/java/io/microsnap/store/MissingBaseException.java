@@ -9,7 +9,7 @@ public final class MissingBaseException extends SnapshotException {
 
     private final transient SnapshotReference base;
 
-    MissingBaseException(String snapshot, SnapshotReference base, String why) {
+    public MissingBaseException(String snapshot, SnapshotReference base, String why) {
         super(snapshot + " requires the base " + base + ", " + why);
         this.base = base;
     }

@@ -2,6 +2,7 @@ package io.microsnap.store;
 
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.SnapshotReference;
+import io.microsnap.store.internal.Printable;
 import java.util.Collections;
 import java.util.Objects;
 import java.util.Optional;

@@ -1,5 +1,7 @@
 package io.microsnap.store;
 
+import io.microsnap.store.internal.Printable;
+import io.microsnap.store.internal.SnapshotFiles;
 import java.util.regex.Pattern;
 
 /**
@@ -31,11 +33,11 @@ public record SnapshotFile(String name, long lengthBytes, String digest) {
         }
     }
 
-    static SnapshotFile withRoot(String name, long lengthBytes, int root) {
+    public static SnapshotFile withRoot(String name, long lengthBytes, int root) {
         return new SnapshotFile(name, lengthBytes, ROOT + String.format("%08x", root));
     }
 
-    static SnapshotFile withSha256(String name, long lengthBytes, String hex) {
+    public static SnapshotFile withSha256(String name, long lengthBytes, String hex) {
         return new SnapshotFile(name, lengthBytes, SHA256 + hex);
     }
 
@@ -45,7 +47,7 @@ public record SnapshotFile(String name, long lengthBytes, String digest) {
     }
 
     /** The root in the digest, of a file that has one. */
-    int root() {
+    public int root() {
         return Integer.parseUnsignedInt(digest.substring(ROOT.length()), 16);
     }
 }

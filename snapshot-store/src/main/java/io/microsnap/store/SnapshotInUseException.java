@@ -7,7 +7,7 @@ import io.microsnap.core.SnapshotId;
 public final class SnapshotInUseException extends SnapshotException {
     private static final long serialVersionUID = 1L;
 
-    SnapshotInUseException(SnapshotId id, String why) {
+    public SnapshotInUseException(SnapshotId id, String why) {
         super(id + " " + why);
     }
 }

@@ -12,7 +12,7 @@ public final class SnapshotRequiredException extends SnapshotException {
 
     private final transient List<SnapshotId> dependents;
 
-    SnapshotRequiredException(SnapshotId id, List<SnapshotId> dependents) {
+    public SnapshotRequiredException(SnapshotId id, List<SnapshotId> dependents) {
         super(id + " is the base of " + dependents.stream().limit(NAMED).map(SnapshotId::name)
                 .collect(Collectors.joining(", "))
                 + (dependents.size() > NAMED ? " and " + (dependents.size() - NAMED) + " more" : "")

@@ -19,9 +19,10 @@ import io.microsnap.memory.Capture;
 import io.microsnap.memory.CaptureKind;
 import io.microsnap.memory.CaptureResult;
 import io.microsnap.memory.Restore;
+import io.microsnap.memory.RestoreEngine;
 import io.microsnap.memory.RestoredSnapshot;
-import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -59,7 +60,7 @@ public final class Life {
         LAZY, EAGER;
 
         RestoredSnapshot restore(Restore restore) throws IOException {
-            return this == LAZY ? restore.lazily() : restore.eagerly();
+            return this == LAZY ? restore.restore(RestoreEngine.LAZY) : restore.restore(RestoreEngine.EAGER);
         }
     }
 
@@ -68,7 +69,7 @@ public final class Life {
         int generation = Integer.parseInt(arguments[1]);
         CaptureKind kind = CaptureKind.valueOf(arguments[2]);
         TestHost host = TestHost.open();
-        try (SnapshotStore store = SnapshotStore.openOrCreate(
+        try (DirectoryStore store = DirectoryStore.openOrCreate(
                 Posix.host(), Path.of(arguments[0]), StoreOptions.PRIVATE)) {
             if (generation == 0) {
                 beBorn(host.hvf(), store);
@@ -79,7 +80,7 @@ public final class Life {
         host.assertClean();
     }
 
-    private static void beBorn(Hvf hvf, SnapshotStore store) throws Exception {
+    private static void beBorn(Hvf hvf, DirectoryStore store) throws Exception {
         try (GuestRam memory = TestHost.memory(LAYOUT);
                 HvfGuest guest = HvfGuest.create(hvf, MachineSpec.ofVcpus(VCPUS), memory, handler())) {
             writeProgram(memory);
@@ -98,7 +99,7 @@ public final class Life {
         }
     }
 
-    private static void live(Hvf hvf, SnapshotStore store, int generation, CaptureKind kind, Engine engine)
+    private static void live(Hvf hvf, DirectoryStore store, int generation, CaptureKind kind, Engine engine)
             throws Exception {
         try (RestoredSnapshot restored = engine.restore(Restore.of(store, id(generation - 1)).verified());
                 HvfGuest guest = HvfGuest.restored(hvf, restored, handler())) {
@@ -127,7 +128,7 @@ public final class Life {
         };
     }
 
-    private static void liveOn(HvfGuest guest, SnapshotStore store, int generation, CaptureKind kind)
+    private static void liveOn(HvfGuest guest, DirectoryStore store, int generation, CaptureKind kind)
             throws Exception {
         long[] before = {touches(guest, 0), touches(guest, 1)};
         guest.resume();

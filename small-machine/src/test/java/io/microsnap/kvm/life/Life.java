@@ -18,9 +18,10 @@ import io.microsnap.memory.Capture;
 import io.microsnap.memory.CaptureKind;
 import io.microsnap.memory.CaptureResult;
 import io.microsnap.memory.Restore;
+import io.microsnap.memory.RestoreEngine;
 import io.microsnap.memory.RestoredSnapshot;
-import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
 import java.io.IOException;
 import java.nio.file.Path;
 
@@ -43,9 +44,9 @@ public final class Life {
 
         RestoredSnapshot restore(Restore restore) throws IOException {
             return switch (this) {
-                case LAZY -> restore.lazily();
-                case EAGER -> restore.eagerly();
-                case MEMFD -> restore.intoMemfd();
+                case LAZY -> restore.restore(RestoreEngine.LAZY);
+                case EAGER -> restore.restore(RestoreEngine.EAGER);
+                case MEMFD -> restore.restore(RestoreEngine.MEMFD);
             };
         }
     }
@@ -57,8 +58,8 @@ public final class Life {
         CaptureKind kind = CaptureKind.valueOf(arguments[3]);
         Engine engine = Engine.valueOf(arguments[4]);
         SmallMachineSpec spec = SPEC.withTracking(DirtyTracking.valueOf(arguments[5]));
-        try (SnapshotStore store = SnapshotStore.openOrCreate(
-                Posix.host(), Path.of(arguments[0]), StoreOptions.PRIVATE); Kvm kvm = Kvm.open(Posix.host())) {
+        try (DirectoryStore store = DirectoryStore.openOrCreate(
+                Posix.host(), Path.of(arguments[0]), StoreOptions.PRIVATE); Kvm kvm = Kvm.open()) {
             for (int generation = first; generation <= last; generation++) {
                 if (generation == 0) {
                     beBorn(kvm, spec, store);
@@ -69,7 +70,7 @@ public final class Life {
         }
     }
 
-    private static void beBorn(Kvm kvm, SmallMachineSpec spec, SnapshotStore store) throws Exception {
+    private static void beBorn(Kvm kvm, SmallMachineSpec spec, DirectoryStore store) throws Exception {
         try (SmallMachine machine = SmallMachine.create(kvm, spec);
                 DirtyTracker tracker = DirtyTracker.of(spec.layout(), machine.openDirtySource())) {
             machine.load(0, GuestProgram.touch(TOUCH));
@@ -78,7 +79,7 @@ public final class Life {
         }
     }
 
-    private static void live(Kvm kvm, SmallMachineSpec spec, SnapshotStore store, int generation, CaptureKind kind,
+    private static void live(Kvm kvm, SmallMachineSpec spec, DirectoryStore store, int generation, CaptureKind kind,
             Engine engine) throws Exception {
         try (RestoredSnapshot restored = engine.restore(Restore.of(store, id(generation - 1)).verified());
                 SmallMachine machine =
@@ -89,7 +90,7 @@ public final class Life {
     }
 
     private static void liveOn(
-            SmallMachine machine, DirtyTracker tracker, SnapshotStore store, int generation, CaptureKind kind)
+            SmallMachine machine, DirtyTracker tracker, DirectoryStore store, int generation, CaptureKind kind)
             throws Exception {
         long touched = machine.counter(0);
         long counted = machine.counter(1);

@@ -24,11 +24,12 @@ import io.microsnap.kvm.Vmm;
 import io.microsnap.memory.Capture;
 import io.microsnap.memory.CaptureKind;
 import io.microsnap.memory.CaptureResult;
-import io.microsnap.memory.FileMemoryReader;
 import io.microsnap.memory.Restore;
+import io.microsnap.memory.RestoreEngine;
 import io.microsnap.memory.RestoredSnapshot;
-import io.microsnap.store.SnapshotStore;
+import io.microsnap.memory.internal.reader.FileMemoryReader;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
 import io.microsnap.testsupport.CCompiler;
 import io.microsnap.testsupport.ChildProcess;
 import io.microsnap.testsupport.ChildProcesses;
@@ -50,8 +51,8 @@ class VmmCaptureTest {
     @Test
     void aVmmInThisProcessIsCapturedInFullThenByWhatChangedAndNoticesNothing(
             CCompiler compiler, @TempDir Path directory) throws IOException {
-        try (Kvm kvm = Kvm.open(POSIX); Vmm vmm = new Vmm(compiler.library(Vmm.class, "vmm.c"));
-                VirtualMachine vm = VirtualMachine.attach(POSIX, vmm.vmDescriptor(), List.of(vmm.vcpuDescriptor()),
+        try (Kvm kvm = Kvm.open(); Vmm vmm = new Vmm(compiler.library(Vmm.class, "vmm.c"));
+                VirtualMachine vm = VirtualMachine.attach(vmm.vmDescriptor(), List.of(vmm.vcpuDescriptor()),
                         vmm.slots(), DirtyTracking.LOG);
                 DirtyTracker tracker = DirtyTracker.of(LAYOUT, vm.openDirtySource());
                 GuestRam seen = GuestRam.anonymous(POSIX, LAYOUT, HugePages.NONE)) {
@@ -74,7 +75,7 @@ class VmmCaptureTest {
                 }
             };
             List<CaptureKind> kinds = new ArrayList<>();
-            try (SnapshotStore store = store(directory)) {
+            try (DirectoryStore store = store(directory)) {
                 for (int number = 0; number < 5; number++) {
                     long start = vmm.counter();
                     vmm.resume();
@@ -97,14 +98,11 @@ class VmmCaptureTest {
         ChildProcess vmm = processes.command(compiler.program(Vmm.class, "vmm.c").toString());
         List<String> words = List.of(vmm.awaitLine("ready").split(" ", -1));
         long[] addresses = {Long.parseLong(words.get(3)), Long.parseLong(words.get(4))};
-        Descriptor userfaultfd = Descriptor.ofProcess(POSIX, vmm.pid(), Integer.parseInt(words.get(2)), "userfaultfd");
-        Descriptor pagemap = Descriptor.open(
-                POSIX, Path.of("/proc/" + vmm.pid() + "/pagemap"), POSIX.constants().O_RDONLY, 0);
         try (Descriptor memory = Descriptor.ofProcess(POSIX, vmm.pid(), Integer.parseInt(words.get(1)), "their memfd");
                 DirtyTracker tracker = DirtyTracker.of(
-                        LAYOUT, PageMapSource.of(LAYOUT, addresses, userfaultfd, pagemap));
+                        LAYOUT, PageMapSource.ofProcess(LAYOUT, addresses, vmm.pid(), Integer.parseInt(words.get(2))));
                 GuestRam seen = GuestRam.anonymous(POSIX, LAYOUT, HugePages.NONE);
-                SnapshotStore store = store(directory)) {
+                DirectoryStore store = store(directory)) {
             PageReader reader = FileMemoryReader.of(memory, LAYOUT);
             PausableMachine machine = new PausableMachine() {
                 @Override
@@ -150,11 +148,11 @@ class VmmCaptureTest {
         return Long.parseLong(words.get(1));
     }
 
-    private static SnapshotStore store(Path directory) throws IOException {
-        return SnapshotStore.openOrCreate(POSIX, directory.resolve("store"), StoreOptions.PRIVATE);
+    private static DirectoryStore store(Path directory) throws IOException {
+        return DirectoryStore.openOrCreate(POSIX, directory.resolve("store"), StoreOptions.PRIVATE);
     }
 
-    private static CaptureResult capture(SnapshotStore store, int number, PageReader reader, DirtyTracker tracker,
+    private static CaptureResult capture(DirectoryStore store, int number, PageReader reader, DirtyTracker tracker,
             PausableMachine machine) throws IOException {
         return Capture.of(store, id(number), reader).tracker(tracker).take(machine);
     }
@@ -165,8 +163,8 @@ class VmmCaptureTest {
         }
     }
 
-    private static void assertRestores(SnapshotStore store, int number, GuestRam expected) throws IOException {
-        try (RestoredSnapshot restored = Restore.of(store, id(number)).verified().lazily()) {
+    private static void assertRestores(DirectoryStore store, int number, GuestRam expected) throws IOException {
+        try (RestoredSnapshot restored = Restore.of(store, id(number)).verified().restore(RestoreEngine.LAZY)) {
             for (int region = 0; region < LAYOUT.regions().size(); region++) {
                 MemorySegment memory = restored.memory().mapping(region);
                 assertThat(memory.mismatch(expected.mapping(region))).as("region %d of %s", region, id(number))

@@ -13,8 +13,9 @@ import io.microsnap.memory.Capture;
 import io.microsnap.memory.InMemoryPageReader;
 import io.microsnap.memory.PreparedCapture;
 import io.microsnap.memory.Restore;
+import io.microsnap.memory.RestoreEngine;
 import io.microsnap.memory.RestoredSnapshot;
-import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.internal.DirectoryStore;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -28,8 +29,9 @@ import java.util.SplittableRandom;
  */
 final class ClosedInAnyOrder implements Misuse {
     @Override
-    public void round(SnapshotStore store, InMemoryPageReader guest, SplittableRandom random) throws Exception {
-        RestoredSnapshot restored = Restore.of(store, DIFF).mostMappings(random.nextInt(200)).lazily();
+    public void round(DirectoryStore store, InMemoryPageReader guest, SplittableRandom random) throws Exception {
+        RestoredSnapshot restored = Restore.of(store, DIFF).mostMappings(random.nextInt(200))
+                .restore(RestoreEngine.LAZY);
         MemorySegment memory = restored.memory().mapping(0);
         require(memory.mismatch(guest.bytes()) < 0, "the restored memory has other bytes");
         GuestMemory.Hold hold = restored.memory().hold();

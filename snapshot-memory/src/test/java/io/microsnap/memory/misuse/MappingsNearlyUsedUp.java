@@ -4,8 +4,9 @@ import io.microsnap.core.internal.posix.Constants;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.memory.InMemoryPageReader;
 import io.microsnap.memory.Restore;
+import io.microsnap.memory.RestoreEngine;
 import io.microsnap.memory.RestoredSnapshot;
-import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.internal.DirectoryStore;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
@@ -14,7 +15,7 @@ import java.util.SplittableRandom;
 /** Restores where somebody else in the process has taken nearly all of {@code vm.max_map_count}. */
 final class MappingsNearlyUsedUp implements Misuse {
     @Override
-    public void round(SnapshotStore store, InMemoryPageReader guest, SplittableRandom random) throws Exception {
+    public void round(DirectoryStore store, InMemoryPageReader guest, SplittableRandom random) throws Exception {
         Posix posix = Posix.host();
         Constants constants = posix.constants();
         long page = posix.getpagesize();
@@ -31,7 +32,7 @@ final class MappingsNearlyUsedUp implements Misuse {
                         "mprotect failed");
             }
             for (int number = 0; number < 4; number++) {
-                siblings.add(Restore.of(store, DIFF).lazily());
+                siblings.add(Restore.of(store, DIFF).restore(RestoreEngine.LAZY));
                 Misuse.require(siblings.getLast().memory().mapping(0).mismatch(guest.bytes()) < 0,
                         "the restored memory has other bytes");
             }

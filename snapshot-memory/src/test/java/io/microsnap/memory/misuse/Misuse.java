@@ -2,7 +2,7 @@ package io.microsnap.memory.misuse;
 
 import io.microsnap.core.SnapshotId;
 import io.microsnap.memory.InMemoryPageReader;
-import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.internal.DirectoryStore;
 import java.util.SplittableRandom;
 
 /**
@@ -22,7 +22,7 @@ interface Misuse {
      * @param guest what {@link #DIFF} holds; not to be changed
      * @param random what is to be random is drawn from here
      */
-    void round(SnapshotStore store, InMemoryPageReader guest, SplittableRandom random) throws Exception;
+    void round(DirectoryStore store, InMemoryPageReader guest, SplittableRandom random) throws Exception;
 
     /** Throws unless something holds. */
     static void require(boolean holds, String otherwise) {

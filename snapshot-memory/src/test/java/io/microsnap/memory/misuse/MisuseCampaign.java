@@ -7,8 +7,8 @@ import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.memory.Capture;
 import io.microsnap.memory.CaptureKind;
 import io.microsnap.memory.InMemoryPageReader;
-import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.internal.DirectoryStore;
 import java.io.IOException;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
@@ -36,7 +36,7 @@ final class MisuseCampaign {
         SplittableRandom random = new SplittableRandom(Long.parseLong(arguments[1]));
         int rounds = Integer.parseInt(arguments[2]);
         InMemoryPageReader guest = InMemoryPageReader.of(GuestLayout.ofSingleRegion(PAGE, RUNS * 4L * PAGE));
-        try (SnapshotStore store = SnapshotStore.openOrCreate(
+        try (DirectoryStore store = DirectoryStore.openOrCreate(
                 Posix.host(), Path.of(arguments[0], "store"), StoreOptions.PRIVATE)) {
             bake(store, guest);
             long descriptors = 0;
@@ -62,7 +62,7 @@ final class MisuseCampaign {
         System.out.println("survived " + rounds + " rounds");
     }
 
-    private static void bake(SnapshotStore store, InMemoryPageReader guest) throws IOException {
+    private static void bake(DirectoryStore store, InMemoryPageReader guest) throws IOException {
         try (DirtyTracker marks = DirtyTracker.ofMarks(guest.layout())) {
             for (long offset = 0; offset < guest.layout().lengthBytes(); offset += PAGE) {
                 guest.bytes().set(ValueLayout.JAVA_LONG, offset, offset + 1);

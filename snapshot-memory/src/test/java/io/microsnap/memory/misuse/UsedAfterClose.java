@@ -7,8 +7,9 @@ import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.memory.Capture;
 import io.microsnap.memory.InMemoryPageReader;
 import io.microsnap.memory.Restore;
+import io.microsnap.memory.RestoreEngine;
 import io.microsnap.memory.RestoredSnapshot;
-import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.internal.DirectoryStore;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -24,10 +25,10 @@ final class UsedAfterClose implements Misuse {
     }
 
     @Override
-    public void round(SnapshotStore store, InMemoryPageReader guest, SplittableRandom random) throws Exception {
+    public void round(DirectoryStore store, InMemoryPageReader guest, SplittableRandom random) throws Exception {
         RestoredSnapshot restored = random.nextBoolean()
-                ? Restore.of(store, DIFF).mostMappings(random.nextInt(200)).lazily()
-                : Restore.of(store, DIFF).intoMemfd();
+                ? Restore.of(store, DIFF).mostMappings(random.nextInt(200)).restore(RestoreEngine.LAZY)
+                : Restore.of(store, DIFF).restore(RestoreEngine.MEMFD);
         MemorySegment memory = restored.memory().mapping(0);
         DirtyTracker tracker = DirtyTracker.ofMarks(restored.memory().layout());
         AtomicBoolean ends = new AtomicBoolean();

@@ -1,5 +1,6 @@
 package io.microsnap.core.internal.file;
 
+import io.microsnap.core.IfExists;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.internal.posix.Constants;
 import io.microsnap.core.internal.posix.Descriptor;

@@ -13,6 +13,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.microsnap.core.CancelledException;
+import io.microsnap.core.IfExists;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.internal.posix.Errno;
 import io.microsnap.core.internal.posix.Posix;

@@ -2,6 +2,7 @@ package io.microsnap.core.internal.file;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.microsnap.core.IfExists;
 import io.microsnap.core.internal.posix.Posix;
 import java.io.IOException;
 import java.lang.foreign.Arena;

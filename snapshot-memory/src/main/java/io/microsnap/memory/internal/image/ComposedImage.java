@@ -6,7 +6,7 @@ import io.microsnap.core.PageReader;
 import io.microsnap.core.RangeConsumer;
 import io.microsnap.core.internal.file.PopulatedRanges;
 import io.microsnap.core.internal.posix.Descriptor;
-import io.microsnap.store.PageMap;
+import io.microsnap.store.internal.PageMap;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.util.List;

@@ -9,7 +9,7 @@ import io.microsnap.core.Region;
 import io.microsnap.core.internal.posix.Constants;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
-import io.microsnap.store.PageMap;
+import io.microsnap.store.internal.PageMap;
 import io.microsnap.testsupport.Seed;
 import java.io.IOException;
 import java.lang.foreign.Arena;

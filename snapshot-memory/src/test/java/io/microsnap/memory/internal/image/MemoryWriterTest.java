@@ -10,6 +10,7 @@ import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.memory.InMemoryPageReader;
+import io.microsnap.memory.MemoryWritten;
 import io.microsnap.memory.SparseReader;
 import io.microsnap.testsupport.RealFileSystems;
 import io.microsnap.testsupport.TinyFileSystem;

@@ -2,8 +2,8 @@ package io.microsnap.registry.internal.client;
 
 import io.microsnap.core.SnapshotException;
 import io.microsnap.registry.internal.client.Transport.Request;
-import io.microsnap.store.Printable;
-import io.microsnap.store.StrictJson;
+import io.microsnap.store.internal.Printable;
+import io.microsnap.store.internal.StrictJson;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.net.URI;

@@ -1,7 +1,7 @@
 package io.microsnap.registry.internal.client;
 
 import io.microsnap.core.SnapshotException;
-import io.microsnap.store.StrictJson;
+import io.microsnap.store.internal.StrictJson;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;

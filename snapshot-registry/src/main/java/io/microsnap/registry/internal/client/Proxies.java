@@ -1,7 +1,7 @@
 package io.microsnap.registry.internal.client;
 
 import io.microsnap.core.SnapshotException;
-import io.microsnap.store.Printable;
+import io.microsnap.store.internal.Printable;
 import java.io.IOException;
 import java.net.InetSocketAddress;
 import java.net.Proxy;

@@ -1,8 +1,8 @@
 package io.microsnap.registry.internal.client;
 
 import io.microsnap.core.DamagedException;
-import io.microsnap.store.Printable;
-import io.microsnap.store.StrictJson;
+import io.microsnap.store.internal.Printable;
+import io.microsnap.store.internal.StrictJson;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;

@@ -3,7 +3,7 @@ package io.microsnap.registry.internal.format;
 import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonGenerator;
 import io.microsnap.core.DamagedException;
-import io.microsnap.store.StrictJson;
+import io.microsnap.store.internal.StrictJson;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.util.ArrayList;

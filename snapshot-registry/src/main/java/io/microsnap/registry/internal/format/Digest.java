@@ -1,6 +1,6 @@
 package io.microsnap.registry.internal.format;
 
-import io.microsnap.store.Printable;
+import io.microsnap.store.internal.Printable;
 import java.lang.foreign.MemorySegment;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;

@@ -7,7 +7,7 @@ import io.microsnap.registry.internal.format.Blob;
 import io.microsnap.registry.internal.format.Frame;
 import io.microsnap.registry.internal.format.FrameTable;
 import io.microsnap.registry.internal.work.Workers;
-import io.microsnap.store.PageIndex;
+import io.microsnap.store.internal.PageIndex;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;

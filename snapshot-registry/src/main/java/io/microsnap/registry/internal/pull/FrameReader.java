@@ -7,7 +7,7 @@ import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.registry.internal.format.Digest;
 import io.microsnap.registry.internal.format.Frame;
 import io.microsnap.registry.internal.format.FrameCompression;
-import io.microsnap.store.PageIndex;
+import io.microsnap.store.internal.PageIndex;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;

@@ -4,8 +4,8 @@ import io.microsnap.core.internal.file.Reflink;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.registry.internal.format.Digest;
 import io.microsnap.registry.internal.format.Frame;
-import io.microsnap.store.HeldSnapshot;
-import io.microsnap.store.PageIndex;
+import io.microsnap.store.internal.PageIndex;
+import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -17,14 +17,14 @@ import java.util.Arrays;
  * thread at a time.
  */
 final class LocalPages implements AutoCloseable {
-    private final HeldSnapshot held;
+    private final StoredSnapshot held;
     private final PageIndex index;
     private final Arena arena = Arena.ofConfined();
     private final MemorySegment pages = arena.allocate(Frame.LARGEST_BYTES);
     private final MessageDigest sha256 = Digest.sha256();
     private final Reflink reflink = new Reflink();
 
-    LocalPages(HeldSnapshot held) throws IOException {
+    LocalPages(StoredSnapshot held) throws IOException {
         this.held = held;
         index = held.pageIndex();
     }
@@ -64,7 +64,7 @@ final class LocalPages implements AutoCloseable {
     private void read(long firstPage, int count, long at, int lengthBytes) throws IOException {
         int pageBytes = index.layout().pageBytes();
         for (long page = firstPage; page < firstPage + count;) {
-            HeldSnapshot layer = layer(page);
+            StoredSnapshot layer = layer(page);
             long end = page + 1;
             while (end < firstPage + count && layer(end) == layer) {
                 end++;
@@ -79,7 +79,7 @@ final class LocalPages implements AutoCloseable {
     /** Shares the blocks where the filesystem can; writes what was read where it cannot. */
     private void give(long firstPage, int count, MemorySegment content, Descriptor image) throws IOException {
         long offset = firstPage * index.layout().pageBytes();
-        HeldSnapshot layer = layer(firstPage);
+        StoredSnapshot layer = layer(firstPage);
         boolean oneLayer = true;
         for (long page = firstPage + 1; page < firstPage + count; page++) {
             oneLayer &= layer(page) == layer;
@@ -90,8 +90,8 @@ final class LocalPages implements AutoCloseable {
     }
 
     /** The snapshot whose image holds a page: this one, or one of the bases it needs. */
-    private HeldSnapshot layer(long page) throws IOException {
-        HeldSnapshot layer = held;
+    private StoredSnapshot layer(long page) throws IOException {
+        StoredSnapshot layer = held;
         while (layer.base().isPresent() && !layer.pageMap().orElseThrow().test(page)) {
             layer = layer.base().get();
         }

@@ -6,10 +6,10 @@ import io.microsnap.core.SnapshotReference;
 import io.microsnap.registry.internal.client.RegistryClient;
 import io.microsnap.registry.internal.remote.RemoteArtifact;
 import io.microsnap.registry.internal.remote.RemoteSnapshot;
-import io.microsnap.store.HeldSnapshot;
 import io.microsnap.store.Manifest;
 import io.microsnap.store.SnapshotFile;
-import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.NoSuchFileException;
@@ -19,12 +19,12 @@ import java.util.Optional;
 
 /** One pull: bases first, each published when it is whole. */
 public final class PullSession {
-    private final SnapshotStore store;
+    private final DirectoryStore store;
     private final RegistryClient client;
     private final PullSettings settings;
 
     /** Fetches nothing as yet. */
-    public PullSession(SnapshotStore store, RegistryClient client, PullSettings settings) {
+    public PullSession(DirectoryStore store, RegistryClient client, PullSettings settings) {
         this.store = store;
         this.client = client;
         this.settings = settings;
@@ -43,7 +43,7 @@ public final class PullSession {
                         + " what there is"));
         List<RemoteSnapshot> missing = new ArrayList<>();
         List<Manifest> names = new ArrayList<>();
-        List<HeldSnapshot> here = new ArrayList<>();
+        List<StoredSnapshot> here = new ArrayList<>();
         try {
             for (RemoteSnapshot snapshot : artifact.chain()) {
                 Manifest manifest = missing.isEmpty() ? snapshot.manifest().withId(id) : snapshot.manifest();
@@ -52,7 +52,7 @@ public final class PullSession {
                     throw new FileAlreadyExistsException(store + "/" + id.key(), null, "the snapshot's base has the"
                             + " name " + id + "; pull it under another --id");
                 }
-                Optional<HeldSnapshot> held = hold(manifest.reference());
+                Optional<StoredSnapshot> held = hold(manifest.reference());
                 if (held.isPresent()) {
                     // It stays until what needs it is published.
                     here.add(held.get());
@@ -63,7 +63,7 @@ public final class PullSession {
             }
             return fetch(artifact, missing, names);
         } finally {
-            here.forEach(HeldSnapshot::close);
+            here.forEach(StoredSnapshot::close);
         }
     }
 
@@ -95,8 +95,8 @@ public final class PullSession {
         }
     }
 
-    private Optional<HeldSnapshot> hold(SnapshotReference reference) throws IOException {
-        HeldSnapshot held;
+    private Optional<StoredSnapshot> hold(SnapshotReference reference) throws IOException {
+        StoredSnapshot held;
         try {
             held = store.hold(reference.id());
         } catch (NoSuchFileException missing) {

@@ -6,8 +6,9 @@ import io.microsnap.core.SnapshotReference;
 import io.microsnap.core.internal.file.Pages;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
+import io.microsnap.dedup.DedupOptions;
 import io.microsnap.dedup.Sibling;
-import io.microsnap.dedup.StoreDeduplicator;
+import io.microsnap.dedup.internal.SiblingChoice;
 import io.microsnap.registry.internal.client.RegistryClient;
 import io.microsnap.registry.internal.format.Blob;
 import io.microsnap.registry.internal.format.Frame;
@@ -16,16 +17,16 @@ import io.microsnap.registry.internal.format.PageSet;
 import io.microsnap.registry.internal.remote.Downloads;
 import io.microsnap.registry.internal.remote.RemoteSnapshot;
 import io.microsnap.registry.internal.remote.RemoteTable;
-import io.microsnap.store.HeldSnapshot;
 import io.microsnap.store.Manifest;
-import io.microsnap.store.PageIndex;
-import io.microsnap.store.PageMap;
-import io.microsnap.store.PartialImage;
 import io.microsnap.store.SnapshotFile;
-import io.microsnap.store.SnapshotFiles;
 import io.microsnap.store.SnapshotKind;
-import io.microsnap.store.SnapshotStore;
-import io.microsnap.store.StagedSnapshot;
+import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.PageIndex;
+import io.microsnap.store.internal.PageMap;
+import io.microsnap.store.internal.PartialImage;
+import io.microsnap.store.internal.SnapshotFiles;
+import io.microsnap.store.internal.StagedSnapshot;
+import io.microsnap.store.internal.StoredSnapshot;
 import java.io.Closeable;
 import java.io.IOException;
 import java.lang.foreign.Arena;
@@ -39,14 +40,14 @@ import java.util.Optional;
 final class SnapshotDownload {
     private static final System.Logger LOG = System.getLogger(SnapshotDownload.class.getName());
 
-    private final SnapshotStore store;
+    private final DirectoryStore store;
     private final RegistryClient client;
     private final PullSettings settings;
     private final RemoteSnapshot remote;
     private final PullProgress progress;
     private long localBytes;
 
-    SnapshotDownload(SnapshotStore store, RegistryClient client, PullSettings settings, RemoteSnapshot remote,
+    SnapshotDownload(DirectoryStore store, RegistryClient client, PullSettings settings, RemoteSnapshot remote,
             PullProgress progress) {
         this.store = store;
         this.client = client;
@@ -213,12 +214,13 @@ final class SnapshotDownload {
     private List<LocalPages> sources(PageIndex index, Optional<PageMap> own) throws IOException {
         List<SnapshotReference> references = new ArrayList<>();
         remote.manifest().description().base().ifPresent(references::add);
-        new StoreDeduplicator(store).siblings(remote.manifest(), index, own).stream().map(Sibling::reference)
+        new SiblingChoice(store, DedupOptions.DEFAULTS).rank(remote.manifest(), index, own).stream()
+                .map(Sibling::reference)
                 .filter(reference -> !references.contains(reference)).limit(1).forEach(references::add);
         List<LocalPages> sources = new ArrayList<>();
         for (SnapshotReference reference : references) {
             try {
-                HeldSnapshot held = store.hold(reference.id());
+                StoredSnapshot held = store.hold(reference.id());
                 if (held.reference().equals(reference)
                         && held.layout().equals(remote.manifest().layout())) {
                     sources.add(new LocalPages(held));

@@ -1,8 +1,8 @@
 package io.microsnap.registry.internal.push;
 
 import io.microsnap.registry.internal.format.Frame;
-import io.microsnap.store.PageIndex;
-import io.microsnap.store.PageMap;
+import io.microsnap.store.internal.PageIndex;
+import io.microsnap.store.internal.PageMap;
 import java.io.IOException;
 import java.util.Optional;
 

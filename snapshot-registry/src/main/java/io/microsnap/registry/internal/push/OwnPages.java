@@ -5,9 +5,9 @@ import io.microsnap.core.GuestLayout;
 import io.microsnap.core.internal.file.Extents;
 import io.microsnap.core.internal.file.Pages;
 import io.microsnap.registry.internal.format.PageSet;
-import io.microsnap.store.HeldSnapshot;
-import io.microsnap.store.PageIndex;
-import io.microsnap.store.PageMap;
+import io.microsnap.store.internal.PageIndex;
+import io.microsnap.store.internal.PageMap;
+import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -20,7 +20,7 @@ import java.util.Optional;
 final class OwnPages {
     private static final long READ_BYTES = 1 << 20;
 
-    private final HeldSnapshot held;
+    private final StoredSnapshot held;
     private final GuestLayout layout;
     private final PageIndex index;
     private final Optional<PageMap> own;
@@ -38,7 +38,7 @@ final class OwnPages {
      * @param own the pages that the image holds; empty if it holds them all
      * @param given the pages that need not be read
      */
-    OwnPages(HeldSnapshot held, Optional<PageMap> own, PageSet given) throws IOException {
+    OwnPages(StoredSnapshot held, Optional<PageMap> own, PageSet given) throws IOException {
         this.held = held;
         this.own = own;
         this.given = given;

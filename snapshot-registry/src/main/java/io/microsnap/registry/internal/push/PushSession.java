@@ -8,19 +8,19 @@ import io.microsnap.dedup.Sibling;
 import io.microsnap.dedup.SiblingPolicy;
 import io.microsnap.dedup.StoreDeduplicator;
 import io.microsnap.registry.internal.client.BlobsUnknownException;
-import io.microsnap.registry.internal.client.RegistryClient.ServedManifest;
 import io.microsnap.registry.internal.client.RegistryClient;
+import io.microsnap.registry.internal.client.RegistryClient.ServedManifest;
 import io.microsnap.registry.internal.format.Blob;
 import io.microsnap.registry.internal.format.Digest;
 import io.microsnap.registry.internal.remote.RemoteArtifact;
 import io.microsnap.registry.internal.remote.RemoteTable;
 import io.microsnap.registry.internal.work.Workers;
-import io.microsnap.store.HeldSnapshot;
-import io.microsnap.store.PageIndex;
-import io.microsnap.store.PageMap;
 import io.microsnap.store.SnapshotFile;
 import io.microsnap.store.SnapshotKind;
-import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.PageIndex;
+import io.microsnap.store.internal.PageMap;
+import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
 import java.nio.file.NoSuchFileException;
 import java.util.ArrayList;
@@ -37,7 +37,7 @@ public final class PushSession {
     private static final System.Logger LOG = System.getLogger(PushSession.class.getName());
     private static final int ATTEMPTS = 3;
 
-    private final SnapshotStore store;
+    private final DirectoryStore store;
     private final RegistryClient client;
     private final List<RegistryClient> others;
     private final PushSettings settings;
@@ -48,7 +48,7 @@ public final class PushSession {
      *
      * @param others repositories of the same registry to take blobs from
      */
-    public PushSession(SnapshotStore store, RegistryClient client, List<RegistryClient> others,
+    public PushSession(DirectoryStore store, RegistryClient client, List<RegistryClient> others,
             PushSettings settings) {
         this.store = store;
         this.client = client;
@@ -58,13 +58,13 @@ public final class PushSession {
 
     /** What is to be pushed, and what of the registry is to be used for it. */
     private static final class Plan implements AutoCloseable {
-        private final List<HeldSnapshot> toPush = new ArrayList<>();
-        private final List<HeldSnapshot> toClose = new ArrayList<>();
+        private final List<StoredSnapshot> toPush = new ArrayList<>();
+        private final List<StoredSnapshot> toClose = new ArrayList<>();
         private Optional<RemoteArtifact> found = Optional.empty();
 
         @Override
         public void close() {
-            toClose.forEach(HeldSnapshot::close);
+            toClose.forEach(StoredSnapshot::close);
         }
     }
 
@@ -76,7 +76,7 @@ public final class PushSession {
      */
     public Pushed push(SnapshotId id, Optional<String> tag, Optional<Digest> expected) throws IOException {
         for (int attempt = 1;; attempt++) {
-            try (HeldSnapshot held = store.hold(id); Plan plan = plan(held)) {
+            try (StoredSnapshot held = store.hold(id); Plan plan = plan(held)) {
                 return carryOut(plan, tag, expected);
             } catch (BlobsUnknownException collected) {
                 // What was there when it was looked up is gone: look again, and send it again.
@@ -91,14 +91,14 @@ public final class PushSession {
 
     private Pushed carryOut(Plan plan, Optional<String> tag, Optional<Digest> expected) throws IOException {
         long total = 0;
-        for (HeldSnapshot held : plan.toPush) {
+        for (StoredSnapshot held : plan.toPush) {
             total += held.manifest().files().stream().mapToLong(SnapshotFile::lengthBytes).sum();
         }
         PushProgress progress = new PushProgress(settings.progress(), total);
         Optional<RemoteArtifact> base = plan.found;
         Optional<SnapshotReference> usedDonor = Optional.empty();
         List<SnapshotReference> pushed = new ArrayList<>();
-        for (HeldSnapshot held : plan.toPush) {
+        for (StoredSnapshot held : plan.toPush) {
             boolean last = held == plan.toPush.getLast();
             boolean needsBase = held.manifest().requiredBase().isPresent();
             RemoteArtifact made;
@@ -125,14 +125,14 @@ public final class PushSession {
     }
 
     /** The snapshot, and before it those of its bases that the registry lacks. */
-    private Plan plan(HeldSnapshot held) throws IOException {
+    private Plan plan(StoredSnapshot held) throws IOException {
         Plan plan = new Plan();
         try {
             addRequired(plan, held);
             Optional<SnapshotReference> cloned = held.manifest().kind() == SnapshotKind.FULL
                     ? held.manifest().description().base() : Optional.empty();
             if (cloned.isPresent() && find(cloned.get()).isEmpty()) {
-                Optional<HeldSnapshot> local = holdExactly(cloned.get());
+                Optional<StoredSnapshot> local = holdExactly(cloned.get());
                 if (local.isPresent()) {
                     plan.toClose.add(local.get());
                     Plan first = new Plan();
@@ -151,9 +151,9 @@ public final class PushSession {
         }
     }
 
-    private void addRequired(Plan plan, HeldSnapshot held) throws IOException {
+    private void addRequired(Plan plan, StoredSnapshot held) throws IOException {
         plan.toPush.add(held);
-        for (Optional<HeldSnapshot> base = held.base(); base.isPresent(); base = base.get().base()) {
+        for (Optional<StoredSnapshot> base = held.base(); base.isPresent(); base = base.get().base()) {
             plan.found = find(base.get().reference());
             if (plan.found.isPresent()) {
                 return;
@@ -162,8 +162,8 @@ public final class PushSession {
         }
     }
 
-    private Optional<HeldSnapshot> holdExactly(SnapshotReference reference) throws IOException {
-        HeldSnapshot held;
+    private Optional<StoredSnapshot> holdExactly(SnapshotReference reference) throws IOException {
+        StoredSnapshot held;
         try {
             held = store.hold(reference.id());
         } catch (NoSuchFileException gone) {
@@ -247,12 +247,12 @@ public final class PushSession {
     private final class Donors implements AutoCloseable {
         private final List<AutoCloseable> toClose = new ArrayList<>();
 
-        Optional<Donor> of(HeldSnapshot held) throws IOException {
+        Optional<Donor> of(StoredSnapshot held) throws IOException {
             Optional<Donor> base = base(held);
             return base.isPresent() ? base : sibling(held);
         }
 
-        private Optional<Donor> base(HeldSnapshot held) throws IOException {
+        private Optional<Donor> base(StoredSnapshot held) throws IOException {
             Optional<SnapshotReference> reference = held.manifest().description().base();
             if (held.manifest().kind() != SnapshotKind.FULL || reference.isEmpty()) {
                 return Optional.empty();
@@ -262,17 +262,17 @@ public final class PushSession {
             if (artifact.isEmpty()) {
                 return Optional.empty();
             }
-            Optional<HeldSnapshot> local = holdExactly(reference.get());
+            Optional<StoredSnapshot> local = holdExactly(reference.get());
             local.ifPresent(toClose::add);
             Optional<PageIndex> index = local.isPresent() ? Optional.of(local.get().pageIndex()) : Optional.empty();
             PageMap map = held.pageMap().orElseThrow();
             return Optional.of(donor(reference.get(), artifact.get(), new BaseRule(map, held.pageIndex(), index)));
         }
 
-        private Optional<Donor> sibling(HeldSnapshot held) throws IOException {
+        private Optional<Donor> sibling(StoredSnapshot held) throws IOException {
             for (Sibling sibling : new StoreDeduplicator(store).siblings(held.id(), SiblingPolicy.MOST_ALIKE)) {
                 Optional<RemoteArtifact> artifact = find(sibling.reference());
-                Optional<HeldSnapshot> local =
+                Optional<StoredSnapshot> local =
                         artifact.isEmpty() ? Optional.empty() : holdExactly(sibling.reference());
                 if (local.isPresent()) {
                     toClose.add(local.get());

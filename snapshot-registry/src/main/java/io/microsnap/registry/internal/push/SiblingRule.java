@@ -2,9 +2,9 @@ package io.microsnap.registry.internal.push;
 
 import io.microsnap.core.internal.file.Pages;
 import io.microsnap.registry.internal.format.Frame;
-import io.microsnap.store.HeldSnapshot;
-import io.microsnap.store.PageIndex;
-import io.microsnap.store.PageMap;
+import io.microsnap.store.internal.PageIndex;
+import io.microsnap.store.internal.PageMap;
+import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -12,8 +12,8 @@ import java.util.Optional;
 
 /** What an image has in common with a sibling's: pages that are equal by both indexes, and then byte for byte. */
 final class SiblingRule implements Donor.Rule, AutoCloseable {
-    private final HeldSnapshot image;
-    private final HeldSnapshot sibling;
+    private final StoredSnapshot image;
+    private final StoredSnapshot sibling;
     private final PageIndex index;
     private final PageIndex siblingIndex;
     private final Optional<PageMap> own;
@@ -21,7 +21,7 @@ final class SiblingRule implements Donor.Rule, AutoCloseable {
     private final MemorySegment mine = arena.allocate(Frame.LARGEST_BYTES);
     private final MemorySegment others = arena.allocate(Frame.LARGEST_BYTES);
 
-    SiblingRule(HeldSnapshot image, HeldSnapshot sibling, Optional<PageMap> own) throws IOException {
+    SiblingRule(StoredSnapshot image, StoredSnapshot sibling, Optional<PageMap> own) throws IOException {
         this.image = image;
         this.sibling = sibling;
         this.own = own;

@@ -16,12 +16,12 @@ import io.microsnap.registry.internal.format.Pack;
 import io.microsnap.registry.internal.format.PageSet;
 import io.microsnap.registry.internal.remote.RemoteArtifact;
 import io.microsnap.registry.internal.remote.RemoteSnapshot;
-import io.microsnap.store.HeldSnapshot;
 import io.microsnap.store.Manifest;
-import io.microsnap.store.PageMap;
 import io.microsnap.store.SnapshotFile;
-import io.microsnap.store.SnapshotFiles;
 import io.microsnap.store.SnapshotKind;
+import io.microsnap.store.internal.PageMap;
+import io.microsnap.store.internal.SnapshotFiles;
+import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.util.ArrayDeque;
@@ -44,12 +44,12 @@ final class SnapshotUpload {
     private final RegistryClient client;
     private final List<String> otherRepositories;
     private final PushSettings settings;
-    private final HeldSnapshot held;
+    private final StoredSnapshot held;
     private final Manifest manifest;
     private final Optional<PageMap> own;
     private final PushProgress progress;
 
-    SnapshotUpload(RegistryClient client, List<String> otherRepositories, PushSettings settings, HeldSnapshot held,
+    SnapshotUpload(RegistryClient client, List<String> otherRepositories, PushSettings settings, StoredSnapshot held,
             PushProgress progress) throws IOException {
         this.client = client;
         this.otherRepositories = otherRepositories;

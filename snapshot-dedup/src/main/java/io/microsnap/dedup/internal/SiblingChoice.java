@@ -1,0 +1,148 @@
+package io.microsnap.dedup.internal;
+
+import io.microsnap.dedup.DedupOptions;
+import io.microsnap.dedup.Sibling;
+import io.microsnap.dedup.SiblingPolicy;
+import io.microsnap.dedup.internal.IndexLikeness.Likeness;
+import io.microsnap.store.Manifest;
+import io.microsnap.store.SnapshotEntry;
+import io.microsnap.store.SnapshotKind;
+import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.PageIndex;
+import io.microsnap.store.internal.PageMap;
+import io.microsnap.store.internal.StoredSnapshot;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.atomic.AtomicInteger;
+
+/** Finds, among the snapshots of the same image, size and layout, the one a target has most in common with. */
+public final class SiblingChoice {
+    private static final System.Logger LOG = System.getLogger(SiblingChoice.class.getName());
+    /** As many as a sample may have put in the wrong order are compared page by page. */
+    private static final int FINALISTS = 4;
+    /** How many runs of pages the first look takes; those that are the same anyway need none. */
+    private static final int SAMPLED_RUNS = 16;
+    private static final int PERCENT = 100;
+
+    private final DirectoryStore store;
+    private final DedupOptions options;
+
+    public SiblingChoice(DirectoryStore store, DedupOptions options) {
+        this.store = store;
+        this.options = options;
+    }
+
+    private record Candidate(Manifest manifest, Likeness likeness) {
+    }
+
+    /** What a snapshot holds, as far as the store knows without reading its image. */
+    public static IndexEvidence evidence(StoredSnapshot held) throws IOException {
+        boolean holdsAll = held.manifest().kind() == SnapshotKind.FULL;
+        return new IndexEvidence(held.pageIndex(), holdsAll ? Optional.empty() : held.pageMap());
+    }
+
+    /** Whether one of two snapshots could be the other's canonical image. */
+    public static boolean areSiblings(Manifest one, Manifest other) {
+        return !one.id().equals(other.id())
+                && one.description().image().equals(other.description().image())
+                && one.description().bakedByVersion().equals(other.description().bakedByVersion())
+                && one.layout().equals(other.layout());
+    }
+
+    /** Returns every snapshot of a store that is whole, as far as can be told without reading it. */
+    public static List<Manifest> whole(SnapshotStore store) throws IOException {
+        List<Manifest> whole = new ArrayList<>();
+        for (SnapshotEntry entry : store.list()) {
+            if (entry instanceof SnapshotEntry.Whole(Manifest manifest)) {
+                whole.add(manifest);
+            }
+        }
+        return whole;
+    }
+
+    /** The best few of those that are its siblings, best first; damaged ones, and vanished ones, are passed over. */
+    public List<Sibling> rank(StoredSnapshot target, List<Manifest> whole, SiblingPolicy policy) throws IOException {
+        return rank(target.manifest(), evidence(target), whole, policy);
+    }
+
+    /** Returns the siblings in a store of a snapshot of which only the manifest and its indexes are here,
+            best first. */
+    public List<Sibling> rank(Manifest target, PageIndex index, Optional<PageMap> own) throws IOException {
+        boolean holdsAll = target.kind() == SnapshotKind.FULL;
+        return rank(target, new IndexEvidence(index, holdsAll ? Optional.empty() : own), whole(store),
+                SiblingPolicy.MOST_ALIKE);
+    }
+
+    /** As above, for a snapshot of which only the manifest and what its indexes tell is known. */
+    public List<Sibling> rank(Manifest target, IndexEvidence evidence, List<Manifest> whole, SiblingPolicy policy)
+            throws IOException {
+        List<Manifest> candidates = whole.stream().filter(manifest -> areSiblings(manifest, target)).toList();
+        if (policy == SiblingPolicy.NEWEST) {
+            return candidates.stream().sorted(newestFirst()).limit(FINALISTS)
+                    .map(manifest -> new Sibling(manifest.reference(), Double.NaN, "the newest of "
+                            + candidates.size() + " siblings")).toList();
+        }
+        IndexLikeness likeness = new IndexLikeness(evidence);
+        Comparator<Candidate> best = Comparator
+                .comparingLong((Candidate candidate) -> candidate.likeness().equalPages()).reversed()
+                .thenComparing(candidate -> !isLineage(target, candidate.manifest()))
+                .thenComparing(Candidate::manifest, newestFirst());
+        List<Candidate> sampled = compare(candidates, other -> likeness.sampled(other, SAMPLED_RUNS));
+        sampled.sort(best);
+        List<Candidate> finalists = List.of();
+        // Whole indexes are read of these few: if all of them turn out to be damaged, of the next few.
+        for (int from = 0; finalists.isEmpty() && from < sampled.size(); from += FINALISTS) {
+            finalists = compare(sampled.subList(from, Math.min(from + FINALISTS, sampled.size())).stream()
+                    .map(Candidate::manifest).toList(), likeness::exact);
+        }
+        return finalists.stream().sorted(best).map(candidate -> new Sibling(candidate.manifest().reference(),
+                candidate.likeness().share(), String.format(Locale.ROOT,
+                        "%.1f %% of the pages in common, the most among %d siblings",
+                        candidate.likeness().share() * PERCENT, candidates.size()))).toList();
+    }
+
+    @FunctionalInterface
+    private interface Comparing {
+        Likeness with(IndexEvidence evidence) throws IOException;
+    }
+
+    private List<Candidate> compare(List<Manifest> manifests, Comparing comparing) throws IOException {
+        ConcurrentLinkedQueue<Candidate> compared = new ConcurrentLinkedQueue<>();
+        AtomicInteger next = new AtomicInteger();
+        // There is no telling how much of the whole this is; but it can be stopped.
+        Steps steps = new Steps(options.progress(), 1);
+        Crew crew = new Crew(Math.max(1, Math.min(options.threads(), manifests.size())));
+        crew.run(() -> {
+            for (int at = next.getAndIncrement(); at < manifests.size() && crew.mayGoOn();
+                    at = next.getAndIncrement()) {
+                compare(manifests.get(at), comparing).ifPresent(compared::add);
+                steps.did(0);
+            }
+        });
+        return new ArrayList<>(compared);
+    }
+
+    private Optional<Candidate> compare(Manifest manifest, Comparing comparing) {
+        try (StoredSnapshot held = store.hold(manifest.id())) {
+            return Optional.of(new Candidate(held.manifest(), comparing.with(evidence(held))));
+        } catch (IOException e) {
+            LOG.log(System.Logger.Level.DEBUG, manifest.id() + " is passed over as a sibling", e);
+            return Optional.empty();
+        }
+    }
+
+    private static boolean isLineage(Manifest target, Manifest candidate) {
+        // A base is the parent, too, where there is one.
+        return target.description().parent().equals(Optional.of(candidate.reference()));
+    }
+
+    private static Comparator<Manifest> newestFirst() {
+        return Comparator.comparing(Manifest::created).reversed().thenComparing(manifest -> manifest.id().key());
+    }
+}

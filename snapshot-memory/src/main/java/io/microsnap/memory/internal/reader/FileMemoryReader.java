@@ -1,0 +1,81 @@
+package io.microsnap.memory.internal.reader;
+
+import io.microsnap.core.GuestLayout;
+import io.microsnap.core.PageReader;
+import io.microsnap.core.RangeConsumer;
+import io.microsnap.core.SnapshotException;
+import io.microsnap.core.internal.file.Extents;
+import io.microsnap.core.internal.file.Truncation;
+import io.microsnap.core.internal.posix.Descriptor;
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+
+/**
+ * Guest memory that is a file: the RAM file or memfd of a VMM in another process, a memory file that another VMM
+ * wrote. The file's offsets are image offsets. The descriptor stays its owner's.
+ */
+public final class FileMemoryReader implements PageReader {
+    private final Descriptor file;
+    private final GuestLayout layout;
+    // Runs come by the thousand, and in a file in memory the end of each range of data is far to seek.
+    private volatile Data known = new Data(0, 0);
+
+    private FileMemoryReader(Descriptor file, GuestLayout layout) {
+        this.file = file;
+        this.layout = layout;
+    }
+
+    /** Refuses a file that is not exactly as long as the layout. */
+    public static FileMemoryReader of(Descriptor file, GuestLayout layout) throws IOException {
+        long sizeBytes = file.sizeBytes();
+        if (sizeBytes != layout.lengthBytes()) {
+            throw new SnapshotException(file + " has " + sizeBytes + " bytes, but the guest's regions have "
+                    + layout.lengthBytes() + " together; name the regions as the VMM laid them out");
+        }
+        return new FileMemoryReader(file, layout);
+    }
+
+    @Override
+    public GuestLayout layout() {
+        return layout;
+    }
+
+    @Override
+    public void read(long imageOffset, MemorySegment destination) throws IOException {
+        file.readFully(destination, imageOffset);
+    }
+
+    @Override
+    public void populated(long imageOffset, long lengthBytes, RangeConsumer ranges) throws IOException {
+        long end = imageOffset + lengthBytes;
+        long at = imageOffset;
+        while (at < end) {
+            Data data = known;
+            if (at < data.start || at >= data.end) {
+                data = dataFrom(at);
+                known = data;
+            }
+            long from = Math.max(at, data.start);
+            long to = Math.min(end, data.end);
+            if (to > from) {
+                ranges.accept(from, to - from);
+            }
+            at = Math.max(at, data.end);
+        }
+    }
+
+    private Data dataFrom(long offset) throws IOException {
+        long sizeBytes = file.sizeBytes();
+        if (sizeBytes < layout.lengthBytes()) {
+            throw Truncation.found(layout.lengthBytes() - offset, file + ", which has " + sizeBytes + " bytes by now",
+                    offset, null);
+        }
+        Data[] found = {new Data(Long.MAX_VALUE, Long.MAX_VALUE)};
+        Extents.firstData(file, offset, (start, lengthBytes) -> found[0] = new Data(start, start + lengthBytes));
+        return found[0];
+    }
+
+    /** A range of the file that holds data; what was data once is read again without harm. Holes are not kept. */
+    private record Data(long start, long end) {
+    }
+}

@@ -1,0 +1,316 @@
+package io.microsnap.store.internal;
+
+import io.microsnap.core.SnapshotException;
+import io.microsnap.core.SnapshotId;
+import io.microsnap.core.SnapshotReference;
+import io.microsnap.core.internal.posix.Constants;
+import io.microsnap.core.internal.posix.Descriptor;
+import io.microsnap.store.ChainTooLongException;
+import io.microsnap.store.DependentsUnknownException;
+import io.microsnap.store.IfHeld;
+import io.microsnap.store.IfTaken;
+import io.microsnap.store.Manifest;
+import io.microsnap.store.MissingBaseException;
+import io.microsnap.store.SnapshotInUseException;
+import io.microsnap.store.SnapshotRequiredException;
+import io.microsnap.store.SnapshotStore;
+import java.io.IOException;
+import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.NotDirectoryException;
+import java.time.Instant;
+import java.time.temporal.ChronoUnit;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+
+/**
+ * The moments at which a store changes: a snapshot appears, takes another's place, or goes. Each is one rename under
+ * the store's lock, made durable before the lock is given back, so that the next change builds on it.
+ */
+final class Publication {
+    private static final System.Logger LOG = System.getLogger(DirectoryStore.class.getName());
+
+    private Publication() {
+    }
+
+    /** What is not respected. Only who deletes a snapshot by name is taken to know that nothing needs it. */
+    private record Force(boolean evenIfHeld, boolean evenIfMaybeRequired) {
+        static Force of(IfHeld ifHeld) {
+            return new Force(ifHeld == IfHeld.DELETE, ifHeld == IfHeld.DELETE);
+        }
+
+        static Force of(IfTaken ifTaken) {
+            return new Force(ifTaken == IfTaken.REPLACE_EVEN_IF_HELD, false);
+        }
+    }
+
+    static Instant now() {
+        return Instant.now().truncatedTo(ChronoUnit.MICROS);
+    }
+
+    /** The staged directory, whose content is durable, takes the snapshot's name. */
+    static void publish(StoreDirectory store, StagingDirectory staged, Manifest manifest, IfTaken ifTaken)
+            throws IOException {
+        StoreEvents.Publish event = StoreEvents.publish();
+        Optional<Leaving> replaced = Optional.empty();
+        try (StoreLock _ = store.lock()) {
+            requireBase(store, manifest);
+            if (store.root().statusAt(manifest.id().key()).isEmpty()) {
+                appear(store, staged, manifest.id());
+            } else if (ifTaken == IfTaken.REFUSE) {
+                throw new FileAlreadyExistsException(store.root() + "/" + manifest.id().key(), null,
+                        "the store has a snapshot " + manifest.id()
+                                + " already; delete it, replace it, or take another id");
+            } else {
+                replaced = Optional.of(replace(store, staged, manifest, ifTaken));
+            }
+        }
+        event.end(store, manifest, replaced.isPresent());
+        if (replaced.isPresent()) {
+            replaced.get().remove();
+        }
+    }
+
+    /**
+     * The staged directory, whose content is durable, and the held snapshot's change places. Whoever uses the old one
+     * keeps it: it lies in the staging area, locked by its users, and recovery removes what nobody locks there.
+     */
+    static void exchange(StoreDirectory store, StagingDirectory staged, StoredSnapshot held, Manifest manifest)
+            throws IOException {
+        StoreEvents.Publish event = StoreEvents.publish();
+        SnapshotId id = held.id();
+        try (StoreLock _ = store.lock()) {
+            if (!StagingArea.isNamed(store.root(), id.key(), held.directory())) {
+                throw new NoSuchFileException(store.root() + "/" + id.key(), null,
+                        id + " was deleted or replaced meanwhile");
+            }
+            share(staged);
+            exchange(store, staged, id);
+        }
+        event.end(store, manifest, true);
+    }
+
+    /** The snapshot's name goes, and then its files. */
+    static void delete(StoreDirectory store, SnapshotId id, Optional<SnapshotReference> only, IfHeld ifHeld)
+            throws IOException {
+        StoreEvents.Delete event = StoreEvents.delete();
+        Leaving leaving;
+        try (StoreLock _ = store.lock()) {
+            if (only.isPresent()) {
+                requireSame(store, only.get());
+            }
+            leaving = leaving(store, id, Force.of(ifHeld), Optional.empty());
+            boolean renamed = false;
+            try {
+                Constants constants = store.root().posix().constants();
+                String name = store.staging().freshName();
+                store.root().renameAt(id.key(), store.staging().descriptor(), name, constants.RENAME_NOREPLACE);
+                leaving.renamedTo(name);
+                durable(store, () -> store.staging().descriptor().renameAt(
+                        name, store.root(), id.key(), constants.RENAME_NOREPLACE));
+                renamed = true;
+            } finally {
+                if (!renamed) {
+                    leaving.stays();
+                }
+            }
+        }
+        event.end(store, id);
+        leaving.remove();
+    }
+
+    private static void appear(StoreDirectory store, StagingDirectory staged, SnapshotId id) throws IOException {
+        Constants constants = store.root().posix().constants();
+        share(staged);
+        store.staging().descriptor().renameAt(staged.name(), store.root(), id.key(), constants.RENAME_NOREPLACE);
+        staged.renamedAway();
+        durable(store, () -> {
+            store.root().renameAt(
+                    id.key(), store.staging().descriptor(), staged.name(), constants.RENAME_NOREPLACE);
+            staged.renamedBack();
+        });
+    }
+
+    private static Leaving replace(StoreDirectory store, StagingDirectory staged, Manifest manifest, IfTaken ifTaken)
+            throws IOException {
+        SnapshotId id = manifest.id();
+        Leaving old = leaving(store, id, Force.of(ifTaken), manifest.requiredBase());
+        boolean exchanged = false;
+        try {
+            share(staged);
+            exchange(store, staged, id);
+            old.renamedTo(staged.name());
+            exchanged = true;
+            return old;
+        } finally {
+            if (!exchanged) {
+                old.stays();
+            }
+        }
+    }
+
+    /** Under the staged name lies the old snapshot then, which must outlast a failure to sync. */
+    private static void exchange(StoreDirectory store, StagingDirectory staged, SnapshotId id) throws IOException {
+        Constants constants = store.root().posix().constants();
+        store.staging().descriptor().renameAt(staged.name(), store.root(), id.key(), constants.RENAME_EXCHANGE);
+        staged.renamedAway();
+        durable(store, () -> {
+            store.staging().descriptor().renameAt(staged.name(), store.root(), id.key(), constants.RENAME_EXCHANGE);
+            staged.renamedBack();
+        });
+    }
+
+    /** From the moment it appears others may lock it too. */
+    private static void share(StagingDirectory staged) throws IOException {
+        if (!staged.descriptor().tryLock(false)) {
+            throw new SnapshotException(staged.descriptor() + " was locked by somebody else while it was staged");
+        }
+    }
+
+    /** What the store's directory says now survives a power failure; or it is undone. */
+    private static void durable(StoreDirectory store, Closing.Step undo) throws IOException {
+        try {
+            store.root().sync();
+        } catch (IOException failure) {
+            try {
+                undo.run();
+            } catch (IOException second) {
+                failure.addSuppressed(new SnapshotException(store.root()
+                        + ": what was renamed could not be renamed back; it is visible, and may not last", second));
+            }
+            throw failure;
+        }
+    }
+
+    private static void requireBase(StoreDirectory store, Manifest manifest) throws IOException {
+        Manifest at = manifest;
+        for (int length = 1; at.requiredBase().isPresent(); length++) {
+            if (length == SnapshotStore.LONGEST_CHAIN) {
+                throw new ChainTooLongException(manifest.id());
+            }
+            at = base(store, at, at.requiredBase().get());
+        }
+    }
+
+    private static Manifest base(StoreDirectory store, Manifest manifest, SnapshotReference base) throws IOException {
+        Manifest found;
+        try (Descriptor directory = store.openSnapshot(base.id())) {
+            found = StoreDirectory.manifest(directory, base.id().key());
+        } catch (NoSuchFileException e) {
+            throw new MissingBaseException(manifest.id().name(), base, "which is not in " + store.root());
+        }
+        if (!found.reference().equals(base)) {
+            throw new MissingBaseException(manifest.id().name(), base, "but the store has " + found.reference());
+        }
+        return found;
+    }
+
+    private static void requireSame(StoreDirectory store, SnapshotReference wanted) throws IOException {
+        SnapshotId id = wanted.id();
+        try (Descriptor directory = store.openSnapshot(id)) {
+            SnapshotReference found = StoreDirectory.manifest(directory, id.key()).reference();
+            if (!found.equals(wanted)) {
+                throw new NoSuchFileException(store.root() + "/" + id.key(), null,
+                        "the store has " + found + " in the place of " + wanted);
+            }
+        }
+    }
+
+    /** Makes sure that nobody needs a snapshot and, unless forced, that nobody uses it. */
+    private static Leaving leaving(StoreDirectory store, SnapshotId id, Force force,
+            Optional<SnapshotReference> requiredBySuccessor) throws IOException {
+        Optional<Descriptor> opened = open(store, id);
+        try {
+            if (opened.isPresent() && StoreDirectory.isStore(opened.get())) {
+                throw new SnapshotException(opened.get() + " is a store of its own and not a snapshot; move it out of "
+                        + store.root());
+            }
+            Optional<SnapshotReference> reference = opened.flatMap(directory -> reference(directory, id));
+            requireNoDependents(store, id, reference, force.evenIfMaybeRequired);
+            if (requiredBySuccessor.filter(base -> base.id().equals(id)).isPresent()) {
+                throw new SnapshotRequiredException(id, List.of(id));
+            }
+            if (opened.isPresent() && !opened.get().tryLock(true) && !force.evenIfHeld) {
+                throw new SnapshotInUseException(id, "is in use; try again when nobody holds it, or force it");
+            }
+            return new Leaving(store.staging(), opened);
+        } catch (IOException | RuntimeException failure) {
+            if (opened.isPresent()) {
+                opened.get().close();
+            }
+            throw failure;
+        }
+    }
+
+    /** Where the snapshot's uuid is not known, any that names its id needs it. */
+    private static void requireNoDependents(StoreDirectory store, SnapshotId id,
+            Optional<SnapshotReference> reference, boolean evenIfUnknown) throws IOException {
+        Listing listing = Listing.ofManifests(store);
+        List<SnapshotId> dependents = listing.manifests().stream()
+                .filter(manifest -> manifest.requiredBase().filter(base -> base.id().equals(id)
+                        && (reference.isEmpty() || base.uuid().equals(reference.get().uuid()))).isPresent())
+                .map(Manifest::id).filter(dependent -> !dependent.equals(id)).toList();
+        if (!dependents.isEmpty()) {
+            throw new SnapshotRequiredException(id, dependents);
+        }
+        Map<String, String> unreadable = listing.mayRequireABase();
+        unreadable.remove(id.key());
+        if (!unreadable.isEmpty() && !evenIfUnknown) {
+            throw new DependentsUnknownException(id, unreadable);
+        }
+    }
+
+    /** Empty for what is no directory: somebody put it there, nobody can hold it. */
+    private static Optional<Descriptor> open(StoreDirectory store, SnapshotId id) throws IOException {
+        try {
+            return Optional.of(store.openSnapshot(id));
+        } catch (NotDirectoryException e) {
+            return Optional.empty();
+        }
+    }
+
+    private static Optional<SnapshotReference> reference(Descriptor directory, SnapshotId id) {
+        try {
+            return Optional.of(StoreDirectory.manifest(directory, id.key()).reference());
+        } catch (IOException e) {
+            LOG.log(System.Logger.Level.DEBUG, "the manifest of " + id + " cannot be read", e);
+            return Optional.empty();
+        }
+    }
+
+    /** A snapshot on its way out: locked, if that was possible, until its files are gone. */
+    private static final class Leaving {
+        private final StagingArea area;
+        private final Optional<Descriptor> directory;
+        private String name;
+
+        Leaving(StagingArea area, Optional<Descriptor> directory) {
+            this.area = area;
+            this.directory = directory;
+        }
+
+        void renamedTo(String newName) {
+            name = newName;
+        }
+
+        void stays() throws IOException {
+            if (directory.isPresent()) {
+                directory.get().close();
+            }
+        }
+
+        /** It has left the store for good; what cannot be removed now is removed by the next recovery. */
+        void remove() {
+            Closing closing = new Closing();
+            closing.step(() -> area.remove(name));
+            directory.ifPresent(closing::close);
+            try {
+                closing.finish();
+            } catch (IOException e) {
+                LOG.log(System.Logger.Level.WARNING, "{0}/{1} takes space until the next recovery: {2}",
+                        area.descriptor(), name, e.getMessage());
+            }
+        }
+    }
+}

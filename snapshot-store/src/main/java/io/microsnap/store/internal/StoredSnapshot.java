@@ -1,0 +1,306 @@
+package io.microsnap.store.internal;
+
+import io.microsnap.core.DamagedException;
+import io.microsnap.core.GuestLayout;
+import io.microsnap.core.SnapshotException;
+import io.microsnap.core.SnapshotId;
+import io.microsnap.core.SnapshotReference;
+import io.microsnap.core.internal.posix.Constants;
+import io.microsnap.core.internal.posix.Descriptor;
+import io.microsnap.store.ChainTooLongException;
+import io.microsnap.store.HeldSnapshot;
+import io.microsnap.store.Manifest;
+import io.microsnap.store.MissingBaseException;
+import io.microsnap.store.SnapshotFile;
+import io.microsnap.store.SnapshotInUseException;
+import io.microsnap.store.SnapshotStore;
+import java.io.IOException;
+import java.nio.file.NoSuchFileException;
+import java.util.ArrayList;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.locks.LockSupport;
+
+/**
+ * A snapshot in use, with the bases it requires: until this is closed, no process deletes or replaces any of them
+ * unless forced to, and then what is open here stays readable. Nobody waits for anybody.
+ *
+ * <p>Its files are open for reading. Methods may be called from any thread; close it when none is using it.
+ */
+public final class StoredSnapshot implements HeldSnapshot {
+    private static final int ATTEMPTS = 20_000;
+    private static final long MOMENT_NANOS = 50_000;
+
+    private final StoreDirectory store;
+    private final Descriptor directory;
+    private final Manifest manifest;
+    private final Descriptor image;
+    private final Optional<StoredSnapshot> base;
+    private PageIndex pageIndex;
+    private PageMap pageMap;
+    private final List<Descriptor> files = new ArrayList<>();
+
+    private StoredSnapshot(StoreDirectory store, Descriptor directory, Manifest manifest, Descriptor image,
+            Optional<StoredSnapshot> base) {
+        this.store = store;
+        this.directory = directory;
+        this.manifest = manifest;
+        this.image = image;
+        this.base = base;
+    }
+
+    static StoredSnapshot hold(StoreDirectory store, SnapshotId id) throws IOException {
+        return hold(store, id, new LinkedHashSet<>());
+    }
+
+    private static StoredSnapshot hold(StoreDirectory store, SnapshotId id, Set<String> chain) throws IOException {
+        for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+            Descriptor directory = store.openSnapshot(id);
+            try {
+                if (directory.tryLock(false) && StagingArea.isNamed(store.root(), id.key(), directory)) {
+                    return hold(store, id, directory, chain);
+                }
+            } catch (IOException | RuntimeException failure) {
+                try (directory) {
+                    if (isStillThere(store, id, directory, failure)) {
+                        throw failure;
+                    }
+                }
+                continue;
+            }
+            directory.close();
+            // Somebody is between locking it and renaming it away: a moment, not the time the removal takes.
+            LockSupport.parkNanos(MOMENT_NANOS);
+        }
+        throw new SnapshotInUseException(id, "is being deleted or replaced by a process that does not get on with it");
+    }
+
+    private static StoredSnapshot hold(StoreDirectory store, SnapshotId id, Descriptor directory, Set<String> chain)
+            throws IOException {
+        Manifest manifest = StoreDirectory.manifest(directory, id.key());
+        Set<String> longer = new LinkedHashSet<>(chain);
+        if (!longer.add(id.key())) {
+            throw new DamagedException(directory + ": its bases require each other in a circle");
+        }
+        if (longer.size() > SnapshotStore.LONGEST_CHAIN) {
+            throw new ChainTooLongException(new SnapshotId(longer.iterator().next()));
+        }
+        if (!manifest.unknownFeatures().isEmpty()) {
+            throw new SnapshotException(id + " requires " + String.join(", ", manifest.unknownFeatures())
+                    + ", which this version does not have; a newer version may restore it");
+        }
+        StoreDirectory.requireFiles(directory, manifest);
+        Descriptor image = StoreDirectory.openFile(directory, SnapshotFiles.MEMORY, manifest.layout().lengthBytes());
+        try {
+            Optional<StoredSnapshot> base = manifest.requiredBase().isEmpty() ? Optional.empty()
+                    : Optional.of(holdBase(store, manifest, manifest.requiredBase().get(), longer));
+            return new StoredSnapshot(store, directory, manifest, image, base);
+        } catch (IOException | RuntimeException failure) {
+            try (image) {
+                throw failure;
+            }
+        }
+    }
+
+    /** Whether what failed failed for another reason than that the snapshot was taken away; if in doubt, it did. */
+    private static boolean isStillThere(StoreDirectory store, SnapshotId id, Descriptor directory, Exception failure) {
+        try {
+            return StagingArea.isNamed(store.root(), id.key(), directory);
+        } catch (IOException unknown) {
+            failure.addSuppressed(unknown);
+            return true;
+        }
+    }
+
+    private static StoredSnapshot holdBase(
+            StoreDirectory store, Manifest manifest, SnapshotReference base, Set<String> chain) throws IOException {
+        StoredSnapshot held;
+        try {
+            held = hold(store, base.id(), chain);
+        } catch (NoSuchFileException e) {
+            throw new MissingBaseException(manifest.id().name(), base, "which is not there");
+        }
+        if (!held.reference().equals(base)) {
+            held.close();
+            throw new MissingBaseException(manifest.id().name(), base, "but the store has " + held.reference());
+        }
+        return held;
+    }
+
+    @Override
+    public Manifest manifest() {
+        return manifest;
+    }
+
+    /** Names this publication. */
+    @Override
+    public SnapshotReference reference() {
+        return manifest.reference();
+    }
+
+    @Override
+    public SnapshotId id() {
+        return manifest.id();
+    }
+
+    @Override
+    public GuestLayout layout() {
+        return manifest.layout();
+    }
+
+    /** Guest RAM, open for reading; it stays ours. */
+    public Descriptor image() {
+        return image;
+    }
+
+    /** The base, if this one's image needs it. */
+    public Optional<StoredSnapshot> base() {
+        return base;
+    }
+
+    /** How many snapshots it takes to have all pages: this one, and the bases it requires. */
+    public int chainLength() {
+        int length = 1;
+        for (Optional<StoredSnapshot> at = base; at.isPresent(); at = at.get().base) {
+            length++;
+        }
+        return length;
+    }
+
+    /** The page index of the composed guest, under the root that the manifest promises. */
+    public synchronized PageIndex pageIndex() throws IOException {
+        if (pageIndex == null) {
+            Descriptor file = open(SnapshotFiles.PAGE_INDEX);
+            PageIndex opened = PageIndex.open(file, layout());
+            pageIndex = Closing.readyOrClosed(
+                    opened, () -> requireRoot(file, opened.root(), manifest.indexRoot()));
+        }
+        return pageIndex;
+    }
+
+    /** The page map, where the image was cloned from a base or needs one. */
+    public synchronized Optional<PageMap> pageMap() throws IOException {
+        Optional<SnapshotFile> listed = manifest.file(SnapshotFiles.PAGE_MAP);
+        if (pageMap == null && listed.isPresent()) {
+            Descriptor file = open(SnapshotFiles.PAGE_MAP);
+            PageMap opened = PageMap.open(file, layout());
+            pageMap = Closing.readyOrClosed(opened, () -> requireRoot(file, opened.root(), listed.get().root()));
+        }
+        return Optional.ofNullable(pageMap);
+    }
+
+    private static void requireRoot(Descriptor file, int found, int expected) throws DamagedException {
+        if (found != expected) {
+            throw new DamagedException(file + " is not the one that the manifest names: its root is "
+                    + String.format("%08x, not %08x", found, expected));
+        }
+    }
+
+    /** Opens a file that the manifest lists, attachments included, for reading; it is closed with this. */
+    public synchronized Descriptor open(String file) throws IOException {
+        SnapshotFile listed = manifest.file(file).orElseThrow(
+                () -> new NoSuchFileException(directory + "/" + Printable.of(file), null, "it has no such file"));
+        Descriptor opened = openChecked(listed);
+        files.add(opened);
+        return opened;
+    }
+
+    private Descriptor openChecked(SnapshotFile listed) throws IOException {
+        try {
+            return open(listed);
+        } catch (DamagedException failure) {
+            if (StagingArea.isNamed(store.root(), id().key(), directory)) {
+                throw failure;
+            }
+            NoSuchFileException gone = new NoSuchFileException(directory + "/" + listed.name(), null,
+                    id() + " was deleted or replaced by force while it was in use");
+            gone.initCause(failure);
+            throw gone;
+        }
+    }
+
+    private Descriptor open(SnapshotFile listed) throws IOException {
+        if (!SnapshotFiles.isAttachment(listed.name())) {
+            return StoreDirectory.openFile(directory, listed.name(), listed.lengthBytes());
+        }
+        String name = listed.name().substring(SnapshotFiles.ATTACHMENT_PREFIX.length());
+        try (Descriptor attachments = StoreDirectory.openAttachments(directory)) {
+            return StoreDirectory.openFile(attachments, name, listed.lengthBytes());
+        }
+    }
+
+    /** Opens a hint for reading, if it is there; it is closed with this. Whoever reads it checks it. */
+    public synchronized Optional<Descriptor> hint(String name) throws IOException {
+        if (!SnapshotFiles.HINTS.contains(name)) {
+            throw new IllegalArgumentException("'" + Printable.of(name) + "' is no hint; there are "
+                    + SnapshotFiles.HINTS);
+        }
+        Constants constants = directory.posix().constants();
+        Descriptor opened;
+        try {
+            opened = directory.openAt(name, constants.O_RDONLY | constants.O_NONBLOCK, 0);
+        } catch (NoSuchFileException e) {
+            return Optional.empty();
+        }
+        files.add(opened);
+        return opened.status().isRegularFile() ? Optional.of(opened) : Optional.empty();
+    }
+
+    /**
+     * Reads and checks everything but guest RAM: page index and map, and the SHA-256 of every other file. The image is
+     * checked against the index by who knows how to compose it.
+     */
+    public void verifyFiles() throws IOException {
+        pageIndex().verify();
+        Optional<PageMap> map = pageMap();
+        if (map.isPresent()) {
+            map.get().verify();
+        }
+        for (SnapshotFile file : manifest.files()) {
+            if (file.hasSha256()) {
+                // One after another: there may be more of them than a process may have open.
+                try (Descriptor opened = openChecked(file)) {
+                    Digests.require(file, opened);
+                }
+            }
+        }
+    }
+
+    /** Throws, as of a damaged snapshot, unless a copy of one of its files has the digest that the manifest names. */
+    public void requireDigest(String file, Descriptor copy) throws IOException {
+        SnapshotFile listed = manifest.file(file).filter(SnapshotFile::hasSha256).orElseThrow(() ->
+                new IllegalArgumentException(this + " has no digest of the bytes of " + Printable.of(file)));
+        Digests.require(listed, copy);
+    }
+
+    Descriptor directory() {
+        return directory;
+    }
+
+    /** Lets go of the snapshot and its bases, and closes everything opened through this. */
+    @Override
+    public synchronized void close() {
+        Closing closing = new Closing();
+        if (pageIndex != null) {
+            closing.step(pageIndex::close);
+            pageIndex = null;
+        }
+        if (pageMap != null) {
+            closing.step(pageMap::close);
+            pageMap = null;
+        }
+        files.forEach(closing::close);
+        files.clear();
+        closing.close(image);
+        closing.close(directory);
+        base.ifPresent(closing::close);
+        closing.quietly();
+    }
+
+    @Override
+    public String toString() {
+        return manifest.reference().toString();
+    }
+}

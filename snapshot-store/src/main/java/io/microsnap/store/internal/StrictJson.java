@@ -1,0 +1,193 @@
+package io.microsnap.store.internal;
+
+import com.fasterxml.jackson.core.JsonFactory;
+import com.fasterxml.jackson.core.JsonLocation;
+import com.fasterxml.jackson.core.JsonParser;
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.core.JsonToken;
+import com.fasterxml.jackson.core.StreamReadConstraints;
+import com.fasterxml.jackson.core.StreamReadFeature;
+import io.microsnap.core.DamagedException;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.StandardCharsets;
+import java.util.function.Function;
+
+/**
+ * Reads one small JSON object and nothing else: UTF-8, every key known and given once, every value of its type and in
+ * its range. What is refused is named by line, column and key.
+ */
+public final class StrictJson implements AutoCloseable {
+    private static final int DEEPEST = 8;
+    private static final int LONGEST_STRING = 1 << 16;
+    private static final int LONGEST_NAME = 256;
+    private static final int LONGEST_NUMBER = 20;
+    private static final JsonFactory FACTORY = JsonFactory.builder()
+            .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
+            .disable(JsonFactory.Feature.CANONICALIZE_FIELD_NAMES)
+            .disable(JsonFactory.Feature.INTERN_FIELD_NAMES)
+            .streamReadConstraints(StreamReadConstraints.builder().maxNestingDepth(DEEPEST)
+                    .maxStringLength(LONGEST_STRING).maxNameLength(LONGEST_NAME).maxNumberLength(LONGEST_NUMBER)
+                    .build())
+            .build();
+
+    private final String file;
+    private final JsonParser parser;
+
+    private StrictJson(String file, JsonParser parser) {
+        this.file = file;
+        this.parser = parser;
+    }
+
+    /** Takes the value of one key. */
+    @FunctionalInterface
+    public interface Keys {
+        /** Returns false for an unknown key, which is then refused. */
+        boolean read(String key) throws IOException;
+    }
+
+    /** Takes one element of an array. */
+    @FunctionalInterface
+    public interface Element {
+        /** Reads the current value. */
+        void read() throws IOException;
+    }
+
+    /** Hands each key of the document's one object to the reader. */
+    public static void read(String file, byte[] document, Function<StrictJson, Keys> reader) throws DamagedException {
+        try (StrictJson json = new StrictJson(file, FACTORY.createParser(decode(file, document)))) {
+            try {
+                json.parser.nextToken();
+                json.object(reader.apply(json));
+                if (json.parser.nextToken() != null) {
+                    throw json.refused("something follows the end of the object");
+                }
+            } catch (JsonProcessingException e) {
+                JsonLocation at = e.getLocation();
+                throw json.refused(at == null ? json.parser.currentLocation() : at, e.getOriginalMessage());
+            }
+        } catch (DamagedException e) {
+            throw e;
+        } catch (IOException e) {
+            throw new DamagedException(file + " cannot be parsed: " + e.getMessage(), e);
+        }
+    }
+
+    /** The current value is an object: every key of it goes to the reader. */
+    public void object(Keys keys) throws IOException {
+        expect(JsonToken.START_OBJECT, "an object");
+        while (parser.nextToken() == JsonToken.FIELD_NAME) {
+            String key = parser.currentName();
+            parser.nextToken();
+            if (!keys.read(key)) {
+                throw refused("nobody knows this key");
+            }
+        }
+    }
+
+    /** The current value is an array: the reader takes each element. */
+    public void array(Element element) throws IOException {
+        expect(JsonToken.START_ARRAY, "an array");
+        while (parser.nextToken() != JsonToken.END_ARRAY) {
+            element.read();
+        }
+    }
+
+    /** The current value is a string without control characters. */
+    public String string() throws IOException {
+        expect(JsonToken.VALUE_STRING, "a string");
+        String text = parser.getText();
+        if (!Printable.isPlain(text)) {
+            throw refused("the string has control characters or halves of a surrogate pair");
+        }
+        return text;
+    }
+
+    /** The current value is a string that this makes something of; what it refuses is refused with the place. */
+    public <T> T string(Function<String, T> value) throws IOException {
+        String text = string();
+        try {
+            return value.apply(text);
+        } catch (RuntimeException e) {
+            throw refused(e.getMessage());
+        }
+    }
+
+    /** The current value is a whole number in this range. */
+    public long integer(long lowest, long highest) throws IOException {
+        expect(JsonToken.VALUE_NUMBER_INT, "a whole number");
+        long value;
+        try {
+            value = parser.getLongValue();
+        } catch (JsonProcessingException e) {
+            throw refused("the number is not between " + lowest + " and " + highest);
+        }
+        if (value < lowest || value > highest) {
+            throw refused("the number is not between " + lowest + " and " + highest);
+        }
+        return value;
+    }
+
+    /** The current value is true or false. */
+    public boolean bool() throws IOException {
+        if (parser.currentToken() == JsonToken.VALUE_TRUE) {
+            return true;
+        }
+        expect(JsonToken.VALUE_FALSE, "true or false");
+        return false;
+    }
+
+    /** Whether the current value is {@code null}. */
+    public boolean isNull() {
+        return parser.currentToken() == JsonToken.VALUE_NULL;
+    }
+
+    /** Passes over the current value, whatever it is: for documents that others may extend. */
+    public boolean skip() throws IOException {
+        parser.skipChildren();
+        return true;
+    }
+
+    /** The value of a key that must be there. */
+    public <T> T required(String key, T value) throws DamagedException {
+        if (value == null) {
+            throw refused("the key '" + key + "' is missing");
+        }
+        return value;
+    }
+
+    /** Why the document is refused, at the place that was read last. */
+    public DamagedException refused(String why) {
+        return refused(parser.currentTokenLocation(), why);
+    }
+
+    @Override
+    public void close() throws IOException {
+        parser.close();
+    }
+
+    private void expect(JsonToken token, String what) throws DamagedException {
+        if (parser.currentToken() != token) {
+            throw refused("here should be " + what);
+        }
+    }
+
+    private DamagedException refused(JsonLocation at, String why) {
+        String key = parser.getParsingContext().pathAsPointer().toString();
+        return new DamagedException(file + ", line " + at.getLineNr() + ", column " + at.getColumnNr() + ", key "
+                + (key.isEmpty() ? "/" : Printable.of(key)) + ": " + Printable.of(why));
+    }
+
+    private static String decode(String file, byte[] document) throws DamagedException {
+        try {
+            String text = StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(document)).toString();
+            if (text.startsWith("\uFEFF")) {
+                throw new DamagedException(file + ", line 1, column 1: it starts with a byte order mark");
+            }
+            return text;
+        } catch (CharacterCodingException e) {
+            throw new DamagedException(file + " is not UTF-8 throughout", e);
+        }
+    }
+}
