@@ -105,8 +105,8 @@ public final class PreparedCapture implements AutoCloseable {
             throw new IllegalStateException(plan.id + " is captured already, or closed");
         }
         CaptureEvent event = new CaptureEvent();
-        PauseOutcome outcome;
         try {
+            PauseOutcome outcome;
             claim.ifPresent(TrackerClaim::require);
             synchronized (machine) {
                 event.begin();
@@ -117,11 +117,11 @@ public final class PreparedCapture implements AutoCloseable {
                 outcome = paused(machine);
             }
             closing.closeNow(workers);
+            return new CapturedSnapshot(plan, staged, outcome, event, closing);
         } catch (Throwable failure) {
             closing.closeAfter(failure);
             throw failure;
         }
-        return new CapturedSnapshot(plan, staged, outcome, event, closing);
     }
 
     /** Undoes the preparation unless it was captured. */
