@@ -75,7 +75,7 @@ public final class PreparedCapture implements AutoCloseable {
             prepared.requireFreeId();
             plan.reader.requireMapped();
             prepared.findBase();
-            prepared.workers = prepared.closing.add(Workers.started(plan.lanes));
+            prepared.workers = prepared.closing.add(Workers.started(plan.threads));
             prepared.stage();
             if (plan.tracker.isPresent()) {
                 plan.tracker.get().arm();
