@@ -71,6 +71,8 @@ final class ImportFiles extends CliCommand {
         if (diff && parent == null) {
             throw usage("--diff needs the --parent that it is relative to");
         }
+        // A mistake is told before a store is made.
+        Optional<GuestLayout> layout = layout(console);
         CaptureResult result;
         try (SnapshotStore open = store.openOrCreate(console);
                 ProgressLine progress = console.progress("import")) {
@@ -79,7 +81,7 @@ final class ImportFiles extends CliCommand {
                         capture -> details(capture).progress(progress));
             } else {
                 VmmFiles.Firecracker pair = new VmmFiles.Firecracker(files.firecracker.get(0),
-                        files.firecracker.get(1), layout(console), diff ? Optional.of(parent) : Optional.empty());
+                        files.firecracker.get(1), layout, diff ? Optional.of(parent) : Optional.empty());
                 result = VmmFiles.importFirecracker(open, snapshot.id(), pair,
                         capture -> details(capture).progress(progress));
             }

@@ -224,6 +224,8 @@ public final class DirtyTracker implements AutoCloseable {
             harvestSources();
         }
         String unknownInEpoch = unknownBecause;
+        // Made before anything is forgotten, for there may be no memory for it.
+        Epoch epoch = new Epoch(this, parent, unknownInEpoch, taken);
         // From here on a new period begins. It is known if it is watched from its first moment.
         unknownBecause = null;
         if (!watching) {
@@ -235,7 +237,7 @@ public final class DirtyTracker implements AutoCloseable {
             }
         }
         pending.drainInto(taken);
-        outstanding = new Epoch(this, parent, unknownInEpoch, taken);
+        outstanding = epoch;
         return outstanding;
     }
 
@@ -317,27 +319,31 @@ public final class DirtyTracker implements AutoCloseable {
     }
 
     private void harvestSources() {
-        boolean complete = false;
+        // Holds until all are harvested, whatever is thrown, and where there is no memory left to say why.
+        String knownBefore = unknownBecause;
+        nothingIsKnown("it could not be harvested");
         String failed = "";
         try {
             for (DirtySource source : sources) {
                 failed = source.name();
                 source.harvest(taken);
             }
-            complete = true;
+            watching = true;
+            unknownBecause = knownBefore;
         } catch (Exception failure) {
-            failed += ": " + failure.getMessage();
+            if (knownBefore == null) {
+                unknownBecause += " from the " + failed + ": " + messageOf(failure);
+            }
             LOG.log(Level.WARNING, "what changed in the guest is lost; this capture has to be full, or compare",
                     failure);
-        } finally {
-            if (!complete) {
-                nothingIsKnown("it could not be harvested from the " + failed);
-            }
         }
     }
 
     /** All of them watch, or none does and the reason is kept. */
     private void armSources() throws IOException {
+        // Holds until all are armed, whatever is thrown, and where there is no memory left to say why.
+        String knownBefore = unknownBecause;
+        nothingIsKnown("it is not watched, because arming failed");
         String failed = "";
         try {
             for (DirtySource source : sources) {
@@ -345,14 +351,22 @@ public final class DirtyTracker implements AutoCloseable {
                 source.arm();
             }
             watching = true;
+            unknownBecause = knownBefore;
         } catch (Throwable failure) {
-            failed += ": " + failure.getMessage();
+            if (knownBefore == null) {
+                unknownBecause += " for the " + failed + ": " + messageOf(failure);
+            }
             onAll(sources, DirtySource::disarm, failure);
             throw failure;
-        } finally {
-            if (!watching) {
-                nothingIsKnown("it is not watched, because arming failed for the " + failed);
-            }
+        }
+    }
+
+    /** An exception of a user may throw another one when it is asked. */
+    private static String messageOf(Throwable failure) {
+        try {
+            return failure.getMessage();
+        } catch (RuntimeException _) {
+            return failure.getClass().getName();
         }
     }
 
@@ -405,7 +419,7 @@ public final class DirtyTracker implements AutoCloseable {
                     first.addSuppressed(failure);
                 } else {
                     first = failure instanceof IOException io ? io
-                            : new SnapshotException(source.name() + ": " + failure.getMessage(), failure);
+                            : new SnapshotException(source.name() + ": " + messageOf(failure), failure);
                 }
             }
         }

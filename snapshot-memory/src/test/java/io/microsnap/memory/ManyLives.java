@@ -9,17 +9,13 @@ import io.microsnap.core.internal.file.GuestRam;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.dirty.PageMapSource;
+import io.microsnap.memory.misuse.ProcessLimits;
 import io.microsnap.store.StoreOptions;
 import io.microsnap.store.internal.DirectoryStore;
 import java.io.IOException;
 import java.lang.foreign.ValueLayout;
-import java.lang.management.ManagementFactory;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
-import javax.management.JMException;
-import javax.management.ObjectName;
 
 /**
  * Restores and captures guests one after another in a JVM that never collects garbage, and prints by how much the
@@ -42,11 +38,11 @@ final class ManyLives {
                 Capture.of(store, BASE, new GuestMemoryReader(ram)).take(PAUSED);
             }
             live(store);
-            long before = offHeapBytes();
+            long before = ProcessLimits.offHeapBytes();
             for (int life = 0; life < lives; life++) {
                 live(store);
             }
-            System.out.println("grown " + (offHeapBytes() - before));
+            System.out.println("grown " + (ProcessLimits.offHeapBytes() - before));
         }
     }
 
@@ -70,21 +66,5 @@ final class ManyLives {
         }
         store.delete(next);
         store.delete(id);
-    }
-
-    /** What Java code has allocated and not freed, whoever is to free it. */
-    private static long offHeapBytes() throws IOException {
-        try {
-            String summary = (String) ManagementFactory.getPlatformMBeanServer().invoke(
-                    new ObjectName("com.sun.management:type=DiagnosticCommand"), "vmNativeMemory",
-                    new Object[] {new String[] {"summary", "scale=1"}}, new String[] {String[].class.getName()});
-            Matcher other = Pattern.compile("Other \\(reserved=(\\d+)").matcher(summary);
-            if (!other.find()) {
-                throw new IOException("no such figure in: " + summary);
-            }
-            return Long.parseLong(other.group(1));
-        } catch (JMException failure) {
-            throw new IOException(failure);
-        }
     }
 }

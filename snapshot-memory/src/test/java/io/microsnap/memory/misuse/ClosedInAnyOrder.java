@@ -15,7 +15,7 @@ import io.microsnap.memory.PreparedCapture;
 import io.microsnap.memory.Restore;
 import io.microsnap.memory.RestoreEngine;
 import io.microsnap.memory.RestoredSnapshot;
-import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.SnapshotStore;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -29,7 +29,7 @@ import java.util.SplittableRandom;
  */
 final class ClosedInAnyOrder implements Misuse {
     @Override
-    public void round(DirectoryStore store, InMemoryPageReader guest, SplittableRandom random) throws Exception {
+    public void round(SnapshotStore store, InMemoryPageReader guest, SplittableRandom random) throws Exception {
         RestoredSnapshot restored = Restore.of(store, DIFF).mostMappings(random.nextInt(200))
                 .restore(RestoreEngine.LAZY);
         MemorySegment memory = restored.memory().mapping(0);

@@ -6,7 +6,7 @@ import io.microsnap.memory.InMemoryPageReader;
 import io.microsnap.memory.Restore;
 import io.microsnap.memory.RestoreEngine;
 import io.microsnap.memory.RestoredSnapshot;
-import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.SnapshotStore;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
@@ -15,7 +15,7 @@ import java.util.SplittableRandom;
 /** Restores where somebody else in the process has taken nearly all of {@code vm.max_map_count}. */
 final class MappingsNearlyUsedUp implements Misuse {
     @Override
-    public void round(DirectoryStore store, InMemoryPageReader guest, SplittableRandom random) throws Exception {
+    public void round(SnapshotStore store, InMemoryPageReader guest, SplittableRandom random) throws Exception {
         Posix posix = Posix.host();
         Constants constants = posix.constants();
         long page = posix.getpagesize();

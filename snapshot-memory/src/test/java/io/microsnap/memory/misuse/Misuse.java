@@ -2,7 +2,7 @@ package io.microsnap.memory.misuse;
 
 import io.microsnap.core.SnapshotId;
 import io.microsnap.memory.InMemoryPageReader;
-import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.SnapshotStore;
 import java.util.SplittableRandom;
 
 /**
@@ -22,7 +22,12 @@ interface Misuse {
      * @param guest what {@link #DIFF} holds; not to be changed
      * @param random what is to be random is drawn from here
      */
-    void round(DirectoryStore store, InMemoryPageReader guest, SplittableRandom random) throws Exception;
+    void round(SnapshotStore store, InMemoryPageReader guest, SplittableRandom random) throws Exception;
+
+    /** Any of these. */
+    static <T> T oneOf(T[] choices, SplittableRandom random) {
+        return choices[random.nextInt(choices.length)];
+    }
 
     /** Throws unless something holds. */
     static void require(boolean holds, String otherwise) {

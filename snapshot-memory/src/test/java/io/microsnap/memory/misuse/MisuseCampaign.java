@@ -7,62 +7,135 @@ import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.memory.Capture;
 import io.microsnap.memory.CaptureKind;
 import io.microsnap.memory.InMemoryPageReader;
+import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.StoreOptions;
 import io.microsnap.store.internal.DirectoryStore;
 import java.io.IOException;
 import java.lang.foreign.ValueLayout;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
 import java.util.SplittableRandom;
+import java.util.stream.Stream;
 
 /**
  * Rounds of misuse in a process of its own, which must survive them and have nothing left open. Arguments: a directory,
- * a seed, how many rounds.
+ * a seed, how many rounds, and which {@link Ways}.
  */
 final class MisuseCampaign {
     /** A new way of misuse is a class and a line here. */
-    private static final List<Misuse> WAYS =
-            List.of(new ClosedInAnyOrder(), new UsedAfterClose(), new MappingsNearlyUsedUp());
+    enum Ways {
+        /** Whatever users do. */
+        ROOMY,
+        /** For a process with a heap that a round can use up. */
+        SMALL_HEAP;
+
+        List<Misuse> all() {
+            return switch (this) {
+                case ROOMY -> List.of(new ThrownFromEveryCall(), new CapturesInAnyOrder(), new TwoCapturers(),
+                        new Interrupted(), new RestoredInAnyOrder(), new ClosedInAnyOrder(), new UsedAfterClose(),
+                        new ThrownFromEveryCall(), new CapturesInAnyOrder(), new AddressSpaceUsedUp(),
+                        new MappingsNearlyUsedUp());
+                case SMALL_HEAP -> List.of(new HeapUsedUp(), new HeapUsedUp(), new HeapUsedUp(),
+                        new ThrownFromEveryCall());
+            };
+        }
+    }
+
     private static final int PAGE = 4096;
     private static final int RUNS = 60;
     private static final PausableMachine PAUSED = PausableMachine.pausedAlready(List.of());
     /** Of the JVM itself: its threads, its compiler. */
     private static final long JVM_MAPPINGS = 200;
+    /** Less than any page that a round could forget. */
+    private static final long BYTES_A_ROUND = 1024;
+    /** A round takes a second at most; one that waits for what never comes is told with what each thread does. */
+    private static final Duration PATIENCE = Duration.ofSeconds(60);
 
-    private MisuseCampaign() {
+    private final Path directory;
+    private final SnapshotStore store;
+    private final InMemoryPageReader guest =
+            InMemoryPageReader.of(GuestLayout.ofSingleRegion(PAGE, RUNS * 4L * PAGE));
+    private final List<Misuse> ways;
+
+    private MisuseCampaign(Path directory, SnapshotStore store, Ways ways) {
+        this.directory = directory;
+        this.store = store;
+        this.ways = ways.all();
     }
 
     public static void main(String[] arguments) throws Exception {
         SplittableRandom random = new SplittableRandom(Long.parseLong(arguments[1]));
         int rounds = Integer.parseInt(arguments[2]);
-        InMemoryPageReader guest = InMemoryPageReader.of(GuestLayout.ofSingleRegion(PAGE, RUNS * 4L * PAGE));
-        try (DirectoryStore store = DirectoryStore.openOrCreate(
-                Posix.host(), Path.of(arguments[0], "store"), StoreOptions.PRIVATE)) {
-            bake(store, guest);
-            long descriptors = 0;
-            long mappings = 0;
-            for (int round = 0; round < rounds; round++) {
-                if (round == WAYS.size()) {
-                    // By then everything that stays open has been opened.
-                    descriptors = ProcessLimits.descriptors();
-                    mappings = ProcessLimits.mappings();
-                }
-                Misuse way = WAYS.get(round % WAYS.size());
-                try {
-                    way.round(store, guest, random.split());
-                } catch (Throwable failure) {
-                    throw new AssertionError("round " + round + ", " + way.getClass().getSimpleName(), failure);
-                }
-            }
-            Misuse.require(ProcessLimits.descriptors() <= descriptors, "descriptors are left open: "
-                    + ProcessLimits.descriptors() + " after " + descriptors);
-            Misuse.require(ProcessLimits.mappings() <= mappings + JVM_MAPPINGS, "mappings are left: "
-                    + ProcessLimits.mappings() + " after " + mappings);
+        Path directory = Path.of(arguments[0], "store");
+        try (DirectoryStore store = DirectoryStore.openOrCreate(Posix.host(), directory, StoreOptions.PRIVATE)) {
+            new MisuseCampaign(directory, store, Ways.valueOf(arguments[3])).run(rounds, random);
         }
         System.out.println("survived " + rounds + " rounds");
     }
 
-    private static void bake(DirectoryStore store, InMemoryPageReader guest) throws IOException {
+    private void run(int rounds, SplittableRandom random) throws IOException {
+        bake(store, guest);
+        // By then everything that stays open has been opened.
+        int prelude = 2 * ways.size();
+        for (int round = 0; round < prelude; round++) {
+            round(round, random.split());
+        }
+        long descriptors = ProcessLimits.descriptors();
+        long mappings = ProcessLimits.mappings();
+        System.gc();
+        long offHeapBytes = ProcessLimits.offHeapBytes();
+        for (int round = prelude; round < rounds; round++) {
+            round(round, random.split());
+            requireAtMost(descriptors, ProcessLimits.descriptors(), "descriptors");
+        }
+        requireAtMost(mappings + JVM_MAPPINGS, ProcessLimits.mappings(), "mappings");
+        System.gc();
+        requireAtMost(offHeapBytes + rounds * BYTES_A_ROUND, ProcessLimits.offHeapBytes(), "bytes off the heap");
+    }
+
+    private void round(int number, SplittableRandom random) {
+        Misuse way = ways.get(number % ways.size());
+        String name = "round " + number + ", " + way.getClass().getSimpleName();
+        Thread watching = watch(name);
+        try {
+            way.round(store, guest, random);
+            Misuse.require(store.list().size() == 2, "snapshots are left: " + store.list());
+            try (Stream<Path> staged = Files.list(directory.resolve(".staging"))) {
+                List<Path> left = staged.toList();
+                Misuse.require(left.isEmpty(), "staging directories are left: " + left);
+            }
+        } catch (Throwable failure) {
+            throw new AssertionError(name, failure);
+        } finally {
+            watching.interrupt();
+        }
+    }
+
+    private static Thread watch(String name) {
+        return Thread.ofPlatform().daemon().start(() -> {
+            try {
+                Thread.sleep(PATIENCE);
+            } catch (InterruptedException ended) {
+                return;
+            }
+            System.err.println(name + " hangs");
+            Thread.getAllStackTraces().forEach((thread, frames) -> {
+                System.err.println(thread);
+                for (StackTraceElement frame : frames) {
+                    System.err.println("    " + frame);
+                }
+            });
+            Runtime.getRuntime().halt(1);
+        });
+    }
+
+    private static void requireAtMost(long most, long found, String what) {
+        Misuse.require(found <= most, what + " are left: " + found + ", where there may be " + most);
+    }
+
+    private static void bake(SnapshotStore store, InMemoryPageReader guest) throws IOException {
         try (DirtyTracker marks = DirtyTracker.ofMarks(guest.layout())) {
             for (long offset = 0; offset < guest.layout().lengthBytes(); offset += PAGE) {
                 guest.bytes().set(ValueLayout.JAVA_LONG, offset, offset + 1);

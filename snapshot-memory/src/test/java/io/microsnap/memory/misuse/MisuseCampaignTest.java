@@ -7,6 +7,8 @@ import io.microsnap.testsupport.ChildProcesses;
 import io.microsnap.testsupport.Effort;
 import io.microsnap.testsupport.Seed;
 import java.nio.file.Path;
+import java.util.Map;
+import java.util.SplittableRandom;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledOnOs;
 import org.junit.jupiter.api.condition.OS;
@@ -15,12 +17,33 @@ import org.junit.jupiter.api.io.TempDir;
 /** Whatever users do wrong, the process lives, no guest gets wrong bytes, and nothing is left open. */
 @EnabledOnOs(value = OS.LINUX, disabledReason = "elsewhere mappings are neither limited nor told")
 class MisuseCampaignTest {
+    /** Children, and rounds in each: those without a heap to spare take longest. */
+    private static final int CHILDREN = Effort.choose(1, 1, 25);
+    private static final int ROOMY = Effort.choose(60, 160, 160);
+    private static final int SMALL_HEAP = Effort.choose(12, 40, 40);
+    private static final String OFF_HEAP_IS_COUNTED = "-XX:NativeMemoryTracking=summary";
+
     @Test
     void aProcessSurvivesItsUsers(ChildProcesses children, Seed seed, @TempDir Path directory) {
-        int rounds = Effort.choose(60, 200, 5000);
-        ChildProcess.Exit exit = children.java(MisuseCampaign.class,
-                directory.toString(), Long.toString(seed.value()), Integer.toString(rounds)).awaitExit();
-        assertThat(exit.status()).as(exit.output() + exit.errors()).isZero();
-        assertThat(exit.output()).contains("survived " + rounds + " rounds");
+        survives(children, seed, directory, ROOMY, MisuseCampaign.Ways.ROOMY, OFF_HEAP_IS_COUNTED + " -Xmx256m");
+    }
+
+    @Test
+    void aProcessWithoutHeapToSpareSurvivesItsUsers(ChildProcesses children, Seed seed, @TempDir Path directory) {
+        survives(children, seed, directory, SMALL_HEAP, MisuseCampaign.Ways.SMALL_HEAP,
+                OFF_HEAP_IS_COUNTED + " -Xmx20m");
+    }
+
+    private static void survives(ChildProcesses children, Seed seed, Path directory, int rounds,
+            MisuseCampaign.Ways ways, String options) {
+        SplittableRandom seeds = seed.random();
+        for (int child = 0; child < CHILDREN; child++) {
+            long childSeed = child == 0 ? seed.value() : seeds.nextLong();
+            ChildProcess.Exit exit = children.java(Map.of("JDK_JAVA_OPTIONS", options), MisuseCampaign.class,
+                    directory.resolve(Integer.toString(child)).toString(), Long.toString(childSeed),
+                    Integer.toString(rounds), ways.name()).awaitExit();
+            assertThat(exit.status()).as("seed " + childSeed + "\n" + exit.output() + exit.errors()).isZero();
+            assertThat(exit.output()).contains("survived " + rounds + " rounds");
+        }
     }
 }

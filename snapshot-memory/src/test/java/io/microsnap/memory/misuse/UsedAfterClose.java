@@ -9,7 +9,7 @@ import io.microsnap.memory.InMemoryPageReader;
 import io.microsnap.memory.Restore;
 import io.microsnap.memory.RestoreEngine;
 import io.microsnap.memory.RestoredSnapshot;
-import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.SnapshotStore;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -25,7 +25,7 @@ final class UsedAfterClose implements Misuse {
     }
 
     @Override
-    public void round(DirectoryStore store, InMemoryPageReader guest, SplittableRandom random) throws Exception {
+    public void round(SnapshotStore store, InMemoryPageReader guest, SplittableRandom random) throws Exception {
         RestoredSnapshot restored = random.nextBoolean()
                 ? Restore.of(store, DIFF).mostMappings(random.nextInt(200)).restore(RestoreEngine.LAZY)
                 : Restore.of(store, DIFF).restore(RestoreEngine.MEMFD);

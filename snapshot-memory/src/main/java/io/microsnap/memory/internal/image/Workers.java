@@ -138,8 +138,12 @@ public final class Workers implements AutoCloseable {
         CountDownLatch working = new CountDownLatch(workers.size() - 1);
         for (Worker worker : workers.subList(1, workers.size())) {
             others.execute(() -> {
-                work.drain(worker);
-                working.countDown();
+                try {
+                    work.drain(worker);
+                } finally {
+                    // Also where there is no memory left to note a failure: the guest stands still until then.
+                    working.countDown();
+                }
             });
         }
         called = true;

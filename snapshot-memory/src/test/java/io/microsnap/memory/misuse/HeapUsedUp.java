@@ -1,0 +1,93 @@
+package io.microsnap.memory.misuse;
+
+import io.microsnap.core.SnapshotId;
+import io.microsnap.memory.Capture;
+import io.microsnap.memory.InMemoryPageReader;
+import io.microsnap.store.SnapshotStore;
+import java.lang.ref.Reference;
+import java.util.List;
+import java.util.SplittableRandom;
+
+/**
+ * Uses up the heap, but for a few bytes, in one of the calls that a capture makes, so that one of the next allocations
+ * fails, whichever that is. For a process with a small heap.
+ */
+final class HeapUsedUp implements Misuse {
+    private static final List<Point> POINTS = List.of(Point.values());
+
+    @Override
+    public void round(SnapshotStore store, InMemoryPageReader guest, SplittableRandom random) throws Exception {
+        try (TroubledGuest troubled = new TroubledGuest(random)) {
+            troubled.requireCapturable(store, random);
+            SnapshotId id = troubled.nextId();
+            Capture plan = Capture.of(store, id, troubled).tracker(troubled.tracker()).progress(troubled::advanced)
+                    .lanes(random.nextInt(1, 3));
+            troubled.write(random);
+            if (random.nextInt(4) == 0) {
+                troubled.tracker().invalidate("so that the next capture must compare");
+            }
+            Ballast ballast = new Ballast(POINTS.get(random.nextInt(POINTS.size())),
+                    random.nextInt(3) == 0 ? 0 : random.nextInt(1 << random.nextInt(5, 14)), random.nextInt(4) > 0);
+            troubled.expect(ballast);
+            troubled.take(id, plan);
+            troubled.requireSound(store, random);
+            troubled.requireCapturable(store, random);
+            troubled.requireCapturable(store, random);
+            troubled.forget(store);
+        }
+    }
+
+    /** All of the heap that was left. It allocates nothing to let go of it. */
+    private static final class Ballast implements Trouble {
+        private static final int LARGEST = 1 << 18;
+
+        private final Point point;
+        private final int sparedBytes;
+        private final boolean untilTheEnd;
+        private boolean wasThere;
+        private Object[] chain;
+
+        Ballast(Point point, int sparedBytes, boolean untilTheEnd) {
+            this.point = point;
+            this.sparedBytes = sparedBytes;
+            this.untilTheEnd = untilTheEnd;
+        }
+
+        @Override
+        public synchronized void at(Point here) {
+            if (here == point && !wasThere) {
+                wasThere = true;
+                fill();
+            } else if (!untilTheEnd) {
+                chain = null;
+            }
+        }
+
+        private void fill() {
+            byte[] spared = new byte[sparedBytes];
+            try {
+                fillTheRest();
+            } finally {
+                Reference.reachabilityFence(spared);
+            }
+        }
+
+        private void fillTheRest() {
+            int length = LARGEST;
+            while (length > 0) {
+                try {
+                    Object[] next = new Object[length];
+                    next[0] = chain;
+                    chain = next;
+                } catch (OutOfMemoryError full) {
+                    length >>= 3;
+                }
+            }
+        }
+
+        @Override
+        public synchronized void end() {
+            chain = null;
+        }
+    }
+}
