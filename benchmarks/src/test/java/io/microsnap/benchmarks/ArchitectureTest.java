@@ -108,7 +108,6 @@ final class ArchitectureTest {
 
     /** Arrays, enum sets and a byte of native memory that are tables: filled at once, written to by nothing. */
     private static final Set<String> STATIC_TABLES = Set.of(
-            "io.microsnap.cli.Sizes.UNITS",
             "io.microsnap.core.internal.file.DataCopy.NOT_IN_KERNEL",
             "io.microsnap.core.internal.file.Extents.CANNOT_TELL",
             "io.microsnap.core.internal.file.OwnPageMap.RESIDENT",
@@ -117,13 +116,8 @@ final class ArchitectureTest {
             "io.microsnap.core.internal.file.StagedFile.CANNOT_LOCK",
             "io.microsnap.core.internal.file.StagedFile.CANNOT_RENAME_SO",
             "io.microsnap.core.internal.posix.Descriptor.UNKNOWN_CALL",
-            "io.microsnap.core.internal.posix.Errno.BY_LINUX_NUMBER",
-            "io.microsnap.core.internal.posix.Errno.BY_MACOS_NUMBER",
             "io.microsnap.core.internal.posix.LinuxPosix.EMPTY",
             "io.microsnap.dedup.FileAttributes.NONE_HERE",
-            "io.microsnap.dedup.Verdict.ALL",
-            "io.microsnap.hvf.VcpuState.GENERAL",
-            "io.microsnap.hvf.binding.VectorCode.AARCH64",
             "io.microsnap.registry.internal.format.FrameTable.MAGIC");
 
     private static final JavaClasses PRODUCTION = new ClassFileImporter()

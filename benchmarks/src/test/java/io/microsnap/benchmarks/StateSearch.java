@@ -29,10 +29,20 @@ final class StateSearch {
     /** Whether the static field, or anything of ours that can be reached from it, can change. */
     static boolean changes(Field field) {
         try {
+            if (field.getType().isArray()) {
+                field.setAccessible(true);
+                return isHolder(field, field.get(null));
+            }
             return new StateSearch().inField(field, null);
         } catch (ReflectiveOperationException failure) {
             throw new LinkageError(field + " cannot be looked into", failure);
         }
+    }
+
+    /** A longer array that one class keeps to itself is a table, as a rule. */
+    private static boolean isHolder(Field field, Object array) {
+        int length = Array.getLength(array);
+        return length == 1 || length > 1 && !Modifier.isPrivate(field.getModifiers());
     }
 
     private boolean inField(Field field, Object owner) throws ReflectiveOperationException {
@@ -50,7 +60,8 @@ final class StateSearch {
         Class<?> type = value.getClass();
         String name = type.getName();
         if (type.isArray()) {
-            return Array.getLength(value) > 0;
+            // The object around it answers for it: our values copy the arrays that they are given.
+            return false;
         }
         if (value instanceof Collection<?> || value instanceof Map<?, ?>) {
             if (UNCHANGING_COLLECTIONS.stream().noneMatch(name::startsWith)) {
