@@ -21,7 +21,7 @@ import java.util.Objects;
  * one that was interrupted. Nothing is visible under the tag before all of it is there.
  */
 public final class Push {
-    /** The level that is fastest from a disk to a network: measured. */
+    /** The level that keeps up with a disk; higher ones save a few percent of the bytes for twice the time. */
     public static final int DEFAULT_LEVEL = 1;
 
     private static final int DEFAULT_TRANSFERS = 3;
