@@ -119,14 +119,14 @@ public final class PreparedCapture implements AutoCloseable {
                 pause.run(machine);
             }
             closing.closeNow(lanes);
+            CaptureResult.Times times = new CaptureResult.Times(prepareTime, pause.whole, pause.state, pause.harvest,
+                    pause.memory, pause.attachments, Duration.ZERO);
+            return new CapturedSnapshot(plan, kind, because, parent, base, staged, index, map, writer, pause.sections,
+                    pause.epoch, pause.written, times, event, closing);
         } catch (Throwable failure) {
             closing.closeAfter(failure);
             throw failure;
         }
-        CaptureResult.Times times = new CaptureResult.Times(
-                prepareTime, pause.whole, pause.state, pause.harvest, pause.memory, pause.attachments, Duration.ZERO);
-        return new CapturedSnapshot(plan, kind, because, parent, base, staged, index, map, writer, pause.sections,
-                pause.epoch, pause.written, times, event, closing);
     }
 
     /** Undoes the preparation unless it was captured. */

@@ -36,6 +36,8 @@ final class CapturesInAnyOrder implements Misuse {
 
     /** Has many things at hand, those that are over too, and does not keep account of them. */
     private static final class User {
+        private static final List<CaptureKind> KINDS = List.of(CaptureKind.values());
+
         private final SnapshotStore store;
         private final TroubledGuest guest;
         private final SplittableRandom random;
@@ -83,8 +85,8 @@ final class CapturesInAnyOrder implements Misuse {
 
         private void prepare() throws IOException {
             SnapshotId id = guest.nextId();
-            Capture plan = Capture.of(store, id, guest).kind(CaptureKind.values()[
-                    random.nextInt(CaptureKind.values().length)]).lanes(random.nextInt(1, 3));
+            Capture plan = Capture.of(store, id, guest).kind(KINDS.get(random.nextInt(KINDS.size())))
+                    .lanes(random.nextInt(1, 3));
             if (random.nextInt(5) > 0) {
                 plan.tracker(guest.tracker());
             }

@@ -7,8 +7,8 @@ import io.microsnap.store.SnapshotStore;
 import java.util.SplittableRandom;
 
 /**
- * Uses up the heap, but for a few bytes, in one of the calls that a capture makes, so that one of the next allocations
- * fails, whichever that is. For a process with a small heap.
+ * Uses up the heap, but for a few bytes, in a call during the pause, so that one of the next allocations fails, whichever
+ * that is. There is room again when the machine goes on. For a process with a small heap.
  */
 final class HeapUsedUp implements Misuse {
     @Override
@@ -22,8 +22,8 @@ final class HeapUsedUp implements Misuse {
             if (random.nextInt(4) == 0) {
                 troubled.tracker().invalidate("so that the next capture must compare");
             }
-            Ballast ballast = new Ballast(Point.values()[random.nextInt(Point.values().length)],
-                    random.nextInt(3) == 0 ? 0 : random.nextInt(1 << random.nextInt(5, 14)), random.nextInt(4) > 0);
+            Ballast ballast = new Ballast(Point.any(random),
+                    random.nextInt(3) == 0 ? 0 : random.nextInt(1 << random.nextInt(5, 14)));
             troubled.expect(ballast);
             troubled.take(id, plan);
             troubled.requireSound(store, random);
@@ -33,30 +33,33 @@ final class HeapUsedUp implements Misuse {
         }
     }
 
-    /** All of the heap that was left. It allocates nothing to let go of it. */
+    /** All of the heap that was left. Letting go of it allocates nothing. */
     private static final class Ballast implements Trouble {
         private static final int LARGEST = 1 << 18;
 
         private final Point point;
         private final int sparedBytes;
-        private final boolean untilTheEnd;
-        private boolean wasThere;
+        private boolean paused;
+        private boolean filled;
         private Object[] chain;
         private byte[] spared;
 
-        Ballast(Point point, int sparedBytes, boolean untilTheEnd) {
+        Ballast(Point point, int sparedBytes) {
             this.point = point;
             this.sparedBytes = sparedBytes;
-            this.untilTheEnd = untilTheEnd;
         }
 
         @Override
         public synchronized void at(Point here) {
-            if (here == point && !wasThere) {
-                wasThere = true;
-                fill();
-            } else if (!untilTheEnd) {
+            if (here == Point.RESUME) {
+                paused = false;
                 chain = null;
+                return;
+            }
+            paused |= here == Point.PAUSE;
+            if (paused && here == point && !filled) {
+                filled = true;
+                fill();
             }
         }
 
@@ -73,11 +76,6 @@ final class HeapUsedUp implements Misuse {
                 }
             }
             spared = null;
-        }
-
-        @Override
-        public synchronized void end() {
-            chain = null;
         }
     }
 }

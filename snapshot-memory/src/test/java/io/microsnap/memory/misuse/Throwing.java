@@ -13,7 +13,7 @@ final class Throwing implements Trouble {
     volatile boolean thrown;
 
     Throwing(SplittableRandom random) {
-        this(random, Point.values()[random.nextInt(Point.values().length)]);
+        this(random, Point.any(random));
     }
 
     Throwing(SplittableRandom random, Point point) {
