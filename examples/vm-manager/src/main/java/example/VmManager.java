@@ -82,7 +82,7 @@ public final class VmManager {
             }
             // Restore: a millisecond, whatever its size; pages come in as the guest touches them.
             try (RestoredSnapshot restored = Restore.of(store, ready).renewing(VmManager::newIdentity)
-                    .restore(RestoreEngine.LAZY);
+                            .restore(RestoreEngine.LAZY);
                     KvmGuest copy = KvmGuest.restored(kvm, restored, RunLoop::new)) {
                 copy.resume();
                 Capture.of(store, new SnapshotId("later"), copy.reader()).tracker(copy.tracker()).take(copy);

@@ -3,8 +3,7 @@ package io.microsnap.benchmarks;
 import io.microsnap.core.PageReader;
 import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.memory.internal.image.ImageWriter;
-import io.microsnap.memory.internal.image.Lanes;
-import io.microsnap.memory.internal.image.SideFiles;
+import io.microsnap.memory.internal.image.Workers;
 import io.microsnap.memory.internal.image.Zeros;
 import io.microsnap.store.internal.PageIndex;
 import io.microsnap.store.internal.PageMap;
@@ -19,7 +18,7 @@ import java.util.Locale;
  * that makes one write a run and keeps neither; or beside the way of the reference writer.
  */
 final class DirtyCaptureScenario implements Scenario {
-    private static final int LANES = 2;
+    private static final int THREADS = 2;
 
     private final Kind kind;
     private final FileSystemKind fileSystem;
@@ -49,7 +48,7 @@ final class DirtyCaptureScenario implements Scenario {
     @Override
     public String question() {
         return perMille / 10 + " % of " + (bytes >> 20) + " MiB in runs of " + runPages
-                + " pages, index and map included, in " + LANES + " lanes, " + switch (kind) {
+                + " pages, index and map included, in " + THREADS + " lanes, " + switch (kind) {
                     case DIFF -> "to a sparse diff; the peer makes one write a run";
                     case CLONE -> "onto a clone of the base; the peer makes one write a run";
                     case INDEXED -> "to a sparse diff; the peer makes one write a run and keeps the checksums as well";
@@ -122,7 +121,7 @@ final class DirtyCaptureScenario implements Scenario {
         private final PageIndex baseIndex;
         private PageIndex index;
         private PageMap map;
-        private Lanes lanes;
+        private Workers workers;
         private ImageWriter writer;
 
         Staged(Guest guest, Images images, Path base, PageIndex baseIndex) {
@@ -145,12 +144,11 @@ final class DirtyCaptureScenario implements Scenario {
             index.populate(0, guest.layout().pageCount());
             map = PageMap.create(images.map(), guest.layout());
             map.populate(0, guest.layout().pageCount());
-            lanes = Lanes.started(LANES);
+            workers = Workers.started(THREADS);
             ImageWriter.Builder builder = ImageWriter.into(images.image(), guest.layout())
-                    .index(index).map(map).lanes(lanes)
-                    .beside(SideFiles.suiting(images.image(), guest.layout(), LANES, images::nameless));
+                    .index(index).map(map).workers(workers);
             writer = kind == Kind.CLONE ? builder.startingAsBase() : builder.startingAsZeros();
-            lanes.rouse(images.image().posix());
+            workers.rouse();
         }
 
         void capture(DirtyBitmap dirty) throws IOException {
@@ -164,7 +162,7 @@ final class DirtyCaptureScenario implements Scenario {
         }
 
         void settle() throws IOException {
-            writer.settle();
+            writer.punchZeros();
         }
 
         @Override
@@ -172,7 +170,7 @@ final class DirtyCaptureScenario implements Scenario {
             if (index != null) {
                 index.close();
                 map.close();
-                lanes.close();
+                workers.close();
             }
             index = null;
         }

@@ -12,7 +12,7 @@ import java.util.Locale;
 
 /** A guest written whole, beside a loop that writes all of the same RAM in 4 MiB calls. */
 final class FullCaptureScenario implements Scenario {
-    /** Enough for the lanes to be started and each to take several steps. */
+    /** Enough for the threads to be started and each to take several steps. */
     private static final long BYTES_TO_WARM_UP = 64L << 20;
 
     private final Kind kind;
@@ -23,16 +23,16 @@ final class FullCaptureScenario implements Scenario {
     enum Kind {
         DENSE("without index, nothing left out", 0.95, 1),
         INDEXED("with index and zero check in one lane", 0.75, 1),
-        SPARSE("of which 80 % was never populated, with index and zero check, in two lanes", 4, 2);
+        SPARSE("of which 80 % was never populated, with index and zero check, in two threads", 4, 2);
 
         private final String what;
         private final double leastSpeed;
-        private final int lanes;
+        private final int threads;
 
-        Kind(String what, double leastSpeed, int lanes) {
+        Kind(String what, double leastSpeed, int threads) {
             this.what = what;
             this.leastSpeed = leastSpeed;
-            this.lanes = lanes;
+            this.threads = threads;
         }
     }
 
@@ -87,7 +87,7 @@ final class FullCaptureScenario implements Scenario {
     }
 
     private void capture(Guest guest, Images images) throws IOException {
-        ImageWriter.Builder writer = ImageWriter.into(images.image(), guest.layout()).lanes(kind.lanes);
+        ImageWriter.Builder writer = ImageWriter.into(images.image(), guest.layout()).threads(kind.threads);
         if (kind == Kind.DENSE) {
             writer.zeros(Zeros.DENSE).startingAsZeros().everything(guest.reader());
             return;

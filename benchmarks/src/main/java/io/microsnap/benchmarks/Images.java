@@ -11,8 +11,6 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.List;
 
 /** The files that captures are written to, new for every run. */
 final class Images implements AutoCloseable {
@@ -22,7 +20,6 @@ final class Images implements AutoCloseable {
     private Descriptor image;
     private Descriptor index;
     private Descriptor map;
-    private final List<Descriptor> nameless = new ArrayList<>();
     private boolean comparedWhole;
 
     Images(Path directory) {
@@ -74,10 +71,6 @@ final class Images implements AutoCloseable {
             }
         }
         image = null;
-        for (Descriptor file : nameless) {
-            file.close();
-        }
-        nameless.clear();
     }
 
     private Descriptor fresh(String name) throws IOException {
@@ -88,12 +81,6 @@ final class Images implements AutoCloseable {
 
     private static Descriptor open(Path path, int flags) throws IOException {
         return Descriptor.open(Posix.host(), path, flags, 0600);
-    }
-
-    /** A file without a name where the others are, open as long as they are. */
-    Descriptor nameless() throws IOException {
-        nameless.add(open(directory, constants().O_RDWR | constants().O_TMPFILE));
-        return nameless.getLast();
     }
 
     private static Constants constants() {

@@ -40,6 +40,7 @@ public final class Main {
     public static void main(String[] arguments) {
         // Chronicle Bytes brings SLF4J, which says on standard error that nobody listens.
         System.setProperty("slf4j.internal.verbosity", "ERROR");
+        OwnJvm.endWithParent();
         System.exit(new CommandLine(new Main()).execute(arguments));
     }
 

@@ -3,7 +3,6 @@ package io.microsnap.cli;
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.PausableMachine;
-import io.microsnap.core.Region;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.internal.posix.Constants;
@@ -15,12 +14,15 @@ import io.microsnap.memory.CaptureResult;
 import io.microsnap.memory.internal.reader.FileMemoryReader;
 import io.microsnap.memory.internal.state.MachineStateFile;
 import io.microsnap.store.IfTaken;
+import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.SpaceUse;
 import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.vmm.ExternalVmm;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -33,10 +35,14 @@ import picocli.CommandLine.Option;
 @Command(
         name = "bake",
         mixinStandardHelpOptions = true,
-        description = "Makes a snapshot of a paused VMM whose RAM is a file: QEMU's memory-backend-file, a memory file"
-                + " of Firecracker or Cloud Hypervisor. With a parent, only what differs from it is stored.",
+        description = "Makes a snapshot of a running guest of QEMU, Firecracker or Cloud Hypervisor, over its VMM's own"
+                + " socket, or of a paused VMM whose RAM is a file. With a parent, only what differs from it is"
+                + " stored.",
         footerHeading = "%n",
-        footer = "Example: microsnap bake --store /snapshots --id base-2 --parent base-1 --ram /dev/shm/guest.ram")
+        footer = {
+            "Example: microsnap bake --store /snapshots --id base-2 --parent base-1 --qmp /run/guest.qmp",
+            "Example: microsnap bake --store /snapshots --id base-2 --parent base-1 --ram /dev/shm/guest.ram"
+        })
 final class Bake extends CliCommand {
     /** The section in which the state of a foreign VMM is kept. */
     static final String STATE_SECTION = "vmm";
@@ -47,7 +53,10 @@ final class Bake extends CliCommand {
     @Mixin
     private SnapshotArgument snapshot;
 
-    @Option(names = "--ram", paramLabel = "FILE", required = true, description = "The file that is the guest's RAM.")
+    @Mixin
+    private ExternalGuest guest;
+
+    @Option(names = "--ram", paramLabel = "FILE", description = "The file that is the RAM of a paused guest.")
     private Path ram;
 
     @Option(names = "--parent", paramLabel = "ID", description = "The snapshot to build on.")
@@ -81,6 +90,13 @@ final class Bake extends CliCommand {
 
     @Override
     int run(Console console) throws IOException {
+        if (guest.isNamed()) {
+            return bakeOverSocket(console);
+        }
+        if (ram == null) {
+            throw usage("which guest? Name its RAM with --ram, or its VMM's socket with --qmp, --firecracker or"
+                    + " --cloud-hypervisor");
+        }
         CaptureResult result;
         SpaceUse space;
         try (Descriptor file = open(console.posix(), ram)) {
@@ -88,14 +104,7 @@ final class Bake extends CliCommand {
             FileMemoryReader reader = FileMemoryReader.of(file, layout);
             try (DirectoryStore open = store.openOrCreate(console);
                     ProgressLine progress = console.progress("bake")) {
-                Capture capture = Capture.of(open, snapshot.id(), reader)
-                        .ifTaken(replace ? IfTaken.REPLACE : IfTaken.REFUSE).progress(progress)
-                        .lanes(Runtime.getRuntime().availableProcessors());
-                describe(capture);
-                if (parent != null) {
-                    capture.base(parent);
-                }
-                capture.afterBake(afterBake(console));
+                Capture capture = details(console, Capture.of(open, snapshot.id(), reader)).progress(progress);
                 for (Path attachment : attachments) {
                     if (attachment.getFileName() == null) {
                         throw usage("--attach: " + attachment + " is no file");
@@ -106,8 +115,35 @@ final class Bake extends CliCommand {
                 space = open.space(snapshot.id());
             }
         }
-        report(console, result, space);
+        report(console, result, space, Map.of());
         return ExitStatus.OK;
+    }
+
+    private int bakeOverSocket(Console console) throws IOException {
+        if (ram != null || state != null || !regions.isEmpty()) {
+            throw usage("a VMM behind a socket says itself where RAM and state are: leave out --ram, --state and"
+                    + " --region");
+        }
+        String mistake = guest.mistake(parent);
+        if (!mistake.isEmpty()) {
+            throw usage(mistake);
+        }
+        try (ExternalVmm vmm = guest.open(attachments, parent);
+                SnapshotStore open = store.openOrCreate(console);
+                ProgressLine progress = console.progress("bake")) {
+            vmm.warnings().forEach(warning -> console.remark("microsnap: " + warning));
+            CaptureResult result = vmm.bake(open, snapshot.id(),
+                    capture -> details(console, capture).progress(progress));
+            report(console, result, open.space(snapshot.id()), vmm.pauseParts());
+        }
+        return ExitStatus.OK;
+    }
+
+    private Capture details(Console console, Capture capture) {
+        describe(capture);
+        capture.ifTaken(replace ? IfTaken.REPLACE : IfTaken.REFUSE)
+                .lanes(Runtime.getRuntime().availableProcessors()).afterBake(afterBake(console));
+        return parent == null ? capture : capture.base(parent);
     }
 
     private AfterBake afterBake(Console console) {
@@ -139,27 +175,11 @@ final class Bake extends CliCommand {
             throw new SnapshotException(file + " has " + sizeBytes + " bytes, which is no whole number of pages of "
                     + pageBytes + ": is it the guest's RAM?");
         }
-        List<Region> parsed = new ArrayList<>();
-        for (String region : regions) {
-            parsed.add(region(region));
-        }
         try {
-            return parsed.isEmpty() ? GuestLayout.ofSingleRegion(pageBytes, sizeBytes)
-                    : GuestLayout.of(pageBytes, parsed);
+            return regions.isEmpty() ? GuestLayout.ofSingleRegion(pageBytes, sizeBytes)
+                    : GuestLayout.of(pageBytes, Regions.parse(regions));
         } catch (IllegalArgumentException noLayout) {
             throw usage("--region: " + noLayout.getMessage());
-        }
-    }
-
-    private Region region(String text) {
-        int colon = text.indexOf(':');
-        if (colon < 0) {
-            throw usage("--region: '" + text + "' has no ':' between address and size, as in 0x100000000:1G");
-        }
-        try {
-            return new Region(Long.decode(text.substring(0, colon)), Sizes.parseBytes(text.substring(colon + 1)));
-        } catch (IllegalArgumentException notARegion) {
-            throw usage("--region: '" + text + "': " + notARegion.getMessage());
         }
     }
 
@@ -193,11 +213,12 @@ final class Bake extends CliCommand {
         }
     }
 
-    private void report(Console console, CaptureResult result, SpaceUse space) {
+    private void report(Console console, CaptureResult result, SpaceUse space, Map<String, Duration> parts) {
         String kind = result.kind().name().toLowerCase(Locale.ROOT);
         console.report(Manifests.document(result.manifest()).put("capture", kind).put("because", result.because())
                 .put("pages", result.memory().pagesRecorded()).put("bytes_written", result.memory().bytesWritten())
                 .put("space", Manifests.document(space)).put("pause_ms", result.times().pause())
+                .put("pause_parts_ms", pauseParts(result, parts))
                 .put("durable_ms", result.times().publish())
                 .put("dedup", result.dedup().map(outcome -> Dedup.document(snapshot.id(), outcome))));
         console.say(snapshot.id() + ": " + Sizes.bytes(result.manifest().layout().lengthBytes()) + ", "
@@ -205,5 +226,19 @@ final class Bake extends CliCommand {
                 + Sizes.time(result.times().pause()) + ", durable after " + Sizes.time(result.times().publish())
                 + " more");
         result.dedup().ifPresent(outcome -> console.say(Dedup.describe(snapshot.id(), outcome)));
+        if (!parts.isEmpty()) {
+            List<String> shown = new ArrayList<>();
+            pauseParts(result, parts).forEach((part, time) -> shown.add(part.replace('_', ' ') + " "
+                    + Sizes.time(time)));
+            console.say("the guest stood still for " + Sizes.time(result.times().pause()) + ": "
+                    + String.join(", ", shown));
+        }
+    }
+
+    private static Map<String, Duration> pauseParts(CaptureResult result, Map<String, Duration> ofVmm) {
+        Map<String, Duration> parts = new LinkedHashMap<>(ofVmm);
+        parts.put("memory", result.times().memory());
+        parts.put("attachments", result.times().attachments());
+        return parts;
     }
 }

@@ -35,8 +35,9 @@ import picocli.CommandLine.TypeConversionException;
 public final class Main implements Runnable {
 
     private static final List<Class<?>> COMMANDS = List.of(
-            Bake.class, RestoreTo.class, VerifyAll.class, ListSnapshots.class, Inspect.class, Diff.class,
-            Delete.class, CompactSnapshot.class, PruneStore.class, CollectGarbage.class, TransferTo.class,
+            Bake.class, ImportFiles.class, RestoreTo.class, ResumeGuest.class, RunCommand.class, VerifyAll.class,
+            ListSnapshots.class, Inspect.class, Diff.class, Delete.class, CompactSnapshot.class, PruneStore.class,
+            CollectGarbage.class, TransferTo.class,
             PushSnapshot.class, PullSnapshot.class, Remote.class, Copy.class,
             Dedup.class, Demo.class, Doctor.class);
 

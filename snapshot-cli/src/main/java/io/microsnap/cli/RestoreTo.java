@@ -21,7 +21,10 @@ import picocli.CommandLine.Option;
         description = "Writes a snapshot's memory to a file, as a VMM whose RAM is a file reads it: sparse, and cloned"
                 + " where the filesystem can. Gives back the state and the attachments that were baked with it, too.",
         footerHeading = "%n",
-        footer = "Example: microsnap restore --store /var/lib/snapshots --id base-1 --to /dev/shm/guest.ram")
+        footer = {
+            "Example: microsnap restore --store /var/lib/snapshots --id base-1 --to /dev/shm/guest.ram",
+            "Example: microsnap restore --store /var/lib/snapshots --id base-1 --qemu /var/lib/guests/copy-1"
+        })
 final class RestoreTo extends CliCommand {
     private static final String MEMORY = "memory.img";
     private static final String STATE = "state";
@@ -32,6 +35,9 @@ final class RestoreTo extends CliCommand {
 
     @Mixin
     private SnapshotArgument snapshot;
+
+    @Mixin
+    private CopyForVmm copy;
 
     @Option(names = "--to", paramLabel = "FILE", description = "The file to make of its memory.")
     private Path memoryTo;
@@ -57,8 +63,16 @@ final class RestoreTo extends CliCommand {
 
     @Override
     int run(Console console) throws IOException {
+        if (copy.isWanted()) {
+            if (memoryTo != null || stateTo != null || attachmentsTo != null || allTo != null || replace) {
+                throw usage("a directory for a VMM is made anew, with all it needs: leave out --replace and the other"
+                        + " places");
+            }
+            return copy.make(console, store, snapshot.id());
+        }
         if (memoryTo == null && stateTo == null && attachmentsTo == null && allTo == null) {
-            throw usage("say where to: --to FILE, --state-to FILE, --attachments-to DIR or --all-to DIR");
+            throw usage("say where to: --to FILE, --state-to FILE, --attachments-to DIR or --all-to DIR;"
+                    + " or make a directory for a VMM with --qemu, --firecracker or --cloud-hypervisor");
         }
         if (allTo != null && (memoryTo != null || stateTo != null || attachmentsTo != null)) {
             throw usage("--all-to DIR names a place for everything; leave out --to, --state-to and --attachments-to");

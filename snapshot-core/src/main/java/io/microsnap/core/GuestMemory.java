@@ -1,5 +1,7 @@
 package io.microsnap.core;
 
+import io.microsnap.core.internal.file.GuestRam;
+import io.microsnap.core.internal.posix.Posix;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.util.OptionalInt;
@@ -10,6 +12,16 @@ import java.util.OptionalInt;
  * mappings end with it, or with the last {@link #hold} on them.
  */
 public interface GuestMemory extends AutoCloseable {
+    /** Returns new memory of zeros, of this process alone. */
+    static GuestMemory anonymous(GuestLayout layout, HugePages hugePages) throws IOException {
+        return GuestRam.anonymous(Posix.host(), layout, hugePages);
+    }
+
+    /** Returns new memory of zeros behind a memfd, which other processes may map. */
+    static GuestMemory memfd(GuestLayout layout, HugePages hugePages) throws IOException {
+        return GuestRam.memfd(Posix.host(), layout, hugePages);
+    }
+
     GuestLayout layout();
 
     /** The host mapping behind a region: exactly as long as the region, readable and writable by any thread. */
@@ -25,12 +37,11 @@ public interface GuestMemory extends AutoCloseable {
     boolean mayBeTruncated();
 
     /**
-     * Names the ranges of a region that may hold anything but zeros, as offsets into its mapping, clipped to the range
-     * asked. What is not named was never populated: it is zero, and reading it would allocate it. By default
-     * everything is named.
+     * Names the ranges of the image that may hold anything but zeros, clipped to the range asked. What is not named was
+     * never populated: it is zero, and reading it would allocate it. By default everything is named.
      */
-    default void populated(int region, long offset, long lengthBytes, RangeConsumer ranges) throws IOException {
-        ranges.accept(offset, lengthBytes);
+    default void populated(long imageOffset, long lengthBytes, RangeConsumer ranges) throws IOException {
+        ranges.accept(imageOffset, lengthBytes);
     }
 
     /**

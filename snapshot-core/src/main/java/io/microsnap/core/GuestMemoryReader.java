@@ -39,16 +39,7 @@ public final class GuestMemoryReader implements PageReader {
 
     @Override
     public void populated(long imageOffset, long lengthBytes, RangeConsumer ranges) throws IOException {
-        long end = imageOffset + lengthBytes;
-        long from = imageOffset;
-        while (from < end) {
-            int region = layout.regionAt(from);
-            long regionOffset = layout.imageOffset(region);
-            long to = Math.min(end, regionOffset + layout.regions().get(region).lengthBytes());
-            memory.populated(region, from - regionOffset, to - from,
-                    (offset, length) -> ranges.accept(regionOffset + offset, length));
-            from = to;
-        }
+        memory.populated(imageOffset, lengthBytes, ranges);
     }
 
     @Override

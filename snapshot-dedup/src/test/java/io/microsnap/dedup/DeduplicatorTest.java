@@ -541,6 +541,32 @@ class DeduplicatorTest {
         }
     }
 
+    /** Otherwise two that want each other's image would each hold what the other waits for. */
+    @RealFileSystems({XFS, BTRFS})
+    void locksAreTakenInOneOrderWhicheverIsWhich(Path directory) throws IOException {
+        TwoImages images = TwoImages.of(directory, canonical, target);
+        List<Path> first = new ArrayList<>();
+        for (Path goal : List.of(images.canonical, images.target)) {
+            FaultyPosix watched = FaultyPosix.host();
+            watched.before(call -> {
+                if (call.name().equals("flock") && watched.calls("flock") == 1) {
+                    first.add(fileOf((Integer) call.arguments().getFirst()));
+                }
+            });
+            Path other = goal.equals(images.canonical) ? images.target : images.canonical;
+            new Deduplicator(watched.posix()).deduplicate(other, goal, DedupOptions.DEFAULTS);
+        }
+        assertThat(first).hasSize(2).first().isEqualTo(first.getLast());
+    }
+
+    private static Path fileOf(int descriptor) {
+        try {
+            return Files.readSymbolicLink(Path.of("/proc/self/fd", Integer.toString(descriptor)));
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
     private static void close(Descriptor descriptor) {
         try {
             descriptor.close();

@@ -7,11 +7,10 @@ import io.microsnap.dirty.Epoch;
 import io.microsnap.memory.internal.image.ComposedImage;
 import io.microsnap.memory.internal.image.ImageReads;
 import io.microsnap.store.internal.PageChecks;
-import io.microsnap.store.internal.PageIndex;
-import io.microsnap.store.internal.PageMap;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * Holds what a capture wrote against the guest, which still stands: see {@link Capture#checked}. Both are read once
@@ -20,8 +19,7 @@ import java.util.List;
 final class CaptureCheck {
     private final Capture plan;
     private final ComposedImage written;
-    private final PageIndex index;
-    private final PageMap recorded;
+    private final StagedCapture staged;
     private final List<Long> unmarked = new ArrayList<>();
     private final List<Long> changed = new ArrayList<>();
     private final List<Long> damaged = new ArrayList<>();
@@ -30,32 +28,29 @@ final class CaptureCheck {
      * What is to be held against the guest.
      *
      * @param written the image, with what it needs of its base
-     * @param index its checksums
-     * @param recorded the pages that it does not share with a base; null where there is none
      */
-    CaptureCheck(Capture plan, ComposedImage written, PageIndex index, PageMap recorded) {
-        this.recorded = recorded;
+    CaptureCheck(Capture plan, ComposedImage written, StagedCapture staged) {
         this.plan = plan;
         this.written = written;
-        this.index = index;
+        this.staged = staged;
     }
 
     /**
      * Throws unless the snapshot is what the guest has.
      *
-     * @param epoch what was known to have changed; null where nothing was
+     * @param epoch what was known to have changed; empty where nothing was
      */
-    void require(Epoch epoch) throws IOException {
-        PageChecks ofGuest = new PageChecks(index);
+    void require(Optional<Epoch> epoch) throws IOException {
+        PageChecks ofGuest = new PageChecks(staged.index());
         ImageReads.check(plan.reader, ofGuest, plan.lanes, Progress.NONE);
-        PageChecks ofImage = new PageChecks(index);
+        PageChecks ofImage = new PageChecks(staged.index());
         ImageReads.check(written, ofImage, plan.lanes, Progress.NONE);
         for (long offset : ofGuest.badOffsets()) {
-            boolean known = epoch != null && epoch.relativeTo().isPresent();
-            (known && !epoch.bitmap().test(offset) ? unmarked : changed).add(offset);
+            boolean known = epoch.flatMap(Epoch::relativeTo).isPresent();
+            (known && !epoch.get().bitmap().test(offset) ? unmarked : changed).add(offset);
         }
         for (long offset : ofImage.badOffsets()) {
-            boolean own = recorded == null || recorded.test(offset / written.layout().pageBytes());
+            boolean own = staged.map().isEmpty() || staged.map().get().test(offset / written.layout().pageBytes());
             (own ? changed : damaged).add(offset);
         }
         if (ofGuest.badCount() + ofImage.badCount() == 0) {

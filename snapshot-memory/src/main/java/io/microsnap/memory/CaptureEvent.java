@@ -40,9 +40,6 @@ final class CaptureEvent extends Event {
     @Label("Publish")
     @Timespan
     private long publish;
-    @Label("Stalled by the Kernel")
-    @Timespan
-    private long stalled;
     @Label("Pages Offered")
     private long pagesOffered;
     @Label("Pages Recorded")
@@ -64,7 +61,6 @@ final class CaptureEvent extends Event {
         memory = result.times().memory().toNanos();
         attachments = result.times().attachments().toNanos();
         publish = result.times().publish().toNanos();
-        stalled = result.memory().stalled().toNanos();
         pagesOffered = result.memory().pagesOffered();
         pagesRecorded = result.memory().pagesRecorded();
         bytesWritten = result.memory().bytesWritten();

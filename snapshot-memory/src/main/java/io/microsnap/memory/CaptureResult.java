@@ -32,6 +32,10 @@ public record CaptureResult(Manifest manifest, CaptureKind kind, String because,
      */
     public record Times(Duration prepare, Duration pause, Duration state, Duration harvest, Duration memory,
             Duration attachments, Duration publish) {
+        Times paused(Duration duration) {
+            return new Times(prepare, duration, state, harvest, memory, attachments, publish);
+        }
+
         Times published(Duration duration) {
             return new Times(prepare, pause, state, harvest, memory, attachments, duration);
         }

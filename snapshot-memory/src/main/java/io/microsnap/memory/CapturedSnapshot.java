@@ -1,23 +1,18 @@
 package io.microsnap.memory;
 
-import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.SnapshotReference;
+import io.microsnap.core.internal.work.Closing;
 import io.microsnap.dedup.AfterBake;
 import io.microsnap.dedup.DedupOutcome;
 import io.microsnap.dirty.Epoch;
-import io.microsnap.memory.internal.image.ImageWriter;
 import io.microsnap.memory.internal.state.MachineStateFile;
 import io.microsnap.store.Manifest;
 import io.microsnap.store.SnapshotDescription;
 import io.microsnap.store.SnapshotKind;
-import io.microsnap.store.internal.PageIndex;
-import io.microsnap.store.internal.PageMap;
 import io.microsnap.store.internal.SnapshotFiles;
-import io.microsnap.store.internal.StagedSnapshot;
 import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
 import java.time.Duration;
-import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicBoolean;
 
@@ -29,52 +24,31 @@ public final class CapturedSnapshot implements AutoCloseable {
     private static final System.Logger LOG = System.getLogger(CapturedSnapshot.class.getName());
 
     private final Capture plan;
-    private final CaptureKind kind;
-    private final String because;
-    private final Optional<SnapshotReference> parent;
-    private final Optional<StoredSnapshot> base;
-    private final StagedSnapshot staged;
-    private final PageIndex index;
-    private final PageMap map;
-    private final ImageWriter writer;
-    private final List<MachineStateSection> sections;
-    private final Epoch epoch;
-    private final MemoryWritten written;
-    private final CaptureResult.Times times;
+    private final StagedCapture staged;
+    private final PauseOutcome pause;
+    private final Basis basis;
     private final CaptureEvent event;
     private final Closing closing;
     private final AtomicBoolean ended = new AtomicBoolean();
     private boolean published;
 
-    CapturedSnapshot(Capture plan, CaptureKind kind, String because, Optional<SnapshotReference> parent,
-            Optional<StoredSnapshot> base, StagedSnapshot staged, PageIndex index, PageMap map, ImageWriter writer,
-            List<MachineStateSection> sections, Epoch epoch, MemoryWritten written, CaptureResult.Times times,
-            CaptureEvent event, Closing closing) {
+    CapturedSnapshot(Capture plan, StagedCapture staged, PauseOutcome pause, CaptureEvent event, Closing closing) {
         this.plan = plan;
-        this.kind = kind;
-        this.because = because;
-        this.parent = parent;
-        this.base = base;
         this.staged = staged;
-        this.index = index;
-        this.map = map;
-        this.writer = writer;
-        this.sections = sections;
-        this.epoch = epoch;
-        this.written = written;
-        this.times = times;
+        this.pause = pause;
+        basis = pause.basis();
         this.event = event;
         this.closing = closing;
     }
 
     /** What the writing of memory came to. */
     public MemoryWritten memory() {
-        return written;
+        return pause.memory();
     }
 
     /** How long each part took so far. */
     public CaptureResult.Times times() {
-        return times;
+        return pause.times();
     }
 
     /**
@@ -92,49 +66,48 @@ public final class CapturedSnapshot implements AutoCloseable {
         long punchedBytes;
         Manifest manifest;
         try {
-            if (epoch != null) {
-                epoch.requireOpen();
-            }
+            pause.epoch().ifPresent(Epoch::requireOpen);
             punchedBytes = finishFiles();
-            manifest = staged.publish(describe(), plan.ifTaken);
+            manifest = staged.snapshot().publish(describe(), plan.ifTaken);
         } catch (Throwable failure) {
             closing.closeAfter(failure);
             throw failure;
         }
         published = true;
-        if (written.pagesDamagedInBase() > 0) {
-            LOG.log(System.Logger.Level.WARNING, plan.id + " was captured " + kind + ", because " + because);
+        if (pause.memory().pagesDamagedInBase() > 0) {
+            LOG.log(System.Logger.Level.WARNING,
+                    plan.id + " was captured " + basis.kind() + ", because " + basis.because());
         }
         commit(manifest.reference());
-        CaptureResult result = new CaptureResult(manifest, kind, because, written, punchedBytes,
-                times.published(Duration.ofNanos(System.nanoTime() - start)), Optional.empty());
+        CaptureResult result = new CaptureResult(manifest, basis.kind(), basis.because(), pause.memory(),
+                punchedBytes, pause.times().published(Duration.ofNanos(System.nanoTime() - start)), Optional.empty());
         event.commit(result);
-        return kind == CaptureKind.FULL ? result.with(shared()) : result;
+        return basis.kind() == CaptureKind.FULL ? result.with(shared()) : result;
     }
 
     private long finishFiles() throws IOException {
-        long punchedBytes = writer.settle();
-        index.finish();
-        if (map != null) {
-            map.finish();
+        long punchedBytes = staged.writer().punchZeros();
+        staged.index().finish();
+        if (staged.map().isPresent()) {
+            staged.map().get().finish();
         }
-        if (!sections.isEmpty()) {
-            MachineStateFile.write(sections, staged.create(SnapshotFiles.MACHINE));
+        if (!pause.sections().isEmpty()) {
+            MachineStateFile.write(pause.sections(), staged.snapshot().create(SnapshotFiles.MACHINE));
         }
-        if (kind == CaptureKind.ONTO_BASE) {
+        if (basis.kind() == CaptureKind.ONTO_BASE) {
             // Nothing is read from it any more, and the new snapshot may be meant to replace it.
-            closing.closeNow(base.orElseThrow());
+            closing.closeNow(basis.base().orElseThrow());
         }
         return punchedBytes;
     }
 
     /** The snapshot is there: where the epoch was abandoned meanwhile, the next one tells of all of it once more. */
     private void commit(SnapshotReference reference) {
-        if (epoch == null) {
+        if (pause.epoch().isEmpty()) {
             return;
         }
         try {
-            epoch.commit(reference);
+            pause.epoch().get().commit(reference);
         } catch (IllegalStateException abandoned) {
             LOG.log(System.Logger.Level.WARNING, plan.id + " is published, but its capture was abandoned meanwhile: the"
                     + " next one is relative to the snapshot before it", abandoned);
@@ -168,8 +141,9 @@ public final class CapturedSnapshot implements AutoCloseable {
 
     private SnapshotDescription describe() {
         SnapshotDescription said = plan.described;
-        return new SnapshotDescription(kind == CaptureKind.DIFF ? SnapshotKind.DIFF : SnapshotKind.FULL, said.layout(),
-                parent, base.map(StoredSnapshot::reference), said.image(), said.bakedByVersion(), said.labels(),
+        SnapshotKind kept = basis.kind() == CaptureKind.DIFF ? SnapshotKind.DIFF : SnapshotKind.FULL;
+        return new SnapshotDescription(kept, said.layout(), basis.parent(),
+                basis.base().map(StoredSnapshot::reference), said.image(), said.bakedByVersion(), said.labels(),
                 said.requires());
     }
 }

@@ -12,9 +12,7 @@ import java.time.Duration;
  * @param pagesDamagedInBase pages compared with a base whose image does not hold what its index says of them; the new
  *     image holds them itself
  * @param time from the first page to the last
- * @param stalled how long of that the writing threads slept inside the kernel, its throttling of writers above all;
- *     zero where the system does not tell
  */
 public record MemoryWritten(long pagesOffered, long pagesRecorded, long pagesZero, long bytesWritten,
-        long pagesDamagedInBase, Duration time, Duration stalled) {
+        long pagesDamagedInBase, Duration time) {
 }

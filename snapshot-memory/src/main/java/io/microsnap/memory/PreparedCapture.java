@@ -5,19 +5,21 @@ import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.PausableMachine;
 import io.microsnap.core.PausedMachine;
 import io.microsnap.core.Progress;
+import io.microsnap.core.RangeConsumer;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.SnapshotReference;
 import io.microsnap.core.internal.file.Extents;
 import io.microsnap.core.internal.file.ReflinkOutcome;
 import io.microsnap.core.internal.posix.Descriptor;
+import io.microsnap.core.internal.work.Closing;
 import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.dirty.Epoch;
 import io.microsnap.dirty.TrackerClaim;
 import io.microsnap.memory.internal.image.ComposedImage;
 import io.microsnap.memory.internal.image.ImageWriter;
-import io.microsnap.memory.internal.image.Lanes;
-import io.microsnap.memory.internal.image.SideFiles;
+import io.microsnap.memory.internal.image.Workers;
+import io.microsnap.memory.internal.image.WriteMode;
 import io.microsnap.memory.internal.image.Zeros;
 import io.microsnap.memory.internal.state.MachineStateFile;
 import io.microsnap.store.IfTaken;
@@ -53,12 +55,9 @@ public final class PreparedCapture implements AutoCloseable {
     private Optional<SnapshotReference> parent = Optional.empty();
     private CaptureKind kind;
     private String because;
-    private StagedSnapshot staged;
-    private Descriptor image;
-    private PageIndex index;
-    private PageMap map;
-    private Lanes lanes;
-    private ImageWriter writer;
+    private StagedSnapshot snapshot;
+    private StagedCapture staged;
+    private Workers workers;
     private Duration prepareTime;
     private Optional<TrackerClaim> claim = Optional.empty();
     private final AtomicBoolean used = new AtomicBoolean();
@@ -76,9 +75,8 @@ public final class PreparedCapture implements AutoCloseable {
             prepared.requireFreeId();
             plan.reader.requireMapped();
             prepared.findBase();
+            prepared.workers = prepared.closing.add(Workers.started(plan.lanes));
             prepared.stage();
-            prepared.lanes = prepared.closing.add(Lanes.started(plan.lanes));
-            prepared.writer = prepared.imageWriter();
             if (plan.tracker.isPresent()) {
                 plan.tracker.get().arm();
             }
@@ -107,22 +105,19 @@ public final class PreparedCapture implements AutoCloseable {
             throw new IllegalStateException(plan.id + " is captured already, or closed");
         }
         CaptureEvent event = new CaptureEvent();
-        Pause pause = new Pause();
+        PauseOutcome outcome;
         try {
             claim.ifPresent(TrackerClaim::require);
             synchronized (machine) {
                 event.begin();
                 if (!(machine instanceof PausedMachine)) {
                     // One that stands still already would be kept waiting for it.
-                    lanes.rouse(image.posix());
+                    workers.rouse();
                 }
-                pause.run(machine);
+                outcome = paused(machine);
             }
-            closing.closeNow(lanes);
-            CaptureResult.Times times = new CaptureResult.Times(prepareTime, pause.whole, pause.state, pause.harvest,
-                    pause.memory, pause.attachments, Duration.ZERO);
-            return new CapturedSnapshot(plan, kind, because, parent, base, staged, index, map, writer, pause.sections,
-                    pause.epoch, pause.written, times, event, closing);
+            closing.closeNow(workers);
+            return new CapturedSnapshot(plan, staged, outcome, event, closing);
         } catch (Throwable failure) {
             closing.closeAfter(failure);
             throw failure;
@@ -239,7 +234,33 @@ public final class PreparedCapture implements AutoCloseable {
     }
 
     private void stage() throws IOException {
-        staged = closing.add(plan.store.stage(plan.id));
+        snapshot = closing.add(plan.store.stage(plan.id));
+        Descriptor image = stagedImage();
+        Descriptor indexFile = snapshot.create(SnapshotFiles.PAGE_INDEX);
+        ImageWriter.Builder builder = ImageWriter.into(image, layout).workers(workers).progress(plan.progress)
+                .zeros(plan.zeros.orElse(Zeros.suiting(image)));
+        PageIndex index;
+        Optional<PageMap> map = Optional.empty();
+        if (base.isEmpty()) {
+            index = closing.add(PageIndex.create(indexFile, layout));
+        } else {
+            index = closing.add(PageIndex.createFrom(base.get().pageIndex(), indexFile));
+            long pagesLoaded = Math.min(layout.pageCount(), MOST_PAGES_LOADED);
+            index.load(0, pagesLoaded);
+            index.populate(0, pagesLoaded);
+            PageMap recorded = closing.add(PageMap.create(snapshot.create(SnapshotFiles.PAGE_MAP), layout));
+            recorded.populate(0, pagesLoaded);
+            builder.map(recorded);
+            map = Optional.of(recorded);
+        }
+        builder.index(index);
+        ImageWriter writer =
+                kind == CaptureKind.ONTO_BASE ? builder.startingAsBase() : builder.startingAsZeros();
+        staged = new StagedCapture(snapshot, image, index, map, writer);
+    }
+
+    /** A clone of the base, or an image of zeros. */
+    private Descriptor stagedImage() throws IOException {
         if (base.isPresent() && kind != CaptureKind.DIFF) {
             cloneBase(base.get());
         } else if (kind == CaptureKind.DIFF && wouldReplaceItsBase()) {
@@ -249,22 +270,12 @@ public final class PreparedCapture implements AutoCloseable {
         if (kind == CaptureKind.DIFF) {
             requireRoomInChain(base.orElseThrow());
         }
-        if (image == null) {
-            image = staged.create(SnapshotFiles.MEMORY);
-            image.truncate(layout.lengthBytes());
+        if (kind == CaptureKind.ONTO_BASE) {
+            return snapshot.file(SnapshotFiles.MEMORY);
         }
-        Descriptor indexFile = staged.create(SnapshotFiles.PAGE_INDEX);
-        if (base.isEmpty()) {
-            index = closing.add(PageIndex.create(indexFile, layout));
-            return;
-        }
-        PageIndex ofBase = base.get().pageIndex();
-        index = closing.add(PageIndex.createFrom(ofBase, indexFile));
-        long pagesLoaded = Math.min(layout.pageCount(), MOST_PAGES_LOADED);
-        index.load(0, pagesLoaded);
-        index.populate(0, pagesLoaded);
-        map = closing.add(PageMap.create(staged.create(SnapshotFiles.PAGE_MAP), layout));
-        map.populate(0, pagesLoaded);
+        Descriptor image = snapshot.create(SnapshotFiles.MEMORY);
+        image.truncate(layout.lengthBytes());
+        return image;
     }
 
     private void requireRoomInChain(StoredSnapshot held) throws SnapshotException {
@@ -284,9 +295,8 @@ public final class PreparedCapture implements AutoCloseable {
         if (kind == CaptureKind.AUTOMATIC && liesInTooManyExtents(held)) {
             return;
         }
-        switch (staged.clone(SnapshotFiles.MEMORY, held.image())) {
+        switch (snapshot.clone(SnapshotFiles.MEMORY, held.image())) {
             case ReflinkOutcome.Cloned() -> {
-                image = staged.file(SnapshotFiles.MEMORY);
                 kind = CaptureKind.ONTO_BASE;
                 because = "the base " + held.id() + " was cloned";
             }
@@ -294,20 +304,6 @@ public final class PreparedCapture implements AutoCloseable {
             case ReflinkOutcome.SourceVanished() -> throw new SnapshotException("the image of " + held.reference()
                     + " vanished while it was being cloned");
         }
-    }
-
-    private ImageWriter imageWriter() throws IOException {
-        ImageWriter.Builder builder = ImageWriter.into(image, layout).index(index).lanes(lanes)
-                .progress(plan.progress).zeros(plan.zeros.orElse(Zeros.suiting(image)));
-        if (!plan.checked) {
-            // What is checked has to be in the image before the machine goes on.
-            builder.beside(SideFiles.suiting(
-                    image, layout, lanes.most(), () -> closing.add(staged.createNameless())));
-        }
-        if (base.isPresent()) {
-            builder.map(map);
-        }
-        return kind == CaptureKind.ONTO_BASE ? builder.startingAsBase() : builder.startingAsZeros();
     }
 
     private void notOntoBase(String reason) throws IOException {
@@ -353,92 +349,87 @@ public final class PreparedCapture implements AutoCloseable {
         return true;
     }
 
-    /** What happens between pause and resume, and what it brought. */
-    private final class Pause {
-        private List<MachineStateSection> sections;
-        private Epoch epoch;
-        private MemoryWritten written;
-        private Duration whole;
-        private Duration state;
-        private Duration harvest;
-        private Duration memory;
-        private Duration attachments;
-
-        void run(PausableMachine machine) throws IOException {
-            long start = System.nanoTime();
+    private PauseOutcome paused(PausableMachine machine) throws IOException {
+        long start = System.nanoTime();
+        PauseOutcome outcome;
+        try {
+            machine.pause();
+            outcome = read(machine);
+        } catch (Throwable failure) {
             try {
-                machine.pause();
-                read(machine);
-            } catch (Throwable failure) {
-                try {
-                    machine.resume();
-                } catch (Throwable resuming) {
-                    failure.addSuppressed(resuming);
-                }
-                throw failure;
+                machine.resume();
+            } catch (Throwable resuming) {
+                failure.addSuppressed(resuming);
             }
-            machine.resume();
-            whole = Duration.ofNanos(System.nanoTime() - start);
+            throw failure;
         }
+        machine.resume();
+        return outcome.paused(Duration.ofNanos(System.nanoTime() - start));
+    }
 
-        private void read(PausableMachine machine) throws IOException {
-            long start = System.nanoTime();
-            sections = List.copyOf(machine.saveState());
-            MachineStateFile.check(sections);
-            long saved = System.nanoTime();
-            if (claim.isPresent()) {
-                epoch = closing.add(claim.get().harvest());
-            }
-            long harvested = System.nanoTime();
-            written = writeMemory();
-            if (written.pagesDamagedInBase() > 0) {
-                because += "; " + written.pagesDamagedInBase() + " pages of it are damaged, and are held by this one: "
-                        + "verify " + base.orElseThrow().reference();
-            }
-            long wrote = System.nanoTime();
-            if (plan.checked) {
-                new CaptureCheck(plan, composed(), index, map).require(epoch);
-            }
-            long checked = System.nanoTime();
-            for (Map.Entry<String, Path> attachment : plan.attachments.entrySet()) {
-                staged.attach(attachment.getKey(), attachment.getValue(), Progress.NONE);
-            }
-            long attached = System.nanoTime();
-            state = Duration.ofNanos(saved - start);
-            harvest = Duration.ofNanos(harvested - saved);
-            memory = Duration.ofNanos(wrote - harvested);
-            attachments = Duration.ofNanos(attached - checked);
+    private PauseOutcome read(PausableMachine machine) throws IOException {
+        long start = System.nanoTime();
+        List<MachineStateSection> sections = List.copyOf(machine.saveState());
+        MachineStateFile.check(sections);
+        long saved = System.nanoTime();
+        Optional<Epoch> epoch = Optional.empty();
+        if (claim.isPresent()) {
+            epoch = Optional.of(closing.add(claim.get().harvest()));
         }
+        long harvested = System.nanoTime();
+        MemoryWritten written = writeMemory(epoch);
+        if (written.pagesDamagedInBase() > 0) {
+            because += "; " + written.pagesDamagedInBase() + " pages of it are damaged, and are held by this one: "
+                    + "verify " + base.orElseThrow().reference();
+        }
+        long wrote = System.nanoTime();
+        if (plan.checked) {
+            new CaptureCheck(plan, composed(), staged).require(epoch);
+        }
+        long checked = System.nanoTime();
+        for (Map.Entry<String, Path> attachment : plan.attachments.entrySet()) {
+            snapshot.attach(attachment.getKey(), attachment.getValue(), Progress.NONE);
+        }
+        long attached = System.nanoTime();
+        CaptureResult.Times times = new CaptureResult.Times(prepareTime, Duration.ZERO,
+                Duration.ofNanos(saved - start), Duration.ofNanos(harvested - saved),
+                Duration.ofNanos(wrote - harvested), Duration.ofNanos(attached - checked), Duration.ZERO);
+        return new PauseOutcome(new Basis(kind, because, parent, base), sections, epoch, written, times);
+    }
 
-        /** What was written, with what it needs of the base. */
-        private ComposedImage composed() throws IOException {
-            List<ComposedImage.Layer> layers = new ArrayList<>();
-            if (kind == CaptureKind.DIFF) {
-                layers.add(new ComposedImage.Layer(plan.id.name(), image, map));
-                layers.addAll(Held.compose(base.orElseThrow()).layers());
-            } else {
-                layers.add(new ComposedImage.Layer(plan.id.name(), image, null));
-            }
-            return ComposedImage.of(layout, layers);
+    /** What was written, with what it needs of the base. */
+    private ComposedImage composed() throws IOException {
+        List<ComposedImage.Layer> layers = new ArrayList<>();
+        layers.add(new ComposedImage.Layer(
+                plan.id.name(), staged.image(), kind == CaptureKind.DIFF ? staged.map().orElseThrow() : null));
+        if (kind == CaptureKind.DIFF) {
+            layers.addAll(Held.compose(base.orElseThrow()).layers());
         }
+        return ComposedImage.of(layout, layers);
+    }
 
-        private MemoryWritten writeMemory() throws IOException {
-            if (base.isEmpty()) {
-                return writer.everything(plan.reader);
-            }
-            if (epoch == null || epoch.relativeTo().isEmpty()) {
-                because += "; every page was compared with it, for "
-                        + (epoch == null ? "there is no tracker" : epoch.unknownBecause().orElseThrow());
-                return writer.changes(plan.reader, Held.compose(base.get()), null, null);
-            }
-            epoch.requireRelativeTo(base.get().reference());
-            if (epoch.blockBytes() <= layout.pageBytes()) {
-                return writer.dirty(plan.reader, epoch.bitmap());
-            }
-            DirtyBitmap changed = DirtyBitmap.of(layout);
-            MemoryWritten result = writer.changes(plan.reader, Held.compose(base.get()), epoch.bitmap(), changed);
-            epoch.tellChanged(changed);
-            return result;
+    private MemoryWritten writeMemory(Optional<Epoch> epoch) throws IOException {
+        if (base.isEmpty()) {
+            return staged.writer().everything(plan.reader);
         }
+        if (epoch.flatMap(Epoch::relativeTo).isEmpty()) {
+            because += "; every page was compared with it, for "
+                    + epoch.map(known -> known.unknownBecause().orElseThrow()).orElse("there is no tracker");
+            return compare(Optional.empty(), (offset, lengthBytes) -> { });
+        }
+        Epoch known = epoch.get();
+        known.requireRelativeTo(base.get().reference());
+        if (known.blockBytes() <= layout.pageBytes()) {
+            return staged.writer().dirty(plan.reader, known.bitmap());
+        }
+        DirtyBitmap changed = DirtyBitmap.of(layout);
+        MemoryWritten result = compare(Optional.of(known.bitmap()), changed::mark);
+        known.tellChanged(changed);
+        return result;
+    }
+
+    private MemoryWritten compare(Optional<DirtyBitmap> pages, RangeConsumer differing) throws IOException {
+        return staged.writer().write(
+                plan.reader, new WriteMode.Compare(Held.compose(base.orElseThrow()), pages, differing));
     }
 }

@@ -5,6 +5,7 @@ import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.internal.file.Mapping;
 import io.microsnap.core.internal.posix.Posix;
+import io.microsnap.core.internal.work.Closing;
 import io.microsnap.memory.internal.image.ComposedImage;
 import io.microsnap.memory.internal.image.ImageReads;
 import io.microsnap.memory.internal.image.LazyMapping;

@@ -8,6 +8,7 @@ import io.microsnap.core.SnapshotReference;
 import io.microsnap.core.internal.file.GuestRam;
 import io.microsnap.core.internal.file.Mapping;
 import io.microsnap.core.internal.posix.Descriptor;
+import io.microsnap.core.internal.work.Closing;
 import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.dirty.DirtySource;
 import io.microsnap.dirty.DirtyTracker;

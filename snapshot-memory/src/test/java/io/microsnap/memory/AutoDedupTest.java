@@ -15,6 +15,7 @@ import io.microsnap.dedup.AfterBake;
 import io.microsnap.dedup.DedupOptions;
 import io.microsnap.dedup.DedupOutcome;
 import io.microsnap.dedup.DedupOutcome.Reason;
+import io.microsnap.dedup.Engine;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.store.FragmentationPolicy;
 import io.microsnap.store.StoreOptions;
@@ -120,6 +121,18 @@ final class AutoDedupTest {
             CaptureResult result = full(store).afterBake(interrupting).take(STANDING);
             assertThat(Thread.interrupted()).isTrue();
             assertThat(result.dedup()).containsInstanceOf(DedupOutcome.Failed.class);
+            assertRestores(store);
+        }
+    }
+
+    /** Only an image that nobody uses, this capture included, may be replaced. */
+    @RealFileSystems({XFS, BTRFS})
+    void aCloneMayTakeTheImagesPlace(Path on) throws IOException {
+        try (DirectoryStore store = open(Posix.host(), on)) {
+            bakeOld(store);
+            CaptureResult fresh = full(store).afterBake(AfterBake.usual()
+                    .with(DedupOptions.DEFAULTS.with(Engine.CLONE_AND_SWAP))).take(STANDING);
+            assertThat(fresh.dedup()).containsInstanceOf(DedupOutcome.Deduplicated.class);
             assertRestores(store);
         }
     }

@@ -37,7 +37,7 @@ final class CaptureSweepTest {
     private static final int PAGE = 4096;
     private static final GuestLayout LAYOUT =
             GuestLayout.of(PAGE, List.of(new Region(0, 96 * PAGE), new Region(1 << 30, 40 * PAGE)));
-    /** Enough for two lanes, with enough changes. */
+    /** Enough for two threads, with enough changes. */
     private static final GuestLayout WIDE =
             GuestLayout.of(PAGE, List.of(new Region(0, 96 * PAGE), new Region(1 << 30, 72 << 20)));
     private static final long WIDE_RUN = 61L << 20;
@@ -49,7 +49,8 @@ final class CaptureSweepTest {
     private static final List<FileSystemKind> SWEPT =
             List.of(FileSystemKind.EXT4, FileSystemKind.XFS, FileSystemKind.BTRFS);
 
-    private static final Set<String> INTO_SIDE_FILES = Set.of("ftruncate", "ioctl");
+    /** The calls that write, and those before and after. */
+    private static final Set<String> IN_TWO_THREADS = Set.of("ftruncate", "ioctl", "pwrite");
 
     /** The calls of a capture that a signal may interrupt. */
     private static final Set<String> INTERRUPTIBLE = Set.of("openat", "close", "pread", "pwrite", "fsync", "ftruncate",
@@ -95,15 +96,15 @@ final class CaptureSweepTest {
         scene.close();
     }
 
-    /** The calls of {@link #INTO_SIDE_FILES} are where it differs from the capture above; long, every call. */
+    /** The calls of {@link #IN_TWO_THREADS} are where it differs from the capture above; long, every call. */
     @Tag("slow")
     @RealFileSystems({FileSystemKind.BTRFS})
-    void afterAFailureWhereLanesWriteBesideTheImageTheStoreAndTheEpochAreAsTheyWere(Path on) throws IOException {
+    void afterAFailureWhereOneThreadWritesForTwoTheStoreAndTheEpochAreAsTheyWere(Path on) throws IOException {
         Scene scene = new Scene(on, WIDE, 2);
         FaultyPosix counting = FaultyPosix.host();
         scene.assertUnharmed(scene.capture(counting, "no fault"), "no fault");
         scene.again();
-        Set<String> names = Effort.current() == Effort.LONG ? counting.callsByName().keySet() : INTO_SIDE_FILES;
+        Set<String> names = Effort.current() == Effort.LONG ? counting.callsByName().keySet() : IN_TWO_THREADS;
         for (String name : names) {
             for (int number = 1; number <= counting.calls(name); number++) {
                 Errno errno = number % 2 == 0 ? Errno.EIO : Errno.ENOSPC;

@@ -192,7 +192,7 @@ final class CompactTest {
         Path original = directory.resolve("original");
         chain(original, chains).close();
         int calls = callsOfACompact(original, directory.resolve("counted"));
-        for (int sample = 0; sample < Effort.choose(1, 3, 40); sample++) {
+        for (int sample = 0; sample < Effort.choose(1, 2, 40); sample++) {
             Path path = directory.resolve("killed");
             Chains.copyStore(original, path);
             int position = seed.random().nextInt(1, calls + 1);
@@ -233,7 +233,7 @@ final class CompactTest {
     }
 
     private static int step(FileSystemKind kind) {
-        return Effort.choose(23, kind == FileSystemKind.EXT4 ? 7 : 17, 1);
+        return Effort.choose(41, kind == FileSystemKind.EXT4 ? 17 : 37, 1);
     }
 
     private static void compact(Posix calls, Path path) throws IOException {

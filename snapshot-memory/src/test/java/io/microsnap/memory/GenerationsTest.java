@@ -208,8 +208,8 @@ final class GenerationsTest {
     }
 
     private static void assertRestores(DirectoryStore store, SnapshotId id, byte[] writtenBy) throws IOException {
-        try (RestoredSnapshot restored = Restore.of(store, id).lanes(2)
-                .restore(RestoreEngine.EAGER); Arena arena = Arena.ofConfined()) {
+        try (RestoredSnapshot restored = Restore.of(store, id).restore(RestoreEngine.LAZY);
+                Arena arena = Arena.ofConfined()) {
             MemorySegment expected = arena.allocate(PAGE, PAGE);
             for (int page = 0; page < PAGES; page++) {
                 fill(expected, page, writtenBy[page]);

@@ -35,7 +35,7 @@ final class PruneTest {
     @RealFileSystems({FileSystemKind.EXT4, FileSystemKind.XFS})
     void ofAHundredChainsTheNewestSnapshotsSurviveByteForByte(Path directory, FileSystemKind kind, Seed seed)
             throws IOException {
-        int count = kind == FileSystemKind.XFS ? Effort.choose(20, 100, 100) : Effort.choose(5, 10, 100);
+        int count = kind == FileSystemKind.XFS ? Effort.choose(20, 100, 100) : Effort.choose(5, 5, 100);
         Chains chains = new Chains(seed.random());
         try (DirectoryStore store = open(directory.resolve("store"))) {
             List<Chains.Guest> guests = new ArrayList<>();
@@ -131,7 +131,7 @@ final class PruneTest {
         Chains chains = new Chains(seed.random());
         Path original = directory.resolve("original");
         int calls = prepared(chains, original, directory.resolve("counted"));
-        int step = Effort.choose(97, kind == FileSystemKind.EXT4 ? 29 : 67, 1);
+        int step = Effort.choose(197, kind == FileSystemKind.EXT4 ? 79 : 149, 1);
         Set<Integer> sizes = new TreeSet<>();
         for (int position = seed.random().nextInt(1, step + 1); position <= calls; position += step) {
             for (boolean dies : new boolean[] {true, false}) {
@@ -161,7 +161,7 @@ final class PruneTest {
         Chains chains = new Chains(seed.random());
         Path original = directory.resolve("original");
         int calls = prepared(chains, original, directory.resolve("counted"));
-        for (int sample = 0; sample < Effort.choose(1, 3, 40); sample++) {
+        for (int sample = 0; sample < Effort.choose(1, 1, 40); sample++) {
             Path path = directory.resolve("killed");
             Chains.copyStore(original, path);
             int position = seed.random().nextInt(1, calls + 1);

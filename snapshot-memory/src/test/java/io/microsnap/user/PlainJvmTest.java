@@ -54,10 +54,6 @@ final class PlainJvmTest {
         }
         List<String> command = new ArrayList<>(List.of(
                 "--module-path", String.join(File.pathSeparator, paths), "--add-modules", "io.microsnap.memory"));
-        // A store is opened, and memory mapped, through what the module keeps to itself as yet.
-        for (String internal : List.of("posix", "file")) {
-            command.add("--add-exports=io.microsnap.core/io.microsnap.core.internal." + internal + "=ALL-UNNAMED");
-        }
         ChildProcess.Exit told = java(children, command, ownClasses());
         assertThat(told.errors()).contains("start it with " + MISC + "org.agrona");
         String flag = told.errors().lines().filter(line -> line.contains(MISC)).findFirst().orElseThrow();

@@ -1,20 +1,19 @@
 package io.microsnap.user;
 
 import io.microsnap.core.GuestLayout;
+import io.microsnap.core.GuestMemory;
 import io.microsnap.core.GuestMemoryReader;
 import io.microsnap.core.HugePages;
 import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.PausableMachine;
 import io.microsnap.core.SnapshotId;
-import io.microsnap.core.internal.file.GuestRam;
-import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.memory.Capture;
 import io.microsnap.memory.Restore;
 import io.microsnap.memory.RestoreEngine;
 import io.microsnap.memory.RestoredSnapshot;
+import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.StoreOptions;
-import io.microsnap.store.internal.DirectoryStore;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
@@ -30,17 +29,17 @@ public final class UserProgram {
     /** Prints what it restored. */
     public static void main(String[] arguments) throws Exception {
         GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, 64 * PAGE);
-        try (GuestRam ram = GuestRam.anonymous(Posix.host(), layout, HugePages.NONE)) {
+        try (GuestMemory ram = GuestMemory.anonymous(layout, HugePages.NONE)) {
             System.out.println("the machine is there");
             bakeAndRestore(ram, Path.of(arguments[0]));
         }
     }
 
-    private static void bakeAndRestore(GuestRam ram, Path path) throws Exception {
+    private static void bakeAndRestore(GuestMemory ram, Path path) throws Exception {
         PausableMachine machine = PausableMachine.pausedAlready(
                 List.of(new MachineStateSection("clock", ByteBuffer.wrap(new byte[] {42}))));
         try (DirtyTracker tracker = DirtyTracker.ofMarks(ram.layout());
-                DirectoryStore store = DirectoryStore.openOrCreate(Posix.host(), path, StoreOptions.PRIVATE)) {
+                SnapshotStore store = SnapshotStore.openOrCreate(path, StoreOptions.PRIVATE)) {
             for (String name : List.of("first", "second")) {
                 ram.mapping(0).set(ValueLayout.JAVA_BYTE, 3 * PAGE, (byte) name.length());
                 tracker.markWritten(3 * PAGE, 1);

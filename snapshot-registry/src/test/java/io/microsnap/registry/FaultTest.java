@@ -29,8 +29,10 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.SplittableRandom;
 import java.util.concurrent.Semaphore;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
 /** Harm at any byte between client and registry, death of either, a full disk: never a wrong or visible half. */
@@ -75,6 +77,7 @@ class FaultTest {
     }
 
     @Test
+    @Timeout(value = 1, unit = TimeUnit.HOURS) // A long run has hundreds of points.
     void harmAtAnyByteOfAPullGivesTheSnapshotOrAnErrorAndTheNextPullGoesOn(Seed seed) throws IOException {
         SplittableRandom random = seed.random();
         byte[] base = guest(PAGES, 40, random);
@@ -109,6 +112,7 @@ class FaultTest {
     }
 
     @Test
+    @Timeout(value = 1, unit = TimeUnit.HOURS) // A long run has hundreds of points.
     void harmAtAnyByteOfAPushGivesTheArtifactOrAnErrorAndTheNextPushGoesOn(Seed seed) throws IOException {
         SplittableRandom random = seed.random();
         byte[] base = guest(PAGES, 40, random);

@@ -56,7 +56,7 @@ class LyingRegistryTest {
         from = DirectoryStore.openOrCreate(Posix.host(), directory.resolve("from"), StoreOptions.PRIVATE);
         to = DirectoryStore.openOrCreate(Posix.host(), directory.resolve("to"), StoreOptions.PRIVATE);
         SplittableRandom random = seed.random();
-        byte[] first = guest(200, 30, random);
+        byte[] first = guest(200, 10, random);
         guest = changed(first, 20, random);
         base = Guests.full(from, "base", first);
         web = Guests.diff(from, "web", "base", guest);
@@ -113,6 +113,28 @@ class LyingRegistryTest {
 
     private Blob replaced(Blob blob, byte[] content) {
         return new Blob(blob.mediaType(), Digest.parse(registry.put(content)), content.length, blob.owner());
+    }
+
+    @Test
+    void aBlobThatIsCollectedBeforeTheManifestIsThereIsSentAgain() throws IOException {
+        String pack = artifact().layers().getLast().digest().toString();
+        registry.manifests.clear();
+        boolean[] collected = {false};
+        registry.lie = exchange -> {
+            boolean stores = exchange.getRequestMethod().equals("PUT")
+                    && exchange.getRequestURI().getPath().contains("/manifests/");
+            if (!stores || collected[0]) {
+                return false;
+            }
+            collected[0] = true;
+            registry.blobs.remove(pack);
+            StandInRegistry.reply(exchange, 400, "{\"errors\":[{\"code\":\"MANIFEST_BLOB_UNKNOWN\"}]}");
+            return true;
+        };
+        assertThat(Push.of(from, id("web")).to(remote, registry.tag("web")).digest()).isEqualTo(digest);
+        assertThat(registry.blobs).containsKey(pack);
+        Pull.of(to, id("web")).from(remote, registry.tag("web"));
+        Guests.requireWhole(to, "web", guest);
     }
 
     @Test
@@ -233,6 +255,20 @@ class LyingRegistryTest {
                     frame.compressed(), frame.used() >>> 1, runs, frame.storedDigest(), frame.pagesDigest());
         }, packs -> packs);
         refused("does not decompress to the");
+        // Two frames of as many pages, each at the other's place.
+        List<Frame> frames = new ArrayList<>();
+        tagTable(frame -> {
+            frames.add(frame);
+            return frame;
+        }, packs -> packs);
+        assertThat(frames.get(0).pageCount()).isEqualTo(frames.get(1).pageCount());
+        tagTable(frame -> {
+            int place = (int) frames.stream().takeWhile(known -> known.offset() != frame.offset()).count();
+            Frame other = place < 2 ? frames.get(1 - place) : frame;
+            return new Frame(frame.pack(), frame.offset(), frame.storedBytes(), frame.compressed(), other.used(),
+                    other.runs(), frame.storedDigest(), frame.pagesDigest());
+        }, packs -> packs);
+        refused("is not what the page index says");
         healthyAgain();
     }
 

@@ -220,6 +220,33 @@ class PushPullTest {
     }
 
     @Test
+    void pagesWithTheSameChecksumAreNotTakenForEachOther(Seed seed) throws IOException {
+        byte[] one = guest(300, 0, seed.random());
+        Arrays.fill(one, 200 * Guests.PAGE, 201 * Guests.PAGE, (byte) 0);
+        byte[] two = one.clone();
+        collide(two, 70);
+        // This one has the checksum of zeros.
+        collide(two, 200);
+        Manifest first = Guests.full(from, "one", one);
+        push("one");
+        pull("one");
+        Guests.full(from, "two", two);
+        assertThat(push("two").donor()).contains(first.reference());
+        pull("two");
+        Guests.requireWhole(to, "two", two);
+    }
+
+    /** Changes a page so that its CRC32C stays: by the polynomial itself, the first of whose bits is the lowest. */
+    private static void collide(byte[] guest, int page) {
+        long polynomial = 0x11EDC6F41L;
+        for (int bit = 0; bit <= 32; bit++) {
+            if (((polynomial >>> (32 - bit)) & 1) != 0) {
+                guest[page * Guests.PAGE + 100 + bit / 8] ^= (byte) (1 << (bit % 8));
+            }
+        }
+    }
+
+    @Test
     void blobsAreMountedFromAnotherRepository(Seed seed) throws IOException {
         SplittableRandom random = seed.random();
         byte[] base = guest(PAGES, 30, random);

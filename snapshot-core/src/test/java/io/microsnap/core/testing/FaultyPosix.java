@@ -348,7 +348,8 @@ public final class FaultyPosix {
 
     private synchronized void remember(String name, Object[] arguments, long result) {
         switch (name) {
-            case "openat", "memfd_create", "userfaultfd", "pidfd_open", "pidfd_getfd" -> descriptors.add((int) result);
+            case "openat", "memfd_create", "userfaultfd", "pidfd_open", "pidfd_getfd", "socket" ->
+                    descriptors.add((int) result);
             case "fcntl" -> {
                 if (arguments[1].equals(real.constants().F_DUPFD_CLOEXEC)) {
                     descriptors.add((int) result);

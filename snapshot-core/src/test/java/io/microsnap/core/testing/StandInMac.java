@@ -17,7 +17,8 @@ import java.util.TreeMap;
 public final class StandInMac {
     private static final Constants MACOS = Constants.MACOS_AARCH64;
     private static final Set<String> ABSENT = Set.of("syncfs", "posix_fadvise", "copy_file_range", "memfd_create",
-            "userfaultfd", "pidfd_open", "pidfd_getfd", "gettid", "tgkill", "sigaction");
+            "userfaultfd", "pidfd_open", "pidfd_getfd", "gettid", "tgkill", "sigaction", "socket", "connect",
+            "getsockopt");
     private static final Set<String> NO_SYSTEM_CALLS = Set.of("getpagesize", "dlsym", "memcmp");
     private static final int MODE_BITS = 0xFFFF;
     private static final int APFS_BLOCK = 4096;

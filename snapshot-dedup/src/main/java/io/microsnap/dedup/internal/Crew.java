@@ -1,5 +1,7 @@
 package io.microsnap.dedup.internal;
 
+import io.microsnap.core.internal.work.Failures;
+import io.microsnap.core.internal.work.Uninterrupted;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
@@ -38,15 +40,10 @@ public final class Crew {
                 helpers.forEach(Thread::interrupt);
             }
         } finally {
-            helpers.forEach(Crew::join);
+            // They use what the caller will close: they must be gone first, and soon are.
+            helpers.forEach(helper -> Uninterrupted.await(helper::join));
         }
-        switch (failure.get()) {
-            case null -> { }
-            case IOException thrown -> throw thrown;
-            case RuntimeException thrown -> throw thrown;
-            case Error thrown -> throw thrown;
-            case Throwable thrown -> throw new IllegalStateException(thrown);
-        }
+        Failures.rethrow(failure.get());
     }
 
     private void member(Work work) {
@@ -56,22 +53,6 @@ public final class Crew {
             if (!failure.compareAndSet(null, thrown)) {
                 failure.get().addSuppressed(thrown);
             }
-        }
-    }
-
-    private static void join(Thread helper) {
-        boolean interrupted = false;
-        while (true) {
-            try {
-                helper.join();
-                break;
-            } catch (InterruptedException e) {
-                // Helpers use what the caller will close: they must be gone first, and soon are.
-                interrupted = true;
-            }
-        }
-        if (interrupted) {
-            Thread.currentThread().interrupt();
         }
     }
 }

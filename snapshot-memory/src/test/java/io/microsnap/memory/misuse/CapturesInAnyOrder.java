@@ -36,8 +36,6 @@ final class CapturesInAnyOrder implements Misuse {
 
     /** Has many things at hand, those that are over too, and does not keep account of them. */
     private static final class User {
-        private static final List<CaptureKind> KINDS = List.of(CaptureKind.values());
-
         private final SnapshotStore store;
         private final TroubledGuest guest;
         private final SplittableRandom random;
@@ -85,7 +83,8 @@ final class CapturesInAnyOrder implements Misuse {
 
         private void prepare() throws IOException {
             SnapshotId id = guest.nextId();
-            Capture plan = Capture.of(store, id, guest).kind(KINDS.get(random.nextInt(KINDS.size())))
+            List<CaptureKind> kinds = List.of(CaptureKind.values());
+            Capture plan = Capture.of(store, id, guest).kind(kinds.get(random.nextInt(kinds.size())))
                     .lanes(random.nextInt(1, 3));
             if (random.nextInt(5) > 0) {
                 plan.tracker(guest.tracker());

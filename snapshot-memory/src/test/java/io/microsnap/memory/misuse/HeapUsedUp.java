@@ -4,11 +4,11 @@ import io.microsnap.core.SnapshotId;
 import io.microsnap.memory.Capture;
 import io.microsnap.memory.InMemoryPageReader;
 import io.microsnap.store.SnapshotStore;
+import java.lang.ref.Reference;
 import java.util.SplittableRandom;
 
 /**
- * Uses up the heap, but for a few bytes, in a call during the pause, so that one of the next allocations fails, whichever
- * that is. There is room again when the machine goes on. For a process with a small heap.
+ * Uses up the heap, but for a few bytes, in a call during the pause, so that one of the next allocations fails. There is
  */
 final class HeapUsedUp implements Misuse {
     @Override
@@ -22,7 +22,7 @@ final class HeapUsedUp implements Misuse {
             if (random.nextInt(4) == 0) {
                 troubled.tracker().invalidate("so that the next capture must compare");
             }
-            Ballast ballast = new Ballast(Point.any(random),
+            Ballast ballast = new Ballast(Misuse.oneOf(Point.values(), random),
                     random.nextInt(3) == 0 ? 0 : random.nextInt(1 << random.nextInt(5, 14)));
             troubled.expect(ballast);
             troubled.take(id, plan);
@@ -33,7 +33,7 @@ final class HeapUsedUp implements Misuse {
         }
     }
 
-    /** All of the heap that was left. Letting go of it allocates nothing. */
+    /** All of the heap that was left. It allocates nothing to let go of it. */
     private static final class Ballast implements Trouble {
         private static final int LARGEST = 1 << 18;
 
@@ -42,7 +42,6 @@ final class HeapUsedUp implements Misuse {
         private boolean paused;
         private boolean filled;
         private Object[] chain;
-        private byte[] spared;
 
         Ballast(Point point, int sparedBytes) {
             this.point = point;
@@ -64,7 +63,15 @@ final class HeapUsedUp implements Misuse {
         }
 
         private void fill() {
-            spared = new byte[sparedBytes];
+            byte[] spared = new byte[sparedBytes];
+            try {
+                fillTheRest();
+            } finally {
+                Reference.reachabilityFence(spared);
+            }
+        }
+
+        private void fillTheRest() {
             int length = LARGEST;
             while (length > 0) {
                 try {
@@ -75,7 +82,6 @@ final class HeapUsedUp implements Misuse {
                     length >>= 3;
                 }
             }
-            spared = null;
         }
     }
 }

@@ -14,7 +14,7 @@ final class Interrupted implements Misuse {
         try (TroubledGuest troubled = new TroubledGuest(random)) {
             troubled.requireCapturable(store, random);
             for (int attempt = random.nextInt(1, 4); attempt > 0; attempt--) {
-                Point point = Point.any(random);
+                Point point = Misuse.oneOf(Point.values(), random);
                 boolean inCall = random.nextBoolean();
                 boolean before = !inCall && random.nextBoolean();
                 troubled.expect(here -> {

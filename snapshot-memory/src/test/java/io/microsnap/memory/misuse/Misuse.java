@@ -24,6 +24,11 @@ interface Misuse {
      */
     void round(SnapshotStore store, InMemoryPageReader guest, SplittableRandom random) throws Exception;
 
+    /** Any of these. */
+    static <T> T oneOf(T[] choices, SplittableRandom random) {
+        return choices[random.nextInt(choices.length)];
+    }
+
     /** Throws unless something holds. */
     static void require(boolean holds, String otherwise) {
         if (!holds) {

@@ -27,16 +27,19 @@ final class MisuseCampaign {
     /** A new way of misuse is a class and a line here. */
     enum Ways {
         /** Whatever users do. */
-        ROOMY(new ThrownFromEveryCall(), new CapturesInAnyOrder(), new TwoCapturers(), new Interrupted(),
-                new RestoredInAnyOrder(), new ClosedInAnyOrder(), new UsedAfterClose(), new ThrownFromEveryCall(),
-                new CapturesInAnyOrder(), new AddressSpaceUsedUp(), new MappingsNearlyUsedUp()),
+        ROOMY,
         /** For a process with a heap that a round can use up. */
-        SMALL_HEAP(new HeapUsedUp(), new HeapUsedUp(), new HeapUsedUp(), new ThrownFromEveryCall());
+        SMALL_HEAP;
 
-        private final List<Misuse> all;
-
-        Ways(Misuse... all) {
-            this.all = List.of(all);
+        List<Misuse> all() {
+            return switch (this) {
+                case ROOMY -> List.of(new ThrownFromEveryCall(), new CapturesInAnyOrder(), new TwoCapturers(),
+                        new Interrupted(), new RestoredInAnyOrder(), new ClosedInAnyOrder(), new UsedAfterClose(),
+                        new ThrownFromEveryCall(), new CapturesInAnyOrder(), new AddressSpaceUsedUp(),
+                        new MappingsNearlyUsedUp());
+                case SMALL_HEAP -> List.of(new HeapUsedUp(), new HeapUsedUp(), new HeapUsedUp(),
+                        new ThrownFromEveryCall());
+            };
         }
     }
 
@@ -55,11 +58,13 @@ final class MisuseCampaign {
     private final InMemoryPageReader guest =
             InMemoryPageReader.of(GuestLayout.ofSingleRegion(PAGE, RUNS * 4L * PAGE));
     private final Ways ways;
+    private final List<Misuse> all;
 
     private MisuseCampaign(Path directory, SnapshotStore store, Ways ways) {
         this.directory = directory;
         this.store = store;
         this.ways = ways;
+        all = ways.all();
     }
 
     public static void main(String[] arguments) throws Exception {
@@ -75,7 +80,7 @@ final class MisuseCampaign {
     private void run(int rounds, SplittableRandom random) throws IOException {
         bake(store, guest);
         // By then everything that stays open has been opened.
-        int prelude = 2 * ways.all.size();
+        int prelude = 2 * all.size();
         for (int round = 0; round < prelude; round++) {
             round(round, random.split());
         }
@@ -87,7 +92,7 @@ final class MisuseCampaign {
             requireAtMost(descriptors, ProcessLimits.descriptors(), "descriptors");
         }
         requireAtMost(mappings + JVM_MAPPINGS, ProcessLimits.mappings(), "mappings");
-        if (ways == Ways.ROOMY) {
+        if (ways != Ways.SMALL_HEAP) {
             // Without room on the heap the JDK may lose memory itself, between allocating it and noting that it did.
             requireAtMost(offHeapBytes + rounds * BYTES_A_ROUND, offHeapBytes(), "bytes off the heap");
         }
@@ -101,7 +106,7 @@ final class MisuseCampaign {
     }
 
     private void round(int number, SplittableRandom random) {
-        Misuse way = ways.all.get(number % ways.all.size());
+        Misuse way = all.get(number % all.size());
         String name = "round " + number + ", " + way.getClass().getSimpleName();
         Thread watching = watch(name);
         try {

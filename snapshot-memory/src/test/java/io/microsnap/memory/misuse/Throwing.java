@@ -13,7 +13,7 @@ final class Throwing implements Trouble {
     volatile boolean thrown;
 
     Throwing(SplittableRandom random) {
-        this(random, Point.any(random));
+        this(random, Misuse.oneOf(Point.values(), random));
     }
 
     Throwing(SplittableRandom random, Point point) {
@@ -47,8 +47,8 @@ final class Throwing implements Trouble {
     }
 
     /** Throws anything, undeclared. */
-    @SuppressWarnings("unchecked")
-    static <T extends Throwable> T sneaky(Throwable what) throws T {
+    @SuppressWarnings({"unchecked", "DoNotCallSuggester"})
+    static <T extends Throwable> void sneak(Throwable what) throws T {
         throw (T) what;
     }
 

@@ -76,11 +76,11 @@ final class ThrownFromEveryCall implements Misuse {
         if (fromRenewal) {
             restore.renewing(restored -> {
                 leaked.set(restored);
-                throw Throwing.<RuntimeException>sneaky(what);
+                Throwing.<RuntimeException>sneak(what);
             });
         } else {
             restore.progress((done, total) -> {
-                throw Throwing.<RuntimeException>sneaky(what);
+                Throwing.<RuntimeException>sneak(what);
             });
         }
         try {

@@ -142,8 +142,8 @@ final class TroubledGuest implements PausableMachine, PageReader, AutoCloseable 
             Misuse.require(store.contains(id) == (expected != null), id + " was published although it failed, or "
                     + "was not although it did not: " + published.keySet());
             if (expected != null) {
-                try (RestoredSnapshot restored = random.nextBoolean()
-                        ? Restore.of(store, id).verified().restore(RestoreEngine.LAZY) : Restore.of(store, id).restore(RestoreEngine.EAGER)) {
+                RestoreEngine engine = random.nextBoolean() ? RestoreEngine.LAZY : RestoreEngine.EAGER;
+                try (RestoredSnapshot restored = Restore.of(store, id).verified().restore(engine)) {
                     long differs = restored.memory().mapping(0).mismatch(expected);
                     Misuse.require(differs < 0, id + " has other bytes than the guest at its pause, from " + differs);
                 }
@@ -270,13 +270,13 @@ final class TroubledGuest implements PausableMachine, PageReader, AutoCloseable 
         try {
             trouble.at(point);
         } catch (Throwable thrown) {
-            throw TroubledGuest.<RuntimeException>sneaky(thrown);
+            TroubledGuest.<RuntimeException>sneak(thrown);
         }
     }
 
     /** As Kotlin, Scala and Lombok throw: whatever it is, undeclared. */
     @SuppressWarnings("unchecked")
-    private static <T extends Throwable> T sneaky(Throwable thrown) throws T {
+    private static <T extends Throwable> void sneak(Throwable thrown) throws T {
         throw (T) thrown;
     }
 

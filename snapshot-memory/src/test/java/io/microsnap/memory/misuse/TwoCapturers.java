@@ -27,7 +27,7 @@ final class TwoCapturers implements Misuse {
                     Thread other = threads[Thread.currentThread() == threads[0] ? 1 : 0];
                     // It waits for this one, or was refused, or is paused as well, which is noted as a breach.
                     while (other.getState() == Thread.State.RUNNABLE && other.isAlive()) {
-                        Thread.yield();
+                        Thread.onSpinWait();
                     }
                 }
             });
@@ -36,7 +36,7 @@ final class TwoCapturers implements Misuse {
             Caller running = new Caller(random, () -> {
                 while (!ends.get()) {
                     troubled.write(writes);
-                    Thread.yield();
+                    Thread.onSpinWait();
                 }
             }).start();
             first.start();

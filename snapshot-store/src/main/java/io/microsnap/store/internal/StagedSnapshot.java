@@ -114,15 +114,6 @@ public final class StagedSnapshot implements AutoCloseable {
         }
     }
 
-    /** Makes an empty file without a name on the snapshot's filesystem, for as long as it is open. Linux. */
-    public synchronized Descriptor createNameless() throws IOException {
-        requireStaged();
-        Descriptor into = directory.descriptor();
-        Constants constants = into.posix().constants();
-        String knownAs = into.name() + "/ (a file without a name)";
-        return into.openAt(".", knownAs, constants.O_TMPFILE | constants.O_RDWR, PRIVATE);
-    }
-
     /** A file made before, open for reading and writing. */
     public synchronized Descriptor file(String file) {
         requireOpen();

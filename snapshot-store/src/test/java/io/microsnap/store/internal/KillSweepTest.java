@@ -61,7 +61,7 @@ class KillSweepTest {
         for (StoreChange change : EnumSet.complementOf(EnumSet.of(StoreChange.EXCHANGE_IMAGE))) {
             Path path = directory.resolve(change.name());
             int calls = count(path, change);
-            for (int sample = 0; sample < Effort.choose(1, 2, 30); sample++) {
+            for (int sample = 0; sample < Effort.choose(1, 1, 30); sample++) {
                 prepare(path, change);
                 int position = random.nextInt(1, calls + 1);
                 ChildProcess.Exit exit = children.java(Victim.class, path.toString(), change.name(),
@@ -142,7 +142,7 @@ class KillSweepTest {
 
     /** Each call on one filesystem; on the others, which differ in few of them, some each time. */
     private static int step(FileSystemKind kind) {
-        return Effort.choose(5, kind == FileSystemKind.EXT4 ? 1 : 3, 1);
+        return Effort.choose(9, kind == FileSystemKind.EXT4 ? 4 : 9, 1);
     }
 
     private int count(Path path, StoreChange change) throws IOException {

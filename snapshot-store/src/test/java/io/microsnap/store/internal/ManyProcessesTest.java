@@ -36,7 +36,7 @@ class ManyProcessesTest {
     @Test
     void eachSeesOnlyDocumentedErrorsAndWholeSnapshots(ChildProcesses children, Seed seed) throws IOException {
         Path path = directory.resolve("store");
-        int operations = Effort.choose(40, 200, 2000);
+        int operations = Effort.choose(40, 100, 2000);
         List<ChildProcess> workers = new ArrayList<>();
         for (int number = 0; number < PROCESSES; number++) {
             workers.add(children.java(Worker.class, path.toString(), Long.toString(seed.value() + number),

@@ -62,10 +62,8 @@ public final class GuestRam implements GuestMemory {
     }
 
     @Override
-    public void populated(int region, long offset, long lengthBytes, RangeConsumer ranges) throws IOException {
-        Objects.checkFromIndexSize(offset, lengthBytes, layout.regions().get(region).lengthBytes());
-        long start = layout.imageOffset(region);
-        image.populated(start + offset, lengthBytes, (at, length) -> ranges.accept(at - start, length));
+    public void populated(long imageOffset, long lengthBytes, RangeConsumer ranges) throws IOException {
+        image.populated(imageOffset, lengthBytes, ranges);
     }
 
     @Override

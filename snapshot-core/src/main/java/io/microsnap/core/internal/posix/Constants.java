@@ -73,6 +73,12 @@ public final class Constants {
     public final int F_FULLFSYNC;
     public final int F_BARRIERFSYNC;
     public final int F_PUNCHHOLE;
+    public final int AF_UNIX;
+    public final int SOCK_STREAM;
+    public final int SOCK_CLOEXEC;
+    public final int SOCK_NONBLOCK;
+    public final int SOL_SOCKET;
+    public final int SO_PEERCRED;
     public final int CLONE_NOFOLLOW;
     public final int CLONE_NOOWNERCOPY;
     public final long FICLONE;
@@ -151,6 +157,12 @@ public final class Constants {
         F_FULLFSYNC = pick(0, 0, 51);
         F_BARRIERFSYNC = pick(0, 0, 85);
         F_PUNCHHOLE = pick(0, 0, 99);
+        AF_UNIX = pick(1, 1, 0);
+        SOCK_STREAM = pick(1, 1, 0);
+        SOCK_CLOEXEC = pick(0x80000, 0x80000, 0);
+        SOCK_NONBLOCK = pick(0x800, 0x800, 0);
+        SOL_SOCKET = pick(1, 1, 0);
+        SO_PEERCRED = pick(17, 17, 0);
         CLONE_NOFOLLOW = pick(0, 0, 1);
         CLONE_NOOWNERCOPY = pick(0, 0, 2);
         FICLONE = pick(0x40049409, 0x40049409, 0);

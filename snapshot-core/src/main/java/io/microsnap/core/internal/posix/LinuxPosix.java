@@ -49,6 +49,11 @@ final class LinuxPosix extends Libc {
     }
     private interface MemfdCreate { Downcall CALL = Downcall.of(LIBC, "memfd_create", INT, POINTER, INT); }
     private interface Syscall { Downcall CALL = Downcall.variadic(LIBC, "syscall", 1, LONG, LONG, LONG, LONG, LONG); }
+    private interface Socket { Downcall CALL = Downcall.of(LIBC, "socket", INT, INT, INT, INT); }
+    private interface Connect { Downcall CALL = Downcall.of(LIBC, "connect", INT, INT, POINTER, INT); }
+    private interface Getsockopt {
+        Downcall CALL = Downcall.of(LIBC, "getsockopt", INT, INT, INT, INT, POINTER, POINTER);
+    }
     private interface Gettid { Downcall CALL = Downcall.withoutErrno(LIBC, "gettid", INT); }
 
     /** Who provides for a signal will send it, and should not wait then: it is what pauses a guest. */
@@ -315,6 +320,40 @@ final class LinuxPosix extends Libc {
         try {
             MemorySegment errno = errno();
             return result((int) Signal.SIGACTION.handle().invokeExact(errno, signal, action, previous), errno);
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
+    }
+
+    @Override
+    public int socket(int family, int type, int protocol) {
+        try {
+            MemorySegment errno = errno();
+            return result((int) Socket.CALL.handle().invokeExact(errno, family, type, protocol), errno);
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
+    }
+
+    @Override
+    public int connect(int socket, MemorySegment address) {
+        try {
+            MemorySegment errno = errno();
+            return result((int) Connect.CALL.handle()
+                    .invokeExact(errno, socket, address, Math.toIntExact(address.byteSize())), errno);
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
+    }
+
+    @Override
+    public int getsockopt(int socket, int level, int option, MemorySegment value) {
+        try {
+            MemorySegment lengthBytes = scratch().asSlice(0, Integer.BYTES);
+            lengthBytes.set(INT, 0, Math.toIntExact(value.byteSize()));
+            MemorySegment errno = errno();
+            return result((int) Getsockopt.CALL.handle()
+                    .invokeExact(errno, socket, level, option, value, lengthBytes), errno);
         } catch (Throwable thrown) {
             throw unexpected(thrown);
         }

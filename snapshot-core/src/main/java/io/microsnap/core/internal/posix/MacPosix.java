@@ -300,4 +300,19 @@ final class MacPosix extends Libc {
     public int sigaction(int signal, MemorySegment action, MemorySegment previous) {
         return absent();
     }
+
+    @Override
+    public int socket(int family, int type, int protocol) {
+        return absent();
+    }
+
+    @Override
+    public int connect(int socket, MemorySegment address) {
+        return absent();
+    }
+
+    @Override
+    public int getsockopt(int socket, int level, int option, MemorySegment value) {
+        return absent();
+    }
 }

@@ -124,6 +124,15 @@ public interface Posix {
     /** Linux. */
     int tgkill(int process, int thread, int signal);
 
+    /** Linux: the type may carry {@code SOCK_CLOEXEC} and {@code SOCK_NONBLOCK}. */
+    int socket(int family, int type, int protocol);
+
+    /** Linux: the address is a {@code sockaddr}, as long as the segment. */
+    int connect(int socket, MemorySegment address);
+
+    /** Linux: fills the value, which must be as long as the option's. */
+    int getsockopt(int socket, int level, int option, MemorySegment value);
+
     /** Linux. {@link SignalAction} lays out both structs; either may be {@link MemorySegment#NULL}. */
     int sigaction(int signal, MemorySegment action, MemorySegment previous);
 

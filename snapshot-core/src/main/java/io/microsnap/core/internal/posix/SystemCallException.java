@@ -67,6 +67,7 @@ public final class SystemCallException extends SnapshotException {
             case ELOOP -> ": a symbolic link is in the way, and links are not followed";
             case EISDIR -> ": it is a directory";
             case ENAMETOOLONG -> ": the name is too long for the filesystem";
+            case ECONNREFUSED -> ": nobody listens on it";
             case ETXTBSY -> ": it is being executed";
             case EFBIG -> ": larger than the filesystem or the process limit allows (ulimit -f)";
             default -> "";

@@ -33,9 +33,9 @@ class GuestRamTest {
                 assertThat(high.address()).isEqualTo(low.address() + low.byteSize());
                 high.set(ValueLayout.JAVA_LONG, 2L * PAGE, 7);
                 List<Region> populated = new ArrayList<>();
-                ram.populated(1, PAGE, 7L * PAGE, (offset, length) -> populated.add(new Region(offset, length)));
-                assertThat(populated).containsExactly(new Region(2L * PAGE, PAGE));
-                assertThatThrownBy(() -> ram.populated(0, 0, 5L * PAGE, (offset, length) -> { }))
+                ram.populated(3L * PAGE, 9L * PAGE, (offset, length) -> populated.add(new Region(offset, length)));
+                assertThat(populated).containsExactly(new Region(6L * PAGE, PAGE));
+                assertThatThrownBy(() -> ram.populated(0, LAYOUT.lengthBytes() + PAGE, (offset, length) -> { }))
                         .isInstanceOf(IndexOutOfBoundsException.class);
             }
         }

@@ -76,6 +76,7 @@
 #define ERANGE 34
 #define EAGAIN 35
 #define ENOTSUP 45
+#define ECONNREFUSED 61
 #define ELOOP 62
 #define ENAMETOOLONG 63
 #define ENOTEMPTY 66

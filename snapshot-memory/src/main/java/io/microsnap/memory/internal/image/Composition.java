@@ -21,10 +21,10 @@ public final class Composition {
      *
      * @param checks is shown every page in the same pass; empty where nobody asks
      */
-    public static void intoEmpty(ComposedImage image, Descriptor target, Optional<PageChecks> checks, int lanes,
+    public static void intoEmpty(ComposedImage image, Descriptor target, Optional<PageChecks> checks, int threads,
             Progress progress) throws IOException {
         target.truncate(image.layout().lengthBytes());
-        ImageWriter.into(target, image.layout()).checks(checks.orElse(null)).zeros(Zeros.suiting(target)).lanes(lanes)
+        ImageWriter.into(target, image.layout()).checks(checks).zeros(Zeros.suiting(target)).threads(threads)
                 .progress(progress).startingAsZeros().everything(image);
     }
 
@@ -33,7 +33,7 @@ public final class Composition {
      *
      * @param checks is shown every page of the outcome, which is read for that; empty where nobody asks
      */
-    public static void intoCloneOfBase(ComposedImage image, Descriptor target, Optional<PageChecks> checks, int lanes,
+    public static void intoCloneOfBase(ComposedImage image, Descriptor target, Optional<PageChecks> checks, int threads,
             Progress progress) throws IOException {
         if (checks.isEmpty()) {
             overlay(image, target, progress);
@@ -44,7 +44,7 @@ public final class Composition {
         overlay(image, target, (done, total) -> progress.advanced(0, lengthBytes));
         ComposedImage.Layer outcome =
                 new ComposedImage.Layer(image.layers().getFirst().name(), target, null);
-        ImageReads.check(ComposedImage.of(image.layout(), List.of(outcome)), checks.get(), lanes, progress);
+        ImageReads.check(ComposedImage.of(image.layout(), List.of(outcome)), checks.get(), threads, progress);
     }
 
     private static void overlay(ComposedImage image, Descriptor target, Progress progress) throws IOException {

@@ -10,7 +10,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 
-/** Reads all of a guest in as many lanes as asked: into memory, or only to hold it against its index. */
+/** Reads all of a guest in as many threads as asked: into memory, or only to hold it against its index. */
 public final class ImageReads {
     /** Long enough that the call's own cost does not show, and still in the cache when it is checked. */
     private static final long LONGEST_READ_BYTES = 4L << 20;
@@ -24,9 +24,9 @@ public final class ImageReads {
      * @param checks also given every page; empty to read without looking. Then nobody may be able to truncate the
      *     memory
      */
-    public static void into(MemorySegment memory, PageReader source, Optional<PageChecks> checks, int lanes,
+    public static void into(MemorySegment memory, PageReader source, Optional<PageChecks> checks, int threads,
             Progress progress) throws IOException {
-        run(source, lanes, progress, () -> new PopulatedRuns.Parts() {
+        run(source, threads, progress, () -> new PopulatedRuns.Parts() {
             @Override
             public void populated(long offset, long lengthBytes) throws IOException {
                 for (long done = 0; done < lengthBytes;) {
@@ -49,10 +49,10 @@ public final class ImageReads {
     }
 
     /** Reads everything once and keeps nothing of it. */
-    public static void check(PageReader source, PageChecks checks, int lanes, Progress progress) throws IOException {
+    public static void check(PageReader source, PageChecks checks, int threads, Progress progress) throws IOException {
         List<PageScratch> buffers = new ArrayList<>();
         try {
-            run(source, lanes, progress, () -> {
+            run(source, threads, progress, () -> {
                 buffers.add(new PageScratch());
                 return checking(source, checks, buffers.getLast());
             });
@@ -80,22 +80,22 @@ public final class ImageReads {
         };
     }
 
-    private interface LaneParts {
+    private interface WorkerParts {
         PopulatedRuns.Parts make();
     }
 
-    private static void run(PageReader source, int lanes, Progress progress, LaneParts parts) throws IOException {
+    private static void run(PageReader source, int threads, Progress progress, WorkerParts parts) throws IOException {
         long lengthBytes = source.layout().lengthBytes();
-        List<Lanes.Lane> work = new ArrayList<>();
-        for (int lane = 0; lane < Math.min(lanes, Math.ceilDiv(lengthBytes, Lanes.CHUNK_BYTES)); lane++) {
+        List<Workers.Worker> work = new ArrayList<>();
+        while (work.size() < Math.min(threads, Math.ceilDiv(lengthBytes, Workers.CHUNK_BYTES))) {
             PopulatedRuns runs = new PopulatedRuns(source, parts.make());
             work.add((offset, length) -> {
                 runs.run(offset, length);
                 runs.flush();
             });
         }
-        try (Lanes threads = Lanes.started(work.size())) {
-            threads.run(work, lengthBytes, progress);
+        try (Workers workers = Workers.started(work.size())) {
+            workers.run(work, lengthBytes, progress);
         }
     }
 }

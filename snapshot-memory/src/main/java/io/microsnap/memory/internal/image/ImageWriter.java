@@ -3,7 +3,6 @@ package io.microsnap.memory.internal.image;
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.PageReader;
 import io.microsnap.core.Progress;
-import io.microsnap.core.SnapshotException;
 import io.microsnap.core.internal.file.Extents;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.dirty.DirtyBitmap;
@@ -15,6 +14,7 @@ import java.io.IOException;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * Writes guest memory into an image that is open already, and sets the index and the map that belong to it; these are
@@ -25,23 +25,20 @@ import java.util.List;
  */
 public final class ImageWriter {
     /** For less it does not pay to start another thread. */
-    private static final long BYTES_A_LANE = 4L << 20;
-    /** Of runs that are longer as a rule one lane is as fast without another file. */
-    private static final long SHORT_RUN_BYTES = 16 << 10;
+    private static final long BYTES_A_WORKER = 4L << 20;
 
     private final GuestLayout layout;
     private final Descriptor image;
     private final boolean startsAsZeros;
-    private final PageIndex index;
-    private final PageChecks checks;
-    private final PageMap map;
+    private final Optional<PageIndex> index;
+    private final Optional<PageChecks> checks;
+    private final Optional<PageMap> map;
     private final Zeros zeros;
-    private final int lanes;
-    private final Lanes started;
+    private final int most;
+    private final Optional<Workers> started;
     private final Progress progress;
-    private final DirtyBitmap toPunch;
-    private final SideFiles sideFiles;
-    private boolean wroteBeside;
+    /** Zeros that were written into a clone. */
+    private final Optional<DirtyBitmap> toPunch;
 
     private ImageWriter(Builder builder, boolean startsAsZeros) {
         layout = builder.layout;
@@ -51,11 +48,10 @@ public final class ImageWriter {
         checks = builder.checks;
         map = builder.map;
         zeros = builder.zeros;
-        lanes = builder.lanes;
+        most = builder.most;
         started = builder.started;
         progress = builder.progress;
-        toPunch = startsAsZeros ? null : DirtyBitmap.of(layout);
-        sideFiles = builder.sideFiles;
+        toPunch = startsAsZeros ? Optional.empty() : Optional.of(DirtyBitmap.of(layout));
     }
 
     /** Begins to describe the image to write. */
@@ -67,14 +63,13 @@ public final class ImageWriter {
     public static final class Builder {
         private final Descriptor image;
         private final GuestLayout layout;
-        private PageIndex index;
-        private PageChecks checks;
-        private PageMap map;
+        private Optional<PageIndex> index = Optional.empty();
+        private Optional<PageChecks> checks = Optional.empty();
+        private Optional<PageMap> map = Optional.empty();
         private Zeros zeros = Zeros.SPARSE;
-        private int lanes = 1;
-        private Lanes started;
+        private int most = 1;
+        private Optional<Workers> started = Optional.empty();
         private Progress progress = Progress.NONE;
-        private SideFiles sideFiles = SideFiles.none();
 
         private Builder(Descriptor image, GuestLayout layout) {
             this.image = image;
@@ -86,51 +81,42 @@ public final class ImageWriter {
          * which only dirty pages are written.
          */
         public Builder index(PageIndex checksums) {
-            index = checksums;
+            index = Optional.of(checksums);
             return this;
         }
 
-        /** Shows every page that it writes, or leaves out as zero, to these checks. */
-        public Builder checks(PageChecks shown) {
+        /** Shows every page that it writes, or leaves out as zero, to these checks, if there are any. */
+        public Builder checks(Optional<PageChecks> shown) {
             checks = shown;
             return this;
         }
 
         /** Keeps which pages were recorded. */
         public Builder map(PageMap recorded) {
-            map = recorded;
+            map = Optional.of(recorded);
             return this;
         }
 
-        /** What becomes of zeros in a new image. */
+        /** Says what becomes of zeros in a new image. */
         public Builder zeros(Zeros handling) {
             zeros = handling;
             return this;
         }
 
-        /** The most threads that may work, the calling one included. */
-        public Builder lanes(int most) {
-            if (most < 1) {
-                throw new IllegalArgumentException(most + " lanes");
+        /** Limits the threads that may work, the calling one included; one unless told. */
+        public Builder threads(int count) {
+            if (count < 1) {
+                throw new IllegalArgumentException(count + " threads");
             }
-            lanes = most;
-            started = null;
+            most = count;
+            started = Optional.empty();
             return this;
         }
 
-        /** As above, with threads that are started already; closing them is for the caller. */
-        public Builder lanes(Lanes threads) {
-            lanes = threads.most();
-            started = threads;
-            return this;
-        }
-
-        /**
-         * Lets lanes write beside the image where that pays. It is not complete then before {@link #settle}, for which
-         * the files must still be open, and the writer writes once.
-         */
-        public Builder beside(SideFiles files) {
-            sideFiles = files;
+        /** Works in threads that are started already; closing them is for the caller. */
+        public Builder workers(Workers threads) {
+            most = threads.most();
+            started = Optional.of(threads);
             return this;
         }
 
@@ -140,199 +126,141 @@ public final class ImageWriter {
             return this;
         }
 
-        /** A writer for an image that reads as zeros as yet. */
+        /** Makes a writer for an image that reads as zeros as yet. */
         public ImageWriter startingAsZeros() {
             return new ImageWriter(this, true);
         }
 
-        /** A writer for an image that reads as its base as yet: a clone of it. */
+        /** Makes a writer for an image that reads as its base as yet: a clone of it. */
         public ImageWriter startingAsBase() {
             return new ImageWriter(this, false);
         }
     }
 
-    /** Every page. */
+    /** Writes every page. */
     public MemoryWritten everything(PageReader reader) throws IOException {
-        check(reader);
-        return write(reader, null, null, null);
+        return write(reader, new WriteMode.Everything());
     }
 
-    /**
-     * The pages that the bitmap names, each of which is recorded, whether or not it differs from the base's. Blocks
-     * larger than a page are recorded whole.
-     */
+    /** Writes the pages that the bitmap names. */
     public MemoryWritten dirty(PageReader reader, DirtyBitmap dirty) throws IOException {
-        check(reader);
-        check(dirty);
-        return write(reader, dirty, null, null);
+        return write(reader, new WriteMode.DirtyPages(dirty));
     }
 
     /**
-     * What differs from the base: of the pages that the bitmap names, or of all.
-     *
-     * @param dirty names the pages to compare; null for all
-     * @param changed is told the pages that differ; null where nobody asks
-     */
-    public MemoryWritten changes(PageReader reader, PageReader base, DirtyBitmap dirty, DirtyBitmap changed)
-            throws IOException {
-        check(reader);
-        if (!base.layout().equals(layout)) {
-            throw new IllegalArgumentException("a base of " + base.layout() + " under an image of " + layout);
-        }
-        if (dirty == null) {
-            return write(reader, null, base, changed);
-        }
-        check(dirty);
-        return write(reader, dirty, base, changed);
-    }
-
-    /**
-     * What was put off until nobody waits: takes over what was written beside the image, and makes holes of the zeros
-     * in a clone that are long enough.
+     * Makes holes of the zeros in a clone that are long enough, which was put off until nobody waits.
      *
      * @return how much became holes
      */
-    public long settle() throws IOException {
-        if (wroteBeside) {
-            sideFiles.gatherInto(image);
+    public long punchZeros() throws IOException {
+        if (toPunch.isEmpty()) {
+            return 0;
         }
         long[] punchedBytes = {0};
-        if (toPunch != null) {
-            toPunch.runs(0, (offset, lengthBytes) -> {
-                if (lengthBytes >= PagePass.smallestHoleBytes(zeros)) {
-                    punchedBytes[0] += punch(offset, lengthBytes);
-                }
-            });
-        }
+        toPunch.get().runs(0, (offset, lengthBytes) -> {
+            if (lengthBytes >= PagePass.smallestHoleBytes(zeros) && Extents.punch(image, offset, lengthBytes)) {
+                punchedBytes[0] += lengthBytes;
+            }
+        });
         return punchedBytes[0];
     }
 
-    private long punch(long offset, long lengthBytes) throws IOException {
-        if (Extents.punch(image, offset, lengthBytes)) {
-            return lengthBytes;
-        }
-        if (wroteBeside) {
-            throw new SnapshotException(image + " cannot have a hole of " + lengthBytes + " bytes at " + offset
-                    + ", where the guest has zeros that were not written; capture again");
-        }
-        return 0;
-    }
-
-    /** Zeros for a clone are written while somebody waits, unless the image is not written at all meanwhile. */
-    private PagePass.Plan plan(PageReader base, DirtyBitmap changed) {
-        boolean leavesHoles = !zeros.equals(Zeros.DENSE) && (startsAsZeros || wroteBeside);
-        return new PagePass.Plan(startsAsZeros, zeros, leavesHoles, index, checks, map, base, changed, toPunch);
-    }
-
-    private MemoryWritten write(PageReader reader, DirtyBitmap dirty, PageReader base, DirtyBitmap changed)
-            throws IOException {
-        if (wroteBeside) {
-            throw new IllegalStateException(image + " was written already, beside it");
-        }
+    /** Writes the pages that the mode names. */
+    public MemoryWritten write(PageReader reader, WriteMode mode) throws IOException {
+        check(reader, mode);
         reader.requireMapped();
         long startNanos = System.nanoTime();
-        long offeredBytes = dirty == null ? layout.lengthBytes() : dirty.count() * dirty.blockBytes();
-        int most = (int) Math.min(lanes, 1 + offeredBytes / BYTES_A_LANE);
-        wroteBeside = base == null && dirty != null && writesBeside(dirty, offeredBytes);
-        PagePass.Plan plan = plan(base, changed);
-        List<WritingLane> work;
-        if (wroteBeside) {
-            work = eachWritingBeside(most, reader, dirty, plan);
-        } else if (!PagePass.staysInPlace(reader, plan) || base != null) {
-            work = eachWriting(most, reader, dirty, plan);
-        } else if (plan.looksAtBytes() && most > 1) {
-            work = oneWriting(most, reader, dirty, plan);
-        } else {
-            // A file takes one write at a time, and there is nothing else to do.
-            work = eachWriting(1, reader, dirty, plan);
-        }
+        PagePass.Plan plan = new PagePass.Plan(mode, startsAsZeros, zeros, notes(mode));
+        List<ImageWorker> work = workers(reader, plan);
         try {
             run(work);
-            return sum(work, startNanos);
+            // Not in streams, which take longer to warm up than a short pause lasts.
+            PageCounts sum = new PageCounts();
+            for (ImageWorker worker : work) {
+                sum.add(worker.counts());
+            }
+            return sum.in(Duration.ofNanos(System.nanoTime() - startNanos));
         } finally {
-            work.forEach(WritingLane::freeBuffers);
+            work.forEach(ImageWorker::freeBuffers);
         }
     }
 
-    /** Not in streams, which take longer to warm up than a short pause lasts. */
-    private static MemoryWritten sum(List<WritingLane> work, long startNanos) {
-        long offered = 0;
-        long recorded = 0;
-        long zero = 0;
-        long bytes = 0;
-        long damaged = 0;
-        long stalledNanos = 0;
-        for (WritingLane lane : work) {
-            offered += lane.pagesOffered();
-            recorded += lane.pagesRecorded();
-            zero += lane.pagesZero();
-            bytes += lane.bytesWritten();
-            damaged += lane.pagesDamagedInBase();
-            stalledNanos += lane.stalledNanos();
-        }
-        return new MemoryWritten(offered, recorded, zero, bytes, damaged,
-                Duration.ofNanos(System.nanoTime() - startNanos), Duration.ofNanos(stalledNanos));
+    private PagePass.Notes notes(WriteMode mode) {
+        long pageBytes = layout.pageBytes();
+        return new PagePass.Notes(index, checks, (offset, lengthBytes) -> {
+            if (map.isPresent()) {
+                map.get().mark(offset / pageBytes, Math.ceilDiv(lengthBytes, pageBytes));
+            }
+            if (mode instanceof WriteMode.Compare compare) {
+                compare.differing().accept(offset, lengthBytes);
+            }
+        }, (offset, lengthBytes) -> {
+            if (toPunch.isPresent()) {
+                toPunch.get().mark(offset, lengthBytes);
+            }
+        });
     }
 
-    private void run(List<WritingLane> work) throws IOException {
-        if (started != null) {
-            started.run(work, layout.lengthBytes(), progress);
+    private List<ImageWorker> workers(PageReader reader, PagePass.Plan plan) {
+        long offeredBytes = plan.mode().pages().map(pages -> pages.count() * pages.blockBytes())
+                .orElse(layout.lengthBytes());
+        long count = Math.min(most, 1 + offeredBytes / BYTES_A_WORKER);
+        boolean mostIsWritten = PagePass.staysInPlace(reader, plan) && plan.compare().isEmpty();
+        if (mostIsWritten && plan.looksAtBytes() && count > 1) {
+            return oneWriting(count, reader, plan);
+        }
+        if (mostIsWritten) {
+            // A file takes one write at a time, and there is nothing else to do.
+            count = 1;
+        }
+        count = Math.min(count, Math.ceilDiv(layout.lengthBytes(), Workers.CHUNK_BYTES));
+        Sink whole = new Sink.Image(image);
+        List<ImageWorker> work = new ArrayList<>();
+        while (work.size() < count) {
+            work.add(new ImageWorker(reader, plan, whole));
+        }
+        return work;
+    }
+
+    private List<ImageWorker> oneWriting(long count, PageReader reader, PagePass.Plan plan) {
+        WriteBehind behind = new WriteBehind(new Sink.Image(image), reader, this::finishNotes);
+        List<ImageWorker> work = new ArrayList<>();
+        work.add(new ImageWorker(reader, plan, behind.writer()));
+        while (work.size() < count) {
+            work.add(new ImageWorker(reader, plan, behind.feed()));
+        }
+        return work;
+    }
+
+    /** Whoever publishes them would do it. */
+    private void finishNotes() throws IOException {
+        if (index.isPresent()) {
+            index.get().finish();
+        }
+        if (map.isPresent()) {
+            map.get().finish();
+        }
+    }
+
+    private void run(List<ImageWorker> work) throws IOException {
+        if (started.isPresent()) {
+            started.get().run(work, layout.lengthBytes(), progress);
             return;
         }
-        try (Lanes threads = Lanes.started(work.size())) {
+        try (Workers threads = Workers.started(work.size())) {
             threads.run(work, layout.lengthBytes(), progress);
         }
     }
 
-    /** What is written whole is read soon by whoever restores it: it stays in the page cache under the image's name. */
-    private boolean writesBeside(DirtyBitmap dirty, long dirtyBytes) throws IOException {
-        if (sideFiles.count() == 0 || dirtyBytes < SideFiles.LEAST_BYTES) {
-            return false;
-        }
-        long[] runs = {0};
-        dirty.runs(0, (offset, lengthBytes) -> runs[0]++);
-        return sideFiles.count() > 1 || dirtyBytes <= runs[0] * SHORT_RUN_BYTES;
-    }
-
-    private List<WritingLane> eachWritingBeside(int most, PageReader reader, DirtyBitmap dirty, PagePass.Plan plan) {
-        List<WritingLane> work = new ArrayList<>();
-        for (int lane = 0; lane < Math.min(most, sideFiles.count()); lane++) {
-            work.add(new SideLane(reader, dirty, plan, sideFiles.get(lane), image.posix(),
-                    lane == 0 ? callersStall() : null));
-        }
-        return work;
-    }
-
-    private List<WritingLane> eachWriting(int count, PageReader reader, DirtyBitmap dirty, PagePass.Plan plan) {
-        long chunks = Math.ceilDiv(layout.lengthBytes(), Lanes.CHUNK_BYTES);
-        Output whole = new Output.Image(image);
-        List<WritingLane> work = new ArrayList<>();
-        for (int lane = 0; lane < Math.min(count, chunks); lane++) {
-            work.add(new WritingLane(reader, dirty, plan, whole, image.posix(), lane == 0 ? callersStall() : null));
-        }
-        return work;
-    }
-
-    private List<WritingLane> oneWriting(int count, PageReader reader, DirtyBitmap dirty, PagePass.Plan plan) {
-        Output whole = new Output.Image(image);
-        WriteBehind behind = new WriteBehind(whole, reader);
-        Looking looking = new Looking(count - 1, index, map);
-        List<WritingLane> work = new ArrayList<>();
-        work.add(new WriterLane(reader, dirty, plan, whole, image.posix(), callersStall(), behind, looking));
-        while (work.size() < count) {
-            work.add(new LookingLane(reader, dirty, plan, behind.feed(), image.posix(), behind, looking));
-        }
-        return work;
-    }
-
-    private ThreadStall callersStall() {
-        return started == null ? null : started.stallOfThisThread(image.posix());
-    }
-
-    private void check(PageReader reader) {
+    private void check(PageReader reader, WriteMode mode) {
         if (!reader.layout().equals(layout)) {
             throw new IllegalArgumentException("a reader of " + reader.layout() + " for an image of " + layout);
         }
+        if (mode instanceof WriteMode.Compare compare && !compare.base().layout().equals(layout)) {
+            throw new IllegalArgumentException(
+                    "a base of " + compare.base().layout() + " under an image of " + layout);
+        }
+        mode.pages().ifPresent(this::check);
     }
 
     private void check(DirtyBitmap dirty) {

@@ -25,7 +25,7 @@ public final class MemoryWriter implements AutoCloseable {
     private final GuestLayout layout;
     private final Zeros zeros;
     private State state = State.EMPTY;
-    private int lanes = 1;
+    private int threads = 1;
 
     private enum State { EMPTY, UNFINISHED, WRITTEN, COMMITTED }
 
@@ -50,8 +50,8 @@ public final class MemoryWriter implements AutoCloseable {
     }
 
     /** The most threads a writing may use, the calling one included; one unless told. */
-    public MemoryWriter lanes(int most) {
-        lanes = most;
+    public MemoryWriter threads(int most) {
+        threads = most;
         return this;
     }
 
@@ -99,6 +99,6 @@ public final class MemoryWriter implements AutoCloseable {
     }
 
     private ImageWriter writer(Zeros handling) {
-        return ImageWriter.into(staged.descriptor(), layout).zeros(handling).lanes(lanes).startingAsZeros();
+        return ImageWriter.into(staged.descriptor(), layout).zeros(handling).threads(threads).startingAsZeros();
     }
 }

@@ -2,19 +2,19 @@ package io.microsnap.memory.internal.image;
 
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.PageReader;
+import io.microsnap.core.RangeConsumer;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.internal.file.PageScratch;
 import io.microsnap.core.internal.file.Pages;
 import io.microsnap.core.internal.file.Truncation;
-import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.store.internal.PageChecks;
 import io.microsnap.store.internal.PageIndex;
-import io.microsnap.store.internal.PageMap;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
+import java.util.Optional;
 
 /**
- * The one pass over guest bytes, as one lane makes it: a step of memory small enough for the processor's cache is
+ * The one pass over guest bytes, as one worker makes it: a step of memory small enough for the processor's cache is
  * looked at page by page (zero? the base's? which checksum?) and then handed to the kernel in runs as long as they
  * come, straight from guest memory where the reader gives a view of it.
  */
@@ -30,27 +30,48 @@ final class PagePass implements PopulatedRuns.Parts {
     private static final byte SAME = 2;
 
     /**
-     * What the pass does with pages, the same in all lanes.
+     * What the pass does with pages, the same in all workers.
      *
      * @param startsAsZeros whether the image reads as zeros where nothing is written
      * @param zeros what becomes of them
-     * @param leavesHoles whether zeros that are long enough are left out: the image reads so there, or is going to
-     * @param index given the checksums; null for an image without one
-     * @param checks is shown every page; null where nobody asks
-     * @param map given the pages recorded; null for an image without one
-     * @param base compared with, only what differs is recorded; null to record everything
-     * @param changed given the pages that differed from the base; null where nobody asks
-     * @param toPunch given the pages of zeros, to be punched later; null where nobody asks
      */
-    record Plan(boolean startsAsZeros, Zeros zeros, boolean leavesHoles, PageIndex index, PageChecks checks,
-            PageMap map, PageReader base, DirtyBitmap changed, DirtyBitmap toPunch) {
-        boolean looksAtBytes() {
-            return index != null || checks != null || base != null || toPunch != null || leavesHoles;
+    record Plan(WriteMode mode, boolean startsAsZeros, Zeros zeros, Notes notes) {
+        boolean leavesHoles() {
+            return startsAsZeros && !zeros.equals(Zeros.DENSE);
         }
+
+        Optional<WriteMode.Compare> compare() {
+            return mode instanceof WriteMode.Compare compare ? Optional.of(compare) : Optional.empty();
+        }
+
+        boolean looksAtBytes() {
+            return notes.index.isPresent() || notes.checks.isPresent() || compare().isPresent() || !startsAsZeros
+                    || leavesHoles();
+        }
+
+        /** Whether pages that were never populated are holes already, and zeros in the index. */
+        boolean leavesEmpty() {
+            return leavesHoles() && notes.checks.isEmpty() && mode instanceof WriteMode.Everything;
+        }
+    }
+
+    /**
+     * What is noted of pages, beside the image; by every thread.
+     *
+     * @param index is given the checksums
+     * @param checks is shown every page
+     * @param recorded is told the pages that the image holds as its own
+     * @param zeros is told those of them that are zeros
+     */
+    record Notes(Optional<PageIndex> index, Optional<PageChecks> checks, RangeConsumer recorded,
+            RangeConsumer zeros) {
     }
 
     private final PageReader reader;
     private final Plan plan;
+    private final Optional<PageIndex> index;
+    private final Optional<PageChecks> checks;
+    private final Optional<WriteMode.Compare> compare;
     private final int pageBytes;
     private PageScratch own;
     private PageScratch ofBase;
@@ -61,21 +82,20 @@ final class PagePass implements PopulatedRuns.Parts {
     private final boolean hasView;
     private final int smallestHolePages;
     private final DirectView view;
-    private final Output output;
+    private final Sink sink;
     private long loadedOffset;
     private long loadedBytes;
 
-    private long pagesOffered;
-    private long pagesRecorded;
-    private long pagesZero;
-    private long bytesWritten;
-    private long pagesDamagedInBase;
+    private final PageCounts counts = new PageCounts();
 
-    /** One lane's pass. */
-    PagePass(PageReader reader, Plan plan, Output output) {
+    /** One worker's pass. */
+    PagePass(PageReader reader, Plan plan, Sink sink) {
         this.reader = reader;
         this.plan = plan;
-        this.output = output;
+        index = plan.notes.index;
+        checks = plan.notes.checks;
+        compare = plan.compare();
+        this.sink = sink;
         view = new DirectView(reader);
         GuestLayout layout = reader.layout();
         pageBytes = layout.pageBytes();
@@ -84,7 +104,7 @@ final class PagePass implements PopulatedRuns.Parts {
         checksumsAsMemory = MemorySegment.ofArray(checksums);
         hasView = hasView(reader);
         copies = !staysInPlace(hasView, reader, plan);
-        smallestHolePages = plan.leavesHoles
+        smallestHolePages = plan.leavesHoles()
                 ? (int) Math.ceilDiv(smallestHoleBytes(plan.zeros), (long) pageBytes) : Integer.MAX_VALUE;
     }
 
@@ -109,24 +129,8 @@ final class PagePass implements PopulatedRuns.Parts {
         return !reader.view(0, Math.min(layout.pageBytes(), layout.lengthBytes())).equals(MemorySegment.NULL);
     }
 
-    long pagesOffered() {
-        return pagesOffered;
-    }
-
-    long pagesRecorded() {
-        return pagesRecorded;
-    }
-
-    long pagesZero() {
-        return pagesZero;
-    }
-
-    long bytesWritten() {
-        return bytesWritten;
-    }
-
-    long pagesDamagedInBase() {
-        return pagesDamagedInBase;
+    PageCounts counts() {
+        return counts;
     }
 
     @Override
@@ -158,13 +162,16 @@ final class PagePass implements PopulatedRuns.Parts {
 
     @Override
     public void empty(long offset, long lengthBytes) throws IOException {
-        pagesOffered += pages(lengthBytes);
-        if (plan.base == null) {
+        if (plan.leavesEmpty()) {
+            return;
+        }
+        counts.offered += pages(lengthBytes);
+        if (compare.isEmpty()) {
             zeros(offset, lengthBytes);
             return;
         }
         long[] told = {offset};
-        plan.base.populated(offset, lengthBytes, (from, length) -> {
+        compare.get().base().populated(offset, lengthBytes, (from, length) -> {
             long start = Math.max(told[0], from - from % pageBytes);
             long end = Math.min(offset + lengthBytes, Math.ceilDiv(from + length, (long) pageBytes) * pageBytes);
             neverPopulated(told[0], start);
@@ -180,7 +187,7 @@ final class PagePass implements PopulatedRuns.Parts {
 
     /** Neither the guest nor the base has anything here: the same, unless the base has lost what its index tells of. */
     private void neverPopulated(long from, long to) throws IOException {
-        if (plan.index == null || to <= from || plan.index.isZero(from / pageBytes, pages(to - from))) {
+        if (index.isEmpty() || to <= from || index.get().isZero(from / pageBytes, pages(to - from))) {
             return;
         }
         for (long at = from; at < to; at += pageBytes) {
@@ -192,15 +199,15 @@ final class PagePass implements PopulatedRuns.Parts {
 
     /** Of a page that the base's image has as zeros: whether that is what its index says. */
     private boolean isZeroInBase(long offset) throws IOException {
-        if (plan.index == null || plan.index.isZero(offset / pageBytes)) {
+        if (index.isEmpty() || index.get().isZero(offset / pageBytes)) {
             return true;
         }
-        pagesDamagedInBase++;
+        counts.damagedInBase++;
         return false;
     }
 
     private void becameZero(long offset, int lengthBytes) throws IOException {
-        plan.base.read(offset, ofBase().asSlice(0, lengthBytes));
+        compare.get().base().read(offset, ofBase().asSlice(0, lengthBytes));
         int from = 0;
         for (int at = 0; at < lengthBytes; at += pageBytes) {
             int length = Math.min(pageBytes, lengthBytes - at);
@@ -220,24 +227,17 @@ final class PagePass implements PopulatedRuns.Parts {
     private void zeros(long offset, long lengthBytes) throws IOException {
         long first = offset / pageBytes;
         long count = pages(lengthBytes);
-        pagesRecorded += count;
-        pagesZero += count;
-        if (plan.checks != null) {
-            plan.checks.checkZero(offset, lengthBytes);
+        counts.recorded += count;
+        counts.zero += count;
+        if (checks.isPresent()) {
+            checks.get().checkZero(offset, lengthBytes);
         }
-        if (plan.index != null) {
-            plan.index.setZero(first, count);
+        if (index.isPresent()) {
+            index.get().setZero(first, count);
         }
-        if (plan.map != null) {
-            plan.map.mark(first, count);
-        }
-        if (plan.changed != null) {
-            plan.changed.mark(offset, lengthBytes);
-        }
-        if (plan.toPunch != null) {
-            plan.toPunch.mark(offset, lengthBytes);
-        }
-        if (plan.leavesHoles && (plan.startsAsZeros || count >= smallestHolePages)) {
+        plan.notes.recorded.accept(offset, lengthBytes);
+        plan.notes.zeros.accept(offset, lengthBytes);
+        if (plan.leavesHoles()) {
             return;
         }
         own().asSlice(0, Math.min(lengthBytes, STEP_BYTES)).fill((byte) 0);
@@ -274,7 +274,7 @@ final class PagePass implements PopulatedRuns.Parts {
     }
 
     /**
-     * What an error of the JVM says of a lane: that its memory is gone. It may come well after the copy that met it, in
+     * What an error of the JVM says of a worker: its memory is gone. It may come well after the copy that met it, in
      * any code that runs then; until it has come nothing is kept of what was copied.
      */
     SnapshotException truncated(InternalError error) {
@@ -302,18 +302,16 @@ final class PagePass implements PopulatedRuns.Parts {
     /** Where nothing is looked at. */
     private void record(long offset, long lengthBytes) throws IOException {
         long count = pages(lengthBytes);
-        pagesOffered += count;
-        pagesRecorded += count;
-        if (plan.map != null) {
-            plan.map.mark(offset / pageBytes, count);
-        }
+        counts.offered += count;
+        counts.recorded += count;
+        plan.notes.recorded.accept(offset, lengthBytes);
     }
 
     private void step(MemorySegment memory, long at, long offset, int lengthBytes) throws IOException {
         int pages = (int) pages(lengthBytes);
-        pagesOffered += pages;
+        counts.offered += pages;
         look(memory, at, offset, lengthBytes, pages);
-        if (plan.base != null) {
+        if (compare.isPresent()) {
             compare(memory, at, offset, lengthBytes, pages);
         }
         int page = 0;
@@ -331,15 +329,15 @@ final class PagePass implements PopulatedRuns.Parts {
     }
 
     private void look(MemorySegment memory, long at, long offset, int lengthBytes, int pages) throws IOException {
-        if (plan.index != null || plan.checks != null) {
+        if (index.isPresent() || checks.isPresent()) {
             Pages.crc32cs(memory, at, lengthBytes, pageBytes, checksums);
         }
-        if (plan.checks != null) {
-            plan.checks.checkSums(offset, checksums, pages);
+        if (checks.isPresent()) {
+            checks.get().checkSums(offset, checksums, pages);
         }
         long first = offset / pageBytes;
         for (int page = 0; page < pages; page++) {
-            boolean mayBeZero = plan.index == null || checksums[page] == plan.index.zero(first + page);
+            boolean mayBeZero = index.isEmpty() || checksums[page] == index.get().zero(first + page);
             int start = page * pageBytes;
             verdicts[page] = mayBeZero && Pages.isZero(memory, at + start, Math.min(pageBytes, lengthBytes - start))
                     ? RECORD_ZERO : RECORD;
@@ -358,15 +356,15 @@ final class PagePass implements PopulatedRuns.Parts {
             if (page > from) {
                 int start = from * pageBytes;
                 int end = Math.min(page * pageBytes, lengthBytes);
-                plan.base.read(offset + start, ofBase().asSlice(0, end - start));
+                compare.get().base().read(offset + start, ofBase().asSlice(0, end - start));
                 for (int candidate = from; candidate < page; candidate++) {
                     int position = candidate * pageBytes;
                     int length = Math.min(pageBytes, lengthBytes - position);
                     if (Pages.equal(memory, at + position, ofBase(), position - start, length)) {
                         verdicts[candidate] = SAME;
-                    } else if (plan.index != null) {
+                    } else if (index.isPresent()) {
                         // The index promises these very bytes, and the base's image has others.
-                        pagesDamagedInBase++;
+                        counts.damagedInBase++;
                     }
                 }
             } else {
@@ -376,31 +374,35 @@ final class PagePass implements PopulatedRuns.Parts {
     }
 
     private boolean mayBeSame(long page, int inStep) throws IOException {
-        return plan.index == null || plan.index.crc(page) == checksums[inStep];
+        return index.isEmpty() || index.get().crc(page) == checksums[inStep];
     }
 
     private void recordRun(long offset, int lengthBytes, int from, int to) throws IOException {
-        long first = offset / pageBytes + from;
-        if (plan.index != null) {
-            plan.index.set(first, checksumsAsMemory.asSlice(
+        if (index.isPresent()) {
+            index.get().set(offset / pageBytes + from, checksumsAsMemory.asSlice(
                     (long) from * Integer.BYTES, (long) (to - from) * Integer.BYTES));
         }
-        if (plan.map != null) {
-            plan.map.mark(first, to - from);
-        }
-        if (plan.changed != null) {
-            long start = offset + (long) from * pageBytes;
-            plan.changed.mark(start, Math.min(offset + lengthBytes, offset + (long) to * pageBytes) - start);
-        }
-        pagesRecorded += to - from;
-        for (int page = from; page < to; page++) {
-            if (verdicts[page] == RECORD_ZERO) {
-                pagesZero++;
-                if (plan.toPunch != null) {
-                    plan.toPunch.set(offset + (long) page * pageBytes);
-                }
+        tell(plan.notes.recorded, offset, lengthBytes, from, to);
+        counts.recorded += to - from;
+        int page = from;
+        while (page < to) {
+            int start = page;
+            while (page < to && verdicts[page] == RECORD_ZERO) {
+                page++;
+            }
+            if (page > start) {
+                counts.zero += page - start;
+                tell(plan.notes.zeros, offset, lengthBytes, start, page);
+            } else {
+                page++;
             }
         }
+    }
+
+    /** Tells of pages of a step. */
+    private void tell(RangeConsumer ranges, long offset, int lengthBytes, int from, int to) throws IOException {
+        long start = (long) from * pageBytes;
+        ranges.accept(offset + start, Math.min(lengthBytes, (long) to * pageBytes) - start);
     }
 
     /** Writes a run of recorded pages, leaving out the runs of zeros that are to become holes. */
@@ -412,7 +414,7 @@ final class PagePass implements PopulatedRuns.Parts {
             while (zeros < to && verdicts[zeros] == RECORD_ZERO) {
                 zeros++;
             }
-            if (plan.leavesHoles && zeros - page >= smallestHolePages) {
+            if (zeros - page >= smallestHolePages) {
                 writePages(offset, lengthBytes, start, page);
                 start = zeros;
             }
@@ -435,13 +437,13 @@ final class PagePass implements PopulatedRuns.Parts {
     }
 
     private void writeOwn(long at, long offset, long lengthBytes) throws IOException {
-        output.copy(own(), at, offset, lengthBytes);
-        bytesWritten += lengthBytes;
+        sink.copy(own(), at, offset, lengthBytes);
+        counts.bytesWritten += lengthBytes;
     }
 
     private void writeView(long offset, long lengthBytes) throws IOException {
-        output.guest(view.memory(), view.at(offset), offset, lengthBytes);
-        bytesWritten += lengthBytes;
+        sink.guest(view.memory(), view.at(offset), offset, lengthBytes);
+        counts.bytesWritten += lengthBytes;
     }
 
     private long pages(long lengthBytes) {

@@ -59,7 +59,7 @@ final class PopulatedRuns {
         }
         long from = starts[0];
         foundEnd = 0;
-        // Asked to the end before anything is done about it: a reader may keep other lanes waiting while it answers.
+        // Asked to the end before anything is done about it: a reader may keep other threads waiting while it answers.
         reader.populated(from, ends[runs - 1] - from, this::found);
         current = 0;
         told = from;

@@ -1,6 +1,8 @@
 package io.microsnap.memory.internal.image;
 
 import io.microsnap.core.PageReader;
+import io.microsnap.core.internal.work.Failures;
+import io.microsnap.store.internal.PageIndex;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
@@ -8,13 +10,16 @@ import java.util.List;
 import java.util.Queue;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.Semaphore;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicInteger;
 
 /**
  * What other threads have looked at and one writes to an image, straight from guest memory. A filesystem lets one write
- * at a time into a file: lanes that each write what they have looked at wait for each other there, and the one that
+ * at a time into a file: threads that each write what they have looked at wait for each other there, and the one that
  * writes for all never waits.
  *
- * <p>The thread that made it writes, and is the only one to call it; each of the others has a {@link Feed}.
+ * <p>The thread that writes has the {@link #writer} as its sink: before each chunk of its own, which are short, it
+ * writes what is there. Each of the others has a {@link Feed}.
  */
 final class WriteBehind {
     /** What is handed over at once: a hundred writes take longer than to wake a thread. */
@@ -25,20 +30,93 @@ final class WriteBehind {
     /** To wake a thread takes about as long; one that looks hands something over sooner, as a rule. */
     private static final long AWAKE_NANOS = 100_000;
 
-    private final Output image;
+    /** Longer than what is asked about less exactly: which thread looks at a range must make no difference. */
+    private static final long LEAST_CHUNK_BYTES = 8L << 20;
+
+    private final Sink image;
+    private final PageReader reader;
     private final DirectView view;
+    private final Looked looked;
+    /** Feeds that have not ended, and the writer while it looks itself. */
+    private final AtomicInteger looking = new AtomicInteger();
+    private final AtomicBoolean allLookedAt = new AtomicBoolean();
     private final List<Feed> feeds = new ArrayList<>();
     private final Queue<Batch> full = new ConcurrentLinkedQueue<>();
     /** One for each full batch, and one for each feed's end. */
     private final Semaphore news = new Semaphore(0);
-    private long waitedNanos;
     private int ended;
     private boolean begun;
     private volatile Throwable failure;
 
-    WriteBehind(Output image, PageReader reader) {
+    /** Hears, once, that everything was looked at. */
+    @FunctionalInterface
+    interface Looked {
+        void atEverything() throws IOException;
+    }
+
+    /**
+     * Writes to an image.
+     *
+     * @param looked is called by the thread that looks last: there is time then, for the image takes a while yet
+     */
+    WriteBehind(Sink image, PageReader reader, Looked looked) {
         this.image = image;
+        this.reader = reader;
+        this.looked = looked;
         view = new DirectView(reader);
+    }
+
+    /** The sink of the thread that writes. */
+    Sink writer() {
+        return new Writer();
+    }
+
+    /** Writes what the others hand over; while there is nothing, its thread looks at a little itself. */
+    private final class Writer implements Sink {
+        @Override
+        public void guest(MemorySegment memory, long at, long offset, long lengthBytes) throws IOException {
+            image.guest(memory, at, offset, lengthBytes);
+        }
+
+        @Override
+        public void copy(MemorySegment memory, long at, long offset, long lengthBytes) throws IOException {
+            image.copy(memory, at, offset, lengthBytes);
+        }
+
+        @Override
+        public long chunkBytes() {
+            // Little, to be soon back at what the others hand over; whole chunks of the index all the same.
+            return Math.max(LEAST_CHUNK_BYTES, (long) PageIndex.PAGES_IN_CHUNK * reader.layout().pageBytes());
+        }
+
+        @Override
+        public void beginChunk() throws IOException {
+            writeWhatIsThere();
+            looking.incrementAndGet();
+        }
+
+        @Override
+        public void endChunk() {
+            looking.decrementAndGet();
+        }
+
+        @Override
+        public void finish() throws IOException {
+            foundNothingLeft();
+            writeToTheEnd();
+        }
+
+        @Override
+        public void abandon(Throwable failure) {
+            WriteBehind.this.abandon(failure);
+        }
+    }
+
+    /** Whoever begins after the last one has ended will find nothing either. */
+    private void foundNothingLeft() throws IOException {
+        if (looking.decrementAndGet() == 0 && allLookedAt.compareAndSet(false, true)) {
+            looked.atEverything();
+        }
     }
 
     /** Ranges to write, in the order in which they were looked at. */
@@ -69,7 +147,7 @@ final class WriteBehind {
     }
 
     /** Hands over what one thread has looked at. */
-    final class Feed implements Output {
+    final class Feed implements Sink {
         private final Semaphore room = new Semaphore(BATCHES);
         private final Batch[] batches = new Batch[BATCHES];
         private Batch batch;
@@ -90,7 +168,7 @@ final class WriteBehind {
             if (batch.add(offset, lengthBytes)) {
                 flush();
             } else {
-                offer();
+                endChunk();
             }
         }
 
@@ -105,7 +183,8 @@ final class WriteBehind {
         }
 
         /** Holds nothing back while the writing thread has nothing else to do. */
-        void offer() {
+        @Override
+        public void endChunk() {
             if (news.availablePermits() == 0) {
                 flush();
             }
@@ -119,7 +198,7 @@ final class WriteBehind {
                     room.acquireUninterruptibly(granted);
                 }
             }
-            Lanes.rethrow(failure);
+            Failures.rethrow(failure);
             granted--;
             int index = next++ % BATCHES;
             if (batches[index] == null) {
@@ -137,17 +216,24 @@ final class WriteBehind {
             }
         }
 
-        /** There is nothing more to come. */
-        void end() {
+        @Override
+        public void finish() throws IOException {
+            foundNothingLeft();
             flush();
             news.release();
         }
+
+        @Override
+        public void abandon(Throwable failure) {
+            WriteBehind.this.abandon(failure);
+        }
     }
 
-    /** One for each of the threads that look, each of which must end it or {@link #abandon}. */
+    /** One for each of the threads that look, each of which must finish or abandon it. */
     Feed feed() {
         Feed feed = new Feed();
         feeds.add(feed);
+        looking.incrementAndGet();
         return feed;
     }
 
@@ -180,16 +266,9 @@ final class WriteBehind {
         }
     }
 
-    /** How long the writing thread slept because there was nothing to write. */
-    long waitedNanos() {
-        return waitedNanos;
-    }
-
     private void awaitNews() {
         if (!comesSoon()) {
-            long asleep = System.nanoTime();
             news.acquireUninterruptibly();
-            waitedNanos += System.nanoTime() - asleep;
         }
     }
 
@@ -205,7 +284,7 @@ final class WriteBehind {
     }
 
     private void writeNext() throws IOException {
-        Lanes.rethrow(failure);
+        Failures.rethrow(failure);
         Batch batch = full.poll();
         if (batch == null) {
             ended++;

@@ -1,5 +1,5 @@
 /**
  * From page runs to an image: the one pass over guest bytes that finds zeros, compares with a base, takes checksums and
- * writes; the lanes it runs in; images on plain paths.
+ * writes; the threads it runs in; images on plain paths.
  */
 package io.microsnap.memory.internal.image;

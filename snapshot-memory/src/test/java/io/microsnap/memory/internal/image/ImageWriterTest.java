@@ -30,6 +30,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.BitSet;
 import java.util.List;
+import java.util.Optional;
 import java.util.SplittableRandom;
 import java.util.zip.CRC32C;
 import org.junit.jupiter.api.Test;
@@ -58,7 +59,7 @@ final class ImageWriterTest {
                 image.truncate(layout.lengthBytes());
 
                 MemoryWritten written = ImageWriter.into(image, layout).index(index).zeros(zeros)
-                        .lanes(random.nextInt(1, 4)).startingAsZeros().everything(reader);
+                        .threads(random.nextInt(1, 4)).startingAsZeros().everything(reader);
 
                 assertThat(content(image)).as("round %d, %s, %s", round, layout, zeros).isEqualTo(bytes(guest));
                 assertIndexed(index, guest);
@@ -96,15 +97,17 @@ final class ImageWriterTest {
                         fill(image, before);
                     }
                     ImageWriter.Builder builder = ImageWriter.into(image, layout).index(index)
-                            .lanes(random.nextInt(1, 3));
+                            .threads(random.nextInt(1, 3));
                     ImageWriter writer = clone ? builder.map(map).startingAsBase() : builder.map(map).startingAsZeros();
                     PageReader baseReader = FileMemoryReader.of(base, layout);
                     DirtyBitmap changed = DirtyBitmap.of(layout);
 
                     MemoryWritten written = switch (way) {
                         case 0 -> writer.dirty(reader, dirty);
-                        case 1 -> writer.changes(reader, baseReader, dirty, changed);
-                        default -> writer.changes(reader, baseReader, null, changed);
+                        case 1 -> writer.write(reader,
+                                new WriteMode.Compare(baseReader, Optional.of(dirty), changed::mark));
+                        default -> writer.write(reader,
+                                new WriteMode.Compare(baseReader, Optional.empty(), changed::mark));
                     };
 
                     List<ComposedImage.Layer> layers = new ArrayList<>();
@@ -114,7 +117,7 @@ final class ImageWriterTest {
                     String what = "round " + round + (clone ? " clone" : " diff") + " way " + way + " of " + layout;
                     assertThat(content(composed)).as(what).isEqualTo(bytes(guest));
                     if (clone) {
-                        writer.settle();
+                        writer.punchZeros();
                         assertThat(content(image)).as(what).isEqualTo(bytes(guest));
                     }
                     assertIndexed(index, guest);
@@ -170,7 +173,7 @@ final class ImageWriterTest {
 
             Arrays.fill(before, 10 * PAGE, 30 * PAGE, (byte) 0);
             assertThat(content(image)).isEqualTo(before);
-            assertThat(writer.settle()).isEqualTo(20L * PAGE);
+            assertThat(writer.punchZeros()).isEqualTo(20L * PAGE);
             assertThat(content(image)).isEqualTo(before);
             assertThat(data(image)).containsExactly(0L, 10L * PAGE, 30L * PAGE, 34L * PAGE);
         }
@@ -210,7 +213,7 @@ final class ImageWriterTest {
             writer.dirty(guest, dirty);
 
             assertThat(data(image)).containsExactly(0L, layout.lengthBytes());
-            assertThat(writer.settle()).isEqualTo(Zeros.SPARSE.smallestHoleBytes());
+            assertThat(writer.punchZeros()).isEqualTo(Zeros.SPARSE.smallestHoleBytes());
             long end = 4 * PAGE + Zeros.SPARSE.smallestHoleBytes();
             assertThat(data(image)).containsExactly(0L, 4L * PAGE, end, layout.lengthBytes() - end);
             assertThat(content(image)).isEqualTo(bytes(guest));
@@ -244,7 +247,7 @@ final class ImageWriterTest {
             image.truncate(layout.lengthBytes());
             try (PageIndex index = PageIndex.createFrom(baseIndex, indexFile)) {
                 ImageWriter.into(image, layout).index(index).map(map).startingAsZeros()
-                        .changes(guest, base, null, null);
+                        .write(guest, new WriteMode.Compare(base, Optional.empty(), (offset, lengthBytes) -> { }));
             }
             assertThat(map.count()).isEqualTo(1);
             assertThat(map.test(2)).isTrue();
@@ -340,9 +343,9 @@ final class ImageWriterTest {
     }
 
     @Test
-    void whatIsDirtyIsWrittenBySeveralLanesAsByOne(Seed seed) throws IOException {
+    void whatIsDirtyIsWrittenBySeveralThreadsAsByOne(Seed seed) throws IOException {
         SplittableRandom random = seed.random();
-        GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, 2 * Lanes.CHUNK_BYTES + 37 * PAGE);
+        GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, 2 * Workers.CHUNK_BYTES + 37 * PAGE);
         InMemoryPageReader guest = InMemoryPageReader.of(layout);
         DirtyBitmap dirty = DirtyBitmap.of(layout);
         long marked = 0;
@@ -354,17 +357,17 @@ final class ImageWriterTest {
             marked += length;
         }
         // A run over the border between two chunks.
-        dirty.mark(Lanes.CHUNK_BYTES - PAGE, 2 * PAGE);
-        guest.bytes().asSlice(Lanes.CHUNK_BYTES - PAGE, 2 * PAGE).fill((byte) 101);
+        dirty.mark(Workers.CHUNK_BYTES - PAGE, 2 * PAGE);
+        guest.bytes().asSlice(Workers.CHUNK_BYTES - PAGE, 2 * PAGE).fill((byte) 101);
         List<MemoryWritten> written = new ArrayList<>();
         for (int lanes = 1; lanes <= 3; lanes++) {
             try (Descriptor image = file(directory, "image" + lanes);
                     Descriptor mapFile = file(directory, "map" + lanes);
                     PageMap map = PageMap.create(mapFile, layout)) {
                 image.truncate(layout.lengthBytes());
-                written.add(ImageWriter.into(image, layout).map(map).lanes(lanes).startingAsZeros()
+                written.add(ImageWriter.into(image, layout).map(map).threads(lanes).startingAsZeros()
                         .dirty(guest, dirty));
-                assertThat(Arrays.mismatch(content(image), bytes(guest))).as("%d lanes", lanes).isEqualTo(-1);
+                assertThat(Arrays.mismatch(content(image), bytes(guest))).as("%d threads", lanes).isEqualTo(-1);
                 map.finish();
                 DirtyBitmap recorded = DirtyBitmap.of(layout);
                 map.runs(recorded::mark);
@@ -375,11 +378,11 @@ final class ImageWriterTest {
     }
 
     @Test
-    void oneLaneThatFailsStopsTheOthersAndIsWhatTheCallerGets() throws IOException {
-        GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, 4 * Lanes.CHUNK_BYTES);
+    void oneWorkerThatFailsStopsTheOthersAndIsWhatTheCallerGets() throws IOException {
+        GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, 4 * Workers.CHUNK_BYTES);
         InMemoryPageReader guest = InMemoryPageReader.of(layout);
         try (Descriptor image = file(directory, "image")) {
-            assertThatThrownBy(() -> ImageWriter.into(image, layout).lanes(3).progress((done, total) -> {
+            assertThatThrownBy(() -> ImageWriter.into(image, layout).threads(3).progress((done, total) -> {
                 throw new CancelledException("enough");
             }).startingAsZeros().everything(guest)).isInstanceOf(CancelledException.class).hasMessage("enough");
         }

@@ -18,7 +18,6 @@ import io.microsnap.core.internal.posix.SystemCallException;
 import io.microsnap.core.testing.FaultyPosix;
 import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.memory.InMemoryPageReader;
-import io.microsnap.memory.MemoryWritten;
 import io.microsnap.store.internal.PageIndex;
 import io.microsnap.store.internal.PageMap;
 import java.io.IOException;
@@ -30,7 +29,6 @@ import java.util.List;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
-import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -42,7 +40,7 @@ final class WriteBehindTest {
     /** The first is not held back. */
     private static final int MOST_HANDED_OVER = 1 + (BATCHES - 1) * BATCH_RANGES;
     private static final long LOOKED_AT_BY_THE_WRITER = 8L << 20;
-    private static final long BUSY_NANOS = 100_000_000;
+    private static final WriteBehind.Looked NOTHING = () -> { };
 
     private final FaultyPosix watched = FaultyPosix.host();
 
@@ -57,7 +55,8 @@ final class WriteBehindTest {
             for (int region = 0; region < 3; region++) {
                 ram.mapping(region).fill((byte) (region + 1));
             }
-            WriteBehind behind = new WriteBehind(new Output.Image(image), new GuestMemoryReader(ram));
+            WriteBehind behind = new WriteBehind(
+                    new Sink.Image(image), new GuestMemoryReader(ram), NOTHING);
             WriteBehind.Feed one = behind.feed();
             WriteBehind.Feed other = behind.feed();
             one.write(2 * PAGE, PAGE);
@@ -67,8 +66,8 @@ final class WriteBehindTest {
             behind.writeWhatIsThere();
             assertThat(image.sizeBytes()).as("what is held back is not there").isEqualTo(3 * PAGE);
             one.write(4 * PAGE, 3 * PAGE);
-            one.end();
-            other.end();
+            one.finish();
+            other.finish();
             behind.writeToTheEnd();
             byte[] expected = new byte[10 * PAGE];
             fill(expected, 0, 1, 1);
@@ -83,14 +82,14 @@ final class WriteBehindTest {
     void nothingIsHeldBackWhileNothingElseIsToBeWritten() throws IOException {
         InMemoryPageReader guest = guest(4);
         try (Descriptor image = image()) {
-            WriteBehind behind = new WriteBehind(new Output.Image(image), guest);
+            WriteBehind behind = new WriteBehind(new Sink.Image(image), guest, NOTHING);
             WriteBehind.Feed feed = behind.feed();
             feed.write(0, PAGE);
             feed.write(PAGE, PAGE);
-            feed.offer();
+            feed.endChunk();
             behind.writeWhatIsThere();
             assertThat(image.sizeBytes()).as("the first is to be written, the second waits").isEqualTo(PAGE);
-            feed.offer();
+            feed.endChunk();
             behind.writeWhatIsThere();
             assertThat(image.sizeBytes()).isEqualTo(2 * PAGE);
             feed.write(2 * PAGE, PAGE);
@@ -104,7 +103,7 @@ final class WriteBehindTest {
         InMemoryPageReader guest = guest(2 * BATCHES * BATCH_RANGES);
         AtomicInteger handed = new AtomicInteger();
         try (Descriptor image = image()) {
-            WriteBehind behind = new WriteBehind(new Output.Image(image), guest);
+            WriteBehind behind = new WriteBehind(new Sink.Image(image), guest, NOTHING);
             WriteBehind.Feed feed = behind.feed();
             Thread looking = looking(feed, 2 * BATCHES * BATCH_RANGES, handed);
             awaitWaiting(looking);
@@ -121,7 +120,7 @@ final class WriteBehindTest {
         AtomicInteger handed = new AtomicInteger();
         IOException failure = new IOException("somebody else failed");
         try (Descriptor image = image()) {
-            WriteBehind behind = new WriteBehind(new Output.Image(image), guest);
+            WriteBehind behind = new WriteBehind(new Sink.Image(image), guest, NOTHING);
             Thread looking = looking(behind.feed(), 2 * BATCHES * BATCH_RANGES, handed);
             awaitWaiting(looking);
             behind.abandon(failure);
@@ -135,7 +134,7 @@ final class WriteBehindTest {
 
     @Test
     void whatKeepsItFromWritingIsWhatTheCallerGetsAndEverybodyStops() throws IOException {
-        GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, 4 * Lanes.CHUNK_BYTES);
+        GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, 4 * Workers.CHUNK_BYTES);
         InMemoryPageReader guest = InMemoryPageReader.of(layout);
         DirtyBitmap dirty = DirtyBitmap.of(layout);
         for (long page = 0; page < layout.pageCount(); page += 8) {
@@ -149,7 +148,7 @@ final class WriteBehindTest {
                 try (Descriptor image = image(full.posix())) {
                     image.truncate(layout.lengthBytes());
                     int most = lanes;
-                    assertThatThrownBy(() -> ImageWriter.into(image, layout).lanes(most).startingAsZeros()
+                    assertThatThrownBy(() -> ImageWriter.into(image, layout).threads(most).startingAsZeros()
                             .dirty(guest, dirty)).isInstanceOf(SystemCallException.class)
                             .hasMessageContaining("ENOSPC").hasNoSuppressedExceptions();
                     assertThat(full.calls("pwrite")).as("nobody tries again").isEqualTo(failing);
@@ -161,7 +160,7 @@ final class WriteBehindTest {
 
     @Test
     void whereLookingFailsNothingIsWrittenAnyMore() throws IOException {
-        GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, 4 * Lanes.CHUNK_BYTES);
+        GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, 4 * Workers.CHUNK_BYTES);
         InMemoryPageReader guest = InMemoryPageReader.of(layout);
         guest.bytes().fill((byte) 1);
         IOException failure = new IOException("the page map cannot be read");
@@ -178,17 +177,17 @@ final class WriteBehindTest {
             }
         });
         try (Descriptor image = image()) {
-            assertThatThrownBy(() -> ImageWriter.into(image, layout).lanes(2).startingAsZeros().everything(failing))
+            assertThatThrownBy(() -> ImageWriter.into(image, layout).threads(2).startingAsZeros().everything(failing))
                     .isSameAs(failure).hasNoSuppressedExceptions();
             assertThat(threads()).isZero();
-            assertThat(image.sizeBytes()).isLessThanOrEqualTo(Lanes.CHUNK_BYTES + LOOKED_AT_BY_THE_WRITER);
+            assertThat(image.sizeBytes()).isLessThanOrEqualTo(Workers.CHUNK_BYTES + LOOKED_AT_BY_THE_WRITER);
         }
     }
 
     /** It waits for what the other hands over, and the other has nothing more to hand over. */
     @Test
     void whereLookingFailsTheCallerIsNotLeftWaiting() throws IOException {
-        GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, 2 * Lanes.CHUNK_BYTES);
+        GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, 2 * Workers.CHUNK_BYTES);
         IOException failure = new IOException("the page map cannot be read");
         Thread caller = Thread.currentThread();
         AtomicBoolean helping = new AtomicBoolean();
@@ -205,7 +204,7 @@ final class WriteBehindTest {
             }
         });
         try (Descriptor image = image()) {
-            assertThatThrownBy(() -> ImageWriter.into(image, layout).lanes(2).startingAsZeros().everything(failing))
+            assertThatThrownBy(() -> ImageWriter.into(image, layout).threads(2).startingAsZeros().everything(failing))
                     .isSameAs(failure).hasNoSuppressedExceptions();
         }
         assertThat(threads()).isZero();
@@ -224,7 +223,7 @@ final class WriteBehindTest {
         });
         IOException failure = new IOException("somebody else failed");
         try (Descriptor image = image()) {
-            WriteBehind behind = new WriteBehind(new Output.Image(image), guest);
+            WriteBehind behind = new WriteBehind(new Sink.Image(image), guest, NOTHING);
             WriteBehind.Feed feed = behind.feed();
             for (int page = 0; page < 3 * BATCH_RANGES; page++) {
                 feed.write((long) page * PAGE, PAGE);
@@ -242,22 +241,22 @@ final class WriteBehindTest {
 
     @Test
     void whenItIsCancelledNothingIsWrittenAnyMore() throws IOException {
-        GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, 4 * Lanes.CHUNK_BYTES);
+        GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, 4 * Workers.CHUNK_BYTES);
         InMemoryPageReader guest = InMemoryPageReader.of(layout);
         guest.bytes().fill((byte) 1);
         try (Descriptor image = image()) {
-            assertThatThrownBy(() -> ImageWriter.into(image, layout).lanes(2).progress((done, total) -> {
+            assertThatThrownBy(() -> ImageWriter.into(image, layout).threads(2).progress((done, total) -> {
                 throw new CancelledException("enough");
             }).startingAsZeros().everything(guest)).isInstanceOf(CancelledException.class);
             assertThat(threads()).isZero();
-            assertThat(image.sizeBytes()).isLessThanOrEqualTo(Lanes.CHUNK_BYTES + LOOKED_AT_BY_THE_WRITER);
+            assertThat(image.sizeBytes()).isLessThanOrEqualTo(Workers.CHUNK_BYTES + LOOKED_AT_BY_THE_WRITER);
         }
     }
 
     /** One that finished them earlier would leave out what the last one has yet to look at. */
     @Test
     void whoeverLooksLastFinishesTheIndexAndTheMap() throws IOException {
-        GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, 2 * Lanes.CHUNK_BYTES);
+        GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, 2 * Workers.CHUNK_BYTES);
         InMemoryPageReader guest = InMemoryPageReader.of(layout);
         guest.bytes().fill((byte) 1);
         Thread caller = Thread.currentThread();
@@ -273,8 +272,8 @@ final class WriteBehindTest {
         });
         try (Descriptor image = image(); Descriptor indexFile = file("index"); Descriptor mapFile = file("map");
                 PageIndex index = PageIndex.create(indexFile, layout); PageMap map = PageMap.create(mapFile, layout);
-                Lanes lanes = Lanes.started(2)) {
-            ImageWriter.into(image, layout).index(index).map(map).lanes(lanes).startingAsZeros().everything(reader);
+                Workers workers = Workers.started(2)) {
+            ImageWriter.into(image, layout).index(index).map(map).workers(workers).startingAsZeros().everything(reader);
             int writes = watched.calls("pwrite");
             index.finish();
             map.finish();
@@ -283,51 +282,16 @@ final class WriteBehindTest {
         }
     }
 
-    /** Until that lane's thread has left its work. */
-    private static void awaitIdle(AtomicReference<Thread> lane) {
-        while (lane.get() == null || !isIdle(lane.get())) {
+    /** Until that worker's thread has left its work. */
+    private static void awaitIdle(AtomicReference<Thread> worker) {
+        while (worker.get() == null || !isIdle(worker.get())) {
             Thread.onSpinWait();
         }
     }
 
-    private static boolean isIdle(Thread lane) {
-        return lane.getState() == Thread.State.WAITING && Arrays.stream(lane.getStackTrace())
+    private static boolean isIdle(Thread worker) {
+        return worker.getState() == Thread.State.WAITING && Arrays.stream(worker.getStackTrace())
                 .anyMatch(frame -> frame.getMethodName().equals("getTask"));
-    }
-
-    @Test
-    void waitingForSomethingToWriteIsNoThrottling() throws IOException {
-        GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, 2 * Lanes.CHUNK_BYTES);
-        InMemoryPageReader guest = InMemoryPageReader.of(layout);
-        for (long offset = 0; offset < layout.lengthBytes(); offset += LOOKED_AT_BY_THE_WRITER) {
-            guest.bytes().asSlice(offset, PAGE).fill((byte) 1);
-        }
-        AtomicLong busyNanos = new AtomicLong();
-        Thread caller = Thread.currentThread();
-        AtomicBoolean helping = new AtomicBoolean();
-        PageReader slow = viewed(guest, (offset, lengthBytes, ranges) -> {
-            if (Thread.currentThread() == caller) {
-                // Awake, for the other must not take this for waiting.
-                while (!helping.get()) {
-                    Thread.onSpinWait();
-                }
-                return;
-            }
-            helping.set(true);
-            awaitWaiting(caller);
-            long start = System.nanoTime();
-            while (System.nanoTime() - start < BUSY_NANOS) {
-                Thread.onSpinWait();
-            }
-            busyNanos.addAndGet(System.nanoTime() - start);
-            ranges.accept(offset, PAGE);
-        });
-        try (Descriptor image = image()) {
-            MemoryWritten written = ImageWriter.into(image, layout).lanes(2).startingAsZeros().everything(slow);
-            assertThat(written.bytesWritten()).isGreaterThanOrEqualTo(PAGE);
-            assertThat(written.stalled().toNanos())
-                    .isLessThanOrEqualTo(written.time().toNanos() - busyNanos.get());
-        }
     }
 
     /** What is populated, as a test has it. */
@@ -373,7 +337,7 @@ final class WriteBehindTest {
                     feed.write((long) page * PAGE, PAGE);
                     handed.incrementAndGet();
                 }
-                feed.end();
+                feed.finish();
             } catch (IOException abandoned) {
                 // Its maker knows why.
             }

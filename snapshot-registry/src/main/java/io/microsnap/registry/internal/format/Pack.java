@@ -9,7 +9,8 @@ package io.microsnap.registry.internal.format;
 public record Pack(Digest digest, long lengthBytes) {
     /** Of images up to {@link #SMALL_IMAGE_BYTES}. */
     private static final int SMALL_BYTES = 32 << 20;
-    /** The longest there is. */
+    private static final int LARGE_BYTES = 48 << 20;
+    /** The longest that is read. */
     public static final int LARGEST_BYTES = 64 << 20;
     private static final long SMALL_IMAGE_BYTES = 32L << 30;
 
@@ -21,7 +22,7 @@ public record Pack(Digest digest, long lengthBytes) {
 
     /** Returns how long the packs of an image become at most. */
     public static int largestBytes(long imageBytes) {
-        return imageBytes <= SMALL_IMAGE_BYTES ? SMALL_BYTES : LARGEST_BYTES;
+        return imageBytes <= SMALL_IMAGE_BYTES ? SMALL_BYTES : LARGE_BYTES;
     }
 
     /** Returns what an artifact says of it. */

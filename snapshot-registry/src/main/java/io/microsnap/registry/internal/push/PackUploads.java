@@ -23,7 +23,8 @@ import java.util.concurrent.TimeUnit;
  * memory of packs at a time is bounded, whatever the guest's size.
  */
 final class PackUploads implements AutoCloseable {
-    private static final int MOST_BUFFERED_BYTES = 128 << 20;
+    /** Two of the largest packs, three of the others: with the heap, well below 256 MiB. */
+    private static final int MOST_BUFFERED_BYTES = 96 << 20;
     private static final long TICK_MILLIS = 100;
 
     private final RegistryClient client;

@@ -181,7 +181,7 @@ class FormatTest {
     void packsGrowWithTheImage() {
         assertThat(Pack.largestBytes(1L << 30)).isEqualTo(32 << 20);
         assertThat(Pack.largestBytes(32L << 30)).isEqualTo(32 << 20);
-        assertThat(Pack.largestBytes((32L << 30) + 1)).isEqualTo(64 << 20);
+        assertThat(Pack.largestBytes((32L << 30) + 1)).isEqualTo(48 << 20);
     }
 
     @Test

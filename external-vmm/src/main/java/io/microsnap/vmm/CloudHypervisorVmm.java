@@ -1,0 +1,202 @@
+package io.microsnap.vmm;
+
+import io.microsnap.core.GuestLayout;
+import io.microsnap.core.Progress;
+import io.microsnap.core.Region;
+import io.microsnap.core.SnapshotException;
+import io.microsnap.core.internal.posix.Descriptor;
+import io.microsnap.core.internal.posix.Posix;
+import io.microsnap.store.HeldSnapshot;
+import io.microsnap.store.internal.SnapshotFiles;
+import io.microsnap.store.internal.StoredSnapshot;
+import io.microsnap.vmm.internal.cloud.CloudApi;
+import io.microsnap.vmm.internal.cloud.CloudDirectory;
+import io.microsnap.vmm.internal.cloud.MemoryRanges;
+import io.microsnap.vmm.internal.cloud.RangesReader;
+import io.microsnap.vmm.internal.host.GuestDisks;
+import io.microsnap.vmm.internal.host.Jail;
+import io.microsnap.vmm.internal.host.LateReader;
+import io.microsnap.vmm.internal.host.NewDirectory;
+import io.microsnap.vmm.internal.host.SmallFiles;
+import io.microsnap.vmm.internal.host.VmmProcess;
+import io.microsnap.vmm.internal.wire.HttpConnection;
+import io.microsnap.vmm.internal.wire.Json;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.OptionalLong;
+
+/**
+ * A guest of Cloud Hypervisor, reached over its API socket. Cloud Hypervisor writes its directory; configuration and
+ * state are kept as attachments under their own names.
+ */
+public final class CloudHypervisorVmm extends DumpingVmm {
+    private static final long GIB = 1L << 30;
+    private static final long LOW_BYTES = 3 * GIB;
+    private static final long START_OF_HIGH_RAM = 4 * GIB;
+    private static final Duration TO_START = Duration.ofSeconds(5);
+
+    private CloudApi api;
+
+    private CloudHypervisorVmm(VmmOptions options) {
+        super(options);
+    }
+
+    /** Connects, and refuses at once a guest that could not be baked, saying what to do about it. */
+    public static CloudHypervisorVmm open(VmmOptions options) throws IOException {
+        CloudHypervisorVmm vmm = new CloudHypervisorVmm(options);
+        try {
+            vmm.prepare();
+            return vmm;
+        } catch (IOException | RuntimeException | Error failure) {
+            vmm.closing.closeAfter(failure);
+            throw failure;
+        }
+    }
+
+    private void prepare() throws IOException {
+        connect();
+        api = new CloudApi(http, options.patience());
+        Json info = api.info();
+        String state = info.get("state").text();
+        if (!state.equals("Running") && !state.equals("Paused")) {
+            throw new SnapshotException(options.socket() + ": there is no guest to bake: Cloud Hypervisor says '"
+                    + state + "'");
+        }
+        wasRunning = state.equals("Running");
+        reader = new LateReader(layout(info.get("config").get("memory")));
+        keepDisks(disks(info.get("config")));
+        makeScratch();
+        attachments.put(CloudDirectory.CONFIG, scratch.file(CloudDirectory.CONFIG));
+        attachments.put(CloudDirectory.STATE, scratch.file(CloudDirectory.STATE));
+        startGuard(CloudApi.RESUME);
+    }
+
+    private GuestLayout layout(Json memory) throws SnapshotException {
+        if (System.getProperty("os.arch").equals("aarch64")) {
+            throw new SnapshotException("where Cloud Hypervisor has RAM on AArch64 is not known here: create a snapshot"
+                    + " with ch-remote, and use microsnap import --cloud-hypervisor");
+        }
+        long sizeBytes = memory.get("size").number();
+        Optional<Json> hotplugged = memory.find("hotplugged_size");
+        if (hotplugged.isPresent() && hotplugged.get().number() > 0) {
+            throw hotPlugged();
+        }
+        Optional<Json> zones = memory.find("zones");
+        if (zones.isPresent() && !zones.get().list().isEmpty()) {
+            sizeBytes = 0;
+            for (Json zone : zones.get().list()) {
+                requireWrittenOut(zone);
+                sizeBytes += zone.get("size").number();
+            }
+        }
+        int pageBytes = options.posix().getpagesize();
+        if (sizeBytes <= 0 || sizeBytes % pageBytes != 0) {
+            throw new SnapshotException(options.socket() + ": a guest of " + sizeBytes
+                    + " bytes of RAM, which is no whole number of pages of " + pageBytes);
+        }
+        return GuestLayout.of(pageBytes, sizeBytes <= LOW_BYTES ? List.of(new Region(0, sizeBytes))
+                : List.of(new Region(0, LOW_BYTES), new Region(START_OF_HIGH_RAM, sizeBytes - LOW_BYTES)));
+    }
+
+    private SnapshotException hotPlugged() {
+        return new SnapshotException(options.socket() + ": the guest has hot-plugged memory, and only RAM that was"
+                + " there"
+                + " from the start can be baked; create a snapshot with ch-remote, and use microsnap import"
+                + " --cloud-hypervisor");
+    }
+
+    private void requireWrittenOut(Json zone) throws SnapshotException {
+        Optional<Json> hotplugged = zone.find("hotplugged_size");
+        if (hotplugged.isPresent() && hotplugged.get().number() > 0) {
+            throw hotPlugged();
+        }
+        Optional<Json> shared = zone.find("shared");
+        if (zone.find("file").isPresent() && shared.isPresent() && shared.get().truth()) {
+            throw new SnapshotException(options.socket() + ": the zone '" + zone.get("id").text() + "' is the file "
+                    + zone.get("file").text() + ", mapped shared, and Cloud Hypervisor leaves it out of snapshots."
+                    + " Pause"
+                    + " the guest, and bake that file with --ram");
+        }
+    }
+
+    private static List<GuestDisks.Disk> disks(Json configuration) throws SnapshotException {
+        List<GuestDisks.Disk> disks = new ArrayList<>();
+        Optional<Json> listed = configuration.find("disks");
+        if (listed.isPresent()) {
+            for (Json disk : listed.get().list()) {
+                Optional<Json> path = disk.find("path");
+                Optional<Json> readOnly = disk.find("readonly");
+                if (path.isPresent()) {
+                    disks.add(new GuestDisks.Disk(path.get().text(),
+                            readOnly.isPresent() && readOnly.get().truth()));
+                }
+            }
+        }
+        return disks;
+    }
+
+    @Override
+    void pauseGuest() throws IOException {
+        api.pause();
+    }
+
+    @Override
+    void dump() throws IOException {
+        api.snapshot(Jail.asSeenInside(options.jail(), scratch.directory()), patienceForDump());
+        MemoryRanges ranges = CloudDirectory.ranges(options.posix(), scratch.directory());
+        GuestLayout found = ranges.layout(options.posix().getpagesize());
+        if (!found.equals(reader.layout())) {
+            throw new SnapshotException("the guest's memory was expected at " + reader.layout() + ", and Cloud"
+                    + " Hypervisor"
+                    + " wrote " + found + ". Create a snapshot with ch-remote, and use microsnap import"
+                    + " --cloud-hypervisor");
+        }
+        Descriptor file = closing.add(SmallFiles.open(options.posix(), scratch.file(CloudDirectory.MEMORY)));
+        reader.dumped(RangesReader.of(file, ranges, found));
+    }
+
+    @Override
+    void resumeGuest() throws IOException {
+        api.resume();
+    }
+
+    /**
+     * Writes a directory as Cloud Hypervisor wrote it, which must be free or empty; memory is cloned where the
+     * filesystem can and the order of its ranges allows.
+     */
+    public static RestoredVmm restore(HeldSnapshot held, Path directory, Progress progress) throws IOException {
+        if (held.manifest().file(SnapshotFiles.attachment(CloudDirectory.STATE)).isEmpty()) {
+            throw new SnapshotException(held.id() + " was not baked from Cloud Hypervisor (it has no attachment "
+                    + CloudDirectory.STATE + "); restore its memory with --to");
+        }
+        try (NewDirectory made = NewDirectory.create(Posix.host(), directory)) {
+            made.copyAttachment((StoredSnapshot) held, CloudDirectory.CONFIG, CloudDirectory.CONFIG);
+            made.copyAttachment((StoredSnapshot) held, CloudDirectory.STATE, CloudDirectory.STATE);
+            boolean cloned = CloudDirectory.writeMemory((StoredSnapshot) held, made, progress);
+            made.commit();
+            return new RestoredVmm(directory, held.layout().lengthBytes(), cloned, List.of(), List.of(
+                    "config.json names disks, taps and sockets as they were: they must be there when it is loaded, and"
+                            + " two guests cannot share them"));
+        }
+    }
+
+    /** Loads a Cloud Hypervisor that has no guest from such a directory, and lets the guest run. */
+    public static void resume(VmmOptions options, Path directory) throws IOException {
+        MemoryRanges ranges = CloudDirectory.ranges(options.posix(), directory);
+        VmmProcess.await(options.posix(), options.socket(), OptionalLong.empty(), TO_START);
+        try (HttpConnection http = HttpConnection.open(options.socket(), options.patience())) {
+            CloudApi api = new CloudApi(http, options.patience());
+            if (api.hasGuest()) {
+                throw new SnapshotException(options.socket() + ": this Cloud Hypervisor has a guest already; start one"
+                        + " with --api-socket alone");
+            }
+            api.restore(Jail.asSeenInside(options.jail(), directory),
+                    options.patience().plusMillis(ranges.lengthBytes() >> 16));
+            api.resume();
+        }
+    }
+}

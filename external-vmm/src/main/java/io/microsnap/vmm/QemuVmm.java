@@ -1,0 +1,243 @@
+package io.microsnap.vmm;
+
+import io.microsnap.core.GuestLayout;
+import io.microsnap.core.MachineStateSection;
+import io.microsnap.core.PageReader;
+import io.microsnap.core.Progress;
+import io.microsnap.core.SnapshotException;
+import io.microsnap.core.internal.posix.Descriptor;
+import io.microsnap.core.internal.posix.Posix;
+import io.microsnap.memory.internal.reader.FileMemoryReader;
+import io.microsnap.store.HeldSnapshot;
+import io.microsnap.store.internal.StoredSnapshot;
+import io.microsnap.vmm.internal.guard.ResumeGuard;
+import io.microsnap.vmm.internal.host.GuestDisks;
+import io.microsnap.vmm.internal.host.Scratch;
+import io.microsnap.vmm.internal.host.VmmProcess;
+import io.microsnap.vmm.internal.qemu.QemuCommandLine;
+import io.microsnap.vmm.internal.qemu.QemuCopies;
+import io.microsnap.vmm.internal.qemu.QemuDescription;
+import io.microsnap.vmm.internal.qemu.QemuMigration;
+import io.microsnap.vmm.internal.qemu.QemuRam;
+import io.microsnap.vmm.internal.wire.Json;
+import io.microsnap.vmm.internal.wire.QmpConnection;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+
+/**
+ * A guest of QEMU, reached over QMP, whose RAM is a file that QEMU maps shared. Its device state is kept as the
+ * attachment {@code qemu.state}, and what must be known to start a copy as {@code qemu.json}.
+ */
+public final class QemuVmm extends ExternalVmm {
+    private static final Duration TO_START = Duration.ofSeconds(5);
+    private static final Set<String> BAKEABLE = Set.of("running", "paused", "prelaunch", "postmigrate", "suspended");
+
+    private final VmmOptions options;
+    private final Closing closing = new Closing();
+    private final List<String> warnings = new ArrayList<>();
+    private final Map<String, Duration> parts = new LinkedHashMap<>();
+    private final Map<String, Path> attachments = new LinkedHashMap<>();
+    private final List<String> clones = new ArrayList<>();
+    private QmpConnection qmp;
+    private QemuMigration migration;
+    private PageReader reader;
+    private ResumeGuard guard;
+    private Scratch scratch;
+    private boolean wasRunning;
+    private boolean saved;
+
+    private QemuVmm(VmmOptions options) {
+        this.options = options;
+    }
+
+    /** Connects, and refuses at once a guest that could not be baked, saying what to do about it. */
+    public static QemuVmm open(VmmOptions options) throws IOException {
+        QemuVmm vmm = new QemuVmm(options);
+        try {
+            vmm.prepare();
+            return vmm;
+        } catch (IOException | RuntimeException | Error failure) {
+            vmm.closing.closeAfter(failure);
+            throw failure;
+        }
+    }
+
+    /**
+     * Writes what a copy of the guest needs to a directory that must be free or empty: memory, cloned where the
+     * filesystem can, device state, and disks of its own.
+     */
+    public static RestoredVmm restore(HeldSnapshot held, Path directory, Progress progress) throws IOException {
+        QemuCopies.Written written = QemuCopies.write((StoredSnapshot) held, Posix.host(), directory, progress);
+        List<String> remarks = new ArrayList<>();
+        if (String.join(" ", written.command()).contains(QemuCommandLine.REDACTED)) {
+            remarks.add("secrets were not stored: put them where " + QemuCommandLine.REDACTED + " stands");
+        }
+        return new RestoredVmm(directory, held.layout().lengthBytes(), written.cloned(), written.command(), remarks);
+    }
+
+    /** Loads a QEMU that was started with {@code -incoming defer} from such a directory, and lets the guest run. */
+    public static void resume(VmmOptions options, Path directory) throws IOException {
+        VmmProcess process = VmmProcess.await(options.posix(), options.socket(), options.process(), TO_START);
+        try (QmpConnection qmp = QmpConnection.open(options.socket(), options.patience())) {
+            QemuCopies.load(options.posix(), qmp, process, directory, options.patience());
+        }
+    }
+
+    private void prepare() throws IOException {
+        Posix posix = options.posix();
+        VmmProcess process = VmmProcess.behind(posix, options.socket(), options.process());
+        qmp = closing.add(QmpConnection.open(options.socket(), options.patience()));
+        wasRunning = status().equals("running");
+        migration = QemuMigration.of(qmp, options.patience());
+        QemuRam ram = QemuRam.of(qmp, options.patience());
+        GuestLayout layout = ram.layout(posix.getpagesize());
+        reader = FileMemoryReader.of(closing.add(openRam(posix, process, ram)), layout);
+        GuestDisks disks = GuestDisks.of(disks(), process, options.attachments());
+        warnings.addAll(disks.warnings());
+        scratch = closing.add(Scratch.forSockets(process));
+        disks.attached().forEach((name, file) -> attachments.put(name, file));
+        clones.addAll(disks.names());
+        List<String> words = process.commandLine();
+        List<String> kept = QemuCommandLine.withoutSecrets(words);
+        if (!kept.equals(words)) {
+            warnings.add("secrets in QEMU's command line are not stored: put them back where REDACTED stands, or use"
+                    + " files for them (-object secret,file=...)");
+        }
+        QemuDescription description = new QemuDescription(qmp.version().toString(), ram.machine(), ram.id(),
+                ram.path(), ram.sizeBytes(), socketIn(words, process), kept, disks.paths());
+        attachments.put(QemuDescription.FILE, Files.writeString(scratch.file(QemuDescription.FILE),
+                description.toJson()));
+        attachments.put(QemuDescription.STATE, scratch.file(QemuDescription.STATE));
+        closing.add(migration.listen(scratch.file("state")));
+        guard = closing.add(ResumeGuard.overQmp(options.socket(), scratch.directory(), guardCommands()));
+    }
+
+    /** The socket as QEMU's command line has it, which may be relative to a directory of QEMU's. */
+    private String socketIn(List<String> words, VmmProcess process) throws IOException {
+        for (String path : QemuCommandLine.sockets(words)) {
+            Path here = process.seenFromHere(path);
+            if (Files.exists(here) && Files.isSameFile(here, options.socket())) {
+                return path;
+            }
+        }
+        return options.socket().toString();
+    }
+
+    private String status() throws IOException {
+        String status = qmp.execute("query-status", Map.of(), options.patience()).get("status").text();
+        if (!BAKEABLE.contains(status)) {
+            throw new SnapshotException("the guest cannot be baked: QEMU says that it is '" + status + "'");
+        }
+        return status;
+    }
+
+    private List<GuestDisks.Disk> disks() throws IOException {
+        List<GuestDisks.Disk> disks = new ArrayList<>();
+        for (Json block : qmp.execute("query-block", Map.of(), options.patience()).list()) {
+            Optional<Json> inserted = block.find("inserted");
+            if (inserted.isPresent()) {
+                disks.add(new GuestDisks.Disk(inserted.get().get("file").text(), inserted.get().get("ro").truth()));
+            }
+        }
+        return disks;
+    }
+
+    private Descriptor openRam(Posix posix, VmmProcess process, QemuRam ram) throws IOException {
+        Optional<Path> path = Optional.empty();
+        if (ram.path().isPresent()) {
+            path = Optional.of(process.seenFromHere(ram.path().get()));
+        } else if (qmp.version().major() > QemuMigration.LAST_TO_SKIP_MEMFDS) {
+            throw new SnapshotException("RAM is a memfd, and QEMU " + qmp.version() + " would send all of it with its"
+                    + " device state; use a file: " + QemuRam.REMEDY);
+        }
+        return process.sharedRam(posix, path, ram.sizeBytes(), "the RAM '" + ram.id() + "'");
+    }
+
+    private List<String> guardCommands() {
+        List<String> commands = new ArrayList<>();
+        if (wasRunning && !options.leavesPaused()) {
+            commands.add("{\"execute\": \"cont\", \"id\": \"guard\"}");
+        }
+        commands.add(Json.write(Map.of("execute", "migrate-set-capabilities", "arguments", migration.asItWas()), false)
+                .replaceFirst("\\}$", ", \"id\": \"guard\"}"));
+        return commands;
+    }
+
+    @Override
+    public PageReader reader() {
+        return reader;
+    }
+
+    @Override
+    Map<String, Path> attachments() {
+        return Map.copyOf(attachments);
+    }
+
+    @Override
+    public List<String> warnings() {
+        return List.copyOf(warnings);
+    }
+
+    @Override
+    public Map<String, Duration> pauseParts() {
+        return new LinkedHashMap<>(parts);
+    }
+
+    @Override
+    List<String> clonedAttachments() {
+        return List.copyOf(clones);
+    }
+
+    @Override
+    boolean isReadableWhileRunning() {
+        return true;
+    }
+
+    @Override
+    public void pause() throws IOException {
+        guard.arm();
+        migration.prepare();
+        if (wasRunning) {
+            timed("stop", () -> qmp.execute("stop", Map.of(), options.patience()));
+        }
+    }
+
+    @Override
+    public List<MachineStateSection> saveState() throws IOException {
+        timed("device_state", () -> migration.saveTo(attachments.get(QemuDescription.STATE)));
+        saved = true;
+        return List.of();
+    }
+
+    @Override
+    public void resume() throws IOException {
+        if (wasRunning && !(saved && options.leavesPaused())) {
+            timed("cont", () -> qmp.execute("cont", Map.of(), options.patience()));
+        }
+        migration.restoreCapabilities();
+        guard.disarm();
+    }
+
+    private interface Step {
+        void take() throws IOException;
+    }
+
+    private void timed(String part, Step step) throws IOException {
+        long start = System.nanoTime();
+        step.take();
+        parts.put(part, Duration.ofNanos(System.nanoTime() - start));
+    }
+
+    @Override
+    public void close() throws IOException {
+        closing.close();
+    }
+}

@@ -1,0 +1,28 @@
+package io.microsnap.vmm;
+
+import io.microsnap.vmm.internal.qemu.QemuCommandLine;
+import java.nio.file.Path;
+import java.util.List;
+
+/**
+ * A directory with all that one copy of a guest needs, its own.
+ *
+ * @param directory the directory
+ * @param lengthBytes the length of the guest's memory
+ * @param cloned whether its memory shares blocks with the store
+ * @param command the words that start the VMM that waits for it; none where the user knows them
+ * @param remarks what a person should know before starting it
+ */
+public record RestoredVmm(Path directory, long lengthBytes, boolean cloned, List<String> command,
+        List<String> remarks) {
+    /** Copies the collections. */
+    public RestoredVmm {
+        command = List.copyOf(command);
+        remarks = List.copyOf(remarks);
+    }
+
+    /** The words that start the VMM, as a shell reads them. */
+    public String shellCommand() {
+        return QemuCommandLine.quoted(command);
+    }
+}

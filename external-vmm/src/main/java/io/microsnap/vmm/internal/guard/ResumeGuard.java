@@ -1,0 +1,118 @@
+package io.microsnap.vmm.internal.guard;
+
+import io.microsnap.core.SnapshotException;
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.net.URISyntaxException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * Resumes a guest when this process dies while it has the guest paused, however it dies. The guard is a process of its
+ * own, started before the pause; it holds the other end of a pipe, and the kernel tells it when this end is gone. It
+ * ignores the signals that a terminal sends to all.
+ */
+public final class ResumeGuard implements AutoCloseable {
+    private final Process process;
+    private final OutputStream pipe;
+    private boolean armed;
+
+    private ResumeGuard(Process process) {
+        this.process = process;
+        pipe = process.getOutputStream();
+    }
+
+    /**
+     * Starts a guard that sends QMP commands, the first of which resumes.
+     *
+     * @param scratch a directory to remove, with the files in it, should this process die
+     */
+    public static ResumeGuard overQmp(Path socket, Path scratch, List<String> commands) throws IOException {
+        return start(socket, "qmp", scratch, commands);
+    }
+
+    /** As {@link #overQmp}, with HTTP requests: method, path and body. */
+    public static ResumeGuard overHttp(Path socket, Path scratch, List<String> requests) throws IOException {
+        return start(socket, "http", scratch, requests);
+    }
+
+    private static ResumeGuard start(Path socket, String dialect, Path scratch, List<String> requests)
+            throws IOException {
+        List<String> command = new ArrayList<>(List.of("/bin/sh", "-c", "trap '' INT TERM HUP QUIT; exec \"$@\"",
+                "microsnap-guard", Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx16m", "-cp", classPath(),
+                GuardMain.class.getName(), socket.toAbsolutePath().toString(), dialect,
+                scratch.toAbsolutePath().toString()));
+        command.addAll(requests);
+        ProcessBuilder builder = new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.INHERIT);
+        builder.environment().remove("JDK_JAVA_OPTIONS");
+        builder.environment().remove("JAVA_TOOL_OPTIONS");
+        Process process;
+        try {
+            process = builder.start();
+        } catch (IOException failure) {
+            throw new SnapshotException("cannot start the process that would resume the guest should this one die: "
+                    + failure.getMessage(), failure);
+        }
+        try (BufferedReader said = process.inputReader()) {
+            if (!GuardMain.READY.equals(said.readLine())) {
+                throw new SnapshotException("the process that would resume the guest should this one die could not"
+                        + " connect to " + socket + "; has the VMM ended?");
+            }
+            return new ResumeGuard(process);
+        } catch (IOException | RuntimeException | Error failure) {
+            process.destroyForcibly();
+            throw failure;
+        }
+    }
+
+    private static String classPath() throws IOException {
+        try {
+            return Path.of(GuardMain.class.getProtectionDomain().getCodeSource().getLocation().toURI()).toString();
+        } catch (URISyntaxException noPath) {
+            throw new SnapshotException("the guard's classes cannot be found", noPath);
+        }
+    }
+
+    /** From here on the guest is resumed should this process die. */
+    public void arm() throws IOException {
+        say(GuardMain.ARMED);
+        armed = true;
+    }
+
+    /** The guest runs again, or stays paused on purpose. */
+    public void disarm() throws IOException {
+        armed = false;
+        say(GuardMain.DISARMED);
+    }
+
+    private void say(int what) throws IOException {
+        try {
+            pipe.write(what);
+            pipe.flush();
+        } catch (IOException gone) {
+            throw new SnapshotException("the process that would resume the guest should this one die is gone; try"
+                    + " again", gone);
+        }
+    }
+
+    /** Dismisses the guard; one that is still armed resumes the guest now. */
+    @Override
+    public void close() throws IOException {
+        if (!armed) {
+            try {
+                say(GuardMain.DISMISSED);
+            } catch (IOException gone) {
+                // Dismissed or dead, it does nothing any more.
+                process.destroy();
+            }
+        }
+        try {
+            pipe.close();
+        } catch (IOException gone) {
+            process.destroy();
+        }
+    }
+}

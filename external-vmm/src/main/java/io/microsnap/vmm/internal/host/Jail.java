@@ -1,0 +1,26 @@
+package io.microsnap.vmm.internal.host;
+
+import io.microsnap.core.SnapshotException;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Optional;
+
+/** Tells a VMM a path as the VMM sees it. */
+public final class Jail {
+    private Jail() {
+    }
+
+    /** Where a file is for a VMM whose root directory this is; without one, where it is for us. */
+    public static String asSeenInside(Optional<Path> root, Path file) throws IOException {
+        Path absolute = file.toAbsolutePath().normalize();
+        if (root.isEmpty()) {
+            return absolute.toString();
+        }
+        Path jail = root.get().toAbsolutePath().normalize();
+        if (!absolute.startsWith(jail)) {
+            throw new SnapshotException(file + " does not lie in the VMM's root directory " + jail
+                    + ", and so the VMM cannot reach it; choose a place below that");
+        }
+        return "/" + jail.relativize(absolute);
+    }
+}

@@ -1,0 +1,62 @@
+package io.microsnap.vmm.internal.host;
+
+import java.io.IOException;
+import java.nio.file.DirectoryStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
+
+/** A directory of our own that a VMM can write to, gone with its files when this is closed. */
+public final class Scratch implements AutoCloseable {
+    private final Path directory;
+
+    private Scratch(Path directory) {
+        this.directory = directory;
+    }
+
+    /** In a directory; it is the VMM's user's, where this process may give it away. */
+    public static Scratch in(Path parent, VmmProcess vmm) throws IOException {
+        Path directory = Files.createTempDirectory(parent, "microsnap-",
+                PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
+        Scratch scratch = new Scratch(directory);
+        try {
+            if ((int) Files.getAttribute(directory, "unix:uid") != vmm.user()) {
+                Files.setAttribute(directory, "unix:gid", vmm.group());
+                Files.setAttribute(directory, "unix:uid", vmm.user());
+            }
+            return scratch;
+        } catch (IOException | RuntimeException failure) {
+            scratch.close();
+            throw failure;
+        }
+    }
+
+    /** In the system's directory for temporary files: for sockets, whose paths must be short. */
+    public static Scratch forSockets(VmmProcess vmm) throws IOException {
+        return in(Path.of(System.getProperty("java.io.tmpdir")), vmm);
+    }
+
+    /** The directory. */
+    public Path directory() {
+        return directory;
+    }
+
+    /** A file in it, which need not be there. */
+    public Path file(String name) {
+        return directory.resolve(name);
+    }
+
+    @Override
+    public void close() throws IOException {
+        if (!Files.exists(directory)) {
+            // The guard has removed it.
+            return;
+        }
+        try (DirectoryStream<Path> files = Files.newDirectoryStream(directory)) {
+            for (Path file : files) {
+                Files.deleteIfExists(file);
+            }
+        }
+        Files.deleteIfExists(directory);
+    }
+}

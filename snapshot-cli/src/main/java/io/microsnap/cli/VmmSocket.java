@@ -1,0 +1,69 @@
+package io.microsnap.cli;
+
+import io.microsnap.vmm.VmmOptions;
+import java.nio.file.Path;
+import picocli.CommandLine.ArgGroup;
+import picocli.CommandLine.Option;
+
+/** The socket of a VMM, and of which make it is. */
+final class VmmSocket {
+    @ArgGroup
+    private Sockets sockets;
+
+    @Option(names = "--jail", paramLabel = "DIR", description = "The directory that the VMM takes for its root:"
+            + " paths are"
+            + " told to it as it sees them.")
+    private Path jail;
+
+    @Option(names = "--pid", paramLabel = "PID", description = "The VMM's process, where its socket does not tell.")
+    private Long pid;
+
+    /** One of them. */
+    private static final class Sockets {
+        @Option(names = "--qmp", paramLabel = "SOCKET", description = "The QMP socket of a QEMU.")
+        private Path qmp;
+
+        @Option(names = "--firecracker", paramLabel = "SOCKET", description = "The API socket of a Firecracker.")
+        private Path firecracker;
+
+        @Option(names = "--cloud-hypervisor", paramLabel = "SOCKET", description = "The API socket of a Cloud"
+                + " Hypervisor.")
+        private Path cloudHypervisor;
+    }
+
+    /** A make of VMM. */
+    enum Kind {
+        QEMU, FIRECRACKER, CLOUD_HYPERVISOR
+    }
+
+    boolean isNamed() {
+        return sockets != null;
+    }
+
+    boolean isFirecracker() {
+        return isNamed() && sockets.firecracker != null;
+    }
+
+    Kind kind() {
+        if (sockets.qmp != null) {
+            return Kind.QEMU;
+        }
+        return sockets.firecracker != null ? Kind.FIRECRACKER : Kind.CLOUD_HYPERVISOR;
+    }
+
+    Path path() {
+        return switch (kind()) {
+            case QEMU -> sockets.qmp;
+            case FIRECRACKER -> sockets.firecracker;
+            case CLOUD_HYPERVISOR -> sockets.cloudHypervisor;
+        };
+    }
+
+    VmmOptions options() {
+        VmmOptions options = VmmOptions.of(path());
+        if (jail != null) {
+            options = options.jail(jail);
+        }
+        return pid == null ? options : options.process(pid);
+    }
+}

@@ -1,0 +1,25 @@
+package io.microsnap.memory.internal.image;
+
+import io.microsnap.memory.MemoryWritten;
+import java.time.Duration;
+
+/** What was done with pages, counted by one thread. */
+final class PageCounts {
+    long offered;
+    long recorded;
+    long zero;
+    long bytesWritten;
+    long damagedInBase;
+
+    void add(PageCounts other) {
+        offered += other.offered;
+        recorded += other.recorded;
+        zero += other.zero;
+        bytesWritten += other.bytesWritten;
+        damagedInBase += other.damagedInBase;
+    }
+
+    MemoryWritten in(Duration time) {
+        return new MemoryWritten(offered, recorded, zero, bytesWritten, damagedInBase, time);
+    }
+}
