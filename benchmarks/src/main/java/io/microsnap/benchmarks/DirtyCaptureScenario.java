@@ -48,7 +48,7 @@ final class DirtyCaptureScenario implements Scenario {
     @Override
     public String question() {
         return perMille / 10 + " % of " + (bytes >> 20) + " MiB in runs of " + runPages
-                + " pages, index and map included, in " + THREADS + " lanes, " + switch (kind) {
+                + " pages, index and map included, in " + THREADS + " threads, " + switch (kind) {
                     case DIFF -> "to a sparse diff; the peer makes one write a run";
                     case CLONE -> "onto a clone of the base; the peer makes one write a run";
                     case INDEXED -> "to a sparse diff; the peer makes one write a run and keeps the checksums as well";

@@ -22,7 +22,7 @@ final class FullCaptureScenario implements Scenario {
     /** What is captured, and with what. */
     enum Kind {
         DENSE("without index, nothing left out", 0.95, 1),
-        INDEXED("with index and zero check in one lane", 0.75, 1),
+        INDEXED("with index and zero check in one thread", 0.75, 1),
         SPARSE("of which 80 % was never populated, with index and zero check, in two threads", 4, 2);
 
         private final String what;

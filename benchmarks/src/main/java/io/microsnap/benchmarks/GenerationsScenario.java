@@ -127,7 +127,7 @@ final class GenerationsScenario implements Scenario {
     /** The time until memory is handed out. */
     private long restored(DirectoryStore store, int generation, Guest guest, boolean lazily) throws IOException {
         long start = System.nanoTime();
-        Restore restore = Restore.of(store, id(generation)).lanes(2);
+        Restore restore = Restore.of(store, id(generation)).threads(2);
         try (RestoredSnapshot copy = lazily ?
                 restore.restore(RestoreEngine.LAZY) : restore.restore(RestoreEngine.EAGER)) {
             long nanos = System.nanoTime() - start;
@@ -171,7 +171,7 @@ final class GenerationsScenario implements Scenario {
                 if (generation > 0) {
                     change(generation);
                 }
-                results.add(Capture.of(store, id(generation), guest.reader()).tracker(tracker).lanes(2)
+                results.add(Capture.of(store, id(generation), guest.reader()).tracker(tracker).threads(2)
                         .take(standing));
             }
         }

@@ -46,7 +46,7 @@ final class PageScenario implements Scenario {
         String what = switch (question) {
             case ZERO -> "is each 4 KiB page zero";
             case EQUAL -> "is each 4 KiB page equal to another, beside memcmp";
-            case CRC -> "the CRC32C of each 4 KiB page, beside the processor's instruction in three lanes";
+            case CRC -> "the CRC32C of each 4 KiB page, beside the processor's instruction in three threads";
         };
         return what + ", over " + (bytes() >> 10) + " KiB, " + rounds() + " times";
     }

@@ -38,7 +38,7 @@ final class RestoreScenario implements Scenario {
         LAZY,
         /** Of a diff of so many runs, beside the promise of five microseconds more for each. */
         CHAIN,
-        /** In so many lanes, beside as many in C. */
+        /** In so many threads, beside as many in C. */
         EAGER
     }
 
@@ -60,7 +60,7 @@ final class RestoreScenario implements Scenario {
             case LAZY -> "restored lazily; the peer is a promise of 1 ms";
             case CHAIN -> "restored lazily from a base and a diff of " + count
                     + " runs; the peer is a promise of 1 ms and 5 µs a run";
-            case EAGER -> "restored eagerly in lanes: " + count + "; the peer reads 4 MiB a call in as many";
+            case EAGER -> "restored eagerly in threads: " + count + "; the peer reads 4 MiB a call in as many";
         };
     }
 
@@ -134,7 +134,7 @@ final class RestoreScenario implements Scenario {
             restored = switch (kind) {
                 case LAZY -> Restore.of(store, BASE).restore(RestoreEngine.LAZY);
                 case CHAIN -> Restore.of(store, DIFF).mostMappings(4 * count).restore(RestoreEngine.LAZY);
-                case EAGER -> Restore.of(store, BASE).lanes(count).restore(RestoreEngine.EAGER);
+                case EAGER -> Restore.of(store, BASE).threads(count).restore(RestoreEngine.EAGER);
             };
         }
 

@@ -70,7 +70,7 @@ public abstract sealed class ExternalVmm implements PausableMachine, AutoCloseab
      * Bakes a snapshot. Whatever can fail beforehand is tried before the pause: disks are cloned once, and where RAM
      * can be read while the guest runs, the very capture that will run in the pause runs once and is thrown away.
      *
-     * @param details says how to capture: the base, the description, lanes
+     * @param details says how to capture: the base, the description, threads
      */
     public CaptureResult bake(SnapshotStore store, SnapshotId id, UnaryOperator<Capture> details)
             throws IOException {

@@ -210,7 +210,7 @@ public final class FirecrackerVmm extends DumpingVmm {
                     + "); restore its memory with --to");
         }
         try (NewDirectory made = NewDirectory.create(Posix.host(), directory)) {
-            boolean cloned = Export.of(held).lanes(Runtime.getRuntime().availableProcessors()).progress(progress)
+            boolean cloned = Export.of(held).threads(Runtime.getRuntime().availableProcessors()).progress(progress)
                     .toFile(made.file(MEMORY_FILE), IfExists.REFUSE);
             made.copyAttachment((StoredSnapshot) held, STATE, STATE_FILE);
             made.commit();

@@ -46,7 +46,7 @@ class QemuGuestTest {
             throws IOException {
         try (QemuVmm vmm = QemuVmm.open(options.patience(LinuxGuest.PATIENCE))) {
             CaptureResult result = vmm.bake(store, new SnapshotId(id), capture -> parent.isEmpty()
-                    ? capture.lanes(2) : capture.lanes(2).base(new SnapshotId(parent)));
+                    ? capture.threads(2) : capture.threads(2).base(new SnapshotId(parent)));
             System.out.println(id + " " + result.times() + " " + vmm.pauseParts() + " " + result.memory());
             return result;
         }

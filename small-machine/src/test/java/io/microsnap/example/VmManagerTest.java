@@ -33,7 +33,7 @@ class VmManagerTest {
         String source = Files.readString(SOURCES.resolve("VmManager.java"));
         int begin = source.indexOf("// README: begin\n") + "// README: begin\n".length();
         String excerpt = source.substring(begin, source.indexOf("    // README: end")).indent(-4);
-        assertThat(excerpt).hasLineCount(19);
+        assertThat(excerpt).hasLineCount(20);
         assertThat(Files.readString(Checkout.root().resolve("README.md"))).contains("```java\n" + excerpt + "```\n");
     }
 

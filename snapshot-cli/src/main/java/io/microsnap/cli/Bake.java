@@ -142,7 +142,7 @@ final class Bake extends CliCommand {
     private Capture details(Console console, Capture capture) {
         describe(capture);
         capture.ifTaken(replace ? IfTaken.REPLACE : IfTaken.REFUSE)
-                .lanes(Runtime.getRuntime().availableProcessors()).afterBake(afterBake(console));
+                .threads(Runtime.getRuntime().availableProcessors()).afterBake(afterBake(console));
         return parent == null ? capture : capture.base(parent);
     }
 

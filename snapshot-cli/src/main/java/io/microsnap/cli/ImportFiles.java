@@ -96,7 +96,7 @@ final class ImportFiles extends CliCommand {
     }
 
     private Capture details(Capture capture) {
-        capture.ifTaken(replace ? IfTaken.REPLACE : IfTaken.REFUSE).lanes(Runtime.getRuntime().availableProcessors());
+        capture.ifTaken(replace ? IfTaken.REPLACE : IfTaken.REFUSE).threads(Runtime.getRuntime().availableProcessors());
         return parent == null ? capture : capture.base(parent);
     }
 

@@ -41,7 +41,7 @@ final class PruneStore extends CliCommand {
             throw usage("--keep " + keep + ": keep at least 1; delete --id deletes single snapshots");
         }
         try (DirectoryStore open = store.open(console)) {
-            Prune prune = Prune.of(open, keep).lanes(Runtime.getRuntime().availableProcessors());
+            Prune prune = Prune.of(open, keep).threads(Runtime.getRuntime().availableProcessors());
             labels.forEach(prune::labelled);
             return dryRun ? plan(console, prune.plan()) : prune(console, prune);
         }

@@ -108,7 +108,7 @@ final class RestoreTo extends CliCommand {
             if (places.memory().isPresent()) {
                 Path file = places.memory().get();
                 try (ProgressLine progress = console.progress("restore")) {
-                    Export export = Export.of(held).lanes(Runtime.getRuntime().availableProcessors())
+                    Export export = Export.of(held).threads(Runtime.getRuntime().availableProcessors())
                             .progress(progress);
                     cloned = Optional.of(files.memory(unchecked ? export.unchecked() : export, file));
                 }

@@ -80,8 +80,8 @@ final class VerifyAll extends CliCommand {
         Verification verification;
         try (StoredSnapshot held = open.hold(snapshot);
                 ProgressLine progress = console.progress("verify " + snapshot)) {
-            int lanes = Runtime.getRuntime().availableProcessors();
-            verification = Verify.snapshot(held, lanes, progress);
+            int threads = Runtime.getRuntime().availableProcessors();
+            verification = Verify.snapshot(held, threads, progress);
         } catch (DamagedException | MissingBaseException failure) {
             return damaged(console, snapshot.name(), failure.getMessage(), documents);
         }

@@ -42,7 +42,7 @@ public final class Capture {
     FragmentationPolicy fragmentation = FragmentationPolicy.DEFAULT;
     AfterBake afterBake = AfterBake.usual();
     Optional<Zeros> zeros = Optional.empty();
-    int lanes = 1;
+    int threads = 1;
     boolean checked;
     Progress progress = Progress.NONE;
 
@@ -142,11 +142,11 @@ public final class Capture {
      * The most threads that may read and write guest memory, the one that captures included; the others are started
      * with the preparation. One unless told.
      */
-    public Capture lanes(int most) {
+    public Capture threads(int most) {
         if (most < 1) {
-            throw new IllegalArgumentException(most + " lanes");
+            throw new IllegalArgumentException(most + " threads");
         }
-        lanes = most;
+        threads = most;
         return this;
     }
 

@@ -42,9 +42,9 @@ final class CaptureCheck {
      */
     void require(Optional<Epoch> epoch) throws IOException {
         PageChecks ofGuest = new PageChecks(staged.index());
-        ImageReads.check(plan.reader, ofGuest, plan.lanes, Progress.NONE);
+        ImageReads.check(plan.reader, ofGuest, plan.threads, Progress.NONE);
         PageChecks ofImage = new PageChecks(staged.index());
-        ImageReads.check(written, ofImage, plan.lanes, Progress.NONE);
+        ImageReads.check(written, ofImage, plan.threads, Progress.NONE);
         for (long offset : ofGuest.badOffsets()) {
             boolean known = epoch.flatMap(Epoch::relativeTo).isPresent();
             (known && !epoch.get().bitmap().test(offset) ? unmarked : changed).add(offset);

@@ -23,14 +23,14 @@ public final class Compact {
      * @throws java.nio.file.NoSuchFileException if there is none of that id, or it was deleted or replaced meanwhile
      * @throws io.microsnap.core.DamagedException if it or one of its bases is damaged; it stays as it is
      */
-    public static boolean snapshot(SnapshotStore store, SnapshotId id, int lanes, Progress progress)
+    public static boolean snapshot(SnapshotStore store, SnapshotId id, int threads, Progress progress)
             throws IOException {
         DirectoryStore directory = DirectoryStore.of(store);
         try (StoredSnapshot held = directory.hold(id)) {
             if (Held.isComplete(held)) {
                 return false;
             }
-            Export.of(held).lanes(lanes).progress(progress).inPlace(directory);
+            Export.of(held).threads(threads).progress(progress).inPlace(directory);
         }
         removeFormer(directory);
         return true;

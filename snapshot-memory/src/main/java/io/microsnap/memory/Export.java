@@ -37,7 +37,7 @@ import java.util.Optional;
 public final class Export {
     private final StoredSnapshot snapshot;
     private boolean checked = true;
-    private int lanes = 1;
+    private int threads = 1;
     private Progress progress = Progress.NONE;
 
     private Export(StoredSnapshot snapshot) {
@@ -56,11 +56,11 @@ public final class Export {
     }
 
     /** The most threads that may work; one unless told. */
-    public Export lanes(int most) {
+    public Export threads(int most) {
         if (most < 1) {
-            throw new IllegalArgumentException(most + " lanes");
+            throw new IllegalArgumentException(most + " threads");
         }
-        lanes = most;
+        threads = most;
         return this;
     }
 
@@ -84,9 +84,9 @@ public final class Export {
             boolean cloned = new Reflink().cloneInto(last, staged).isCloned();
             Optional<PageChecks> checks = checks();
             if (cloned) {
-                Composition.intoCloneOfBase(composed, staged.descriptor(), checks, lanes, progress);
+                Composition.intoCloneOfBase(composed, staged.descriptor(), checks, threads, progress);
             } else {
-                Composition.intoEmpty(composed, staged.descriptor(), checks, lanes, progress);
+                Composition.intoEmpty(composed, staged.descriptor(), checks, threads, progress);
             }
             requireWhole(checks);
             staged.commit(Durability.FULL, ifExists);
@@ -138,9 +138,9 @@ public final class Export {
         ComposedImage composed = Held.compose(snapshot);
         Descriptor last = composed.layers().getLast().image();
         if (staged.clone(SnapshotFiles.MEMORY, last).isCloned()) {
-            Composition.intoCloneOfBase(composed, staged.file(SnapshotFiles.MEMORY), checks, lanes, progress);
+            Composition.intoCloneOfBase(composed, staged.file(SnapshotFiles.MEMORY), checks, threads, progress);
         } else {
-            Composition.intoEmpty(composed, staged.create(SnapshotFiles.MEMORY), checks, lanes, progress);
+            Composition.intoEmpty(composed, staged.create(SnapshotFiles.MEMORY), checks, threads, progress);
         }
         requireWhole(checks);
         // The index is of the composed guest already.

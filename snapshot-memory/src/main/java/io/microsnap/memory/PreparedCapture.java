@@ -75,7 +75,7 @@ public final class PreparedCapture implements AutoCloseable {
             prepared.requireFreeId();
             plan.reader.requireMapped();
             prepared.findBase();
-            prepared.workers = prepared.closing.add(Workers.started(plan.lanes));
+            prepared.workers = prepared.closing.add(Workers.started(plan.threads));
             prepared.stage();
             if (plan.tracker.isPresent()) {
                 plan.tracker.get().arm();
@@ -105,8 +105,8 @@ public final class PreparedCapture implements AutoCloseable {
             throw new IllegalStateException(plan.id + " is captured already, or closed");
         }
         CaptureEvent event = new CaptureEvent();
-        PauseOutcome outcome;
         try {
+            PauseOutcome outcome;
             claim.ifPresent(TrackerClaim::require);
             synchronized (machine) {
                 event.begin();

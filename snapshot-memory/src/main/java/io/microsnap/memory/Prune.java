@@ -32,7 +32,7 @@ public final class Prune {
     private final DirectoryStore store;
     private final int keep;
     private final Map<String, String> labels = new LinkedHashMap<>();
-    private int lanes = 1;
+    private int threads = 1;
     private Progress progress = Progress.NONE;
 
     private Prune(DirectoryStore store, int keep) {
@@ -55,11 +55,11 @@ public final class Prune {
     }
 
     /** The most threads that may work; one unless told. */
-    public Prune lanes(int most) {
+    public Prune threads(int most) {
         if (most < 1) {
-            throw new IllegalArgumentException(most + " lanes");
+            throw new IllegalArgumentException(most + " threads");
         }
-        lanes = most;
+        threads = most;
         return this;
     }
 
@@ -134,7 +134,7 @@ public final class Prune {
         try {
             for (Manifest manifest : plan.compact()) {
                 long before = doneBytes;
-                each(manifest.id(), compacted, left, () -> Compact.snapshot(store, manifest.id(), lanes,
+                each(manifest.id(), compacted, left, () -> Compact.snapshot(store, manifest.id(), threads,
                         (done, total) -> progress.advanced(before + done, totalBytes)));
                 doneBytes += manifest.layout().lengthBytes();
             }

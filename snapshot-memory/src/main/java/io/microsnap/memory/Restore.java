@@ -31,7 +31,7 @@ public final class Restore {
     private final SnapshotId id;
     private Posix posix;
     private boolean verified;
-    private int lanes = 1;
+    private int threads = 1;
     private HugePages hugePages = HugePages.NONE;
     private int mostMappings = LazyMapping.DEFAULT_MAPPINGS;
     private Progress progress = Progress.NONE;
@@ -55,11 +55,11 @@ public final class Restore {
     }
 
     /** The most threads that may read; one unless told. */
-    public Restore lanes(int most) {
+    public Restore threads(int most) {
         if (most < 1) {
-            throw new IllegalArgumentException(most + " lanes");
+            throw new IllegalArgumentException(most + " threads");
         }
-        lanes = most;
+        threads = most;
         return this;
     }
 
@@ -151,7 +151,7 @@ public final class Restore {
             if (verified) {
                 checks = Optional.of(new PageChecks(image.held.pageIndex()));
             }
-            ImageReads.into(mapping.segment(), image.composed, checks, lanes, progress);
+            ImageReads.into(mapping.segment(), image.composed, checks, threads, progress);
             if (checks.isPresent()) {
                 Verify.result(image.held, checks.get()).requireWhole();
             }
@@ -168,7 +168,7 @@ public final class Restore {
 
     private void verify(StoredSnapshot held, ComposedImage composed) throws IOException {
         PageChecks checks = new PageChecks(held.pageIndex());
-        ImageReads.check(composed, checks, lanes, progress);
+        ImageReads.check(composed, checks, threads, progress);
         Verify.result(held, checks).requireWhole();
     }
 }

@@ -20,11 +20,11 @@ public final class Verify {
      * Reads everything once. Pages that are not what the index says are found and told; an index, map or other file
      * that is damaged is a {@code DamagedException}, for then there is nothing to hold the pages against.
      */
-    public static Verification snapshot(HeldSnapshot held, int lanes, Progress progress) throws IOException {
+    public static Verification snapshot(HeldSnapshot held, int threads, Progress progress) throws IOException {
         StoredSnapshot snapshot = (StoredSnapshot) held;
         snapshot.verifyFiles();
         PageChecks checks = new PageChecks(snapshot.pageIndex());
-        ImageReads.check(Held.compose(snapshot), checks, lanes, progress);
+        ImageReads.check(Held.compose(snapshot), checks, threads, progress);
         return result(snapshot, checks);
     }
 

@@ -104,7 +104,7 @@ final class CampaignTest {
         }
 
         private void capture(SnapshotId id) throws IOException {
-            Capture capture = Capture.of(store, id, guest.reader()).lanes(random.nextInt(1, 3));
+            Capture capture = Capture.of(store, id, guest.reader()).threads(random.nextInt(1, 3));
             boolean tracked = random.nextInt(4) > 0;
             if (tracked) {
                 capture.tracker(guest.tracker());
@@ -173,7 +173,7 @@ final class CampaignTest {
         }
 
         private RestoredSnapshot restore(SnapshotId id, Engine engine) throws IOException {
-            Restore restore = Restore.of(store, id).lanes(random.nextInt(1, 3));
+            Restore restore = Restore.of(store, id).threads(random.nextInt(1, 3));
             if (random.nextBoolean()) {
                 restore.verified();
             }

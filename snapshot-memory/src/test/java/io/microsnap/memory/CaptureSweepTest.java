@@ -176,7 +176,7 @@ final class CaptureSweepTest {
     private static final class Scene {
         private final Path directory;
         private final GuestLayout layout;
-        private final int lanes;
+        private final int threads;
         private final InMemoryPageReader guest;
         private final DirtyTracker tracker;
         private final DirectoryStore healthy;
@@ -184,9 +184,9 @@ final class CaptureSweepTest {
         private final DirtyBitmap changed;
         private final Path attachment;
 
-        Scene(Path on, GuestLayout layout, int lanes) throws IOException {
+        Scene(Path on, GuestLayout layout, int threads) throws IOException {
             this.layout = layout;
-            this.lanes = lanes;
+            this.threads = threads;
             guest = guest(layout);
             tracker = DirtyTracker.ofMarks(layout);
             changed = DirtyBitmap.of(layout);
@@ -237,7 +237,7 @@ final class CaptureSweepTest {
             int[] paused = {0};
             boolean published = false;
             try (DirectoryStore store = DirectoryStore.open(faulty.posix(), directory, StoreOptions.PRIVATE)) {
-                Capture.of(store, NEXT, guest).tracker(tracker).lanes(lanes).attach("overlay", attachment)
+                Capture.of(store, NEXT, guest).tracker(tracker).threads(threads).attach("overlay", attachment)
                         .take(new PausableMachine() {
                             @Override
                             public void pause() {
@@ -282,7 +282,7 @@ final class CaptureSweepTest {
             if (isThere()) {
                 healthy.delete(NEXT);
             }
-            CaptureResult retried = Capture.of(healthy, NEXT, guest).tracker(tracker).lanes(lanes)
+            CaptureResult retried = Capture.of(healthy, NEXT, guest).tracker(tracker).threads(threads)
                     .take(PausableMachine.pausedAlready(List.of()));
             assertThat(retried.memory().pagesOffered()).as(what).isEqualTo(changed.count());
             assertIsTheGuest(what);

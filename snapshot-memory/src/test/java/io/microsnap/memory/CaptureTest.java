@@ -114,36 +114,36 @@ final class CaptureTest {
 
     @Test
     void threadsAreStartedWhenItIsPreparedAndGoWithThePauseOrThePreparation() throws IOException {
-        try (PreparedCapture prepared = capture(BASE).lanes(3).prepare()) {
-            assertThat(lanes()).isEqualTo(2);
+        try (PreparedCapture prepared = capture(BASE).threads(3).prepare()) {
+            assertThat(threads()).isEqualTo(2);
             try (CapturedSnapshot captured = prepared.capture(machine)) {
-                assertThat(lanes()).isZero();
+                assertThat(threads()).isZero();
                 captured.publish();
             }
         }
-        try (PreparedCapture prepared = capture(NEXT).lanes(2).prepare()) {
-            assertThat(lanes()).isEqualTo(1);
+        try (PreparedCapture prepared = capture(NEXT).threads(2).prepare()) {
+            assertThat(threads()).isEqualTo(1);
             assertThat(prepared.kind()).isEqualTo(CaptureKind.DIFF);
         }
-        assertThat(lanes()).isZero();
+        assertThat(threads()).isZero();
     }
 
     @Test
     @Timeout(20)
     void threadsAreAwakeWhenTheMachineIsPaused() throws IOException {
         ThreadMXBean times = ManagementFactory.getThreadMXBean();
-        try (PreparedCapture prepared = capture(BASE).lanes(2).prepare()) {
-            Thread lane = sleepingLane();
-            long asleep = times.getThreadCpuTime(lane.threadId());
+        try (PreparedCapture prepared = capture(BASE).threads(2).prepare()) {
+            Thread thread = sleepingWorker();
+            long asleep = times.getThreadCpuTime(thread.threadId());
             machine.whilePaused = () -> {
                 // Nothing else wakes it before memory is written.
-                while (times.getThreadCpuTime(lane.threadId()) == asleep) {
+                while (times.getThreadCpuTime(thread.threadId()) == asleep) {
                     assertThat(Thread.interrupted()).as("the time is up").isFalse();
                 }
             };
             prepared.capture(machine).close();
         }
-        assertThat(lanes()).isZero();
+        assertThat(threads()).isZero();
     }
 
     @Test
@@ -152,9 +152,9 @@ final class CaptureTest {
         Blocks blocks = new Blocks();
         List<Thread.State> states = new ArrayList<>();
         try (DirtyTracker coarse = DirtyTracker.of(LAYOUT, blocks);
-                PreparedCapture prepared = Capture.of(store, BASE, guest).tracker(coarse).lanes(2).prepare()) {
-            Thread lane = sleepingLane();
-            blocks.whenHarvested = () -> states.add(lane.getState());
+                PreparedCapture prepared = Capture.of(store, BASE, guest).tracker(coarse).threads(2).prepare()) {
+            Thread thread = sleepingWorker();
+            blocks.whenHarvested = () -> states.add(thread.getState());
             prepared.capture(PausableMachine.pausedAlready(List.of())).close();
         }
         assertThat(states).containsExactly(Thread.State.WAITING);
@@ -184,21 +184,21 @@ final class CaptureTest {
         assertRestores(NEXT);
     }
 
-    private static Thread sleepingLane() {
-        Thread lane = laneThreads().findAny().orElseThrow();
-        while (lane.getState() != Thread.State.WAITING) {
+    private static Thread sleepingWorker() {
+        Thread thread = laneThreads().findAny().orElseThrow();
+        while (thread.getState() != Thread.State.WAITING) {
             Thread.onSpinWait();
         }
-        return lane;
+        return thread;
     }
 
-    private static long lanes() {
+    private static long threads() {
         return laneThreads().count();
     }
 
     private static Stream<Thread> laneThreads() {
         return Thread.getAllStackTraces().keySet().stream()
-                .filter(thread -> thread.getName().startsWith("microsnap-lane-"));
+                .filter(thread -> thread.getName().startsWith("microsnap-worker-"));
     }
 
     @RealFileSystems({FileSystemKind.XFS, FileSystemKind.BTRFS})
@@ -402,10 +402,10 @@ final class CaptureTest {
         for (String call : List.of("pause", "state", "resume")) {
             for (Throwable thrown : List.of(new InterruptedException("sneaky"), new StackOverflowError("deep"))) {
                 Machine failing = new Machine().failing(call, thrown);
-                assertThatThrownBy(() -> capture(NEXT).lanes(2).take(failing)).isSameAs(thrown);
+                assertThatThrownBy(() -> capture(NEXT).threads(2).take(failing)).isSameAs(thrown);
                 assertThat(failing.calls.stream().filter("resume"::equals)).as("%s", failing.calls).hasSize(1);
                 assertNothingLeft();
-                assertThat(lanes()).isZero();
+                assertThat(threads()).isZero();
                 tracker.claim().close();
             }
         }
@@ -589,10 +589,10 @@ final class CaptureTest {
     void aCheckedCaptureOfAMachineThatKeepsItsPromisesIsLikeAnyOther(Path on) throws IOException {
         try (DirectoryStore other = DirectoryStore.openOrCreate(
                 Posix.host(), on.resolve("store"), StoreOptions.PRIVATE)) {
-            Capture.of(other, BASE, guest).tracker(tracker).checked().lanes(2).take(machine);
+            Capture.of(other, BASE, guest).tracker(tracker).checked().threads(2).take(machine);
             write(7, 3);
             zero(100, 20);
-            CaptureResult next = Capture.of(other, NEXT, guest).tracker(tracker).checked().lanes(2).take(machine);
+            CaptureResult next = Capture.of(other, NEXT, guest).tracker(tracker).checked().threads(2).take(machine);
             assertThat(next.memory().pagesRecorded()).isEqualTo(21);
             assertRestores(other, NEXT);
             tracker.invalidate("to be compared");

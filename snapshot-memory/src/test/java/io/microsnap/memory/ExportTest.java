@@ -104,7 +104,7 @@ final class ExportTest {
                             .isInstanceOf(DamagedException.class).hasMessageContaining(address)
                             .hasMessageContaining(holder.name() + " holds");
                     assertThat(file).doesNotExist();
-                    assertThatThrownBy(() -> Export.of(held).lanes(2).toSnapshot(store, FLAT, IfTaken.REFUSE))
+                    assertThatThrownBy(() -> Export.of(held).threads(2).toSnapshot(store, FLAT, IfTaken.REFUSE))
                             .isInstanceOf(DamagedException.class).hasMessageContaining(address);
                     Export.of(held).unchecked().toFile(file, IfExists.REFUSE);
                     assertThat(Files.readAllBytes(file)[page * PAGE + 9]).isEqualTo((byte) 7);
@@ -114,7 +114,7 @@ final class ExportTest {
             }
             assertThat(store.list()).as("nothing was published").hasSize(2);
             try (StoredSnapshot held = store.hold(DIFF)) {
-                Export.of(held).lanes(2).toFile(file, IfExists.REFUSE);
+                Export.of(held).threads(2).toFile(file, IfExists.REFUSE);
             }
             assertThat(file).hasBinaryContent(guest.bytes().toArray(ValueLayout.JAVA_BYTE));
         }

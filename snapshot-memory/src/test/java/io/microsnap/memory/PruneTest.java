@@ -50,7 +50,7 @@ final class PruneTest {
             for (Chains.Guest guest : guests) {
                 guest.close();
             }
-            Prune.Report report = Prune.of(store, 2 * count).lanes(2).run();
+            Prune.Report report = Prune.of(store, 2 * count).threads(2).run();
             assertThat(report.left()).isEmpty();
             assertThat(report.compacted()).hasSize(count).allMatch(id -> id.name().endsWith("-1"));
             assertThat(report.deleted()).hasSize(count).allMatch(id -> id.name().endsWith("-0"));

@@ -92,7 +92,7 @@ final class RestoreTest {
                 .restore(RestoreEngine.LAZY), Restore.of(store, TOP).restore(RestoreEngine.EAGER),
                 Restore.of(store, TOP).restore(RestoreEngine.MEMFD), Restore.of(store, TOP).mostMappings(2)
                         .restore(RestoreEngine.LAZY),
-                Restore.of(store, TOP).hugePages(HugePages.TRANSPARENT).lanes(2).verified()
+                Restore.of(store, TOP).hugePages(HugePages.TRANSPARENT).threads(2).verified()
                         .restore(RestoreEngine.EAGER))) {
             try (restored) {
                 assertThat(restored.memory().layout()).isEqualTo(LAYOUT);

@@ -85,7 +85,7 @@ final class CapturesInAnyOrder implements Misuse {
             SnapshotId id = guest.nextId();
             List<CaptureKind> kinds = List.of(CaptureKind.values());
             Capture plan = Capture.of(store, id, guest).kind(kinds.get(random.nextInt(kinds.size())))
-                    .lanes(random.nextInt(1, 3));
+                    .threads(random.nextInt(1, 3));
             if (random.nextInt(5) > 0) {
                 plan.tracker(guest.tracker());
             }

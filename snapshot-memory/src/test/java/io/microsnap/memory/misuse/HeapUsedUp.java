@@ -17,7 +17,7 @@ final class HeapUsedUp implements Misuse {
             troubled.requireCapturable(store, random);
             SnapshotId id = troubled.nextId();
             Capture plan = Capture.of(store, id, troubled).tracker(troubled.tracker()).progress(troubled::advanced)
-                    .lanes(random.nextInt(1, 3));
+                    .threads(random.nextInt(1, 3));
             troubled.write(random);
             if (random.nextInt(4) == 0) {
                 troubled.tracker().invalidate("so that the next capture must compare");

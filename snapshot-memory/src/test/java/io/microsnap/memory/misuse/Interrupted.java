@@ -44,7 +44,7 @@ final class Interrupted implements Misuse {
         guest.write(random);
         SnapshotId id = guest.nextId();
         Capture plan = Capture.of(store, id, guest).tracker(guest.tracker()).progress(guest::advanced)
-                .lanes(random.nextInt(1, 4));
+                .threads(random.nextInt(1, 4));
         if (before) {
             Thread.currentThread().interrupt();
         }

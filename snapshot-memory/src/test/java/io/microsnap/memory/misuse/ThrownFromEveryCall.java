@@ -42,7 +42,7 @@ final class ThrownFromEveryCall implements Misuse {
                 guest.write(random);
                 SnapshotId id = guest.nextId();
                 Capture plan = Capture.of(store, id, guest).tracker(guest.tracker()).progress(guest::advanced)
-                        .lanes(random.nextInt(1, 4));
+                        .threads(random.nextInt(1, 4));
                 Optional<Throwable> failure = guest.take(id, random.nextInt(4) == 0 ? plan.checked() : plan)
                         .failure();
                 if (throwing.thrown && endsCapture(throwing.point)) {

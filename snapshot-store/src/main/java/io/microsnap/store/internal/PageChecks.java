@@ -72,7 +72,7 @@ public final class PageChecks {
         bad++;
         badPages.add(page);
         if (badPages.size() > 2 * MOST_NAMED) {
-            // Lanes come upon pages in no order: the lowest are kept.
+            // Threads come upon pages in no order: the lowest are kept.
             badPages.sort(null);
             badPages.subList(MOST_NAMED, badPages.size()).clear();
         }

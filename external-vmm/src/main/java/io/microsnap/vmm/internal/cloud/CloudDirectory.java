@@ -57,7 +57,7 @@ public final class CloudDirectory {
                     + ranges.layout(layout.pageBytes()) + "; the two do not belong together");
         }
         Posix posix = state.posix();
-        Export export = Export.of(held).lanes(Runtime.getRuntime().availableProcessors()).progress(progress);
+        Export export = Export.of(held).threads(Runtime.getRuntime().availableProcessors()).progress(progress);
         if (ranges.isInAddressOrder()) {
             return export.toFile(made.file(MEMORY), IfExists.REFUSE);
         }

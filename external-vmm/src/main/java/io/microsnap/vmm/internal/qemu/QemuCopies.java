@@ -52,7 +52,7 @@ public final class QemuCopies {
     public static Written write(StoredSnapshot held, Posix posix, Path target, Progress progress) throws IOException {
         QemuDescription description = description(held);
         try (NewDirectory directory = NewDirectory.create(posix, target)) {
-            boolean cloned = Export.of(held).lanes(Runtime.getRuntime().availableProcessors()).progress(progress)
+            boolean cloned = Export.of(held).threads(Runtime.getRuntime().availableProcessors()).progress(progress)
                     .toFile(directory.file(MEMORY), IfExists.REFUSE);
             directory.copyAttachment(held, QemuDescription.STATE, QemuDescription.STATE);
             Map<String, String> files = new LinkedHashMap<>();

@@ -360,14 +360,14 @@ final class ImageWriterTest {
         dirty.mark(Workers.CHUNK_BYTES - PAGE, 2 * PAGE);
         guest.bytes().asSlice(Workers.CHUNK_BYTES - PAGE, 2 * PAGE).fill((byte) 101);
         List<MemoryWritten> written = new ArrayList<>();
-        for (int lanes = 1; lanes <= 3; lanes++) {
-            try (Descriptor image = file(directory, "image" + lanes);
-                    Descriptor mapFile = file(directory, "map" + lanes);
+        for (int threads = 1; threads <= 3; threads++) {
+            try (Descriptor image = file(directory, "image" + threads);
+                    Descriptor mapFile = file(directory, "map" + threads);
                     PageMap map = PageMap.create(mapFile, layout)) {
                 image.truncate(layout.lengthBytes());
-                written.add(ImageWriter.into(image, layout).map(map).threads(lanes).startingAsZeros()
+                written.add(ImageWriter.into(image, layout).map(map).threads(threads).startingAsZeros()
                         .dirty(guest, dirty));
-                assertThat(Arrays.mismatch(content(image), bytes(guest))).as("%d threads", lanes).isEqualTo(-1);
+                assertThat(Arrays.mismatch(content(image), bytes(guest))).as("%d threads", threads).isEqualTo(-1);
                 map.finish();
                 DirtyBitmap recorded = DirtyBitmap.of(layout);
                 map.runs(recorded::mark);

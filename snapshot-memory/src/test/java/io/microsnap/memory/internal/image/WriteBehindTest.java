@@ -142,12 +142,12 @@ final class WriteBehindTest {
             guest.bytes().set(ValueLayout.JAVA_BYTE, page * PAGE, (byte) 1);
         }
         for (int failing : new int[] {700, (int) dirty.count()}) {
-            for (int lanes = 2; lanes <= 4; lanes++) {
+            for (int threads = 2; threads <= 4; threads++) {
                 FaultyPosix full = FaultyPosix.host();
                 full.at("pwrite", failing).andLater().fails(Errno.ENOSPC);
                 try (Descriptor image = image(full.posix())) {
                     image.truncate(layout.lengthBytes());
-                    int most = lanes;
+                    int most = threads;
                     assertThatThrownBy(() -> ImageWriter.into(image, layout).threads(most).startingAsZeros()
                             .dirty(guest, dirty)).isInstanceOf(SystemCallException.class)
                             .hasMessageContaining("ENOSPC").hasNoSuppressedExceptions();

@@ -32,7 +32,7 @@ final class FrameFetch implements AutoCloseable {
     private final PullProgress progress;
     private final Workers workers;
     private final Arena arena = Arena.ofShared();
-    private final List<Lane> lanes = new ArrayList<>();
+    private final List<Lane> threads = new ArrayList<>();
     private final BlockingQueue<Lane> free = new LinkedBlockingQueue<>();
     private List<Frame> waiting = new ArrayList<>();
 
@@ -46,10 +46,10 @@ final class FrameFetch implements AutoCloseable {
         this.table = table;
         this.image = image;
         this.progress = progress;
-        for (int lane = 0; lane < transfers; lane++) {
-            lanes.add(new Lane(arena.allocate(MOST_BYTES), new FrameReader(index)));
+        for (int thread = 0; thread < transfers; thread++) {
+            threads.add(new Lane(arena.allocate(MOST_BYTES), new FrameReader(index)));
         }
-        free.addAll(lanes);
+        free.addAll(threads);
         workers = new Workers("pull", transfers, 2 * transfers, progress::tell);
     }
 
@@ -78,23 +78,23 @@ final class FrameFetch implements AutoCloseable {
         List<Frame> frames = waiting;
         waiting = new ArrayList<>();
         workers.submit(() -> {
-            // There are as many lanes as threads.
-            Lane lane = free.remove();
+            // There are as many threads as threads.
+            Lane thread = free.remove();
             try {
-                fetch(frames, lane);
+                fetch(frames, thread);
             } finally {
-                free.add(lane);
+                free.add(thread);
             }
         });
     }
 
-    private void fetch(List<Frame> frames, Lane lane) throws IOException {
+    private void fetch(List<Frame> frames, Lane thread) throws IOException {
         Blob pack = table.packs().get(frames.getFirst().pack()).blob();
         long start = frames.getFirst().offset();
-        MemorySegment bytes = lane.buffer().asSlice(0, frames.getLast().end() - start);
+        MemorySegment bytes = thread.buffer().asSlice(0, frames.getLast().end() - start);
         for (int attempt = 1;; attempt++) {
             client.fetch(pack, start, bytes);
-            int intact = write(frames, start, bytes, lane, pack);
+            int intact = write(frames, start, bytes, thread, pack);
             if (intact == frames.size()) {
                 return;
             }
@@ -107,16 +107,16 @@ final class FrameFetch implements AutoCloseable {
     }
 
     /** Writes frames up to the first that is not intact, and returns how many those are. */
-    private int write(List<Frame> frames, long start, MemorySegment bytes, Lane lane, Blob pack) throws IOException {
+    private int write(List<Frame> frames, long start, MemorySegment bytes, Lane thread, Blob pack) throws IOException {
         for (Frame frame : frames) {
             MemorySegment stored = bytes.asSlice(frame.offset() - start, frame.storedBytes());
-            if (!lane.reader().isIntact(frame, stored)) {
+            if (!thread.reader().isIntact(frame, stored)) {
                 return frames.indexOf(frame);
             }
         }
         for (Frame frame : frames) {
             MemorySegment stored = bytes.asSlice(frame.offset() - start, frame.storedBytes());
-            lane.reader().write(frame, stored, image, "the frame at " + frame.offset() + " in pack "
+            thread.reader().write(frame, stored, image, "the frame at " + frame.offset() + " in pack "
                     + pack.digest());
             progress.done((long) frame.usedCount() * table.layout().pageBytes());
         }
@@ -126,7 +126,7 @@ final class FrameFetch implements AutoCloseable {
     @Override
     public void close() {
         workers.close();
-        lanes.forEach(lane -> lane.reader().close());
+        threads.forEach(thread -> thread.reader().close());
         arena.close();
     }
 }
