@@ -5,16 +5,13 @@ import io.microsnap.memory.Capture;
 import io.microsnap.memory.InMemoryPageReader;
 import io.microsnap.store.SnapshotStore;
 import java.lang.ref.Reference;
-import java.util.List;
 import java.util.SplittableRandom;
 
 /**
- * Uses up the heap, but for a few bytes, in one of the calls that a capture makes, so that one of the next allocations
- * fails, whichever that is. For a process with a small heap.
+ * Uses up the heap, but for a few bytes, in a call during the pause, so that one of the next allocations fails. There is
+ * room again when the machine goes on. For a process with a small heap.
  */
 final class HeapUsedUp implements Misuse {
-    private static final List<Point> POINTS = List.of(Point.values());
-
     @Override
     public void round(SnapshotStore store, InMemoryPageReader guest, SplittableRandom random) throws Exception {
         try (TroubledGuest troubled = new TroubledGuest(random)) {
@@ -26,8 +23,8 @@ final class HeapUsedUp implements Misuse {
             if (random.nextInt(4) == 0) {
                 troubled.tracker().invalidate("so that the next capture must compare");
             }
-            Ballast ballast = new Ballast(POINTS.get(random.nextInt(POINTS.size())),
-                    random.nextInt(3) == 0 ? 0 : random.nextInt(1 << random.nextInt(5, 14)), random.nextInt(4) > 0);
+            Ballast ballast = new Ballast(Misuse.oneOf(Point.values(), random),
+                    random.nextInt(3) == 0 ? 0 : random.nextInt(1 << random.nextInt(5, 14)));
             troubled.expect(ballast);
             troubled.take(id, plan);
             troubled.requireSound(store, random);
@@ -43,23 +40,26 @@ final class HeapUsedUp implements Misuse {
 
         private final Point point;
         private final int sparedBytes;
-        private final boolean untilTheEnd;
-        private boolean wasThere;
+        private boolean paused;
+        private boolean filled;
         private Object[] chain;
 
-        Ballast(Point point, int sparedBytes, boolean untilTheEnd) {
+        Ballast(Point point, int sparedBytes) {
             this.point = point;
             this.sparedBytes = sparedBytes;
-            this.untilTheEnd = untilTheEnd;
         }
 
         @Override
         public synchronized void at(Point here) {
-            if (here == point && !wasThere) {
-                wasThere = true;
-                fill();
-            } else if (!untilTheEnd) {
+            if (here == Point.RESUME) {
+                paused = false;
                 chain = null;
+                return;
+            }
+            paused |= here == Point.PAUSE;
+            if (paused && here == point && !filled) {
+                filled = true;
+                fill();
             }
         }
 
@@ -83,11 +83,6 @@ final class HeapUsedUp implements Misuse {
                     length >>= 3;
                 }
             }
-        }
-
-        @Override
-        public synchronized void end() {
-            chain = null;
         }
     }
 }

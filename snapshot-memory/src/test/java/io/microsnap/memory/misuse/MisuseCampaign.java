@@ -57,12 +57,14 @@ final class MisuseCampaign {
     private final SnapshotStore store;
     private final InMemoryPageReader guest =
             InMemoryPageReader.of(GuestLayout.ofSingleRegion(PAGE, RUNS * 4L * PAGE));
-    private final List<Misuse> ways;
+    private final Ways ways;
+    private final List<Misuse> all;
 
     private MisuseCampaign(Path directory, SnapshotStore store, Ways ways) {
         this.directory = directory;
         this.store = store;
-        this.ways = ways.all();
+        this.ways = ways;
+        all = ways.all();
     }
 
     public static void main(String[] arguments) throws Exception {
@@ -78,25 +80,33 @@ final class MisuseCampaign {
     private void run(int rounds, SplittableRandom random) throws IOException {
         bake(store, guest);
         // By then everything that stays open has been opened.
-        int prelude = 2 * ways.size();
+        int prelude = 2 * all.size();
         for (int round = 0; round < prelude; round++) {
             round(round, random.split());
         }
         long descriptors = ProcessLimits.descriptors();
         long mappings = ProcessLimits.mappings();
-        System.gc();
-        long offHeapBytes = ProcessLimits.offHeapBytes();
+        long offHeapBytes = offHeapBytes();
         for (int round = prelude; round < rounds; round++) {
             round(round, random.split());
             requireAtMost(descriptors, ProcessLimits.descriptors(), "descriptors");
         }
         requireAtMost(mappings + JVM_MAPPINGS, ProcessLimits.mappings(), "mappings");
+        if (ways != Ways.SMALL_HEAP) {
+            // Without room on the heap the JDK may lose memory itself, between allocating it and noting that it did.
+            requireAtMost(offHeapBytes + rounds * BYTES_A_ROUND, offHeapBytes(), "bytes off the heap");
+        }
+    }
+
+    private static long offHeapBytes() throws IOException {
+        // What the first collection finds is freed by another thread.
         System.gc();
-        requireAtMost(offHeapBytes + rounds * BYTES_A_ROUND, ProcessLimits.offHeapBytes(), "bytes off the heap");
+        System.gc();
+        return ProcessLimits.offHeapBytes();
     }
 
     private void round(int number, SplittableRandom random) {
-        Misuse way = ways.get(number % ways.size());
+        Misuse way = all.get(number % all.size());
         String name = "round " + number + ", " + way.getClass().getSimpleName();
         Thread watching = watch(name);
         try {

@@ -5,31 +5,31 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.microsnap.testsupport.ChildProcess;
 import io.microsnap.testsupport.ChildProcesses;
 import io.microsnap.testsupport.Effort;
+import io.microsnap.testsupport.FileSystemKind;
+import io.microsnap.testsupport.RealFileSystems;
 import io.microsnap.testsupport.Seed;
 import java.nio.file.Path;
 import java.util.Map;
 import java.util.SplittableRandom;
-import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledOnOs;
 import org.junit.jupiter.api.condition.OS;
-import org.junit.jupiter.api.io.TempDir;
 
 /** Whatever users do wrong, the process lives, no guest gets wrong bytes, and nothing is left open. */
 @EnabledOnOs(value = OS.LINUX, disabledReason = "elsewhere mappings are neither limited nor told")
 class MisuseCampaignTest {
-    /** Children, and rounds in each: those without a heap to spare take longest. */
+    /** Children, and rounds in each, so that none takes longer than a test waits. */
     private static final int CHILDREN = Effort.choose(1, 1, 25);
-    private static final int ROOMY = Effort.choose(60, 160, 160);
-    private static final int SMALL_HEAP = Effort.choose(12, 40, 40);
+    private static final int ROOMY = Effort.choose(60, 165, 160);
+    private static final int SMALL_HEAP = Effort.choose(12, 36, 40);
     private static final String OFF_HEAP_IS_COUNTED = "-XX:NativeMemoryTracking=summary";
 
-    @Test
-    void aProcessSurvivesItsUsers(ChildProcesses children, Seed seed, @TempDir Path directory) {
+    @RealFileSystems(FileSystemKind.TMPFS)
+    void aProcessSurvivesItsUsers(Path directory, ChildProcesses children, Seed seed) {
         survives(children, seed, directory, ROOMY, MisuseCampaign.Ways.ROOMY, OFF_HEAP_IS_COUNTED + " -Xmx256m");
     }
 
-    @Test
-    void aProcessWithoutHeapToSpareSurvivesItsUsers(ChildProcesses children, Seed seed, @TempDir Path directory) {
+    @RealFileSystems(FileSystemKind.TMPFS)
+    void aProcessWithoutHeapToSpareSurvivesItsUsers(Path directory, ChildProcesses children, Seed seed) {
         survives(children, seed, directory, SMALL_HEAP, MisuseCampaign.Ways.SMALL_HEAP,
                 OFF_HEAP_IS_COUNTED + " -Xmx20m");
     }

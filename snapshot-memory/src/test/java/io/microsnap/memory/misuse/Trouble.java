@@ -7,8 +7,4 @@ interface Trouble {
 
     /** Happens here, or not. */
     void at(Point point) throws Throwable;
-
-    /** Ends what it began; called when the capture has returned or thrown. */
-    default void end() {
-    }
 }

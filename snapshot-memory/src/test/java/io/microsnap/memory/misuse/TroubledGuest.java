@@ -103,11 +103,9 @@ final class TroubledGuest implements PausableMachine, PageReader, AutoCloseable 
         try {
             capturing.put(Thread.currentThread(), attempt);
             plan.take(this);
-            trouble.end();
             publish(id, attempt.atPause);
             return new Outcome(Optional.empty(), attempt.paused);
         } catch (Throwable failure) {
-            trouble.end();
             return new Outcome(Optional.of(failure), attempt.paused);
         } finally {
             capturing.remove(Thread.currentThread());
