@@ -42,7 +42,7 @@ final class StateSearch {
     /** A longer array that one class keeps to itself is a table, as a rule. */
     private static boolean isHolder(Field field, Object array) {
         int length = Array.getLength(array);
-        return length == 1 || length > 1 && !Modifier.isPrivate(field.getModifiers());
+        return length == 1 || (length > 1 && !Modifier.isPrivate(field.getModifiers()));
     }
 
     private boolean inField(Field field, Object owner) throws ReflectiveOperationException {

@@ -8,8 +8,8 @@ import java.lang.ref.Reference;
 import java.util.SplittableRandom;
 
 /**
- * Uses up the heap, but for a few bytes, in a call during the pause, so that one of the next allocations fails. There is
- * room again when the machine goes on. For a process with a small heap.
+ * Uses up the heap, but for a few bytes, in a call during the pause, so that one of the next allocations fails. There
+ * is room again when the machine goes on. For a process with a small heap.
  */
 final class HeapUsedUp implements Misuse {
     @Override

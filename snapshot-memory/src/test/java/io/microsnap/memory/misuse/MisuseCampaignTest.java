@@ -11,6 +11,7 @@ import io.microsnap.testsupport.Seed;
 import java.nio.file.Path;
 import java.util.Map;
 import java.util.SplittableRandom;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.condition.EnabledOnOs;
 import org.junit.jupiter.api.condition.OS;
 
@@ -28,6 +29,8 @@ class MisuseCampaignTest {
         survives(children, seed, directory, ROOMY, MisuseCampaign.Ways.ROOMY, OFF_HEAP_IS_COUNTED + " -Xmx256m");
     }
 
+    /** A heap that is full ends as the JVM's own threads decide: for campaigns, whose rare failures are looked into. */
+    @Tag("long")
     @RealFileSystems(FileSystemKind.TMPFS)
     void aProcessWithoutHeapToSpareSurvivesItsUsers(Path directory, ChildProcesses children, Seed seed) {
         survives(children, seed, directory, SMALL_HEAP, MisuseCampaign.Ways.SMALL_HEAP,
