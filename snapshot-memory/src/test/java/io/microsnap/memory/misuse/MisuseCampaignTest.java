@@ -8,6 +8,8 @@ import io.microsnap.testsupport.Effort;
 import io.microsnap.testsupport.FileSystemKind;
 import io.microsnap.testsupport.RealFileSystems;
 import io.microsnap.testsupport.Seed;
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
 import java.util.SplittableRandom;
@@ -25,25 +27,28 @@ class MisuseCampaignTest {
     private static final String OFF_HEAP_IS_COUNTED = "-XX:NativeMemoryTracking=summary";
 
     @RealFileSystems(FileSystemKind.TMPFS)
-    void aProcessSurvivesItsUsers(Path directory, ChildProcesses children, Seed seed) {
+    void aProcessSurvivesItsUsers(Path directory, ChildProcesses children, Seed seed)
+            throws IOException {
         survives(children, seed, directory, ROOMY, MisuseCampaign.Ways.ROOMY, OFF_HEAP_IS_COUNTED + " -Xmx256m");
     }
 
     /** A heap that is full ends as the JVM's own threads decide: for campaigns, whose rare failures are looked into. */
     @Tag("long")
     @RealFileSystems(FileSystemKind.TMPFS)
-    void aProcessWithoutHeapToSpareSurvivesItsUsers(Path directory, ChildProcesses children, Seed seed) {
+    void aProcessWithoutHeapToSpareSurvivesItsUsers(Path directory, ChildProcesses children, Seed seed)
+            throws IOException {
         survives(children, seed, directory, SMALL_HEAP, MisuseCampaign.Ways.SMALL_HEAP,
                 OFF_HEAP_IS_COUNTED + " -Xmx20m");
     }
 
     private static void survives(ChildProcesses children, Seed seed, Path directory, int rounds,
-            MisuseCampaign.Ways ways, String options) {
+            MisuseCampaign.Ways ways, String options) throws IOException {
         SplittableRandom seeds = seed.random();
         for (int child = 0; child < CHILDREN; child++) {
             long childSeed = child == 0 ? seed.value() : seeds.nextLong();
+            Path own = Files.createDirectory(directory.resolve(Integer.toString(child)));
             ChildProcess.Exit exit = children.java(Map.of("JDK_JAVA_OPTIONS", options), MisuseCampaign.class,
-                    directory.resolve(Integer.toString(child)).toString(), Long.toString(childSeed),
+                    own.toString(), Long.toString(childSeed),
                     Integer.toString(rounds), ways.name()).awaitExit();
             assertThat(exit.status()).as("seed " + childSeed + "\n" + exit.output() + exit.errors()).isZero();
             assertThat(exit.output()).contains("survived " + rounds + " rounds");
