@@ -31,8 +31,8 @@ public record Patience(int attempts, Duration firstDelay, Duration longestDelay,
         return Duration.ofNanos(most / 2 + ThreadLocalRandom.current().nextLong(most / 2 + 1));
     }
 
-    /** How long a request with so many bytes of body may take. */
+    /** How long a request with so many bytes of body may take; its head and its body may each begin with a silence. */
     Duration limit(long bodyBytes) {
-        return silence.plusSeconds(bodyBytes / leastBytesPerSecond);
+        return silence.multipliedBy(2).plusSeconds(bodyBytes / leastBytesPerSecond);
     }
 }
