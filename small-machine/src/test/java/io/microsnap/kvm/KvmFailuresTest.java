@@ -25,6 +25,7 @@ import io.microsnap.testsupport.CCompiler;
 import io.microsnap.testsupport.ChildProcess;
 import io.microsnap.testsupport.ChildProcesses;
 import java.io.IOException;
+import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.Files;
@@ -42,6 +43,7 @@ import org.junit.jupiter.params.provider.EnumSource;
 /** What goes wrong is told in words that help, and leaves nothing behind. */
 @KvmTest
 class KvmFailuresTest {
+    private static final int NO_ACCESS = 0;
     private static final Posix POSIX = Posix.host();
     private static final long PAGE = 4096;
     private static final GuestLayout LAYOUT = GuestLayout.of((int) PAGE,
@@ -374,9 +376,10 @@ class KvmFailuresTest {
     void aGuestWhoseMemoryWentAwayFailsWithAnException() throws Exception {
         SmallMachineSpec spec = SmallMachineSpec.ofRam(4 << 20);
         GuestRam memory = GuestRam.anonymous(POSIX, spec.layout(), HugePages.NONE);
-        try (Kvm kvm = Kvm.open(POSIX); SmallMachine machine = SmallMachine.create(kvm, spec, memory)) {
+        try (memory; Kvm kvm = Kvm.open(POSIX); SmallMachine machine = SmallMachine.create(kvm, spec, memory)) {
             machine.load(0, GuestProgram.count());
-            memory.close();
+            MemorySegment mapping = memory.mapping(0);
+            assertThat(POSIX.mprotect(mapping.address(), mapping.byteSize(), NO_ACCESS)).isZero();
             machine.resume();
             assertThatThrownBy(machine::awaitFinish).isInstanceOf(IOException.class).hasMessageContaining("vCPU 0");
         }
