@@ -47,6 +47,7 @@ final class Launcher {
         Path jar = checkout.resolve("target/launcher/microsnap.jar");
         try (Stream<Path> modules = Files.list(checkout)) {
             return Files.exists(jar) && modules.filter(module -> Files.exists(module.resolve("pom.xml")))
+                    .filter(module -> Files.exists(module.resolve("src/main")))
                     .filter(module -> !module.endsWith("benchmarks") && !module.endsWith("test-support"))
                     .allMatch(module -> isNewer(jar, module.resolve("pom.xml"))
                             && isNewer(jar, module.resolve("src/main")));
