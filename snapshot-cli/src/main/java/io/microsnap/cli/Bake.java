@@ -14,6 +14,7 @@ import io.microsnap.memory.CaptureResult;
 import io.microsnap.memory.internal.reader.FileMemoryReader;
 import io.microsnap.memory.internal.state.MachineStateFile;
 import io.microsnap.store.IfTaken;
+import io.microsnap.store.SnapshotDescription;
 import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.SpaceUse;
 import io.microsnap.store.internal.DirectoryStore;
@@ -101,6 +102,7 @@ final class Bake extends CliCommand {
         SpaceUse space;
         try (Descriptor file = open(console.posix(), ram)) {
             GuestLayout layout = layout(file, console.posix().getpagesize());
+            requireDescribable(layout);
             FileMemoryReader reader = FileMemoryReader.of(file, layout);
             try (DirectoryStore open = store.openOrCreate(console);
                     ProgressLine progress = console.progress("bake")) {
@@ -180,6 +182,20 @@ final class Bake extends CliCommand {
                     : GuestLayout.of(pageBytes, Regions.parse(regions));
         } catch (IllegalArgumentException noLayout) {
             throw usage("--region: " + noLayout.getMessage());
+        }
+    }
+
+    /** Refuses what a manifest cannot carry before a store is made for it. */
+    private void requireDescribable(GuestLayout layout) {
+        SnapshotDescription description = SnapshotDescription.full(layout);
+        if (image != null) {
+            description = description.withImage(image);
+        }
+        if (bakedBy != null) {
+            description = description.withBakedByVersion(bakedBy);
+        }
+        for (Map.Entry<String, String> label : labels.entrySet()) {
+            description = description.withLabel(label.getKey(), label.getValue());
         }
     }
 

@@ -78,7 +78,7 @@ class CommandsTest {
         microsnap.run(0, "restore", "--store", "s", "--id", "a", "--to", "file");
         overwrite(ram, 0, "changed");
         assertThat(microsnap.run(1, "bake", "--ram", "ram", "--store", "s", "--id", "a").errors())
-                .contains("has a snapshot a already");
+                .contains("has a snapshot of this id already");
         assertThat(microsnap.run(1, "restore", "--store", "s", "--id", "a", "--to", "file").errors())
                 .contains("exists already");
         microsnap.run(0, "bake", "--ram", "ram", "--store", "s", "--id", "a", "--replace");
@@ -100,7 +100,7 @@ class CommandsTest {
                 .contains("attachments/disk").contains("name vmm");
         assertThat(microsnap.json(0, "inspect", "--store", "s", "--id", "b").get("space")).isNotNull();
         assertThat(microsnap.json(0, "verify", "--store", "s").get("ok")).isEqualTo(true);
-        assertThat(microsnap.run(1, "delete", "--store", "s", "--id", "a").errors()).contains("base of b");
+        assertThat(microsnap.run(1, "delete", "--store", "s", "--id", "a").errors()).contains("needed by other snapshots");
         microsnap.run(0, "transfer", "--store", "s", "--id", "b", "--to-store", "t");
         assertThat((List<?>) microsnap.json(0, "list", "--store", "t").get("snapshots")).hasSize(2);
         assertThat(microsnap.json(0, "delete", "--store", "s", "--id", "b").get("deleted")).isEqualTo("b");
