@@ -232,7 +232,7 @@ public final class ImageWriter {
         return work;
     }
 
-    /** Whoever publishes them would do it. */
+    /** Otherwise publication does it, later. */
     private void finishNotes() throws IOException {
         if (index.isPresent()) {
             index.get().finish();
