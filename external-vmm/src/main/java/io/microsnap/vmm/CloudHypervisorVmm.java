@@ -47,17 +47,11 @@ public final class CloudHypervisorVmm extends DumpingVmm {
 
     /** Connects, and refuses at once a guest that could not be baked, saying what to do about it. */
     public static CloudHypervisorVmm open(VmmOptions options) throws IOException {
-        CloudHypervisorVmm vmm = new CloudHypervisorVmm(options);
-        try {
-            vmm.prepare();
-            return vmm;
-        } catch (IOException | RuntimeException | Error failure) {
-            vmm.closing.closeAfter(failure);
-            throw failure;
-        }
+        return prepared(new CloudHypervisorVmm(options));
     }
 
-    private void prepare() throws IOException {
+    @Override
+    void prepare() throws IOException {
         connect();
         api = new CloudApi(http, options.patience());
         Json info = api.info();
@@ -141,11 +135,15 @@ public final class CloudHypervisorVmm extends DumpingVmm {
 
     @Override
     void pauseGuest() throws IOException {
-        api.pause();
+        timed("pause", api::pause);
     }
 
     @Override
-    void dump() throws IOException {
+    void saveGuest() throws IOException {
+        timed("dump", this::dump);
+    }
+
+    private void dump() throws IOException {
         api.snapshot(Jail.asSeenInside(options.jail(), scratch.directory()), patienceForDump());
         MemoryRanges ranges = CloudDirectory.ranges(options.posix(), scratch.directory());
         GuestLayout found = ranges.layout(options.posix().getpagesize());
@@ -161,7 +159,7 @@ public final class CloudHypervisorVmm extends DumpingVmm {
 
     @Override
     void resumeGuest() throws IOException {
-        api.resume();
+        timed("resume", api::resume);
     }
 
     /**

@@ -42,7 +42,7 @@ public final class ResumeGuard implements AutoCloseable {
             throws IOException {
         List<String> command = new ArrayList<>(List.of("/bin/sh", "-c", "trap '' INT TERM HUP QUIT; exec \"$@\"",
                 "microsnap-guard", Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx16m", "-cp", classPath(),
+                "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-Xmx16m", "-cp", classPath(),
                 GuardMain.class.getName(), socket.toAbsolutePath().toString(), dialect,
                 scratch.toAbsolutePath().toString()));
         command.addAll(requests);

@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.PosixFilePermissions;
 
 /** A directory of our own that a VMM can write to, gone with its files when this is closed. */
@@ -44,6 +45,11 @@ public final class Scratch implements AutoCloseable {
     /** A file in it, which need not be there. */
     public Path file(String name) {
         return directory.resolve(name);
+    }
+
+    /** Writes a new file: nothing that is there, such as a link of the VMM's user, is written through. */
+    public Path write(String name, String text) throws IOException {
+        return Files.writeString(file(name), text, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
     }
 
     @Override

@@ -3,7 +3,9 @@ package io.microsnap.vmm.internal.qemu;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.vmm.internal.wire.Json;
 import io.microsnap.vmm.internal.wire.QmpConnection;
+import io.microsnap.vmm.internal.wire.UnixConnection;
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -21,6 +23,7 @@ public final class QemuMigration {
 
     private static final String SKIP_SHARED = "x-ignore-shared";
     private static final String EVENTS = "events";
+    private static final int USUAL_BYTES = 512 << 10;
     private static final long POLL_NANOS = TimeUnit.MICROSECONDS.toNanos(200);
 
     private final QmpConnection qmp;
@@ -81,6 +84,21 @@ public final class QemuMigration {
         receiver = StateReceiver.listen(socket);
         uri = "unix:" + socket.toAbsolutePath();
         return receiver;
+    }
+
+    /**
+     * Receives a made-up state of the usual length and writes it to the file, which the real one replaces: the code is
+     * warm then, and the guest waits for QEMU alone.
+     */
+    public void rehearse(Path socket, Path file) throws IOException {
+        try (StateReceiver rehearsing = StateReceiver.listen(socket)) {
+            try (UnixConnection sender = UnixConnection.open(socket, patience)) {
+                sender.write(ByteBuffer.allocate(USUAL_BYTES).putInt(0, QemuState.MAGIC),
+                        UnixConnection.deadline(patience));
+            }
+            rehearsing.awaitEnd(patience);
+            rehearsing.writeTo(file);
+        }
     }
 
     /** Sets the capabilities that saving needs. */
