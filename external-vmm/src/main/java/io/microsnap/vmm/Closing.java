@@ -5,7 +5,7 @@ import java.io.IOException;
 import java.util.ArrayDeque;
 import java.util.Deque;
 
-/** What is open, closed in reverse, all of it whatever fails. */
+/** Closes what is open, last opened first, and goes on when one of them fails. */
 final class Closing {
     private final Deque<AutoCloseable> open = new ArrayDeque<>();
 

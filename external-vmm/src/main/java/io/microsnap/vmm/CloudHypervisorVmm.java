@@ -98,8 +98,7 @@ public final class CloudHypervisorVmm extends DumpingVmm {
 
     private SnapshotException hotPlugged() {
         return new SnapshotException(options.socket() + ": the guest has hot-plugged memory, and only RAM that was"
-                + " there"
-                + " from the start can be baked; create a snapshot with ch-remote, and use microsnap import"
+                + " there from the start can be baked; create a snapshot with ch-remote, and use microsnap import"
                 + " --cloud-hypervisor");
     }
 
@@ -112,8 +111,7 @@ public final class CloudHypervisorVmm extends DumpingVmm {
         if (zone.find("file").isPresent() && shared.isPresent() && shared.get().truth()) {
             throw new SnapshotException(options.socket() + ": the zone '" + zone.get("id").text() + "' is the file "
                     + zone.get("file").text() + ", mapped shared, and Cloud Hypervisor leaves it out of snapshots."
-                    + " Pause"
-                    + " the guest, and bake that file with --ram");
+                    + " Pause the guest, and bake that file with --ram");
         }
     }
 
@@ -149,8 +147,7 @@ public final class CloudHypervisorVmm extends DumpingVmm {
         GuestLayout found = ranges.layout(options.posix().getpagesize());
         if (!found.equals(reader.layout())) {
             throw new SnapshotException("the guest's memory was expected at " + reader.layout() + ", and Cloud"
-                    + " Hypervisor"
-                    + " wrote " + found + ". Create a snapshot with ch-remote, and use microsnap import"
+                    + " Hypervisor wrote " + found + ". Create a snapshot with ch-remote, and use microsnap import"
                     + " --cloud-hypervisor");
         }
         Descriptor file = closing.add(SmallFiles.open(options.posix(), scratch.file(CloudDirectory.MEMORY)));

@@ -13,7 +13,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 
-/** A VMM with an HTTP API that writes a paused guest's memory and state to files of ours. */
+/** Bakes guests of VMMs that have an HTTP API, and write a paused guest's memory and state to scratch files. */
 abstract sealed class DumpingVmm extends ExternalVmm permits FirecrackerVmm, CloudHypervisorVmm {
     VmmProcess process;
     HttpConnection http;
@@ -48,7 +48,7 @@ abstract sealed class DumpingVmm extends ExternalVmm permits FirecrackerVmm, Clo
                 wasRunning && !options.leavesPaused() ? List.of(request) : List.of()));
     }
 
-    /** How long the VMM may take to write all of its RAM. */
+    /** Returns the time limit for a VMM that writes all of its RAM. */
     final Duration patienceForDump() {
         return options.patience().plusMillis(reader.layout().lengthBytes() >> 16);
     }

@@ -80,7 +80,7 @@ public abstract sealed class ExternalVmm implements PausableMachine, AutoCloseab
     /** Connects, looks at everything that matters, and starts the guard. */
     abstract void prepare() throws IOException;
 
-    /** Whether reading memory may be tried while the guest runs. */
+    /** Returns whether memory can be read while the guest runs. */
     abstract boolean isReadableWhileRunning();
 
     /** Pauses a running guest. */
@@ -130,7 +130,7 @@ public abstract sealed class ExternalVmm implements PausableMachine, AutoCloseab
         return new LinkedHashMap<>(parts);
     }
 
-    /** The attachments that must share blocks with their originals: copying them would lengthen the pause. */
+    /** Returns the attachments that must share blocks with their originals: copying them would lengthen the pause. */
     final List<String> clonedAttachments() {
         return List.copyOf(clones);
     }
@@ -160,12 +160,12 @@ public abstract sealed class ExternalVmm implements PausableMachine, AutoCloseab
         guard.disarm();
     }
 
-    /** Adds to a capture what only this VMM knows, such as what changed; called once for each. */
+    /** Adds what only this VMM knows to a capture, such as what changed. Runs once for each bake. */
     void prepare(Capture capture, SnapshotStore store) throws IOException {
         attachments.forEach(capture::attach);
     }
 
-    /** Hears of a bake that succeeded. */
+    /** Takes note of a bake that succeeded. */
     void published(SnapshotReference snapshot) throws IOException {
     }
 
@@ -226,7 +226,7 @@ public abstract sealed class ExternalVmm implements PausableMachine, AutoCloseab
         }
     }
 
-    /** Lets go of the VMM; the guest stays as it is. */
+    /** Closes the connection and removes scratch files. A guest that a failed bake left paused is resumed. */
     @Override
     public final void close() throws IOException {
         closing.close();

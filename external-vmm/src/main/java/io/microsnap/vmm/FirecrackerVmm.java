@@ -83,8 +83,7 @@ public final class FirecrackerVmm extends DumpingVmm {
         Json configuration = api.configuration();
         if (configuration.find("memory-hotplug").isPresent()) {
             throw new SnapshotException(options.socket() + ": the guest has memory that can be hot-plugged, and only"
-                    + " RAM"
-                    + " that was there from the start can be baked; start it without PUT /hotplug/memory");
+                    + " RAM that was there from the start can be baked; start it without PUT /hotplug/memory");
         }
         Json machine = configuration.get("machine-config");
         GuestLayout layout = layout(version, machine.get("mem_size_mib").number());

@@ -100,7 +100,7 @@ public final class QemuVmm extends ExternalVmm {
         guard = closing.add(ResumeGuard.overQmp(options.socket(), scratch.directory(), guardCommands()));
     }
 
-    /** The socket as QEMU's command line has it, which may be relative to a directory of QEMU's. */
+    /** Returns the socket's path as QEMU's command line has it, perhaps relative to QEMU's working directory. */
     private String socketIn(List<String> words, VmmProcess process) throws IOException {
         for (String path : QemuCommandLine.sockets(words)) {
             Path here = process.seenFromHere(path);

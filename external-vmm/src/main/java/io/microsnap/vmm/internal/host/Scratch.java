@@ -7,7 +7,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.PosixFilePermissions;
 
-/** A directory of our own that a VMM can write to, gone with its files when this is closed. */
+/** Makes a private directory that a VMM can write to; closing removes it with its files. */
 public final class Scratch implements AutoCloseable {
     private final Path directory;
 
@@ -15,7 +15,7 @@ public final class Scratch implements AutoCloseable {
         this.directory = directory;
     }
 
-    /** In a directory; it is the VMM's user's, where this process may give it away. */
+    /** Makes one in a directory, and gives it to the VMM's user where that is another one. */
     public static Scratch in(Path parent, VmmProcess vmm) throws IOException {
         Path directory = Files.createTempDirectory(parent, "microsnap-",
                 PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
@@ -32,17 +32,17 @@ public final class Scratch implements AutoCloseable {
         }
     }
 
-    /** In the system's directory for temporary files: for sockets, whose paths must be short. */
+    /** Makes one in the system's temporary directory: for sockets, whose paths must be short. */
     public static Scratch forSockets(VmmProcess vmm) throws IOException {
         return in(Path.of(System.getProperty("java.io.tmpdir")), vmm);
     }
 
-    /** The directory. */
+    /** Returns the directory. */
     public Path directory() {
         return directory;
     }
 
-    /** A file in it, which need not be there. */
+    /** Returns the path of a file in it, which need not exist. */
     public Path file(String name) {
         return directory.resolve(name);
     }

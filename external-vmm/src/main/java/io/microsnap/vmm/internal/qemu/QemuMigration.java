@@ -41,7 +41,7 @@ public final class QemuMigration {
         this.before = before;
     }
 
-    /** Looks at what QEMU offers; one that cannot save its state is refused. Nothing is changed yet. */
+    /** Asks QEMU what it can do, and refuses one that cannot save its state. Changes nothing yet. */
     public static QemuMigration of(QmpConnection qmp, Duration patience) throws IOException {
         Map<String, Boolean> before = new LinkedHashMap<>();
         Map<String, Boolean> wanted = new LinkedHashMap<>();
@@ -79,7 +79,7 @@ public final class QemuMigration {
         return new QemuMigration(qmp, patience, wanted, before);
     }
 
-    /** Makes ready to receive the state at this socket. */
+    /** Listens at this socket for the state. */
     public StateReceiver listen(Path socket) throws IOException {
         receiver = StateReceiver.listen(socket);
         uri = "unix:" + socket.toAbsolutePath();
@@ -106,7 +106,7 @@ public final class QemuMigration {
         set(wanted);
     }
 
-    /** The arguments that make the capabilities what they were. */
+    /** Returns the arguments that make the capabilities what they were. */
     public Map<String, Object> asItWas() {
         return arguments(before);
     }
