@@ -9,6 +9,7 @@ import io.microsnap.core.SnapshotReference;
 import io.microsnap.core.internal.file.ReflinkOutcome;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
+import io.microsnap.core.internal.work.Closing;
 import io.microsnap.memory.Capture;
 import io.microsnap.memory.CaptureResult;
 import io.microsnap.memory.CapturedSnapshot;
@@ -44,8 +45,8 @@ public abstract sealed class ExternalVmm implements PausableMachine, AutoCloseab
     private static final long LARGEST_REHEARSED_BYTES = 1 << 20;
     /** After so many rehearsals the JVM has compiled what the pause runs; more gained nothing. */
     private static final int MOST_REHEARSALS = 6;
-    /** A rehearsal that takes this long has compiled it by itself. */
-    private static final long TO_REHEARSE_NANOS = TimeUnit.SECONDS.toNanos(1);
+    /** No further rehearsal starts after this: a large guest takes long to compare. */
+    private static final long TO_REHEARSE_NANOS = TimeUnit.MILLISECONDS.toNanos(1500);
 
     final VmmOptions options;
     final Closing closing = new Closing();
@@ -65,13 +66,7 @@ public abstract sealed class ExternalVmm implements PausableMachine, AutoCloseab
 
     /** Prepares a VMM, and closes everything again if that fails. */
     static <V extends ExternalVmm> V prepared(V vmm) throws IOException {
-        try {
-            vmm.prepare();
-            return vmm;
-        } catch (IOException | RuntimeException | Error failure) {
-            vmm.closing.closeAfter(failure);
-            throw failure;
-        }
+        return Closing.readyOrClosed(vmm, vmm::prepare);
     }
 
     /** Reads the guest's memory while it is paused. */
