@@ -10,7 +10,7 @@ final class VmmSocket {
     @ArgGroup
     private Sockets sockets;
 
-    @Option(names = "--jail", paramLabel = "DIR", description = "The VMM's root directory, where it is jailed."
+    @Option(names = "--jail", paramLabel = "DIR", description = "The root directory of a jailed VMM."
             + " Paths sent to the VMM are made relative to it.")
     private Path jail;
 
