@@ -41,8 +41,7 @@ final class ImportFiles extends CliCommand {
     private SnapshotId parent;
 
     @Option(names = "--diff", description = "Firecracker's memory file is a diff: its holes mean that memory is as"
-            + " in the"
-            + " parent.")
+            + " in the parent.")
     private boolean diff;
 
     @Option(names = "--region", paramLabel = "ADDR:SIZE", description = "A region of guest memory, in the order of"
