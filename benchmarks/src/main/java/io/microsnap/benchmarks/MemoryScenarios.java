@@ -40,6 +40,13 @@ final class MemoryScenarios {
         all.add(new RestoreScenario(RestoreScenario.Kind.CHAIN, 8 * GIB, 13_108));
         all.add(new RestoreScenario(RestoreScenario.Kind.EAGER, GIB, 1));
         all.add(new RestoreScenario(RestoreScenario.Kind.EAGER, GIB, 2));
+        for (FileSystemKind disk : List.of(FileSystemKind.XFS, FileSystemKind.EXT4)) {
+            for (TouchPattern.Shape shape : TouchPattern.Shape.values()) {
+                for (ColdRestoreScenario.Ahead ahead : ColdRestoreScenario.Ahead.values()) {
+                    all.add(new ColdRestoreScenario(disk, shape, ahead));
+                }
+            }
+        }
         return all;
     }
 }

@@ -71,6 +71,7 @@ public final class PageMapSource implements DirtySource {
         AsynchronousProtection.Use protection = null;
         Descriptor pagemap = null;
         try {
+            requirePages(addresses, posix.getpagesize());
             protection = use(posix, memory, addresses);
             pagemap = Descriptor.open(posix, Path.of("/proc/self/pagemap"), posix.constants().O_RDONLY, 0);
             return of(memory.layout(), addresses, protection, pagemap, hold);
@@ -110,6 +111,7 @@ public final class PageMapSource implements DirtySource {
     static PageMapSource of(
             GuestLayout layout, long[] addresses, Descriptor userfaultfd, Descriptor pagemap) throws IOException {
         requireOnePerRegion(layout, addresses);
+        requirePages(addresses, pagemap.posix().getpagesize());
         AsynchronousProtection.Use protection =
                 new AsynchronousProtection(addresses, mappedBytes(layout, pagemap.posix().getpagesize()))
                         .use(userfaultfd);
@@ -123,15 +125,18 @@ public final class PageMapSource implements DirtySource {
         }
     }
 
+    private static void requirePages(long[] addresses, long hostPageBytes) {
+        for (long address : addresses) {
+            if (address % hostPageBytes != 0) {
+                throw new IllegalArgumentException("address " + Long.toHexString(address)
+                        + " is not on a page of " + hostPageBytes + " bytes");
+            }
+        }
+    }
+
     private static PageMapSource of(GuestLayout layout, long[] addresses, AsynchronousProtection.Use protection,
             Descriptor pagemap, GuestMemory.Hold hold) throws IOException {
         PageMapSource source = new PageMapSource(layout, addresses.clone(), protection, pagemap, hold);
-        for (long address : addresses) {
-            if (address % source.hostPageBytes != 0) {
-                throw new IllegalArgumentException("address " + Long.toHexString(address)
-                        + " is not on a page of " + source.hostPageBytes + " bytes");
-            }
-        }
         source.requireAsynchronous();
         return source;
     }
