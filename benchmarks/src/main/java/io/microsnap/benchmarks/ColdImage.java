@@ -113,7 +113,7 @@ final class ColdImage implements AutoCloseable {
     /** How many of this process's faults had to wait for a disk. */
     static long majorFaults() throws IOException {
         String stat = Files.readString(Path.of("/proc/self/stat"));
-        return Long.parseLong(stat.substring(stat.lastIndexOf(')') + 2).split(" ")[MAJOR_FAULTS - 1]);
+        return Long.parseLong(stat.substring(stat.lastIndexOf(')') + 2).split(" ", -1)[MAJOR_FAULTS - 1]);
     }
 
     @Override

@@ -11,6 +11,7 @@ import java.util.Locale;
 final class ColdRestoreScenario implements Scenario {
     private static final long BYTES = 1L << 30;
     private static final int TOUCHED = 16_384;
+    private static final int TOUCHED_SLOWLY = 1_024;
     private static final int SEED = 2026;
     private static final double MOST_CACHE = 1.2;
     private static final double MOST_MAJOR_FAULTS = 0.03;
@@ -18,6 +19,7 @@ final class ColdRestoreScenario implements Scenario {
     private final FileSystemKind disk;
     private final TouchPattern.Shape shape;
     private final Ahead ahead;
+    private final Throttle.Limit limit;
 
     /** What is read ahead. */
     enum Ahead {
@@ -29,7 +31,8 @@ final class ColdRestoreScenario implements Scenario {
         EVERYTHING
     }
 
-    ColdRestoreScenario(FileSystemKind disk, TouchPattern.Shape shape, Ahead ahead) {
+    ColdRestoreScenario(FileSystemKind disk, TouchPattern.Shape shape, Ahead ahead, Throttle.Limit limit) {
+        this.limit = limit;
         this.disk = disk;
         this.shape = shape;
         this.ahead = ahead;
@@ -38,14 +41,16 @@ final class ColdRestoreScenario implements Scenario {
     @Override
     public String name() {
         return "restore/cold/" + disk.name().toLowerCase(Locale.ROOT) + "/" + shape.label() + "/"
-                + ahead.name().toLowerCase(Locale.ROOT);
+                + ahead.name().toLowerCase(Locale.ROOT)
+                + (limit == Throttle.Limit.NONE ? "" : "/" + limit.name().toLowerCase(Locale.ROOT));
     }
 
     @Override
     public String question() {
-        return "a guest of 1 GiB on " + disk + ", cold, touches 64 MiB, " + shape.label() + "; " + switch (ahead) {
+        return "a guest of 1 GiB on " + disk + ", cold, touches " + (touches() * Guest.PAGE >> 20) + " MiB, "
+                + shape.label() + (limit == Throttle.Limit.NONE ? "" : ", " + limit.label()) + "; " + switch (ahead) {
             case SET -> "prefetched: exactly that";
-            case WRONG -> "prefetched: 64 MiB that it does not touch";
+            case WRONG -> "prefetched: as much that it does not touch";
             case NOTHING -> "nothing is prefetched";
             case EVERYTHING -> "everything is prefetched";
         } + "; the peer maps the file and touches it, with the kernel's readahead";
@@ -53,11 +58,18 @@ final class ColdRestoreScenario implements Scenario {
 
     @Override
     public Target target() {
+        if (limit != Throttle.Limit.NONE) {
+            return Target.none();
+        }
         return switch (ahead) {
             case SET -> Target.speedAtLeast(shape == TouchPattern.Shape.RUNS ? 8 : 4);
             case WRONG -> Target.timeAtMost(1.1);
             case NOTHING, EVERYTHING -> Target.none();
         };
+    }
+
+    private long touches() {
+        return limit == Throttle.Limit.NONE ? TOUCHED : TOUCHED_SLOWLY;
     }
 
     @Override
@@ -68,10 +80,10 @@ final class ColdRestoreScenario implements Scenario {
     @Override
     public Duel prepare(Workbench workbench) throws Exception {
         ColdImage image = ColdImage.make(workbench, disk, BYTES);
-        TouchPattern touched = TouchPattern.of(shape, BYTES / Guest.PAGE, TOUCHED, SEED);
+        TouchPattern touched = TouchPattern.of(shape, BYTES / Guest.PAGE, (int) touches(), SEED);
         switch (ahead) {
             case SET -> image.record(touched);
-            case WRONG -> image.record(TouchPattern.of(shape, BYTES / Guest.PAGE, TOUCHED, SEED + 1));
+            case WRONG -> image.record(TouchPattern.of(shape, BYTES / Guest.PAGE, (int) touches(), SEED + 1));
             case NOTHING, EVERYTHING -> { }
         }
         Run run = workbench.closeLater(new Run(image, touched, ahead));
@@ -79,6 +91,9 @@ final class ColdRestoreScenario implements Scenario {
             run.close();
             run.restore();
         });
+        if (limit != Throttle.Limit.NONE) {
+            workbench.closeLater(Throttle.of(image.path(), limit));
+        }
         Contestant peer = workbench.peer(ColdRestoreScenario.class, "touch.c", "cold", image.path(), BYTES,
                 touched.write(image.directory().resolve("pages")));
         return new Duel(Contestant.java(run::prepare, run::restore), () -> {
