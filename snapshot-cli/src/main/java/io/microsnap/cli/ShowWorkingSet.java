@@ -15,8 +15,8 @@ import picocli.CommandLine.Option;
 @Command(
         name = "working-set",
         mixinStandardHelpOptions = true,
-        description = "Shows which part of a snapshot its restored guests touch first, as recordings found it: that part"
-                + " is read ahead when it is restored lazily. VM managers record it through the library.",
+        description = "Shows which part of a snapshot its restored guests touch first, as recordings found it: that"
+                + " part is read ahead when it is restored lazily. VM managers record it through the library.",
         footerHeading = "%n",
         footer = "Example: microsnap working-set --store /var/lib/snapshots --id base-1")
 final class ShowWorkingSet extends CliCommand {

@@ -92,7 +92,7 @@ final class WorkingSetTest {
         evict();
         try (RestoredSnapshot restored = Restore.of(store, ID).recordable().restore(RestoreEngine.LAZY);
                 WorkingSetRecording recording = restored.recordWorkingSet()) {
-            assertThat(resident(restored)).isEqualTo(pages(5, 6, 7, 900));
+            assertThat(restored.prefetched().readBytes()).isEqualTo(4 * PAGE);
             assertThat(mapped(restored).cardinality()).isZero();
             touch(restored, 6, 1_000);
             recording.save();
@@ -106,14 +106,13 @@ final class WorkingSetTest {
     void aRecordingThatIsNotSavedChangesNothing() throws IOException {
         record(store, 1);
         try (RestoredSnapshot restored = Restore.of(store, ID).recordable().restore(RestoreEngine.LAZY)) {
-            try (WorkingSetRecording recording = restored.recordWorkingSet()) {
-                touch(restored, 2);
-                assertThatThrownBy(restored::recordWorkingSet).isInstanceOf(IllegalStateException.class)
-                        .hasMessageContaining("has not ended");
-                recording.close();
-                assertThatThrownBy(recording::save).isInstanceOf(IllegalStateException.class);
-            }
-            restored.recordWorkingSet();
+            WorkingSetRecording recording = restored.recordWorkingSet();
+            touch(restored, 2);
+            assertThatThrownBy(restored::recordWorkingSet).isInstanceOf(IllegalStateException.class)
+                    .hasMessageContaining("has not ended");
+            recording.close();
+            assertThatThrownBy(recording::save).isInstanceOf(IllegalStateException.class);
+            assertThat(restored.recordWorkingSet()).isNotNull();
         }
         assertThat(set()).isEqualTo(pages(1));
     }
@@ -148,8 +147,8 @@ final class WorkingSetTest {
 
     @Test
     void aRecordingAndAPageMapSourceShareTheRegistrationWhicheverEndsFirst() throws IOException {
-        try (RestoredSnapshot restored = Restore.of(store, ID).recordable().restore(RestoreEngine.LAZY);
-                DirtyTracker tracker = restored.tracker(PageMapSource.of(restored.memory()))) {
+        try (RestoredSnapshot restored = Restore.of(store, ID).recordable().restore(RestoreEngine.LAZY)) {
+            DirtyTracker tracker = restored.tracker(PageMapSource.of(restored.memory()));
             WorkingSetRecording recording = restored.recordWorkingSet();
             touch(restored, 10);
             write(restored, 11);
@@ -171,7 +170,8 @@ final class WorkingSetTest {
     @Test
     void theFirstCaptureOfARecordedGuestHoldsWhatItWrote() throws IOException {
         try (RestoredSnapshot restored = Restore.of(store, ID).recordable().restore(RestoreEngine.LAZY);
-                DirtyTracker tracker = restored.tracker(); WorkingSetRecording recording = restored.recordWorkingSet()) {
+                DirtyTracker tracker = restored.tracker();
+                WorkingSetRecording recording = restored.recordWorkingSet()) {
             touch(restored, 3);
             write(restored, 8);
             CaptureResult result = Capture.of(store, new SnapshotId("next"), restored.reader()).tracker(tracker)
@@ -237,7 +237,8 @@ final class WorkingSetTest {
         record(store, 5, 6, 900);
         for (String call : List.of("posix_fadvise", "madvise", "mincore")) {
             evict();
-            FaultyPosix faulty = FaultyPosix.host().every(call).fails(call.equals("madvise") ? Errno.EINVAL : Errno.EIO);
+            Errno failure = call.equals("madvise") ? Errno.EINVAL : Errno.EIO;
+            FaultyPosix faulty = FaultyPosix.host().every(call).fails(failure);
             try (DirectoryStore opened = DirectoryStore.open(faulty.posix(), directory.resolve("store"),
                     StoreOptions.PRIVATE);
                     RestoredSnapshot restored = Restore.of(opened, ID).restore(RestoreEngine.LAZY)) {
@@ -253,14 +254,13 @@ final class WorkingSetTest {
         evict();
         try (RestoredSnapshot restored = Restore.of(store, ID).prefetch(Prefetch.NONE).restore(RestoreEngine.LAZY);
                 StoredSnapshot held = store.hold(ID)) {
-            touch(restored, 0);
-            int before = resident(restored).cardinality();
             PageRuns wanted = new PageRuns();
             wanted.add(0, LAYOUT.lengthBytes());
             ReadAhead.Amounts amounts = new ReadAhead(Held.compose(held), restored.mapping(), wanted,
                     ReadAhead.Extent.MAPPED).run(2, 100L * PAGE);
-            assertThat(amounts).isEqualTo(new ReadAhead.Amounts((long) before * PAGE, 100L * PAGE,
-                    LAYOUT.lengthBytes() - (before + 100L) * PAGE));
+            assertThat(amounts).isEqualTo(
+                    new ReadAhead.Amounts(0, 100L * PAGE, LAYOUT.lengthBytes() - 100L * PAGE));
+            assertThat(resident(restored).cardinality()).isEqualTo(100);
             assertIsTheGuest(restored);
         }
     }

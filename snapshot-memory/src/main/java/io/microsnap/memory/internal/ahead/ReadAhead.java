@@ -60,7 +60,7 @@ public final class ReadAhead {
     }
 
     /**
-     * Reads, and returns when all is read; once.
+     * Reads, once. Returns when all is mapped, or, where it is to go into the page cache only, when all is asked for.
      *
      * @param threads how many may work, the calling one included
      * @param mostBytes how much may be read; what comes after it is left out

@@ -9,7 +9,9 @@ import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.dirty.TrackingUnavailableException;
 import java.io.IOException;
 
-/** Knows which pages of a lazily mapped image are touched, from when it was made on. Use it from one thread at a time. */
+/**
+ * Knows which pages of a lazily mapped image are touched, from when it was made on. Use it from one thread at a time.
+ */
 public sealed interface TouchedPages extends AutoCloseable {
     /** A guest of which more is in the page cache cannot be watched there: what it touches may be in that part. */
     int MOST_RESIDENT_PART = 16;
