@@ -1,5 +1,6 @@
 package io.microsnap.cli;
 
+import io.microsnap.core.GuestLayout;
 import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.PageReader;
 import io.microsnap.core.PausableMachine;
@@ -119,7 +120,7 @@ final class Demo extends CliCommand {
                 }
             }
             console.interruption().check();
-            report.cold(coldStarts(factory, store, snapshots.getFirst(), fraction, report.ramBytes()));
+            report.cold(coldStarts(factory, store, snapshots.getFirst(), fraction));
             report.end(dedup, directory);
             return report.ok() ? ExitStatus.OK : ExitStatus.DAMAGED;
         } catch (InterruptedException interrupted) {
@@ -137,8 +138,7 @@ final class Demo extends CliCommand {
         List<Captured> snapshots = new ArrayList<>();
         try (DemoGuest guest = factory.boot(report.ramBytes())) {
             PageReader reader = guest.reader();
-            long pages = reader.layout().pageCount();
-            long few = Math.max(1, (long) (pages * fraction));
+            long few = few(reader.layout(), fraction);
             guest.runFor(guest.workingPages());
             report.plainDump(dump(console, guest, place));
             snapshots.add(capture(console, guest, store, "demo-1", CaptureKind.FULL, report));
@@ -233,9 +233,9 @@ final class Demo extends CliCommand {
     }
 
     private static ColdStarts coldStarts(DemoGuest.Factory factory, DirectoryStore store, Captured snapshot,
-            double fraction, long ramBytes) throws IOException, InterruptedException {
+            double fraction) throws IOException, InterruptedException {
         try (StoredSnapshot held = store.hold(snapshot.id())) {
-            long pages = Math.max(1, (long) (ramBytes / held.layout().pageBytes() * fraction));
+            long pages = few(held.layout(), fraction);
             RestoredSnapshot recorded = Restore.of(held).recordable().restore(RestoreEngine.LAZY);
             WorkingSetRecording recording = recorded.recordWorkingSet();
             try (DemoGuest guest = factory.restore(recorded)) {
@@ -246,12 +246,17 @@ final class Demo extends CliCommand {
         // Opened anew, it knows what was recorded.
         try (StoredSnapshot held = store.hold(snapshot.id())) {
             Descriptor image = held.image();
-            long pages = Math.max(1, (long) (ramBytes / held.layout().pageBytes() * fraction));
+            long pages = few(held.layout(), fraction);
             Work work = new Work(image, pages, snapshot.counter());
             Started without = start(factory, Restore.of(held).prefetch(Prefetch.NONE), work);
             Started with = start(factory, Restore.of(held), work);
             return new ColdStarts(pages, without.took, with.took, with.ahead, without.ok && with.ok);
         }
+    }
+
+    private static long few(GuestLayout layout, double fraction) {
+        long pages = layout.pageCount();
+        return Math.max(1, (long) (pages * fraction));
     }
 
     private record Work(Descriptor image, long pages, long counter) {
