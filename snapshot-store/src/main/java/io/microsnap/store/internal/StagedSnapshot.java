@@ -14,6 +14,7 @@ import io.microsnap.core.internal.file.StagedFile;
 import io.microsnap.core.internal.posix.Constants;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
+import io.microsnap.core.internal.work.Closing;
 import io.microsnap.store.IfTaken;
 import io.microsnap.store.Manifest;
 import io.microsnap.store.MissingBaseException;
@@ -330,16 +331,16 @@ public final class StagedSnapshot implements AutoCloseable {
         }
         closed = true;
         Closing closing = new Closing();
-        files.values().forEach(closing::close);
-        workingSet.ifPresent(copied -> closing.step(copied::close));
+        closing.add(directory);
+        workingSet.ifPresent(closing::add);
         if (attachments != null) {
-            closing.close(attachments);
+            closing.add(attachments);
         }
-        closing.step(directory::close);
+        files.values().forEach(closing::add);
         if (published) {
-            closing.quietly();
+            closing.closeQuietly(LOG);
         } else {
-            closing.finish();
+            closing.close();
         }
     }
 

@@ -7,6 +7,7 @@ import io.microsnap.core.SnapshotId;
 import io.microsnap.core.SnapshotReference;
 import io.microsnap.core.internal.posix.Constants;
 import io.microsnap.core.internal.posix.Descriptor;
+import io.microsnap.core.internal.work.Closing;
 import io.microsnap.store.ChainTooLongException;
 import io.microsnap.store.HeldSnapshot;
 import io.microsnap.store.Manifest;
@@ -18,9 +19,7 @@ import io.microsnap.store.WorkingSet;
 import java.io.Closeable;
 import java.io.IOException;
 import java.nio.file.NoSuchFileException;
-import java.util.ArrayList;
 import java.util.LinkedHashSet;
-import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -46,17 +45,19 @@ public final class StoredSnapshot implements HeldSnapshot {
     private PageMap pageMap;
     private Optional<WorkingSetMap> workingSet = Optional.empty();
     private boolean workingSetSought;
-    private final List<Descriptor> files = new ArrayList<>();
     private int users;
     private boolean closed;
+    private final Closing closing;
 
     private StoredSnapshot(StoreDirectory store, Descriptor directory, Manifest manifest, Descriptor image,
-            Optional<StoredSnapshot> base) {
+            Optional<StoredSnapshot> base, Closing closing) {
         this.store = store;
         this.directory = directory;
         this.manifest = manifest;
         this.image = image;
         this.base = base;
+        this.closing = closing;
+        closing.add(directory);
     }
 
     static StoredSnapshot hold(StoreDirectory store, SnapshotId id) throws IOException {
@@ -70,7 +71,7 @@ public final class StoredSnapshot implements HeldSnapshot {
                 if (directory.tryLock(false) && StagingArea.isNamed(store.root(), id.key(), directory)) {
                     return hold(store, id, directory, chain);
                 }
-            } catch (IOException | RuntimeException failure) {
+            } catch (Throwable failure) {
                 try (directory) {
                     if (isStillThere(store, id, directory, failure)) {
                         throw failure;
@@ -100,20 +101,25 @@ public final class StoredSnapshot implements HeldSnapshot {
                     + ", which this version does not have; a newer version may restore it");
         }
         StoreDirectory.requireFiles(directory, manifest);
-        Descriptor image = StoreDirectory.openFile(directory, SnapshotFiles.MEMORY, manifest.layout().lengthBytes());
+        // The directory is added last, by the constructor: until then the caller closes it.
+        Closing closing = new Closing();
         try {
-            Optional<StoredSnapshot> base = manifest.requiredBase().isEmpty() ? Optional.empty()
-                    : Optional.of(holdBase(store, manifest, manifest.requiredBase().get(), longer));
-            return new StoredSnapshot(store, directory, manifest, image, base);
-        } catch (IOException | RuntimeException failure) {
-            try (image) {
-                throw failure;
+            Descriptor image = closing.add(
+                    StoreDirectory.openFile(directory, SnapshotFiles.MEMORY, manifest.layout().lengthBytes()));
+            Optional<StoredSnapshot> base = Optional.empty();
+            if (manifest.requiredBase().isPresent()) {
+                StoredSnapshot held = closing.add(holdBase(store, manifest, manifest.requiredBase().get(), longer));
+                base = Optional.of(held);
             }
+            return new StoredSnapshot(store, directory, manifest, image, base, closing);
+        } catch (Throwable failure) {
+            closing.closeAfter(failure);
+            throw failure;
         }
     }
 
     /** Whether what failed failed for another reason than that the snapshot was taken away; if in doubt, it did. */
-    private static boolean isStillThere(StoreDirectory store, SnapshotId id, Descriptor directory, Exception failure) {
+    private static boolean isStillThere(StoreDirectory store, SnapshotId id, Descriptor directory, Throwable failure) {
         try {
             return StagingArea.isNamed(store.root(), id.key(), directory);
         } catch (IOException unknown) {
@@ -182,8 +188,8 @@ public final class StoredSnapshot implements HeldSnapshot {
         if (pageIndex == null) {
             Descriptor file = open(SnapshotFiles.PAGE_INDEX);
             PageIndex opened = PageIndex.open(file, layout());
-            pageIndex = Closing.readyOrClosed(
-                    opened, () -> requireRoot(file, opened.root(), manifest.indexRoot()));
+            pageIndex = closing.add(Closing.readyOrClosed(
+                    opened, () -> requireRoot(file, opened.root(), manifest.indexRoot())));
         }
         return pageIndex;
     }
@@ -194,7 +200,8 @@ public final class StoredSnapshot implements HeldSnapshot {
         if (pageMap == null && listed.isPresent()) {
             Descriptor file = open(SnapshotFiles.PAGE_MAP);
             PageMap opened = PageMap.open(file, layout());
-            pageMap = Closing.readyOrClosed(opened, () -> requireRoot(file, opened.root(), listed.get().root()));
+            pageMap = closing.add(
+                    Closing.readyOrClosed(opened, () -> requireRoot(file, opened.root(), listed.get().root())));
         }
         return Optional.ofNullable(pageMap);
     }
@@ -210,9 +217,7 @@ public final class StoredSnapshot implements HeldSnapshot {
     public synchronized Descriptor open(String file) throws IOException {
         SnapshotFile listed = manifest.file(file).orElseThrow(
                 () -> new NoSuchFileException(directory + "/" + Printable.of(file), null, "it has no such file"));
-        Descriptor opened = openChecked(listed);
-        files.add(opened);
-        return opened;
+        return closing.add(openChecked(listed));
     }
 
     private Descriptor openChecked(SnapshotFile listed) throws IOException {
@@ -242,7 +247,7 @@ public final class StoredSnapshot implements HeldSnapshot {
     /** Opens a hint for reading, if it is there; it is closed with this. Whoever reads it checks it. */
     public synchronized Optional<Descriptor> hint(String name) throws IOException {
         Optional<Descriptor> opened = openHint(name);
-        opened.ifPresent(files::add);
+        opened.ifPresent(closing::add);
         return opened;
     }
 
@@ -279,6 +284,7 @@ public final class StoredSnapshot implements HeldSnapshot {
             workingSetSought = true;
             try (LatestWorkingSet latest = LatestWorkingSet.of(this)) {
                 workingSet = latest.take();
+                workingSet.ifPresent(closing::add);
             } catch (IOException unusable) {
                 LOG.log(System.Logger.Level.WARNING, this + ": its working set is ignored: " + unusable.getMessage());
             }
@@ -364,25 +370,10 @@ public final class StoredSnapshot implements HeldSnapshot {
     }
 
     private void release() {
-        Closing closing = new Closing();
-        if (pageIndex != null) {
-            closing.step(pageIndex::close);
-            pageIndex = null;
-        }
-        if (pageMap != null) {
-            closing.step(pageMap::close);
-            pageMap = null;
-        }
-        if (workingSet.isPresent()) {
-            closing.step(workingSet.get()::close);
-            workingSet = Optional.empty();
-        }
-        files.forEach(closing::close);
-        files.clear();
-        closing.close(image);
-        closing.close(directory);
-        base.ifPresent(closing::close);
-        closing.quietly();
+        pageIndex = null;
+        pageMap = null;
+        workingSet = Optional.empty();
+        closing.closeQuietly(LOG);
     }
 
     @Override

@@ -3,6 +3,7 @@ package io.microsnap.store.internal;
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.RangeConsumer;
 import io.microsnap.core.internal.posix.Descriptor;
+import io.microsnap.core.internal.work.Closing;
 import java.io.Closeable;
 import java.io.IOException;
 import java.util.UUID;
