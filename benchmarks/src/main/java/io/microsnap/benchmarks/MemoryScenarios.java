@@ -1,6 +1,7 @@
 package io.microsnap.benchmarks;
 
 import io.microsnap.memory.CaptureKind;
+import io.microsnap.memory.Prefetch;
 import io.microsnap.testsupport.FileSystemKind;
 import java.util.ArrayList;
 import java.util.List;
@@ -43,6 +44,24 @@ final class MemoryScenarios {
         all.add(new RestoreScenario(RestoreScenario.Kind.CHAIN, 8 * GIB, 13_108));
         all.add(new RestoreScenario(RestoreScenario.Kind.EAGER, GIB, 1));
         all.add(new RestoreScenario(RestoreScenario.Kind.EAGER, GIB, 2));
+        for (FileSystemKind disk : List.of(FileSystemKind.XFS, FileSystemKind.EXT4)) {
+            for (TouchPattern.Shape shape : TouchPattern.Shape.values()) {
+                for (ColdRestoreScenario.Ahead ahead : ColdRestoreScenario.Ahead.values()) {
+                    all.add(new ColdRestoreScenario(disk, shape, ahead, Throttle.Limit.NONE));
+                }
+            }
+        }
+        for (Throttle.Limit limit : List.of(Throttle.Limit.REQUESTS, Throttle.Limit.BYTES)) {
+            for (ColdRestoreScenario.Ahead ahead :
+                    List.of(ColdRestoreScenario.Ahead.SET, ColdRestoreScenario.Ahead.NOTHING)) {
+                all.add(new ColdRestoreScenario(FileSystemKind.XFS, TouchPattern.Shape.RUNS, ahead, limit));
+            }
+        }
+        all.add(new ManyRestoresScenario(Prefetch.NONE));
+        all.add(new ManyRestoresScenario(Prefetch.WORKING_SET));
+        for (RecordingScenario.Part part : RecordingScenario.Part.values()) {
+            all.add(new RecordingScenario(part));
+        }
         return all;
     }
 }
