@@ -27,6 +27,7 @@ import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
 import java.util.Set;
 import java.util.SplittableRandom;
@@ -60,7 +61,17 @@ final class CaptureSweepTest {
     @RealFileSystems({FileSystemKind.EXT4, FileSystemKind.XFS, FileSystemKind.BTRFS})
     void afterAFailureAtAnyCallTheStoreAndTheEpochAreAsTheyWere(Path on, FileSystemKind fileSystem)
             throws IOException {
-        Scene scene = new Scene(on, LAYOUT, 1);
+        afterAFailureAtAnyCall(new Scene(on, LAYOUT, 1), fileSystem);
+    }
+
+    @Tag("slow")
+    @RealFileSystems({FileSystemKind.EXT4, FileSystemKind.XFS, FileSystemKind.BTRFS})
+    void afterAFailureAtAnyCallOfACopyAheadTheStoreAndTheEpochAreAsTheyWere(Path on, FileSystemKind fileSystem)
+            throws IOException {
+        afterAFailureAtAnyCall(new Scene(on, LAYOUT, 1).copyingAhead(), fileSystem);
+    }
+
+    private static void afterAFailureAtAnyCall(Scene scene, FileSystemKind fileSystem) throws IOException {
         int calls = scene.callsOfACapture();
         // Two faults at each call of each of three filesystems: together all of them, each at every third call.
         int faults = Effort.choose(1, 2, FAULTS);
@@ -122,7 +133,16 @@ final class CaptureSweepTest {
     @RealFileSystems({FileSystemKind.EXT4, FileSystemKind.XFS, FileSystemKind.BTRFS})
     void afterADeathAtAnyCallTheSnapshotIsWholeOrAbsentAndTheNextCaptureKnowsItMustCompare(Path on)
             throws IOException {
-        Scene scene = new Scene(on, LAYOUT, 1);
+        afterADeathAtAnyCall(new Scene(on, LAYOUT, 1));
+    }
+
+    @Tag("slow")
+    @RealFileSystems({FileSystemKind.XFS})
+    void afterADeathAtAnyCallOfACopyAheadTheSnapshotIsWholeOrAbsent(Path on) throws IOException {
+        afterADeathAtAnyCall(new Scene(on, LAYOUT, 1).copyingAhead());
+    }
+
+    private static void afterADeathAtAnyCall(Scene scene) throws IOException {
         int calls = scene.callsOfACapture();
         for (int position = 1; position <= calls; position++) {
             FaultyPosix dying = FaultyPosix.host().deadFrom(position);
@@ -183,6 +203,7 @@ final class CaptureSweepTest {
         private final SnapshotReference base;
         private final DirtyBitmap changed;
         private final Path attachment;
+        private boolean copiesAhead;
 
         Scene(Path on, GuestLayout layout, int threads) throws IOException {
             this.layout = layout;
@@ -203,6 +224,21 @@ final class CaptureSweepTest {
                 guest.bytes().asSlice(WIDE_RUN, WIDE_RUN_PAGES * PAGE).fill((byte) 79);
                 tracker.markWritten(WIDE_RUN, WIDE_RUN_PAGES * PAGE);
                 changed.mark(WIDE_RUN, WIDE_RUN_PAGES * PAGE);
+            }
+        }
+
+        /** Three rounds: during the first, the guest writes what it had written already, and a run of zeros. */
+        Scene copyingAhead() {
+            copiesAhead = true;
+            return this;
+        }
+
+        private void writeAgain(CopyRound round) {
+            if (round.number() == 1) {
+                guest.bytes().asSlice(10 * PAGE, PAGE).fill((byte) 1);
+                tracker.markWritten(10 * PAGE, PAGE);
+            } else {
+                change(guest, tracker);
             }
         }
 
@@ -237,24 +273,31 @@ final class CaptureSweepTest {
             int[] paused = {0};
             boolean published = false;
             try (DirectoryStore store = DirectoryStore.open(faulty.posix(), directory, StoreOptions.PRIVATE)) {
-                Capture.of(store, NEXT, guest).tracker(tracker).threads(threads).attach("overlay", attachment)
-                        .take(new PausableMachine() {
-                            @Override
-                            public void pause() {
-                                paused[0]++;
-                            }
+                Capture capture = Capture.of(store, NEXT, guest).tracker(tracker).threads(threads)
+                        .attach("overlay", attachment);
+                if (copiesAhead) {
+                    capture.copyAhead(CopyAhead.usual().rounds(3).enough(0).enough(Duration.ZERO).listener(round -> {
+                        writeAgain(round);
+                        return true;
+                    }));
+                }
+                capture.take(new PausableMachine() {
+                    @Override
+                    public void pause() {
+                        paused[0]++;
+                    }
 
-                            @Override
-                            public List<io.microsnap.core.MachineStateSection> saveState() {
-                                return List.of(new io.microsnap.core.MachineStateSection("clock",
-                                        java.nio.ByteBuffer.wrap(new byte[100])));
-                            }
+                    @Override
+                    public List<io.microsnap.core.MachineStateSection> saveState() {
+                        return List.of(new io.microsnap.core.MachineStateSection("clock",
+                                java.nio.ByteBuffer.wrap(new byte[100])));
+                    }
 
-                            @Override
-                            public void resume() {
-                                resumed[0]++;
-                            }
-                        });
+                    @Override
+                    public void resume() {
+                        resumed[0]++;
+                    }
+                });
                 published = true;
             } catch (IOException failure) {
                 // Or of closing the store, after all was done.
