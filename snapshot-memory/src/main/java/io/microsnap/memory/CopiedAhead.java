@@ -9,8 +9,8 @@ import java.time.Duration;
  * @param bytesCopied bytes handed to the filesystem, in all rounds
  * @param pagesCopied pages that were looked at, in all rounds
  * @param pagesAgain those of them that an earlier round had looked at, too
- * @param writtenBack whether the image was written back before the last rounds: so much was copied that the kernel
- *     would have done that during the pause
+ * @param writtenBack whether the image was written back before the last rounds: so much was unwritten that the
+ *     kernel would have done that during the pause
  * @param ended why there was no further round
  * @param time from the first round to the last
  */

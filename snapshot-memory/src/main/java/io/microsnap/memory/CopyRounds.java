@@ -10,6 +10,9 @@ import java.util.Optional;
 
 /** Copies memory ahead of the pause, round after round, until little is left: see {@link CopyAhead}. */
 final class CopyRounds {
+    /** What little is left of it when the pause begins makes no difference. */
+    private static final long LEAST_BYTES_TO_WRITE_BACK = 16 << 20;
+
     private final CopyAhead options;
     private final StagedCapture staged;
     private final MemoryCopy copy;
@@ -37,18 +40,10 @@ final class CopyRounds {
         void require() throws IOException;
     }
 
-    /**
-     * Copies. Much that is unwritten is written back before the last rounds, and waited for: the kernel would begin
-     * with it at any time, and the pause would wait for that at each page that it writes.
-     */
+    /** Copies. */
     CopiedAhead run(Wanted wanted) throws IOException {
         long start = System.nanoTime();
         CopiedAhead.Ended ended = rounds(wanted);
-        if (Writeback.isUnderWay(staged.image().posix())) {
-            staged.image().syncData();
-            writtenBack = true;
-            ended = rounds(wanted);
-        }
         return new CopiedAhead(rounds, bytesCopied, pagesCopied, pagesAgain, writtenBack, ended,
                 Duration.ofNanos(System.nanoTime() - start));
     }
@@ -72,6 +67,17 @@ final class CopyRounds {
                 return CopiedAhead.Ended.MOST_ROUNDS;
             }
             pagesBefore = round.pages();
+            if (round.bytesCopied() >= LEAST_BYTES_TO_WRITE_BACK) {
+                writeBackBeforeTheKernelDoes();
+            }
+        }
+    }
+
+    /** The kernel may begin with it at any time, and a pause would wait for that at each page that it writes. */
+    private void writeBackBeforeTheKernelDoes() throws IOException {
+        if (Writeback.isUnderWay(staged.image().posix())) {
+            staged.image().syncData();
+            writtenBack = true;
         }
     }
 

@@ -5,10 +5,12 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.microsnap.core.CancelledException;
 import io.microsnap.core.GuestLayout;
+import io.microsnap.core.GuestMemoryReader;
 import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.PageReader;
 import io.microsnap.core.PausableMachine;
 import io.microsnap.core.Progress;
+import io.microsnap.core.RangeConsumer;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.internal.posix.Posix;
@@ -424,6 +426,31 @@ final class CopyAheadTest {
         }
     }
 
+    /**
+     * A page that a restore read in is compared with the image when it is harvested: what it was between two harvests
+     * is not seen, but may have been copied.
+     */
+    @Test
+    void aPageThatIsAsItWasAgainIsNotLeftAsItWasInBetween() throws IOException {
+        capture().take(guest);
+        try (RestoredSnapshot restored = Restore.of(store, NEXT).mostMappings(0).restore(RestoreEngine.LAZY)) {
+            MemorySegment memory = restored.memory().mapping(0);
+            int[] asked = {0};
+            PageReader meddling = new Meddling(new GuestMemoryReader(restored.memory()), () -> {
+                if (asked[0]++ == 0) {
+                    memory.set(ValueLayout.JAVA_INT, 7L * PAGE, 5000);
+                }
+            });
+            SnapshotId later = new SnapshotId("later");
+            Capture.of(store, later, meddling).tracker(restored.tracker()).kind(CaptureKind.FULL)
+                    .copyAhead(ON_AND_ON.listener(round -> {
+                        memory.set(ValueLayout.JAVA_INT, 7L * PAGE, 8);
+                        return false;
+                    })).take(PausableMachine.pausedAlready(List.of()));
+            assertThat(pageOf(later, 7)).isEqualTo(8);
+        }
+    }
+
     /** Documented: writes that the tracker is blind to must be marked; a checked capture names the page. */
     @Test
     void whatTheHostWritesUnmarkedAfterItsPageWasCopiedIsLostAndMarkedItIsNot() throws IOException {
@@ -489,6 +516,35 @@ final class CopyAheadTest {
         }
     }
 
+    /** Does something before it says what is populated: after a harvest, and before the first copy. */
+    private record Meddling(PageReader reader, Runnable meddle) implements PageReader {
+        @Override
+        public GuestLayout layout() {
+            return reader.layout();
+        }
+
+        @Override
+        public MemorySegment view(long imageOffset, long lengthBytes) {
+            return reader.view(imageOffset, lengthBytes);
+        }
+
+        @Override
+        public void read(long imageOffset, MemorySegment destination) throws IOException {
+            reader.read(imageOffset, destination);
+        }
+
+        @Override
+        public void populated(long imageOffset, long lengthBytes, RangeConsumer ranges) throws IOException {
+            meddle.run();
+            reader.populated(imageOffset, lengthBytes, ranges);
+        }
+
+        @Override
+        public boolean mayBeTruncated() {
+            return reader.mayBeTruncated();
+        }
+    }
+
     /** Memory of which pages are populated when they are written, and no longer when they are discarded. */
     private final class Guest implements PageReader, PausableMachine {
         private final InMemoryPageReader memory = InMemoryPageReader.of(LAYOUT);
@@ -545,7 +601,7 @@ final class CopyAheadTest {
         }
 
         @Override
-        public void populated(long imageOffset, long lengthBytes, io.microsnap.core.RangeConsumer ranges)
+        public void populated(long imageOffset, long lengthBytes, RangeConsumer ranges)
                 throws IOException {
             sparse.populated(imageOffset, lengthBytes, ranges);
         }
