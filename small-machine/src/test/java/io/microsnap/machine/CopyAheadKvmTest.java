@@ -96,7 +96,9 @@ class CopyAheadKvmTest {
                         throw new AssertionError(what + ": " + failure.getMessage(), failure);
                     }
                     for (SnapshotId id : List.of(NEXT, BASE)) {
-                        store.delete(id);
+                        if (store.contains(id)) {
+                            store.delete(id);
+                        }
                     }
                 }
             }
@@ -131,14 +133,17 @@ class CopyAheadKvmTest {
     private static void live(Kvm kvm, DirectoryStore store, DirtyTracking tracking, SplittableRandom random)
             throws IOException {
         SmallMachineSpec spec = SmallMachineSpec.ofRam(RAM).withVcpus(random.nextInt(1, 5));
-        spec = tracking == DirtyTracking.RING ? spec.withRings(RING_ENTRIES) : spec.withTracking(tracking);
+        boolean smallRing = tracking == DirtyTracking.RING && random.nextBoolean();
+        spec = smallRing ? spec.withRings(RING_ENTRIES) : spec.withTracking(tracking);
         try (SmallMachine machine = SmallMachine.create(kvm, spec); KvmGuest guest = machine.guest()) {
             Watched watched = new Watched(guest);
             for (int vcpu = 0; vcpu < spec.vcpus(); vcpu++) {
                 machine.load(vcpu, program(spec, vcpu, random));
             }
             guest.resume();
-            capture(store, BASE, watched, CaptureKind.FULL, random);
+            if (!capture(store, BASE, watched, CaptureKind.FULL, random)) {
+                return;
+            }
             List<CaptureKind> kinds = List.of(CaptureKind.FULL, CaptureKind.DIFF, CaptureKind.ONTO_BASE);
             if (random.nextInt(4) == 0) {
                 guest.tracker().invalidate("a test says so");
@@ -157,8 +162,8 @@ class CopyAheadKvmTest {
                         random.nextInt() & Integer.MAX_VALUE, random.nextInt(1, 200), 0));
     }
 
-    /** Where a ring was lapped, that must be said; a capture without the tracker is right all the same. */
-    private static void capture(DirectoryStore store, SnapshotId id, Watched machine, CaptureKind kind,
+    /** Returns false where a ring was lapped and that was said: a machine with such a ring has come to its end. */
+    private static boolean capture(DirectoryStore store, SnapshotId id, Watched machine, CaptureKind kind,
             SplittableRandom random) throws IOException {
         int rounds = random.nextInt(1, 6);
         CopyAhead options = CopyAhead.usual().rounds(rounds).enough(0).enough(Duration.ZERO);
@@ -178,11 +183,11 @@ class CopyAheadKvmTest {
         } catch (SnapshotException lost) {
             assertThat(ring).as(lost.getMessage()).isTrue();
             assertThat(lost.getMessage()).contains("a dirty ring of", "ran over");
-            assertThat(tracker.unknownBecause()).isPresent();
-            Capture untracked = Capture.of(store, id, machine.guest.reader()).kind(kind);
-            (kind == CaptureKind.FULL ? untracked : untracked.base(BASE)).take(machine);
+            assertThat(store.contains(id)).isFalse();
+            return false;
         }
         assertIsThePause(store, id, machine.atThePause);
+        return true;
     }
 
     private static void assertIsThePause(DirectoryStore store, SnapshotId id, MemorySegment expected)

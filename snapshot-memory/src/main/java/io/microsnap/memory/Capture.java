@@ -2,6 +2,7 @@ package io.microsnap.memory;
 
 import io.microsnap.core.PageReader;
 import io.microsnap.core.PausableMachine;
+import io.microsnap.core.PausedMachine;
 import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.dedup.AfterBake;
@@ -197,11 +198,27 @@ public final class Capture implements Cloneable {
      * @throws java.nio.file.FileAlreadyExistsException if the id is taken and not to be replaced
      */
     public PreparedCapture prepare() throws IOException {
+        rehearse();
         return PreparedCapture.prepare(clone());
     }
 
-    /** Prepares, copies ahead where that was asked for, captures and publishes. */
+    /**
+     * Makes the first pause of this process as short as the next ones: links the system calls and compiles the loops
+     * of a pause, on a small guest of its own in memory. Takes about half a second, once. The first {@link #prepare}
+     * does it, unless a VM manager has called this earlier, from any thread.
+     */
+    public static void rehearse() {
+        Rehearsal.oncePerProcess();
+    }
+
+    /**
+     * Prepares, copies ahead where that was asked for, captures and publishes. Does not {@link #rehearse} for a machine
+     * that is paused already.
+     */
     public CaptureResult take(PausableMachine machine) throws IOException {
+        if (!(machine instanceof PausedMachine)) {
+            rehearse();
+        }
         Capture said = clone();
         try (PreparedCapture prepared = PreparedCapture.prepare(said)) {
             if (said.copyAhead.isPresent()) {
