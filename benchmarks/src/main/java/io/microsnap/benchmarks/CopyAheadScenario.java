@@ -5,6 +5,7 @@ import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.PausableMachine;
 import io.microsnap.core.Region;
 import io.microsnap.core.SnapshotId;
+import io.microsnap.core.SnapshotReference;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dirty.DirtySource;
 import io.microsnap.dirty.DirtyTracker;
@@ -31,6 +32,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.concurrent.locks.LockSupport;
 
 /**
  * How long a guest that goes on writing stands still: one word in each of 16,384 random pages a second, within 256 MiB,
@@ -42,7 +44,8 @@ final class CopyAheadScenario implements Scenario {
     private static final long RANGE = 256L << 20;
     private static final int PAGES_A_ROUND = 16;
     private static final Duration ROUND = Duration.ofNanos(1_000_000_000L * PAGES_A_ROUND / 16_384);
-    private static final long WRITTEN_BEFORE = 65_536;
+    /** What the guest writes in a second, before each capture. */
+    private static final long WRITTEN_BEFORE = 16_384;
     private static final long LEAST_NANOS = 500_000_000;
     private static final long MILLION = 1_000_000;
     private static final double FLAT = 1.3;
@@ -144,6 +147,7 @@ final class CopyAheadScenario implements Scenario {
         private final DirtyTracker tracker;
         private final DirectoryStore store;
         private final GuestMemoryReader reader;
+        private final SnapshotReference base;
         private boolean checked;
 
         Guest(Workbench workbench, Kvm kvm, long bytes, boolean filled) throws Exception {
@@ -158,12 +162,7 @@ final class CopyAheadScenario implements Scenario {
             reader = new GuestMemoryReader(machine.memory());
             machine.load(0, GuestProgram.touch(new Touch(
                     new Region(SmallMachine.PROGRAM_AREA_BYTES, RANGE), Pattern.RANDOM, 11, PAGES_A_ROUND, 0)));
-            Capture.of(store, new SnapshotId("base"), reader).tracker(tracker).take(this);
-            machine.resume();
-            // All of the range is written since the base, whichever run comes first.
-            while (machine.counter(0) < 2 * WRITTEN_BEFORE) {
-                Thread.onSpinWait();
-            }
+            base = Capture.of(store, new SnapshotId("base"), reader).tracker(tracker).take(this).reference();
             if (question != Question.SLOWED && question != Question.SLOWED_BESIDE_IDLE) {
                 machine.pace(0, ROUND);
             }
@@ -174,35 +173,39 @@ final class CopyAheadScenario implements Scenario {
             return ahead ? capture.copyAhead(CopyAhead.usual()) : capture;
         }
 
-        /** Abandoned: its pages are in the next one, too. The first is held against the guest. */
+        /** A second of the guest's life, and the pause at its end. The first is held against the guest. */
         long pauseNanos(boolean ahead) throws IOException {
-            if (!checked) {
-                checked = true;
-                try (PreparedCapture prepared = capture(ahead).checked().prepare()) {
-                    pauseNanos(prepared, ahead);
+            Capture capture = checked ? capture(ahead) : capture(ahead).checked();
+            checked = true;
+            long nanos = pauseNanos(capture, ahead);
+            // Abandoned. As if it had been published: the next one is of a second, too.
+            tracker.armRelativeTo(base);
+            return nanos;
+        }
+
+        private long pauseNanos(Capture capture, boolean ahead) throws IOException {
+            runOn();
+            try (PreparedCapture prepared = capture.prepare()) {
+                long copied = ahead ? prepared.copyAhead().pagesCopied() : 0;
+                try (CapturedSnapshot captured = prepared.capture(this)) {
+                    if (copied + captured.memory().pagesRecorded() < WRITTEN_BEFORE / 2) {
+                        throw new IOException("the guest wrote too little: " + captured.memory());
+                    }
+                    return captured.times().pause().toNanos();
                 }
-            }
-            try (PreparedCapture prepared = capture(ahead).prepare()) {
-                return pauseNanos(prepared, ahead);
-            } finally {
-                machine.resume();
             }
         }
 
-        private long pauseNanos(PreparedCapture prepared, boolean ahead) throws IOException {
+        private void runOn() throws IOException {
             machine.resume();
-            if (ahead) {
-                prepared.copyAhead();
-            }
-            try (CapturedSnapshot captured = prepared.capture(this)) {
-                if (captured.memory().pagesRecorded() == 0) {
-                    throw new IOException("the guest wrote nothing: " + captured.memory());
-                }
-                return captured.times().pause().toNanos();
+            long enough = machine.counter(0) + WRITTEN_BEFORE;
+            while (machine.counter(0) < enough) {
+                LockSupport.parkNanos(ROUND.toNanos());
             }
         }
 
         long nanosOfAMillionTouches() throws IOException {
+            machine.resume();
             long nanos = 0;
             long touched = 0;
             while (nanos < LEAST_NANOS) {
@@ -215,7 +218,8 @@ final class CopyAheadScenario implements Scenario {
             return nanos * MILLION / touched;
         }
 
-        long nanosOfAMillionTouchesAlone() {
+        long nanosOfAMillionTouchesAlone() throws IOException {
+            machine.resume();
             long start = System.nanoTime();
             long before = machine.counter(0);
             while (System.nanoTime() - start < LEAST_NANOS) {

@@ -432,7 +432,9 @@ final class CopyAheadTest {
      */
     @Test
     void aPageThatIsAsItWasAgainIsNotLeftAsItWasInBetween() throws IOException {
-        capture().take(guest);
+        Capture.of(store, BASE, guest).tracker(tracker).take(guest);
+        guest.write(7, 4000);
+        capture().kind(CaptureKind.DIFF).take(guest);
         try (RestoredSnapshot restored = Restore.of(store, NEXT).mostMappings(0).restore(RestoreEngine.LAZY)) {
             MemorySegment memory = restored.memory().mapping(0);
             int[] asked = {0};
@@ -444,10 +446,11 @@ final class CopyAheadTest {
             SnapshotId later = new SnapshotId("later");
             Capture.of(store, later, meddling).tracker(restored.tracker()).kind(CaptureKind.FULL)
                     .copyAhead(ON_AND_ON.listener(round -> {
-                        memory.set(ValueLayout.JAVA_INT, 7L * PAGE, 8);
+                        memory.set(ValueLayout.JAVA_INT, 7L * PAGE, 4000);
                         return false;
                     })).take(PausableMachine.pausedAlready(List.of()));
-            assertThat(pageOf(later, 7)).isEqualTo(8);
+            assertThat(asked[0]).isPositive();
+            assertThat(pageOf(later, 7)).isEqualTo(4000);
         }
     }
 
