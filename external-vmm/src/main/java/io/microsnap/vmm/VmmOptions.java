@@ -61,7 +61,7 @@ public final class VmmOptions {
                 changesSince);
     }
 
-    /** Names the directory that the VMM takes for its root: paths are told to it as it sees them. */
+    /** Names the directory that the VMM takes for its root: the VMM gets paths as it sees them. */
     public VmmOptions jail(Path root) {
         return new VmmOptions(socket, posix, process, disks, scratch, Optional.of(root), leavePaused, patience,
                 changesSince);

@@ -71,7 +71,7 @@ final class ImportFiles extends CliCommand {
         if (diff && parent == null) {
             throw usage("--diff needs the --parent that it is relative to");
         }
-        // A mistake is told before a store is made.
+        // Report a mistake before making a store.
         Optional<GuestLayout> layout = layout(console);
         CaptureResult result;
         try (SnapshotStore open = store.openOrCreate(console);

@@ -242,7 +242,7 @@ public final class PageMapSource implements DirtySource {
         requireAsynchronous();
     }
 
-    /** Where protection is of another kind, whoever writes to a protected page waits for ever: tries it with none. */
+    /** With another kind of protection a write to a protected page waits for ever: tries it with no page. */
     private void requireAsynchronous() throws IOException {
         int result = UserFaultFd.register(userfaultfd.posix(), userfaultfd.number(), addresses[0], hostPageBytes);
         if (failedWith(result, Errno.EINVAL)) {

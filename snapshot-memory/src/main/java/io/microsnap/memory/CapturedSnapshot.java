@@ -59,7 +59,7 @@ public final class CapturedSnapshot implements AutoCloseable {
     /**
      * Makes the snapshot durable and visible, and commits the tracker's epoch. When this returns, the snapshot
      * survives a power failure; when it throws, there is none, and the tracker has back what changed.
-     * A full snapshot then comes to share blocks with a sibling, as {@link Capture#afterBake} says.
+     * A full snapshot then shares blocks with a sibling, as {@link Capture#afterBake} says.
      *
      * @throws IllegalStateException if it was published or closed already, or abandoned through the tracker
      */

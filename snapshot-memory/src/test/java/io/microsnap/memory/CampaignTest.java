@@ -113,7 +113,7 @@ final class CampaignTest {
                     guest.tracker().invalidate("a test says so");
                 }
             } else {
-                // What is not told the tracker now is told it by nobody later.
+                // What the tracker does not learn now, it never learns.
                 guest.tracker().invalidate("a capture was made without it");
                 if (!generations.isEmpty() && random.nextInt(3) > 0) {
                     capture.base(List.copyOf(generations.keySet()).get(random.nextInt(generations.size())));

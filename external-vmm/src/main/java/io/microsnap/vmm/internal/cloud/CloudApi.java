@@ -72,7 +72,7 @@ public final class CloudApi {
             }
             why = messages.toString();
         } catch (SnapshotException notTheList) {
-            // What it said is told as it came.
+            // The VMM's own words go into the message unchanged.
             why = answer.bodyText();
         }
         return new SnapshotException(http.socket() + ": Cloud Hypervisor refused " + name + " (status "

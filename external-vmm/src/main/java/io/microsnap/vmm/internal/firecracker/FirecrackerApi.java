@@ -90,7 +90,7 @@ public final class FirecrackerApi {
         try {
             why = Json.parse("", answer.body().getBytes(StandardCharsets.UTF_8)).get(FAULT).text();
         } catch (SnapshotException noFault) {
-            // What it said is told as it came.
+            // The VMM's own words go into the message unchanged.
             why = why.isEmpty() ? "it says no more" : why;
         }
         return new SnapshotException(http.socket() + ": Firecracker refused " + method + " " + path + " (status "

@@ -17,7 +17,7 @@ import java.time.Duration;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 
-/** A connection to a Unix stream socket on which no read or write waits longer than it is told. One thread. */
+/** A connection to a Unix stream socket on which no read or write waits longer than its limit. One thread. */
 public final class UnixConnection implements AutoCloseable {
     private static final long BETWEEN_ATTEMPTS_NANOS = 1_000_000;
 

@@ -266,7 +266,7 @@ public final class ImageWriter {
         return written ? () -> { } : this::finishNotes;
     }
 
-    /** Whoever publishes them would do it. */
+    /** Otherwise publication does it, later. */
     private void finishNotes() throws IOException {
         if (index.isPresent()) {
             index.get().finish();

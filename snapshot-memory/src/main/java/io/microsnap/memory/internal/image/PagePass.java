@@ -83,8 +83,8 @@ final class PagePass implements PopulatedRuns.Parts {
      *
      * @param index is given the checksums
      * @param checks is shown every page
-     * @param recorded is told the pages that the image holds as its own
-     * @param zeros is told those of them that are zeros
+     * @param recorded receives the pages that the image holds as its own
+     * @param zeros receives those of them that are zeros
      */
     record Notes(Optional<PageIndex> index, Optional<PageChecks> checks, RangeConsumer recorded,
             RangeConsumer zeros) {
