@@ -21,6 +21,11 @@ public sealed interface Outcome {
             return median(sorted(Pair::ours));
         }
 
+        /** Our longest time. */
+        double longest() {
+            return sorted(Pair::ours)[pairs.size() - 1];
+        }
+
         /** The peer's median time. */
         double peer() {
             return median(sorted(Pair::peer));

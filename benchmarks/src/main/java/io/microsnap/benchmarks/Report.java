@@ -28,8 +28,8 @@ final class Report {
     }
 
     private void add(Outcome.Measured measured) {
-        out.printf(Locale.ROOT, "    ours %s, peer %s, ratio %.3f (%.3f to %.3f in %d pairs): %s%n",
-                time(measured.ours()), time(measured.peer()),
+        out.printf(Locale.ROOT, "    ours %s (at most %s), peer %s, ratio %.3f (%.3f to %.3f in %d pairs): %s%n",
+                time(measured.ours()), time(measured.longest()), time(measured.peer()),
                 measured.ratio(), measured.lowestRatio(), measured.highestRatio(), measured.pairs().size(),
                 switch (measured.verdict()) {
                     case MET -> "met";

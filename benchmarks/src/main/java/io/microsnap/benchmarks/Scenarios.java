@@ -31,6 +31,7 @@ final class Scenarios {
         all.addAll(DirtyHarvestScenario.all());
         all.add(new MachineStateScenario());
         all.addAll(KvmPauseScenario.all());
+        all.addAll(CopyAheadScenario.all());
         all.addAll(GenerationsScenario.all());
         all.addAll(RegistryScenario.all());
         dedup(all);

@@ -41,9 +41,14 @@ public final class CapturedSnapshot implements AutoCloseable {
         this.closing = closing;
     }
 
-    /** What the writing of memory came to. */
+    /** What the writing of memory came to, during the pause. */
     public MemoryWritten memory() {
         return pause.memory();
+    }
+
+    /** What was copied before the pause; empty where nothing was to be. */
+    public Optional<CopiedAhead> copiedAhead() {
+        return pause.copiedAhead();
     }
 
     /** How long each part took so far. */
@@ -79,8 +84,9 @@ public final class CapturedSnapshot implements AutoCloseable {
                     plan.id + " was captured " + basis.kind() + ", because " + basis.because());
         }
         commit(manifest.reference());
+        CaptureResult.Times times = pause.times().published(Duration.ofNanos(System.nanoTime() - start));
         CaptureResult result = new CaptureResult(manifest, basis.kind(), basis.because(), pause.memory(),
-                punchedBytes, pause.times().published(Duration.ofNanos(System.nanoTime() - start)), Optional.empty());
+                pause.copiedAhead(), punchedBytes, times, Optional.empty());
         event.commit(result);
         return basis.kind() == CaptureKind.FULL ? result.with(shared()) : result;
     }
