@@ -73,15 +73,6 @@ public final class IoVectors {
         }
     }
 
-    /** Sets the rest of the buffers to zero. */
-    public void fillRestWithZeros() {
-        for (int at = index; at < buffers.size(); at++) {
-            buffers.get(at).asSlice(at == index ? within : 0).fill((byte) 0);
-        }
-        index = buffers.size();
-        within = 0;
-    }
-
     /** How many buffers an array names. */
     static int count(MemorySegment vectors) {
         return Math.toIntExact(vectors.byteSize() / BYTES);
