@@ -1,5 +1,6 @@
 package io.microsnap.memory;
 
+import io.microsnap.core.IoMode;
 import io.microsnap.core.PageReader;
 import io.microsnap.core.PausableMachine;
 import io.microsnap.core.Progress;
@@ -25,7 +26,7 @@ import java.util.Optional;
  * {@link #take} it; or {@link #prepare} it, {@link PreparedCapture#capture} it and {@link CapturedSnapshot#publish} it,
  * where the three are not to follow each other at once.
  *
- * <p>While the machine is paused nothing goes further than the page cache. A capture that is not published, for
+ * <p>While the machine is paused nothing goes further than the page cache, unless {@link #io} says so. A capture that is not published, for
  * whatever reason, leaves nothing in the store and gives the tracker back what changed.
  */
 public final class Capture {
@@ -43,6 +44,7 @@ public final class Capture {
     AfterBake afterBake = AfterBake.usual();
     Optional<Zeros> zeros = Optional.empty();
     int threads = 1;
+    IoMode io = IoMode.CACHED;
     boolean checked;
     Progress progress = Progress.NONE;
 
@@ -148,6 +150,20 @@ public final class Capture {
         }
         threads = most;
         return this;
+    }
+
+    /**
+     * Which way the image goes to disk; through the page cache unless told. Any other way leaves the page cache as it
+     * was, makes the pause wait for the device, and shares no blocks afterwards, for which images are read.
+     */
+    public Capture io(IoMode mode) {
+        io = Objects.requireNonNull(mode);
+        return this;
+    }
+
+    /** Whether blocks are shared after all. */
+    AfterBake sharing() {
+        return io == IoMode.CACHED ? afterBake : afterBake.enabled(false);
     }
 
     /**

@@ -1,6 +1,7 @@
 package io.microsnap.memory;
 
 import io.microsnap.core.HugePages;
+import io.microsnap.core.IoMode;
 import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.internal.file.Mapping;
@@ -9,6 +10,7 @@ import io.microsnap.core.internal.work.Closing;
 import io.microsnap.memory.internal.image.ComposedImage;
 import io.microsnap.memory.internal.image.ImageReads;
 import io.microsnap.memory.internal.image.LazyMapping;
+import io.microsnap.memory.internal.image.OpenedImage;
 import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.internal.DirectoryStore;
 import io.microsnap.store.internal.PageChecks;
@@ -32,6 +34,7 @@ public final class Restore {
     private Posix posix;
     private boolean verified;
     private int threads = 1;
+    private IoMode io = IoMode.CACHED;
     private HugePages hugePages = HugePages.NONE;
     private int mostMappings = LazyMapping.DEFAULT_MAPPINGS;
     private Progress progress = Progress.NONE;
@@ -60,6 +63,15 @@ public final class Restore {
             throw new IllegalArgumentException(most + " threads");
         }
         threads = most;
+        return this;
+    }
+
+    /**
+     * Which way the image is read; through the page cache unless told. A lazy restore maps the page cache and refuses
+     * any other.
+     */
+    public Restore io(IoMode mode) {
+        io = Objects.requireNonNull(mode);
         return this;
     }
 
@@ -102,6 +114,10 @@ public final class Restore {
 
     /** Restores the snapshot into memory of this process. May be called again, for another copy. */
     public RestoredSnapshot restore(RestoreEngine engine) throws IOException {
+        if (engine == RestoreEngine.LAZY && io != IoMode.CACHED) {
+            throw new IllegalArgumentException("a lazy restore maps the page cache and cannot be " + io.label()
+                    + "; restore eagerly, or cached");
+        }
         RestoreEvent event = new RestoreEvent();
         event.begin();
         Closing closing = new Closing();
@@ -146,12 +162,14 @@ public final class Restore {
     }
 
     private Made read(Image image, Mapping mapping) throws IOException {
-        try {
+        try (OpenedImage source = OpenedImage.of(image.composed, io)) {
             Optional<PageChecks> checks = Optional.empty();
             if (verified) {
                 checks = Optional.of(new PageChecks(image.held.pageIndex()));
             }
-            ImageReads.into(mapping.segment(), image.composed, checks, threads, progress);
+            // A device that waits for one request after another is idle in between.
+            int inFlight = io == IoMode.DIRECT ? Math.max(2, threads) : threads;
+            ImageReads.into(mapping.segment(), source.image(), checks, inFlight, progress);
             if (checks.isPresent()) {
                 Verify.result(image.held, checks.get()).requireWhole();
             }

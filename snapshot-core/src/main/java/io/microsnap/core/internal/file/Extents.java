@@ -60,7 +60,7 @@ public final class Extents {
      */
     public static void firstData(Descriptor file, long offset, RangeConsumer range) throws IOException {
         requireRange(file, offset, 0);
-        long end = file.sizeBytes();
+        long end = StorageFile.sizeOf(file);
         Constants constants = file.posix().constants();
         boolean trusted = constants.operatingSystem() != OperatingSystem.MACOS;
         long start = trusted ? seek(file, offset, constants.SEEK_DATA) : CANNOT_SAY;

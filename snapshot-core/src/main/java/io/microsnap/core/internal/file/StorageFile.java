@@ -6,6 +6,7 @@ import io.microsnap.core.internal.file.StorageOptions.Existing;
 import io.microsnap.core.internal.posix.Constants;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Errno;
+import io.microsnap.core.internal.posix.FileSystemStat;
 import io.microsnap.core.internal.posix.IoVectors;
 import io.microsnap.core.internal.posix.OperatingSystem;
 import io.microsnap.core.internal.posix.PathNames;
@@ -72,8 +73,11 @@ public final class StorageFile implements AutoCloseable {
         device = status.isBlockDevice();
         sizeBytes = new AtomicLong(sizeOf(file, status));
         boolean passes = options.mode() == IoMode.UNCACHED && passesThroughCache(file, sizeBytes.get());
+        // The files of a filesystem in memory are the page cache's own.
+        boolean inMemory = !device && options.mode() == IoMode.UNCACHED
+                && file.fileSystem().type() == FileSystemStat.TMPFS;
         cached = new Lane(file, passes ? file.posix().constants().RWF_DONTCACHE : 0, 1);
-        if (options.mode() == IoMode.CACHED || passes) {
+        if (options.mode() == IoMode.CACHED || passes || inMemory) {
             alignments = Alignments.NONE;
             direct = Optional.empty();
             bounce = Optional.empty();
@@ -93,10 +97,7 @@ public final class StorageFile implements AutoCloseable {
     public static StorageFile open(Posix posix, Path path, StorageOptions options) throws IOException {
         Constants constants = posix.constants();
         Stat found = new Stat();
-        long result;
-        do {
-            result = posix.fstatat(constants.AT_FDCWD, PathNames.of(path), found, 0);
-        } while (constants.failedWith(result, Errno.EINTR));
+        long result = look(posix, path, found);
         boolean exists = result >= 0;
         if (!exists && (!constants.failedWith(result, Errno.ENOENT) || options.existing() == Existing.REQUIRED)) {
             throw SystemCallException.of(posix, result, "fstatat", path.toString(), "");
@@ -129,6 +130,21 @@ public final class StorageFile implements AutoCloseable {
         } catch (Throwable failure) {
             closeAfter(failure, file);
             throw failure;
+        }
+    }
+
+    /** Whether a path leads to a block device. */
+    public static boolean isDevice(Posix posix, Path path) {
+        Stat found = new Stat();
+        return look(posix, path, found) >= 0 && found.isBlockDevice();
+    }
+
+    private static long look(Posix posix, Path path, Stat found) {
+        while (true) {
+            long result = posix.fstatat(posix.constants().AT_FDCWD, PathNames.of(path), found, 0);
+            if (!posix.constants().failedWith(result, Errno.EINTR)) {
+                return result;
+            }
         }
     }
 
@@ -199,6 +215,11 @@ public final class StorageFile implements AutoCloseable {
     /** What requests must be multiples of to be passed on as they are. Others are served too, and cost a copy. */
     public Alignments alignments() {
         return alignments;
+    }
+
+    /** The open file, for what is not offered here. */
+    public Descriptor descriptor() {
+        return file;
     }
 
     public boolean isDevice() {
