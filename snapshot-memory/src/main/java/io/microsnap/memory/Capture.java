@@ -26,8 +26,8 @@ import java.util.Optional;
  * {@link #take} it; or {@link #prepare} it, {@link PreparedCapture#capture} it and {@link CapturedSnapshot#publish} it,
  * where the three are not to follow each other at once.
  *
- * <p>While the machine is paused nothing goes further than the page cache, unless {@link #io} says so. A capture that is not published, for
- * whatever reason, leaves nothing in the store and gives the tracker back what changed.
+ * <p>While the machine is paused nothing goes further than the page cache, unless {@link #io} says so. A capture that
+ * is not published, for whatever reason, leaves nothing in the store and gives the tracker back what changed.
  */
 public final class Capture {
     final DirectoryStore store;

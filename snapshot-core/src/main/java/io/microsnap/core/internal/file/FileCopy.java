@@ -16,8 +16,9 @@ import java.time.Duration;
 import java.util.Optional;
 
 /**
- * Copies files, and block devices by their paths, without ever filling their holes, by sharing blocks where the filesystem can. The destination is there
- * whole or not at all: it is written as a {@link StagedFile}. A device as destination is written in place.
+ * Copies files, and block devices by their paths, without ever filling their holes, by sharing blocks where the
+ * filesystem can. The destination is there whole or not at all: it is written as a {@link StagedFile}. A device as
+ * destination is written in place.
  *
  * <p>Any number of threads may use one.
  */

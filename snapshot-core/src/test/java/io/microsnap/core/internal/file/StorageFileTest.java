@@ -13,6 +13,7 @@ import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.core.internal.posix.Stat;
 import io.microsnap.core.internal.posix.SystemCallException;
 import io.microsnap.core.testing.FaultyPosix;
+import io.microsnap.core.testing.PageCache;
 import io.microsnap.core.testing.StandInMac;
 import io.microsnap.testsupport.FileSystemKind;
 import io.microsnap.testsupport.LoopDevice;
@@ -562,29 +563,12 @@ class StorageFileTest {
                     storage.write(memory.asSlice(at, 4 << 20), at);
                 }
                 storage.sync();
-                assertThat(residentBytes(file)).as("%s, written", mode).isLessThan(1 << 20);
+                assertThat(PageCache.residentBytes(file)).as("%s, written", mode).isLessThan(1 << 20);
                 MemorySegment back = arena.allocate(content.length, BLOCK);
                 storage.read(back, 0);
                 assertThat(back.mismatch(memory)).isEqualTo(-1);
-                assertThat(residentBytes(file)).as("%s, read", mode).isLessThan(1 << 20);
+                assertThat(PageCache.residentBytes(file)).as("%s, read", mode).isLessThan(1 << 20);
             }
-        }
-    }
-
-    /** How much of a file the page cache holds. */
-    static long residentBytes(Path file) throws IOException {
-        try (Descriptor open = Descriptor.open(HOST, file, NUMBERS.O_RDONLY, 0);
-                Mapping mapping = Mapping.file(open, 0, Files.size(file), Access.SHARED_READ);
-                Arena own = Arena.ofConfined()) {
-            int page = HOST.getpagesize();
-            long pages = Math.ceilDiv(mapping.lengthBytes(), (long) page);
-            MemorySegment residency = own.allocate(pages);
-            assertThat(HOST.mincore(mapping.segment().address(), mapping.lengthBytes(), residency)).isZero();
-            long resident = 0;
-            for (long index = 0; index < pages; index++) {
-                resident += residency.get(ValueLayout.JAVA_BYTE, index) & 1;
-            }
-            return resident * page;
         }
     }
 

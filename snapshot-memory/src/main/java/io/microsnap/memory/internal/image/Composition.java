@@ -46,8 +46,8 @@ public final class Composition {
      *
      * @param checks is shown every page of the outcome, which is read for that; empty where nobody asks
      */
-    public static void intoCloneOfBase(ComposedImage image, StorageFile target, Optional<PageChecks> checks, int threads,
-            Progress progress) throws IOException {
+    public static void intoCloneOfBase(ComposedImage image, StorageFile target, Optional<PageChecks> checks,
+            int threads, Progress progress) throws IOException {
         if (checks.isEmpty()) {
             overlay(image, target, progress);
             return;
@@ -76,8 +76,8 @@ public final class Composition {
         progress.advanced(lengthBytes, lengthBytes);
     }
 
-    private static void copy(ComposedImage source, StorageFile target, MemorySegment buffer, long offset, long lengthBytes)
-            throws IOException {
+    private static void copy(ComposedImage source, StorageFile target, MemorySegment buffer, long offset,
+            long lengthBytes) throws IOException {
         for (long done = 0; done < lengthBytes;) {
             MemorySegment piece = buffer.asSlice(0, Math.min(BUFFER_BYTES, lengthBytes - done));
             source.read(offset + done, piece);
