@@ -3,6 +3,7 @@ package io.microsnap.memory;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.microsnap.core.GuestLayout;
+import io.microsnap.core.IoMode;
 import io.microsnap.core.PausableMachine;
 import io.microsnap.core.Progress;
 import io.microsnap.core.Region;
@@ -54,13 +55,25 @@ final class CaptureSweepTest {
 
     /** The calls of a capture that a signal may interrupt. */
     private static final Set<String> INTERRUPTIBLE = Set.of("openat", "close", "pread", "pwrite", "fsync", "ftruncate",
-            "fallocate", "flock", "copy_file_range");
+            "fallocate", "flock", "copy_file_range", "preadv2", "pwritev2");
 
     @Tag("slow")
     @RealFileSystems({FileSystemKind.EXT4, FileSystemKind.XFS, FileSystemKind.BTRFS})
     void afterAFailureAtAnyCallTheStoreAndTheEpochAreAsTheyWere(Path on, FileSystemKind fileSystem)
             throws IOException {
+        failEverywhere(new Scene(on, LAYOUT, 1), fileSystem);
+    }
+
+    @Tag("slow")
+    @RealFileSystems({FileSystemKind.XFS})
+    void afterAFailureAtAnyCallOfADirectCaptureTheStoreAndTheEpochAreAsTheyWere(Path on, FileSystemKind fileSystem)
+            throws IOException {
         Scene scene = new Scene(on, LAYOUT, 1);
+        scene.io = IoMode.DIRECT;
+        failEverywhere(scene, fileSystem);
+    }
+
+    private static void failEverywhere(Scene scene, FileSystemKind fileSystem) throws IOException {
         int calls = scene.callsOfACapture();
         // Two faults at each call of each of three filesystems: together all of them, each at every third call.
         int faults = Effort.choose(1, 2, FAULTS);
@@ -177,6 +190,7 @@ final class CaptureSweepTest {
         private final Path directory;
         private final GuestLayout layout;
         private final int threads;
+        private IoMode io = IoMode.CACHED;
         private final InMemoryPageReader guest;
         private final DirtyTracker tracker;
         private final DirectoryStore healthy;
@@ -237,7 +251,7 @@ final class CaptureSweepTest {
             int[] paused = {0};
             boolean published = false;
             try (DirectoryStore store = DirectoryStore.open(faulty.posix(), directory, StoreOptions.PRIVATE)) {
-                Capture.of(store, NEXT, guest).tracker(tracker).threads(threads).attach("overlay", attachment)
+                Capture.of(store, NEXT, guest).io(io).tracker(tracker).threads(threads).attach("overlay", attachment)
                         .take(new PausableMachine() {
                             @Override
                             public void pause() {

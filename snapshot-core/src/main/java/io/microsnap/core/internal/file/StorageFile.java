@@ -83,10 +83,6 @@ public final class StorageFile implements AutoCloseable {
             bounce = Optional.empty();
         } else {
             alignments = Alignments.ofDirect(file, status, device ? BlockDevices.sectorBytes(file) : 0);
-            if (sizeBytes.get() % alignments.requestBytes() != 0 && device) {
-                throw new SnapshotException(file + " has " + sizeBytes + " bytes, no multiple of its blocks of "
-                        + alignments.requestBytes() + "; direct I/O would not reach its end: use cached I/O");
-            }
             direct = Optional.of(new Lane(openDirect(file, status, options.writable()), 0,
                     alignments.requestBytes()));
             bounce = Optional.of(new Bounce(direct.get(), cached));

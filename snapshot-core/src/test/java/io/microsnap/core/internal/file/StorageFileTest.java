@@ -39,6 +39,7 @@ class StorageFileTest {
     private static final Posix HOST = Posix.host();
     private static final Constants NUMBERS = HOST.constants();
     private static final int BLOCK = 4096;
+    private static final long MIB_OF_BACKING = 1;
     private static final StorageOptions DIRECT = StorageOptions.WRITE.with(IoMode.DIRECT);
 
     private final Arena arena = Arena.ofAuto();
@@ -463,6 +464,22 @@ class StorageFileTest {
             assertThat(bytes(storage, (16 << 20) - BLOCK, BLOCK)).isEqualTo(before);
             assertThatThrownBy(() -> storage.resize(1, Preallocation.NONE)).isInstanceOf(SnapshotException.class);
             storage.resize(16 << 20, Preallocation.NONE);
+        }
+    }
+
+    @Test
+    void aDeviceThatFailsIsNamedWithTheRangeAndTheCause(@LoopDevice(sizeMiB = 16) Path device) throws IOException {
+        Path backing = Path.of(Files.readString(
+                Path.of("/sys/class/block").resolve(device.getFileName()).resolve("loop/backing_file")).strip());
+        try (StorageFile storage = StorageFile.open(HOST, device, DIRECT);
+                Descriptor open = Descriptor.open(HOST, backing, NUMBERS.O_RDWR, 0)) {
+            open.truncate(MIB_OF_BACKING << 20);
+            assertThatThrownBy(() -> bytes(storage, 8 << 20, BLOCK)).isInstanceOf(SystemCallException.class)
+                    .hasMessageContaining("EIO").hasMessageContaining(BLOCK + " bytes at " + (8 << 20))
+                    .hasMessageContaining(device.toString()).hasMessageContaining("kernel's log");
+            assertThatThrownBy(() -> storage.write(segment(new byte[10]), (8 << 20) + 5))
+                    .as("its blocks cannot be read").hasMessageContaining("EIO");
+            assertThat(bytes(storage, 0, BLOCK)).isEqualTo(new byte[BLOCK]);
         }
     }
 
