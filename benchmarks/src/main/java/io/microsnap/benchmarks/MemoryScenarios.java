@@ -1,5 +1,6 @@
 package io.microsnap.benchmarks;
 
+import io.microsnap.memory.CaptureKind;
 import io.microsnap.testsupport.FileSystemKind;
 import java.util.ArrayList;
 import java.util.List;
@@ -33,6 +34,8 @@ final class MemoryScenarios {
                 }
             }
         }
+        all.add(new FirstCaptureScenario(CaptureKind.ONTO_BASE));
+        all.add(new FirstCaptureScenario(CaptureKind.FULL));
         all.add(new PauseScenario(4 * GIB));
         all.add(new PauseScenario(16 * GIB));
         all.add(new RestoreScenario(RestoreScenario.Kind.LAZY, 8 * GIB, 0));
