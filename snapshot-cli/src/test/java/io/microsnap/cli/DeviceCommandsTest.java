@@ -33,9 +33,10 @@ class DeviceCommandsTest {
         PageCache.drop(ram);
         microsnap.run(0, "bake", "--direct", "--ram", "ram", "--store", "s", "--id", "a");
         microsnap.run(0, "restore", "--direct", "--store", "s", "--id", "a", "--to", "copy");
-        assertThat(PageCache.residentBytes(place)).isLessThan(2 * MIB);
+        // Of 192 MiB: the small files, and a large folio or two that the kernel used when they were to be dropped.
+        assertThat(PageCache.residentBytes(place)).isLessThan(6 * MIB);
         assertThat(Files.mismatch(place.resolve("copy"), ram)).isEqualTo(-1);
-        assertThat(microsnap.run(64, "restore", "--direct", "--store", "s", "--id", "a", "--qemu", "guest").errors())
+        assertThat(microsnap.run(2, "restore", "--direct", "--store", "s", "--id", "a", "--qemu", "guest").errors())
                 .contains("leave out --direct");
     }
 
