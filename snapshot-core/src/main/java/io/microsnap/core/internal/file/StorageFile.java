@@ -20,7 +20,6 @@ import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.FileSystemException;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
-import java.util.EnumSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
@@ -41,7 +40,6 @@ public final class StorageFile implements AutoCloseable {
     private static final long LEAST_LOCKED_BYTES = 4096;
     private static final long ZEROS_BYTES = 1L << 20;
     private static final long ANYWHERE = Long.MAX_VALUE;
-    private static final Set<Errno> NO_DIRECT_IO = EnumSet.of(Errno.EINVAL, Errno.EOPNOTSUPP, Errno.ENOTSUP);
 
     private final Descriptor file;
     private final boolean ownsFile;
@@ -199,7 +197,8 @@ public final class StorageFile implements AutoCloseable {
             throw new SnapshotException(file + " cannot be opened for direct I/O: /proc is not mounted; mount it, or"
                     + " use cached I/O", noNames);
         } catch (SystemCallException failure) {
-            throw NO_DIRECT_IO.contains(failure.errno()) ? noDirectIo(file, failure) : failure;
+            boolean none = failure.errno() == Errno.EINVAL || Extents.UNSUPPORTED.contains(failure.errno());
+            throw none ? noDirectIo(file, failure) : failure;
         }
     }
 
