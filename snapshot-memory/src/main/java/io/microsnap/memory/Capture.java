@@ -154,15 +154,15 @@ public final class Capture {
     }
 
     /**
-     * Which way the image goes to disk; through the page cache unless told. Any other way leaves the page cache as it
-     * was, makes the pause wait for the device, and shares no blocks afterwards, for which images are read.
+     * Sets which way the image goes to disk; the default is through the page cache. Any other way leaves the page cache
+     * as it was, makes the pause wait for the device, and shares no blocks afterwards, for that would read images.
      */
     public Capture io(IoMode mode) {
         io = Objects.requireNonNull(mode);
         return this;
     }
 
-    /** Whether blocks are shared after all. */
+    /** Returns what happens after publication: nothing that would read images into the page cache. */
     AfterBake sharing() {
         return io == IoMode.CACHED ? afterBake : afterBake.enabled(false);
     }

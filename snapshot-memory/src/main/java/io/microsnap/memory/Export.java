@@ -71,7 +71,7 @@ public final class Export {
         return this;
     }
 
-    /** Which way the bytes of memory go, read and written; through the page cache unless told. */
+    /** Sets which way memory is read and written; the default is through the page cache. */
     public Export io(IoMode mode) {
         io = Objects.requireNonNull(mode);
         return this;

@@ -67,8 +67,8 @@ public final class Restore {
     }
 
     /**
-     * Which way the image is read; through the page cache unless told. A lazy restore maps the page cache and refuses
-     * any other.
+     * Sets which way the image is read; the default is through the page cache. A lazy restore maps the page cache and
+     * refuses any other.
      */
     public Restore io(IoMode mode) {
         io = Objects.requireNonNull(mode);

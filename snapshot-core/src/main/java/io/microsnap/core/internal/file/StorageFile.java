@@ -127,7 +127,7 @@ public final class StorageFile implements AutoCloseable {
         }
     }
 
-    /** Whether a path leads to a block device. */
+    /** Returns whether a path leads to a block device. */
     public static boolean isDevice(Posix posix, Path path) {
         Stat found = new Stat();
         return look(posix, path, found) >= 0 && found.isBlockDevice();
@@ -142,7 +142,7 @@ public final class StorageFile implements AutoCloseable {
         }
     }
 
-    /** Over an open file, which stays its owner's: closing this leaves it open. It must be open as the options say. */
+    /** Uses an open file, which stays its owner's: closing this leaves it open. It must be open as the options say. */
     public static StorageFile over(Descriptor file, StorageOptions options) throws IOException {
         return new StorageFile(file, false, Optional.empty(), options);
     }
@@ -158,7 +158,7 @@ public final class StorageFile implements AutoCloseable {
         }
     }
 
-    /** How long an open file or block device is. */
+    /** Returns how long an open file or block device is. */
     public static long sizeOf(Descriptor file) throws IOException {
         return sizeOf(file, file.status());
     }
@@ -207,12 +207,12 @@ public final class StorageFile implements AutoCloseable {
                 + " ext4, XFS or btrfs", cause);
     }
 
-    /** What requests must be multiples of to be passed on as they are. Others are served too, and cost a copy. */
+    /** Returns what requests must be multiples of to be passed on as they are. Others cost a copy. */
     public Alignments alignments() {
         return alignments;
     }
 
-    /** The open file, for what is not offered here. */
+    /** Returns the open file, for what is not offered here. */
     public Descriptor descriptor() {
         return file;
     }
@@ -221,17 +221,17 @@ public final class StorageFile implements AutoCloseable {
         return device;
     }
 
-    /** Whether writes to different places may be under way at once; through the page cache a file takes one. */
+    /** Returns whether writes to different places may be under way at once; the page cache takes one at a time. */
     public boolean takesWritesAtOnce() {
         return direct.isPresent();
     }
 
-    /** The length, as it is after all that was done through this. */
+    /** Returns the length after all that was done through this. */
     public long sizeBytes() {
         return sizeBytes.get();
     }
 
-    /** A path that the file names relative to itself. */
+    /** Returns the path of a name that is relative to the file. */
     public Path resolve(String relative) throws IOException {
         Path own = path.orElseThrow(() -> new SnapshotException(file + " was handed over open and has no name of its"
                 + " own, so " + relative + " beside it cannot be found; name it absolutely"));

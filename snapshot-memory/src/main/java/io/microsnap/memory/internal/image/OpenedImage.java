@@ -18,7 +18,7 @@ public final class OpenedImage implements AutoCloseable {
         this.files = files;
     }
 
-    /** Of an image whose own files stay open as long as this. */
+    /** Opens an image, whose own files must stay open as long as this. */
     public static OpenedImage of(ComposedImage image, IoMode mode) throws IOException {
         Closing closing = new Closing();
         if (mode == IoMode.CACHED) {
