@@ -25,6 +25,7 @@ final class Scenarios {
         all.add(new PublishScenario(FileSystemKind.XFS));
         all.add(new ListScenario(10_000));
         all.addAll(MemoryScenarios.all());
+        all.addAll(DirectScenario.all());
         all.addAll(SparseCopyScenario.all());
         all.addAll(DenseCopyScenario.all());
         all.addAll(ExtentScanScenario.all());
