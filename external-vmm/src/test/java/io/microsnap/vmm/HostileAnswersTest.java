@@ -92,7 +92,7 @@ class HostileAnswersTest {
 
     @Test
     void filesAndTables(Seed seed, @TempDir Path directory) throws IOException {
-        int attempts = Effort.choose(2_000, 10_000, 34_000);
+        int attempts = Effort.choose(2_000, 5_000, 34_000);
         assertThat(MemoryRanges.parse("state", RANGES.getBytes(StandardCharsets.UTF_8)).layout(4096).regions())
                 .hasSize(2);
         assertThat(campaign(RANGES.getBytes(StandardCharsets.UTF_8), seed.random(), attempts,

@@ -19,7 +19,7 @@ class LeakTest {
 
     @Test
     void manyMachinesMadeRunSnapshottedAndClosedLeaveNothing(ChildProcesses processes, @TempDir Path directory) {
-        int machines = Effort.choose(100, 200, 1000);
+        int machines = Effort.choose(50, 100, 1000);
         ProcessBuilder command = new ProcessBuilder(List.of(
                 ProcessHandle.current().info().command().orElseThrow(), "@" + Checkout.jvmOptions(),
                 // A heap that is all there from the beginning, and no compiler: that takes megabytes when it pleases.

@@ -43,7 +43,7 @@ class WitnessTest {
             try (Kvm kvm = Kvm.open(); SmallMachine machine = SmallMachine.create(kvm, spec);
                     DirtySource source = machine.openDirtySource();
                     DirtySource witness = PageMapSource.of(machine.memory())) {
-                for (int program = 0; program < Effort.choose(10, 70, 700); program++) {
+                for (int program = 0; program < Effort.choose(10, 30, 700); program++) {
                     Touch first = touch(random, machine.reach().getFirst());
                     Touch second = touch(random, machine.reach().getLast());
                     machine.load(0, GuestProgram.touch(first));

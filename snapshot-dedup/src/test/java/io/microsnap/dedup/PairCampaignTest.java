@@ -42,7 +42,7 @@ class PairCampaignTest {
         Deduplicator deduplicator = new Deduplicator(Posix.host());
         SplittableRandom random = seed.random();
         // For each engine on each filesystem: 200 in all.
-        int pairs = Effort.choose(5, 50, 1000);
+        int pairs = Effort.choose(5, 20, 1000);
         long equalBytes = 0;
         long returnedBytes = 0;
         for (int pair = 0; pair < pairs; pair++) {

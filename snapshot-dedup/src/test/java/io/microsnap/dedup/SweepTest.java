@@ -29,7 +29,7 @@ import java.util.function.BiConsumer;
 class SweepTest {
     private static final int LENGTH = 1 << 20;
     private static final int KILLED = 128 + 9;
-    private static final int STEP = Effort.choose(60, 24, 1);
+    private static final int STEP = Effort.choose(60, 40, 1);
     /** Each takes a JVM's start. */
     private static final int KILLING_STEP = Effort.choose(200, 120, 1);
 

@@ -23,7 +23,7 @@ import org.junit.jupiter.api.Timeout;
 class DirtyBitmapAtomicityTest {
     private static final int PAGE = 4096;
     private static final int WORDS = 1 << 12;
-    private static final int ROUNDS = Effort.choose(20, 40, 2000);
+    private static final int ROUNDS = Effort.choose(20, 30, 2000);
     private static final int MEETINGS = Effort.choose(2_000_000, 5_000_000, 100_000_000);
     private static final GuestLayout LAYOUT = GuestLayout.ofSingleRegion(PAGE, (long) WORDS * 64 * PAGE);
 

@@ -43,7 +43,7 @@ final class CampaignTest {
     void everyGenerationIsRestoredByteForByteByEveryEngine(Path on, FileSystemKind fileSystem, Seed seed)
             throws IOException {
         SplittableRandom random = seed.random();
-        int guests = Effort.choose(2, 6, 75);
+        int guests = Effort.choose(2, 4, 75);
         for (int guest = 0; guest < guests; guest++) {
             long guestSeed = random.nextLong();
             Path directory = Files.createDirectory(on.resolve("guest-" + guest));

@@ -49,7 +49,7 @@ final class CaptureSweepTest {
 
     private static final int FAULTS = 6;
     /** Most calls of a copy ahead are those of any capture: every one of them is met by the long campaign. */
-    private static final int AHEAD_CALLS_BETWEEN = Effort.choose(12, 7, 1);
+    private static final int AHEAD_CALLS_BETWEEN = Effort.choose(29, 17, 1);
     private static final List<FileSystemKind> SWEPT =
             List.of(FileSystemKind.EXT4, FileSystemKind.XFS, FileSystemKind.BTRFS);
 
@@ -80,14 +80,14 @@ final class CaptureSweepTest {
             throws IOException {
         Scene scene = new Scene(on, LAYOUT, 1);
         scene.io = IoMode.DIRECT;
-        afterAFailureAtAnyCall(scene, fileSystem, Effort.choose(7, 3, 1));
+        afterAFailureAtAnyCall(scene, fileSystem, Effort.choose(13, 7, 1));
     }
 
     private static void afterAFailureAtAnyCall(Scene scene, FileSystemKind fileSystem, int callsBetween)
             throws IOException {
         int calls = scene.callsOfACapture();
         // Two faults at each call of each of three filesystems: together all of them, each at every third call.
-        int faults = Effort.choose(1, 2, FAULTS);
+        int faults = Effort.choose(1, 1, FAULTS);
         for (int position = 1 + SWEPT.indexOf(fileSystem) % callsBetween; position <= calls;
                 position += callsBetween) {
             for (int number = 0; number < faults; number++) {

@@ -233,7 +233,7 @@ final class CompactTest {
     }
 
     private static int step(FileSystemKind kind) {
-        return Effort.choose(41, kind == FileSystemKind.EXT4 ? 17 : 37, 1);
+        return Effort.choose(41, kind == FileSystemKind.EXT4 ? 41 : 83, 1);
     }
 
     private static void compact(Posix calls, Path path) throws IOException {

@@ -60,7 +60,7 @@ final class FanOutTest {
 
     @Test
     void aHundredSiblingsOfAScatteredDiffLiveInOneProcess(ChildProcesses children) {
-        run(children, Effort.choose(RUNS / 20, RUNS / 5, RUNS), 100, -1);
+        run(children, Effort.choose(RUNS / 20, RUNS / 10, RUNS), 100, -1);
     }
 
     @Test

@@ -131,7 +131,7 @@ final class PruneTest {
         Chains chains = new Chains(seed.random());
         Path original = directory.resolve("original");
         int calls = prepared(chains, original, directory.resolve("counted"));
-        int step = Effort.choose(197, kind == FileSystemKind.EXT4 ? 79 : 149, 1);
+        int step = Effort.choose(197, kind == FileSystemKind.EXT4 ? 149 : 293, 1);
         Set<Integer> sizes = new TreeSet<>();
         for (int position = seed.random().nextInt(1, step + 1); position <= calls; position += step) {
             for (boolean dies : new boolean[] {true, false}) {

@@ -62,7 +62,7 @@ class WholeLifeTest {
     @Test
     void aGuestLivesFiftyGenerationsOnAChainOfDiffsEveryFifthInANewProcess(
             ChildProcesses processes, @TempDir Path directory) {
-        int generations = Effort.choose(10, 50, 200);
+        int generations = Effort.choose(10, 25, 200);
         List<Life.Engine> engines = List.of(Life.Engine.values());
         List<Report> lives = new ArrayList<>();
         for (int generation = 0; generation < generations; generation += 5) {

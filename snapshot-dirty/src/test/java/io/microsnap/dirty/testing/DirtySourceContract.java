@@ -219,7 +219,7 @@ public abstract class DirtySourceContract {
             tracker.arm();
             BitSet written = new BitSet();
             BitSet marked = new BitSet();
-            for (int program = 0; program < Effort.choose(20, 200, 1000); program++) {
+            for (int program = 0; program < Effort.choose(20, 100, 1000); program++) {
                 int[] pages = program % 2 == 0 ? randomPages(random) : edgeAmong(randomPages(random), program / 2);
                 write(pages);
                 IntStream.of(pages).forEach(written::set);

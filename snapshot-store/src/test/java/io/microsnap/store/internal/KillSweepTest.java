@@ -115,7 +115,7 @@ class KillSweepTest {
             prepare(path, change);
             List<String> names = new ArrayList<>();
             run(FaultyPosix.host().before(call -> names.add(call.name())).posix(), path, change);
-            for (int position = 1; position <= names.size(); position += Effort.choose(7, 2, 1)) {
+            for (int position = 1; position <= names.size(); position += Effort.choose(9, 5, 1)) {
                 prepare(path, change);
                 String name = names.get(position - 1);
                 FaultyPosix.Fault fault = FaultyPosix.host().at(position);
@@ -142,7 +142,7 @@ class KillSweepTest {
 
     /** Each call on one filesystem; on the others, which differ in few of them, some each time. */
     private static int step(FileSystemKind kind) {
-        return Effort.choose(9, kind == FileSystemKind.EXT4 ? 4 : 9, 1);
+        return Effort.choose(17, kind == FileSystemKind.EXT4 ? 8 : 17, 1);
     }
 
     private int count(Path path, StoreChange change) throws IOException {

@@ -39,7 +39,7 @@ class StorageFileRandomTest {
 
     @RealFileSystems
     void anyOrderOfOperationsReadsAsTheModel(Path directory, FileSystemKind kind, Seed seed) throws Exception {
-        int operations = Effort.choose(60, 200, 10_000);
+        int operations = Effort.choose(60, 120, 10_000);
         for (IoMode mode : IoMode.values()) {
             runAlone(HOST, directory.resolve("alone-" + mode), mode, operations, seed.random());
             runDisjoint(directory.resolve("disjoint-" + mode), mode, operations, seed.random());
@@ -50,7 +50,7 @@ class StorageFileRandomTest {
     @Test
     void anyOrderOfOperationsOnADeviceReadsAsTheModel(@LoopDevice(sizeMiB = 16) Path device, Seed seed)
             throws Exception {
-        int operations = Effort.choose(60, 200, 10_000);
+        int operations = Effort.choose(60, 120, 10_000);
         for (IoMode mode : IoMode.values()) {
             runAlone(HOST, device, mode, operations, seed.random());
             runDisjoint(device, mode, operations, seed.random());
