@@ -11,5 +11,6 @@ module io.microsnap.core {
             io.microsnap.dirty, io.microsnap.store, io.microsnap.memory, io.microsnap.dedup, io.microsnap.kvm,
             io.microsnap.hvf, io.microsnap.registry, io.microsnap.machine, io.microsnap.vmm;
     exports io.microsnap.core.internal.work to
-            io.microsnap.store, io.microsnap.memory, io.microsnap.dedup;
+            io.microsnap.dirty, io.microsnap.store, io.microsnap.memory, io.microsnap.dedup, io.microsnap.kvm,
+            io.microsnap.hvf, io.microsnap.registry, io.microsnap.machine, io.microsnap.vmm;
 }

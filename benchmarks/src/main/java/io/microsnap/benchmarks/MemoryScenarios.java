@@ -1,5 +1,6 @@
 package io.microsnap.benchmarks;
 
+import io.microsnap.memory.CaptureKind;
 import io.microsnap.testsupport.FileSystemKind;
 import java.util.ArrayList;
 import java.util.List;
@@ -48,6 +49,8 @@ final class MemoryScenarios {
         List<Scenario> all = new ArrayList<>();
         all.add(new PauseScenario(4 * Sizes.GIB, Sizes.GIB));
         all.add(new PauseScenario(16 * Sizes.GIB, Sizes.GIB));
+        all.add(new FirstCaptureScenario(CaptureKind.ONTO_BASE));
+        all.add(new FirstCaptureScenario(CaptureKind.FULL));
         all.addAll(KvmPauseScenario.all());
         return all;
     }

@@ -9,6 +9,7 @@ import io.microsnap.core.PageReader;
 import io.microsnap.core.PausableMachine;
 import io.microsnap.core.internal.file.GuestRam;
 import io.microsnap.core.internal.posix.Posix;
+import io.microsnap.core.internal.work.Closing;
 import io.microsnap.dirty.DirtySource;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.dirty.RestoredMachine;
@@ -59,7 +60,7 @@ public final class HvfGuest implements PausableMachine, AutoCloseable {
         GuestMemory memory = GuestRam.anonymous(Posix.host(), layout, HugePages.NONE);
         try {
             return create(hvf, spec, memory, handler, memory::close);
-        } catch (IOException | RuntimeException failure) {
+        } catch (Throwable failure) {
             try (memory) {
                 throw failure;
             }
@@ -100,12 +101,8 @@ public final class HvfGuest implements PausableMachine, AutoCloseable {
             }
             loadState.take();
             return trackers.make(vm.openDirtySource());
-        } catch (IOException | RuntimeException failure) {
-            try {
-                vm.close();
-            } catch (IOException alsoFailed) {
-                failure.addSuppressed(alsoFailed);
-            }
+        } catch (Throwable failure) {
+            Closing.closeAfter(failure, vm);
             throw failure;
         }
     }

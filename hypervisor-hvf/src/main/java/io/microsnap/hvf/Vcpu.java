@@ -269,7 +269,7 @@ public final class Vcpu {
             exit = Structs.exitAt(pointer);
             registers = new VcpuRegisters(framework, id.get(ValueLayout.JAVA_LONG, 0), "vCPU " + index, arena);
             registers.setSystem(SystemRegister.MPIDR_EL1, affinity());
-        } catch (IOException | RuntimeException thrown) {
+        } catch (Throwable thrown) {
             IOException second = destroy();
             if (second != null) {
                 thrown.addSuppressed(second);

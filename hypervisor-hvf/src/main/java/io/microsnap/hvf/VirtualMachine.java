@@ -4,6 +4,7 @@ import io.microsnap.core.GuestLayout;
 import io.microsnap.core.GuestMemory;
 import io.microsnap.core.Region;
 import io.microsnap.core.SnapshotException;
+import io.microsnap.core.internal.work.Closing;
 import io.microsnap.dirty.DirtySource;
 import io.microsnap.dirty.ProtectionSource;
 import io.microsnap.hvf.MachineSpec.InterruptController;
@@ -54,12 +55,8 @@ public final class VirtualMachine implements AutoCloseable {
             }
             vm.mapMemory();
             return vm;
-        } catch (IOException | RuntimeException failure) {
-            try {
-                vm.close();
-            } catch (IOException alsoFailed) {
-                failure.addSuppressed(alsoFailed);
-            }
+        } catch (Throwable failure) {
+            Closing.closeAfter(failure, vm);
             throw failure;
         }
     }

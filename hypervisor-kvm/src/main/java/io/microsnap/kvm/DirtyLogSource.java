@@ -69,7 +69,7 @@ final class DirtyLogSource extends SlotSource {
             for (MemorySlots.Placed placed : watching) {
                 made.add(new Log(placed));
             }
-        } catch (IOException | RuntimeException failure) {
+        } catch (Throwable failure) {
             made.forEach(Log::close);
             throw failure;
         }
@@ -110,7 +110,7 @@ final class DirtyLogSource extends SlotSource {
             clearRequest = arena.allocate(Structs.KVM_CLEAR_DIRTY_LOG);
             try {
                 bits = new LogBits(vm.posix(), pages, name());
-            } catch (IOException | RuntimeException failure) {
+            } catch (Throwable failure) {
                 arena.close();
                 throw failure;
             }

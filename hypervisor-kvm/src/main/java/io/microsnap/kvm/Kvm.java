@@ -3,6 +3,7 @@ package io.microsnap.kvm;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
+import io.microsnap.core.internal.work.Closing;
 import io.microsnap.kvm.internal.abi.Capability;
 import io.microsnap.kvm.internal.abi.Numbers;
 import io.microsnap.kvm.internal.abi.Request;
@@ -51,8 +52,8 @@ public final class Kvm implements AutoCloseable {
                 }
             }
             return new Kvm(descriptor, descriptor.call(Request.KVM_GET_VCPU_MMAP_SIZE, 0));
-        } catch (IOException | RuntimeException failure) {
-            descriptor.close();
+        } catch (Throwable failure) {
+            Closing.closeAfter(failure, descriptor);
             throw failure;
         }
     }

@@ -9,6 +9,7 @@ import io.microsnap.core.PageReader;
 import io.microsnap.core.PausableMachine;
 import io.microsnap.core.internal.file.GuestRam;
 import io.microsnap.core.internal.posix.Posix;
+import io.microsnap.core.internal.work.Closing;
 import io.microsnap.dirty.DirtySource;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.dirty.RestoredMachine;
@@ -66,7 +67,7 @@ public final class KvmGuest implements PausableMachine, AutoCloseable {
         GuestMemory memory = GuestRam.anonymous(Posix.host(), layout, HugePages.NONE);
         try {
             return create(kvm, spec, memory, starter, memory::close);
-        } catch (IOException | RuntimeException failure) {
+        } catch (Throwable failure) {
             try (memory) {
                 throw failure;
             }
@@ -132,8 +133,8 @@ public final class KvmGuest implements PausableMachine, AutoCloseable {
         DirtySource source = vm.openDirtySource();
         try {
             return new KvmGuest(kvm, vm, trackers.make(source), threads, NOTHING);
-        } catch (IOException | RuntimeException failure) {
-            closeAfter(failure, source);
+        } catch (Throwable failure) {
+            Closing.closeAfter(failure, source);
             throw failure;
         }
     }
@@ -156,8 +157,8 @@ public final class KvmGuest implements PausableMachine, AutoCloseable {
             }
             state.load(vm);
             return vm;
-        } catch (IOException | RuntimeException failure) {
-            closeAfter(failure, vm);
+        } catch (Throwable failure) {
+            Closing.closeAfter(failure, vm);
             throw failure;
         }
     }
@@ -168,21 +169,13 @@ public final class KvmGuest implements PausableMachine, AutoCloseable {
             DirtyTracker tracker = trackers.make(vm.openDirtySource());
             try {
                 return new KvmGuest(kvm, vm, tracker, Objects.requireNonNull(starter.start(vm)), ownMemory);
-            } catch (IOException | RuntimeException failure) {
-                closeAfter(failure, tracker);
+            } catch (Throwable failure) {
+                Closing.closeAfter(failure, tracker);
                 throw failure;
             }
-        } catch (IOException | RuntimeException failure) {
-            closeAfter(failure, vm);
+        } catch (Throwable failure) {
+            Closing.closeAfter(failure, vm);
             throw failure;
-        }
-    }
-
-    private static void closeAfter(Exception failure, AutoCloseable part) {
-        try {
-            part.close();
-        } catch (Exception alsoFailed) {
-            failure.addSuppressed(alsoFailed);
         }
     }
 

@@ -4,6 +4,7 @@ import io.microsnap.core.GuestLayout;
 import io.microsnap.core.GuestMemory;
 import io.microsnap.core.Region;
 import io.microsnap.core.SnapshotException;
+import io.microsnap.core.internal.work.Closing;
 import io.microsnap.dirty.SourceOwnership;
 import io.microsnap.kvm.internal.abi.Capability;
 import io.microsnap.kvm.internal.abi.Numbers;
@@ -54,12 +55,8 @@ final class MemorySlots {
             for (int region = 0; region < layout.regions().size(); region++) {
                 slots.add(layout.regions().get(region), layout.imageOffset(region));
             }
-        } catch (IOException | RuntimeException failure) {
-            try {
-                slots.removeAll();
-            } catch (IOException alsoFailed) {
-                failure.addSuppressed(alsoFailed);
-            }
+        } catch (Throwable failure) {
+            Closing.closeAfter(failure, slots::removeAll);
             throw failure;
         }
         return slots;

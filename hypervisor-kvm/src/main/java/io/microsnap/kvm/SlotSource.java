@@ -2,6 +2,7 @@ package io.microsnap.kvm;
 
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.SnapshotException;
+import io.microsnap.core.internal.work.Closing;
 import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.dirty.DirtySource;
 import io.microsnap.dirty.SourceOwnership;
@@ -70,12 +71,8 @@ abstract sealed class SlotSource implements DirtySource permits DirtyLogSource, 
         try {
             slots.log(placed.slot());
             watched.add(placed);
-        } catch (IOException | RuntimeException failure) {
-            try {
-                unwatch();
-            } catch (IOException | RuntimeException alsoFailed) {
-                failure.addSuppressed(alsoFailed);
-            }
+        } catch (Throwable failure) {
+            Closing.closeAfter(failure, this::unwatch);
             throw failure;
         }
     }

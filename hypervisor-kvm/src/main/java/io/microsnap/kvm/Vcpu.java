@@ -3,6 +3,7 @@ package io.microsnap.kvm;
 import io.microsnap.core.internal.posix.Errno;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.core.internal.posix.SystemCallException;
+import io.microsnap.core.internal.work.Closing;
 import io.microsnap.kvm.internal.abi.Numbers;
 import io.microsnap.kvm.internal.abi.Request;
 import io.microsnap.kvm.internal.abi.Structs;
@@ -55,9 +56,9 @@ public final class Vcpu implements AutoCloseable {
         try {
             MemorySegment runPage = SharedWithKernel.map(descriptor, 0, runPageBytes, arena);
             return new Vcpu(descriptor, index, InterruptSignal.claim(descriptor.posix()), arena, runPage);
-        } catch (IOException | RuntimeException failure) {
-            arena.close();
-            descriptor.close();
+        } catch (Throwable failure) {
+            Closing.closeAfter(failure, arena);
+            Closing.closeAfter(failure, descriptor);
             throw failure;
         }
     }

@@ -5,6 +5,7 @@ import io.microsnap.core.Region;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
+import io.microsnap.core.internal.work.Closing;
 import io.microsnap.dirty.DirtySource;
 import io.microsnap.kvm.internal.abi.Capability;
 import io.microsnap.kvm.internal.abi.Numbers;
@@ -72,8 +73,8 @@ public final class VirtualMachine implements AutoCloseable {
                 vm.call(Request.KVM_SET_TSS_ADDR, TASK_STATE_ADDRESS);
             }
             return new VirtualMachine(vm, tracking, kvm, ringBytes);
-        } catch (IOException | RuntimeException failure) {
-            vm.close();
+        } catch (Throwable failure) {
+            Closing.closeAfter(failure, vm);
             throw failure;
         }
     }
@@ -113,8 +114,8 @@ public final class VirtualMachine implements AutoCloseable {
                 machine.vcpus.add(Vcpu.attached(vcpu, index));
             }
             return machine;
-        } catch (IOException | RuntimeException failure) {
-            machine.close();
+        } catch (Throwable failure) {
+            Closing.closeAfter(failure, machine);
             throw failure;
         }
     }

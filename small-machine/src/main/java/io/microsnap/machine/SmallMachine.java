@@ -7,6 +7,7 @@ import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.Region;
 import io.microsnap.core.internal.file.GuestRam;
 import io.microsnap.core.internal.posix.Posix;
+import io.microsnap.core.internal.work.Closing;
 import io.microsnap.dirty.DirtySource;
 import io.microsnap.dirty.RestoredMachine;
 import io.microsnap.kvm.Kvm;
@@ -109,8 +110,8 @@ public final class SmallMachine implements AutoCloseable {
             MachineState saved = MachineState.of(state);
             SmallMachineSpec spec = SmallMachineSpec.ofLayout(memory.layout()).withVcpus(saved.vcpuCount());
             return make(kvm, saved.hasInterruptChip() ? spec.withInterruptChip() : spec, memory, saved);
-        } catch (IOException | RuntimeException failure) {
-            closeAfter(failure, memory);
+        } catch (Throwable failure) {
+            Closing.closeAfter(failure, memory);
             throw failure;
         }
     }
@@ -120,8 +121,8 @@ public final class SmallMachine implements AutoCloseable {
             Kvm kvm, SmallMachineSpec spec, GuestMemory memory, List<MachineStateSection> state) throws IOException {
         try {
             return make(kvm, spec, memory, MachineState.of(state));
-        } catch (IOException | RuntimeException failure) {
-            closeAfter(failure, memory);
+        } catch (Throwable failure) {
+            Closing.closeAfter(failure, memory);
             throw failure;
         }
     }
@@ -154,11 +155,11 @@ public final class SmallMachine implements AutoCloseable {
                 saved.load(kvm, vm);
             }
             return new SmallMachine(kvm, memory, vm, reach, saved != null);
-        } catch (IOException | RuntimeException failure) {
+        } catch (Throwable failure) {
             if (vm != null) {
-                closeAfter(failure, vm);
+                Closing.closeAfter(failure, vm);
             }
-            closeAfter(failure, memory);
+            Closing.closeAfter(failure, memory);
             throw failure;
         }
     }
@@ -357,14 +358,6 @@ public final class SmallMachine implements AutoCloseable {
         threads.forEach(VcpuThread::close);
         try (memory) {
             vm.close();
-        }
-    }
-
-    private static void closeAfter(Exception failure, AutoCloseable part) {
-        try {
-            part.close();
-        } catch (Exception alsoFailed) {
-            failure.addSuppressed(alsoFailed);
         }
     }
 }

@@ -4,6 +4,7 @@ import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.PageReader;
 import io.microsnap.core.Region;
 import io.microsnap.core.internal.posix.Posix;
+import io.microsnap.core.internal.work.Closing;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.kvm.Kvm;
 import io.microsnap.kvm.KvmGuest;
@@ -59,7 +60,7 @@ final class KvmDemoGuest implements DemoGuest {
                 return new KvmDemoGuest(machine, machine.guest(),
                         range.lengthBytes() / machine.memory().layout().pageBytes(), () -> { });
             } catch (IOException | RuntimeException failure) {
-                closeAfter(failure, machine);
+                Closing.closeAfter(failure, machine);
                 throw failure;
             }
         }
@@ -71,11 +72,11 @@ final class KvmDemoGuest implements DemoGuest {
                 try {
                     return new KvmDemoGuest(machine, machine.guest(snapshot), 0, snapshot::close);
                 } catch (IOException | RuntimeException failure) {
-                    closeAfter(failure, machine);
+                    Closing.closeAfter(failure, machine);
                     throw failure;
                 }
             } catch (IOException | RuntimeException failure) {
-                closeAfter(failure, snapshot);
+                Closing.closeAfter(failure, snapshot);
                 throw failure;
             }
         }
@@ -147,14 +148,6 @@ final class KvmDemoGuest implements DemoGuest {
     public void close() throws IOException {
         try (origin; machine; guest) {
             // Closed from the last to the first, each also if one before it failed.
-        }
-    }
-
-    private static void closeAfter(Exception failure, AutoCloseable opened) {
-        try {
-            opened.close();
-        } catch (Exception second) {
-            failure.addSuppressed(second);
         }
     }
 }

@@ -90,7 +90,7 @@ public final class Deduplicator {
                     case ReflinkOutcome.SourceVanished vanished ->
                             throw new LeaveAlone(Reason.SIBLING_GONE, canonical + " is gone");
                 };
-            } catch (IOException | RuntimeException failure) {
+            } catch (Throwable failure) {
                 try (staged) {
                     throw failure;
                 }

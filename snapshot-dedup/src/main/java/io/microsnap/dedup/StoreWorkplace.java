@@ -27,7 +27,7 @@ record StoreWorkplace(DirectoryStore store, StoredSnapshot target, boolean mayRe
                 throw new LeaveAlone(Reason.UNSUPPORTED, canonical + " cannot be cloned on its filesystem");
             }
             return new Staged(staged, target.image().status());
-        } catch (IOException | RuntimeException failure) {
+        } catch (Throwable failure) {
             try (staged) {
                 throw failure;
             }

@@ -2,6 +2,7 @@ package io.microsnap.memory;
 
 import io.microsnap.core.PageReader;
 import io.microsnap.core.PausableMachine;
+import io.microsnap.core.PausedMachine;
 import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.dedup.AfterBake;
@@ -178,12 +179,26 @@ public final class Capture {
      * @throws java.nio.file.FileAlreadyExistsException if the id is taken and not to be replaced
      */
     public PreparedCapture prepare() throws IOException {
+        rehearse();
         return PreparedCapture.prepare(this);
     }
 
-    /** Prepares, captures and publishes. */
+    /**
+     * Makes the first pause of this process as short as the next ones: links the system calls and compiles the loops
+     * of a pause, on a small guest of its own in memory. Takes about half a second, once. The first {@link #prepare}
+     * does it, unless a VM manager has called this earlier, from any thread.
+     */
+    public static void rehearse() {
+        Rehearsal.oncePerProcess();
+    }
+
+    /** Prepares, captures and publishes. Does not {@link #rehearse} for a machine that is paused already. */
     public CaptureResult take(PausableMachine machine) throws IOException {
-        try (PreparedCapture prepared = prepare(); CapturedSnapshot captured = prepared.capture(machine)) {
+        if (!(machine instanceof PausedMachine)) {
+            rehearse();
+        }
+        try (PreparedCapture prepared = PreparedCapture.prepare(this);
+                CapturedSnapshot captured = prepared.capture(machine)) {
             return captured.publish();
         }
     }

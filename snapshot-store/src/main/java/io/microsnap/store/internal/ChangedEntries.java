@@ -6,6 +6,7 @@ import io.microsnap.core.HugePages;
 import io.microsnap.core.internal.file.Mapping;
 import io.microsnap.core.internal.file.Pages;
 import io.microsnap.core.internal.posix.Descriptor;
+import io.microsnap.core.internal.work.Closing;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;

@@ -41,7 +41,7 @@ public final class PartialImage implements AutoCloseable {
         Descriptor area = openArea(store);
         try {
             return open(area, name + SUFFIX);
-        } catch (IOException | RuntimeException failure) {
+        } catch (Throwable failure) {
             try (area) {
                 throw failure;
             }

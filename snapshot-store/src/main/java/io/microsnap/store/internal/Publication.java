@@ -5,6 +5,7 @@ import io.microsnap.core.SnapshotId;
 import io.microsnap.core.SnapshotReference;
 import io.microsnap.core.internal.posix.Constants;
 import io.microsnap.core.internal.posix.Descriptor;
+import io.microsnap.core.internal.work.Closing;
 import io.microsnap.store.ChainTooLongException;
 import io.microsnap.store.DependentsUnknownException;
 import io.microsnap.store.IfHeld;
@@ -235,7 +236,7 @@ final class Publication {
                 throw new SnapshotInUseException(id, "is in use; try again when nobody holds it, or force it");
             }
             return new Leaving(store.staging(), opened);
-        } catch (IOException | RuntimeException failure) {
+        } catch (Throwable failure) {
             if (opened.isPresent()) {
                 opened.get().close();
             }
@@ -303,10 +304,10 @@ final class Publication {
         /** It has left the store for good; what cannot be removed now is removed by the next recovery. */
         void remove() {
             Closing closing = new Closing();
-            closing.step(() -> area.remove(name));
-            directory.ifPresent(closing::close);
+            directory.ifPresent(closing::add);
+            closing.add(() -> area.remove(name));
             try {
-                closing.finish();
+                closing.close();
             } catch (IOException e) {
                 LOG.log(System.Logger.Level.WARNING, "{0}/{1} takes space until the next recovery: {2}",
                         area.descriptor(), name, e.getMessage());

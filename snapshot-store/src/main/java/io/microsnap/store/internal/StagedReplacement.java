@@ -7,6 +7,7 @@ import io.microsnap.core.internal.file.StagedFile;
 import io.microsnap.core.internal.posix.Constants;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Stat;
+import io.microsnap.core.internal.work.Closing;
 import io.microsnap.store.SnapshotFile;
 import java.io.IOException;
 import java.nio.file.NoSuchFileException;
@@ -18,6 +19,7 @@ import java.util.Optional;
  * gone. Whoever has the old file open keeps it.
  */
 public final class StagedReplacement implements AutoCloseable {
+    private static final System.Logger LOG = System.getLogger(DirectoryStore.class.getName());
     private final StoreDirectory store;
     private final StoredSnapshot held;
     private final String name;
@@ -51,7 +53,7 @@ public final class StagedReplacement implements AutoCloseable {
             }
             Descriptor file = directory.descriptor().openAt(name, constants.O_RDWR | constants.O_CREAT, 0600);
             return new StagedReplacement(store, held, name, replaced, directory, file);
-        } catch (IOException | RuntimeException failure) {
+        } catch (Throwable failure) {
             try (directory) {
                 throw failure;
             }
@@ -114,12 +116,12 @@ public final class StagedReplacement implements AutoCloseable {
         if (!closed) {
             closed = true;
             Closing closing = new Closing();
-            closing.close(file);
-            closing.step(directory::close);
+            closing.add(directory);
+            closing.add(file);
             if (committed) {
-                closing.quietly();
+                closing.closeQuietly(LOG);
             } else {
-                closing.finish();
+                closing.close();
             }
         }
     }

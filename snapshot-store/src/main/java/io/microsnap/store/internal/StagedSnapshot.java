@@ -13,6 +13,7 @@ import io.microsnap.core.internal.file.StagedFile;
 import io.microsnap.core.internal.posix.Constants;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
+import io.microsnap.core.internal.work.Closing;
 import io.microsnap.store.IfTaken;
 import io.microsnap.store.Manifest;
 import io.microsnap.store.MissingBaseException;
@@ -39,6 +40,7 @@ import java.util.UUID;
  * <p>Descriptors handed out stay open, and the published snapshot is protected from deletion, until this is closed.
  */
 public final class StagedSnapshot implements AutoCloseable {
+    private static final System.Logger LOG = System.getLogger(DirectoryStore.class.getName());
     private static final int PRIVATE = 0600;
 
     private final StoreDirectory store;
@@ -266,15 +268,15 @@ public final class StagedSnapshot implements AutoCloseable {
         }
         closed = true;
         Closing closing = new Closing();
-        files.values().forEach(closing::close);
+        closing.add(directory);
         if (attachments != null) {
-            closing.close(attachments);
+            closing.add(attachments);
         }
-        closing.step(directory::close);
+        files.values().forEach(closing::add);
         if (published) {
-            closing.quietly();
+            closing.closeQuietly(LOG);
         } else {
-            closing.finish();
+            closing.close();
         }
     }
 

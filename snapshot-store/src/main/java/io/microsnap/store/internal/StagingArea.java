@@ -58,7 +58,7 @@ final class StagingArea implements AutoCloseable {
                 if (created.isPresent()) {
                     return created.get();
                 }
-            } catch (IOException | RuntimeException failure) {
+            } catch (Throwable failure) {
                 removeAfter(failure, name);
                 throw failure;
             }
@@ -155,7 +155,7 @@ final class StagingArea implements AutoCloseable {
         }
     }
 
-    private void removeAfter(Exception failure, String name) {
+    private void removeAfter(Throwable failure, String name) {
         try {
             directory.removeDirectoryAt(name);
         } catch (IOException second) {

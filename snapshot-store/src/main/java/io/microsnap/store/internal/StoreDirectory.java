@@ -11,6 +11,7 @@ import io.microsnap.core.internal.posix.PathNames;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.core.internal.posix.Stat;
 import io.microsnap.core.internal.posix.SystemCallException;
+import io.microsnap.core.internal.work.Closing;
 import io.microsnap.store.Manifest;
 import io.microsnap.store.SnapshotFile;
 import io.microsnap.store.StoreOptions;
@@ -29,6 +30,7 @@ import java.util.Set;
 
 /** An opened store: its directory and lock, and how what lies in it is reached, read and sealed. */
 final class StoreDirectory implements AutoCloseable {
+    private static final System.Logger LOG = System.getLogger(DirectoryStore.class.getName());
     private static final String STORE = "store.json";
     private static final int FORMAT = 1;
     private static final int LARGEST_STORE_JSON = 4096;
@@ -93,7 +95,7 @@ final class StoreDirectory implements AutoCloseable {
             requireFormat(root);
             return new StoreDirectory(root, options,
                     new StagingArea(StagingArea.openDirectory(root, StagingArea.NAME)));
-        } catch (IOException | RuntimeException failure) {
+        } catch (Throwable failure) {
             try (root) {
                 throw failure;
             }
@@ -328,7 +330,7 @@ final class StoreDirectory implements AutoCloseable {
         try {
             requireForm(file.name(), file.status(), lengthBytes);
             return file;
-        } catch (IOException | RuntimeException failure) {
+        } catch (Throwable failure) {
             try (file) {
                 throw failure;
             }
@@ -395,8 +397,8 @@ final class StoreDirectory implements AutoCloseable {
     @Override
     public void close() {
         Closing closing = new Closing();
-        closing.step(staging::close);
-        closing.close(root);
-        closing.quietly();
+        closing.add(root);
+        closing.add(staging);
+        closing.closeQuietly(LOG);
     }
 }

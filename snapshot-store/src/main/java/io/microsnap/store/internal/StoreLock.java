@@ -2,6 +2,7 @@ package io.microsnap.store.internal;
 
 import io.microsnap.core.internal.posix.Constants;
 import io.microsnap.core.internal.posix.Descriptor;
+import io.microsnap.core.internal.work.Closing;
 import io.microsnap.store.LockWait;
 import io.microsnap.store.StoreBusyException;
 import io.microsnap.store.StoreOptions;
@@ -101,7 +102,7 @@ final class StoreLock implements AutoCloseable {
     @Override
     public void close() {
         Closing closing = new Closing();
-        closing.close(file);
-        closing.quietly();
+        closing.add(file);
+        closing.closeQuietly(LOG);
     }
 }

@@ -7,6 +7,7 @@ import io.microsnap.core.SnapshotId;
 import io.microsnap.core.SnapshotReference;
 import io.microsnap.core.internal.posix.Constants;
 import io.microsnap.core.internal.posix.Descriptor;
+import io.microsnap.core.internal.work.Closing;
 import io.microsnap.store.ChainTooLongException;
 import io.microsnap.store.HeldSnapshot;
 import io.microsnap.store.Manifest;
@@ -16,9 +17,7 @@ import io.microsnap.store.SnapshotInUseException;
 import io.microsnap.store.SnapshotStore;
 import java.io.IOException;
 import java.nio.file.NoSuchFileException;
-import java.util.ArrayList;
 import java.util.LinkedHashSet;
-import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.locks.LockSupport;
@@ -30,6 +29,7 @@ import java.util.concurrent.locks.LockSupport;
  * <p>Its files are open for reading. Methods may be called from any thread; close it when none is using it.
  */
 public final class StoredSnapshot implements HeldSnapshot {
+    private static final System.Logger LOG = System.getLogger(DirectoryStore.class.getName());
     private static final int ATTEMPTS = 20_000;
     private static final long MOMENT_NANOS = 50_000;
 
@@ -40,15 +40,17 @@ public final class StoredSnapshot implements HeldSnapshot {
     private final Optional<StoredSnapshot> base;
     private PageIndex pageIndex;
     private PageMap pageMap;
-    private final List<Descriptor> files = new ArrayList<>();
+    private final Closing closing;
 
     private StoredSnapshot(StoreDirectory store, Descriptor directory, Manifest manifest, Descriptor image,
-            Optional<StoredSnapshot> base) {
+            Optional<StoredSnapshot> base, Closing closing) {
         this.store = store;
         this.directory = directory;
         this.manifest = manifest;
         this.image = image;
         this.base = base;
+        this.closing = closing;
+        closing.add(directory);
     }
 
     static StoredSnapshot hold(StoreDirectory store, SnapshotId id) throws IOException {
@@ -62,7 +64,7 @@ public final class StoredSnapshot implements HeldSnapshot {
                 if (directory.tryLock(false) && StagingArea.isNamed(store.root(), id.key(), directory)) {
                     return hold(store, id, directory, chain);
                 }
-            } catch (IOException | RuntimeException failure) {
+            } catch (Throwable failure) {
                 try (directory) {
                     if (isStillThere(store, id, directory, failure)) {
                         throw failure;
@@ -92,20 +94,25 @@ public final class StoredSnapshot implements HeldSnapshot {
                     + ", which this version does not have; a newer version may restore it");
         }
         StoreDirectory.requireFiles(directory, manifest);
-        Descriptor image = StoreDirectory.openFile(directory, SnapshotFiles.MEMORY, manifest.layout().lengthBytes());
+        // The directory is added last, by the constructor: until then the caller closes it.
+        Closing closing = new Closing();
         try {
-            Optional<StoredSnapshot> base = manifest.requiredBase().isEmpty() ? Optional.empty()
-                    : Optional.of(holdBase(store, manifest, manifest.requiredBase().get(), longer));
-            return new StoredSnapshot(store, directory, manifest, image, base);
-        } catch (IOException | RuntimeException failure) {
-            try (image) {
-                throw failure;
+            Descriptor image = closing.add(
+                    StoreDirectory.openFile(directory, SnapshotFiles.MEMORY, manifest.layout().lengthBytes()));
+            Optional<StoredSnapshot> base = Optional.empty();
+            if (manifest.requiredBase().isPresent()) {
+                StoredSnapshot held = closing.add(holdBase(store, manifest, manifest.requiredBase().get(), longer));
+                base = Optional.of(held);
             }
+            return new StoredSnapshot(store, directory, manifest, image, base, closing);
+        } catch (Throwable failure) {
+            closing.closeAfter(failure);
+            throw failure;
         }
     }
 
     /** Whether what failed failed for another reason than that the snapshot was taken away; if in doubt, it did. */
-    private static boolean isStillThere(StoreDirectory store, SnapshotId id, Descriptor directory, Exception failure) {
+    private static boolean isStillThere(StoreDirectory store, SnapshotId id, Descriptor directory, Throwable failure) {
         try {
             return StagingArea.isNamed(store.root(), id.key(), directory);
         } catch (IOException unknown) {
@@ -174,8 +181,8 @@ public final class StoredSnapshot implements HeldSnapshot {
         if (pageIndex == null) {
             Descriptor file = open(SnapshotFiles.PAGE_INDEX);
             PageIndex opened = PageIndex.open(file, layout());
-            pageIndex = Closing.readyOrClosed(
-                    opened, () -> requireRoot(file, opened.root(), manifest.indexRoot()));
+            pageIndex = closing.add(Closing.readyOrClosed(
+                    opened, () -> requireRoot(file, opened.root(), manifest.indexRoot())));
         }
         return pageIndex;
     }
@@ -186,7 +193,8 @@ public final class StoredSnapshot implements HeldSnapshot {
         if (pageMap == null && listed.isPresent()) {
             Descriptor file = open(SnapshotFiles.PAGE_MAP);
             PageMap opened = PageMap.open(file, layout());
-            pageMap = Closing.readyOrClosed(opened, () -> requireRoot(file, opened.root(), listed.get().root()));
+            pageMap = closing.add(
+                    Closing.readyOrClosed(opened, () -> requireRoot(file, opened.root(), listed.get().root())));
         }
         return Optional.ofNullable(pageMap);
     }
@@ -202,9 +210,7 @@ public final class StoredSnapshot implements HeldSnapshot {
     public synchronized Descriptor open(String file) throws IOException {
         SnapshotFile listed = manifest.file(file).orElseThrow(
                 () -> new NoSuchFileException(directory + "/" + Printable.of(file), null, "it has no such file"));
-        Descriptor opened = openChecked(listed);
-        files.add(opened);
-        return opened;
+        return closing.add(openChecked(listed));
     }
 
     private Descriptor openChecked(SnapshotFile listed) throws IOException {
@@ -244,7 +250,7 @@ public final class StoredSnapshot implements HeldSnapshot {
         } catch (NoSuchFileException e) {
             return Optional.empty();
         }
-        files.add(opened);
+        closing.add(opened);
         return opened.status().isRegularFile() ? Optional.of(opened) : Optional.empty();
     }
 
@@ -282,21 +288,9 @@ public final class StoredSnapshot implements HeldSnapshot {
     /** Lets go of the snapshot and its bases, and closes everything opened through this. */
     @Override
     public synchronized void close() {
-        Closing closing = new Closing();
-        if (pageIndex != null) {
-            closing.step(pageIndex::close);
-            pageIndex = null;
-        }
-        if (pageMap != null) {
-            closing.step(pageMap::close);
-            pageMap = null;
-        }
-        files.forEach(closing::close);
-        files.clear();
-        closing.close(image);
-        closing.close(directory);
-        base.ifPresent(closing::close);
-        closing.quietly();
+        pageIndex = null;
+        pageMap = null;
+        closing.closeQuietly(LOG);
     }
 
     @Override

@@ -278,7 +278,7 @@ public final class Reflink {
                 made.permissions(StagedFile.PRIVATE);
             }
             return directory.openAt(name, knownAs, constants.O_RDWR, 0);
-        } catch (IOException | RuntimeException failure) {
+        } catch (Throwable failure) {
             try {
                 directory.removeAt(name);
             } catch (IOException second) {

@@ -22,7 +22,7 @@ final class Source {
         try {
             requirePlainFile(source, source.status());
             return source;
-        } catch (IOException | RuntimeException refused) {
+        } catch (Throwable refused) {
             try (source) {
                 throw refused;
             }

@@ -63,7 +63,7 @@ public final class StagedFile implements AutoCloseable {
         Destination destination = Destination.open(posix, path);
         try {
             return create(destination, true);
-        } catch (IOException | RuntimeException failure) {
+        } catch (Throwable failure) {
             Descriptor directory = destination.directory();
             try (directory) {
                 throw failure;
@@ -198,7 +198,7 @@ public final class StagedFile implements AutoCloseable {
                 }
                 stagedNameInUse = false;
                 made.close();
-            } catch (IOException | RuntimeException failure) {
+            } catch (Throwable failure) {
                 try {
                     dropFile();
                 } catch (IOException second) {

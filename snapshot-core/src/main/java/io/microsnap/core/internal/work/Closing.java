@@ -1,17 +1,53 @@
 package io.microsnap.core.internal.work;
 
 import java.io.IOException;
+import java.lang.System.Logger;
+import java.lang.System.Logger.Level;
 import java.util.ArrayDeque;
 import java.util.Deque;
 
-/** Things to be closed together, the last one first, each even when another fails. */
+/**
+ * Resources that are closed together, the last one first, each even when another one fails. Closing allocates nothing,
+ * so that it also works when the heap is full.
+ */
 public final class Closing implements AutoCloseable {
     private final Deque<AutoCloseable> open = new ArrayDeque<>();
 
-    /** Takes one more, to be closed before those taken already. */
+    /** What makes a resource ready for use. */
+    @FunctionalInterface
+    public interface Step {
+        void run() throws IOException;
+    }
+
+    /** Runs the step and returns the resource; closes the resource if the step fails. */
+    public static <T extends AutoCloseable> T readyOrClosed(T opened, Step step) throws IOException {
+        try {
+            step.run();
+            return opened;
+        } catch (Throwable failure) {
+            closeAfter(failure, opened);
+            throw failure;
+        }
+    }
+
+    /** Closes a resource because of a failure, and adds to that failure what goes wrong meanwhile. */
+    public static void closeAfter(Throwable failure, AutoCloseable resource) {
+        try {
+            resource.close();
+        } catch (Throwable closing) {
+            failure.addSuppressed(closing);
+        }
+    }
+
+    /** Takes one more resource, to be closed before those taken already. */
     public <T extends AutoCloseable> T add(T closeable) {
-        open.push(closeable);
-        return closeable;
+        try {
+            open.push(closeable);
+            return closeable;
+        } catch (Throwable failure) {
+            closeAfter(failure, closeable);
+            throw failure;
+        }
     }
 
     /** Closes one of them ahead of the others. */
@@ -19,19 +55,22 @@ public final class Closing implements AutoCloseable {
         open.remove(closeable);
         try {
             closeable.close();
-        } catch (IOException | RuntimeException failure) {
-            throw failure;
-        } catch (Exception failure) {
-            throw new IOException(failure);
+        } catch (Throwable failure) {
+            Failures.rethrow(failure);
         }
     }
 
-    /** Closes them because of a failure, which is told what goes wrong meanwhile. */
+    /** Closes them because of a failure, and adds to that failure what goes wrong meanwhile. */
     public void closeAfter(Throwable failure) {
+        closeAfter(failure, this);
+    }
+
+    /** Closes files that were only read, or whose content is safe: a failure changes nothing, and is only logged. */
+    public void closeQuietly(Logger log) {
         try {
             close();
-        } catch (Throwable closing) {
-            failure.addSuppressed(closing);
+        } catch (IOException failure) {
+            log.log(Level.DEBUG, "closing failed", failure);
         }
     }
 

@@ -42,7 +42,7 @@ public final class MemoryWriter implements AutoCloseable {
         try {
             staged.descriptor().truncate(layout.lengthBytes());
             return new MemoryWriter(staged, layout, zeros);
-        } catch (IOException | RuntimeException failure) {
+        } catch (Throwable failure) {
             try (staged) {
                 throw failure;
             }

@@ -8,6 +8,7 @@ import io.microsnap.core.internal.file.PopulatedRanges;
 import io.microsnap.core.internal.posix.Constants;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
+import io.microsnap.core.internal.work.Closing;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
@@ -64,12 +65,12 @@ public final class ProcessMemoryReader implements PageReader, AutoCloseable {
                 }
                 return new ProcessMemoryReader(layout, addresses.stream().mapToLong(Long::longValue).toArray(),
                         anonymous, memory, pagemap);
-            } catch (IOException | RuntimeException failure) {
-                pagemap.close();
+            } catch (Throwable failure) {
+                Closing.closeAfter(failure, pagemap);
                 throw failure;
             }
-        } catch (IOException | RuntimeException failure) {
-            memory.close();
+        } catch (Throwable failure) {
+            Closing.closeAfter(failure, memory);
             throw failure;
         }
     }

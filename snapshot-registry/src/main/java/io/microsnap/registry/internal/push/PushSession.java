@@ -144,7 +144,7 @@ public final class PushSession {
                 }
             }
             return plan;
-        } catch (IOException | RuntimeException failure) {
+        } catch (Throwable failure) {
             try (plan) {
                 throw failure;
             }

@@ -39,7 +39,7 @@ public final class Downloads {
         try {
             fetch(client, blob, (piece, offset) -> spool.write(piece.asByteBuffer(), offset));
             return spool;
-        } catch (IOException | RuntimeException failure) {
+        } catch (Throwable failure) {
             try (spool) {
                 throw failure;
             }

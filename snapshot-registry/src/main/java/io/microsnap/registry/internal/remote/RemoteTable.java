@@ -26,7 +26,7 @@ public final class RemoteTable implements AutoCloseable {
             FrameTable table = FrameTable.open("frame table " + snapshot.frames().digest() + " of " + client,
                     spool.map(0, spool.lengthBytes(), arena), snapshot.manifest());
             return new RemoteTable(spool, arena, table);
-        } catch (IOException | RuntimeException failure) {
+        } catch (Throwable failure) {
             try (spool; arena) {
                 throw failure;
             }

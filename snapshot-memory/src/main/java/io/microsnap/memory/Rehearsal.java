@@ -1,0 +1,130 @@
+package io.microsnap.memory;
+
+import io.microsnap.core.GuestLayout;
+import io.microsnap.core.GuestMemoryReader;
+import io.microsnap.core.HugePages;
+import io.microsnap.core.internal.file.GuestRam;
+import io.microsnap.core.internal.posix.Descriptor;
+import io.microsnap.core.internal.posix.Posix;
+import io.microsnap.core.internal.posix.SystemCallException;
+import io.microsnap.core.internal.work.Closing;
+import io.microsnap.dirty.DirtyTracker;
+import io.microsnap.dirty.Epoch;
+import io.microsnap.memory.internal.image.ImageWriter;
+import io.microsnap.memory.internal.image.Workers;
+import io.microsnap.store.internal.PageIndex;
+import io.microsnap.store.internal.PageMap;
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+
+/**
+ * Runs the work of a pause on a small guest of its own, in memory. Afterwards system calls are linked and loops are
+ * compiled, so the first pause of a process takes little longer than the tenth.
+ */
+final class Rehearsal {
+    private static final System.Logger LOG = System.getLogger(Rehearsal.class.getName());
+    private static final long GUEST_BYTES = 16L << 20;
+    private static final long RUN_PAGES = 16;
+    /** The compiler has seen enough by then, or there is too little CPU time to wait for it. */
+    private static final long LONGEST_NANOS = 450_000_000;
+
+    private Rehearsal() {
+    }
+
+    /** Rehearses unless this process has: a caller that comes meanwhile waits. Never throws. */
+    static void oncePerProcess() {
+        Once.done();
+    }
+
+    /** A class is initialized once, by one thread. */
+    private static final class Once {
+        static {
+            rehearse(Posix.host(), LONGEST_NANOS);
+        }
+
+        private Once() {
+        }
+
+        static void done() {
+        }
+    }
+
+    /** A capture without rehearsal is slower, and no less right: what fails here is only logged. */
+    static void rehearse(Posix posix, long nanos) {
+        try (Closing closing = new Closing()) {
+            new Stage(posix, closing).rehearse(System.nanoTime() + nanos);
+        } catch (IOException | RuntimeException | Error failure) {
+            LOG.log(System.Logger.Level.DEBUG, "the first capture is not rehearsed, and may be slow", failure);
+        }
+    }
+
+    /** A guest, its base, and files in memory to capture it into. */
+    private static final class Stage {
+        private final Posix posix;
+        private final GuestLayout layout;
+        private final GuestMemoryReader reader;
+        private final DirtyTracker tracker;
+        private final Descriptor image;
+        private final PageIndex base;
+
+        Stage(Posix posix, Closing closing) throws IOException {
+            this.posix = posix;
+            layout = GuestLayout.ofSingleRegion(posix.getpagesize(), GUEST_BYTES);
+            GuestRam memory = closing.add(GuestRam.anonymous(posix, layout, HugePages.NONE));
+            MemorySegment bytes = memory.mapping(0);
+            for (long at = 0; at < GUEST_BYTES / 2; at += Long.BYTES) {
+                bytes.set(ValueLayout.JAVA_LONG, at, at + 1);
+            }
+            reader = new GuestMemoryReader(memory);
+            tracker = closing.add(DirtyTracker.ofMarks(layout));
+            image = file(closing, GUEST_BYTES);
+            base = closing.add(PageIndex.create(file(closing, 0), layout));
+        }
+
+        void rehearse(long endNanos) throws IOException {
+            try (Workers alone = Workers.started(1); Workers two = Workers.started(2)) {
+                ImageWriter.into(image, layout).workers(alone).index(base).startingAsZeros().everything(reader);
+                base.finish();
+                do {
+                    two.rouse();
+                    full(two);
+                    for (int dirty = 0; dirty < 8; dirty++) {
+                        dirty(alone);
+                        dirty(two);
+                    }
+                } while (System.nanoTime() < endNanos);
+            }
+        }
+
+        private void full(Workers workers) throws IOException {
+            try (Closing own = new Closing()) {
+                PageIndex index = own.add(PageIndex.create(file(own, 0), layout));
+                ImageWriter.into(image, layout).workers(workers).index(index).startingAsZeros().everything(reader);
+            }
+        }
+
+        private void dirty(Workers workers) throws IOException {
+            long stepBytes = 4 * RUN_PAGES * layout.pageBytes();
+            for (long offset = 0; offset < GUEST_BYTES; offset += stepBytes) {
+                tracker.markWritten(offset, RUN_PAGES * layout.pageBytes());
+            }
+            try (Closing own = new Closing(); Epoch epoch = tracker.harvest()) {
+                PageIndex index = own.add(PageIndex.createFrom(base, file(own, 0)));
+                PageMap map = own.add(PageMap.create(file(own, 0), layout));
+                ImageWriter.into(image, layout).workers(workers).index(index).map(map).startingAsBase()
+                        .dirty(reader, epoch.bitmap());
+            }
+        }
+
+        private Descriptor file(Closing owner, long lengthBytes) throws IOException {
+            int number = posix.memfd_create("rehearsal", posix.constants().MFD_CLOEXEC);
+            if (number < 0) {
+                throw SystemCallException.of(posix, number, "memfd_create", "rehearsal", "");
+            }
+            Descriptor file = owner.add(Descriptor.adopt(posix, number, "memfd rehearsal"));
+            file.truncate(lengthBytes);
+            return file;
+        }
+    }
+}
