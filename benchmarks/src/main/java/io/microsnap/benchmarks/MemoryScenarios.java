@@ -1,6 +1,7 @@
 package io.microsnap.benchmarks;
 
 import io.microsnap.memory.CaptureKind;
+import io.microsnap.memory.Prefetch;
 import io.microsnap.testsupport.FileSystemKind;
 import java.util.ArrayList;
 import java.util.List;
@@ -62,5 +63,28 @@ final class MemoryScenarios {
                 new HandOutScenario(HandOutScenario.Kind.CHAIN, 8 * Sizes.GIB, 13_108),
                 new HandOutScenario(HandOutScenario.Kind.EAGER, Sizes.GIB, 1),
                 new HandOutScenario(HandOutScenario.Kind.EAGER, Sizes.GIB, 2));
+    }
+
+    /** What was recorded is right or wrong, what is recorded meanwhile, and devices that are slow. */
+    static List<Scenario> readAhead() {
+        List<Scenario> all = new ArrayList<>();
+        for (FileSystemKind disk : List.of(FileSystemKind.XFS, FileSystemKind.EXT4)) {
+            for (TouchPattern.Shape shape : TouchPattern.Shape.values()) {
+                all.add(new ColdRestoreScenario(disk, shape, ColdRestoreScenario.Ahead.SET, Throttle.Limit.NONE));
+                all.add(new ColdRestoreScenario(disk, shape, ColdRestoreScenario.Ahead.WRONG, Throttle.Limit.NONE));
+            }
+        }
+        for (Throttle.Limit limit : List.of(Throttle.Limit.REQUESTS, Throttle.Limit.BYTES)) {
+            for (ColdRestoreScenario.Ahead ahead :
+                    List.of(ColdRestoreScenario.Ahead.SET, ColdRestoreScenario.Ahead.NOTHING)) {
+                all.add(new ColdRestoreScenario(FileSystemKind.XFS, TouchPattern.Shape.RUNS, ahead, limit));
+            }
+        }
+        all.add(new ManyRestoresScenario(Prefetch.NONE));
+        all.add(new ManyRestoresScenario(Prefetch.WORKING_SET));
+        for (RecordingScenario.Part part : RecordingScenario.Part.values()) {
+            all.add(new RecordingScenario(part));
+        }
+        return all;
     }
 }

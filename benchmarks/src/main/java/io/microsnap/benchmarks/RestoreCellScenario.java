@@ -22,6 +22,10 @@ final class RestoreCellScenario implements Scenario {
     private static final double SOME_NOISE = 1.15;
     private static final double MANY = 1.3;
     private static final int PERCENT = 100;
+    private static final long MIDDLE_BYTES = 64 * Sizes.MIB;
+    /** So much faster than faults that read one run after another. */
+    private static final double READ_AHEAD_RUNS = 8;
+    private static final double READ_AHEAD_PAGES = 4;
 
     private final RestoreCell cell;
     private final Engine engine;
@@ -65,7 +69,23 @@ final class RestoreCellScenario implements Scenario {
         if (cell.copies() > 1) {
             return Target.timeAtMost(MANY);
         }
+        if (cell.way() == RestoreWay.WORKING_SET) {
+            return readAheadTarget();
+        }
         return !cell.cold() && cell.way().maps() ? Target.none() : Target.timeAtMost(SOME_NOISE);
+    }
+
+    /** Of a cold, full snapshot of 1 GiB: where everything touched must come from the disk. */
+    private Target readAheadTarget() {
+        if (!cell.cold() || cell.kind() != StoredGuest.Kind.FULL || cell.guestBytes() != Sizes.GIB
+                || cell.touch().bytes() != MIDDLE_BYTES) {
+            return Target.none();
+        }
+        return switch (cell.touch().pattern()) {
+            case RUNS -> Target.speedAtLeast(READ_AHEAD_RUNS);
+            case PAGES -> Target.speedAtLeast(READ_AHEAD_PAGES);
+            case SEQUENTIAL -> Target.none();
+        };
     }
 
     @Override
@@ -84,6 +104,7 @@ final class RestoreCellScenario implements Scenario {
         Path file = Files.writeString(directory.resolve("plan"), told);
         CPeer peer = workbench.readingPeer(
                 RestoreCellScenario.class, "restore.c", cell.way().peer(), file, cell.copies(), firstPages(plan));
+        cell.way().learn(stored.restore(), plan);
         Readings readings = new Readings();
         Side side = workbench.closeLater(new Side(stored, plan, readings));
         return new Duel(side::run, () -> peerRun(peer, stored, plan, readings), () -> { },

@@ -57,6 +57,11 @@ final class RestoreMatrix {
         return new RestoreCellScenario(cell(RestoreWay.LAZY, StoredGuest.Kind.FULL, true, guestBytes, MIDDLE));
     }
 
+    static Scenario quickReadAhead(long guestBytes) {
+        return new RestoreCellScenario(
+                cell(RestoreWay.WORKING_SET, StoredGuest.Kind.FULL, true, guestBytes, MIDDLE));
+    }
+
     /** Many restores of one snapshot, warm: they share its page cache. */
     static List<Scenario> fanOut() {
         List<RestoreCell> cells = new ArrayList<>();
@@ -76,7 +81,7 @@ final class RestoreMatrix {
 
     /** The ways that read a page when it is touched, or soon before. */
     private static List<RestoreWay> mapping() {
-        return List.of(RestoreWay.LAZY);
+        return List.of(RestoreWay.LAZY, RestoreWay.WORKING_SET);
     }
 
     private static RestoreCell cell(RestoreWay way, StoredGuest.Kind kind, boolean cold, long guestBytes, Touch touch) {

@@ -17,6 +17,8 @@ final class Scenarios {
         return List.of(
                 new Family("restore", "From a snapshot in a store to a guest that has touched what it needs.",
                         RestoreMatrix.quick(SMALL), RestoreMatrix.cells()),
+                new Family("read-ahead", "Recorded working sets: right ones, wrong ones, slow devices, the recording.",
+                        RestoreMatrix.quickReadAhead(SMALL), MemoryScenarios.readAhead()),
                 new Family("fan-out", "Many restores of one snapshot, all alive at once.",
                         RestoreMatrix.quickFanOut(SMALL), RestoreMatrix.fanOut()),
                 new Family("siblings", "Page cache that guests of related snapshots take together.",

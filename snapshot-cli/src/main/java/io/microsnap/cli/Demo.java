@@ -1,5 +1,6 @@
 package io.microsnap.cli;
 
+import io.microsnap.core.GuestLayout;
 import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.PageReader;
 import io.microsnap.core.PausableMachine;
@@ -20,12 +21,16 @@ import io.microsnap.dedup.StoreDeduplicator;
 import io.microsnap.memory.Capture;
 import io.microsnap.memory.CaptureKind;
 import io.microsnap.memory.CaptureResult;
+import io.microsnap.memory.Prefetch;
+import io.microsnap.memory.Prefetched;
 import io.microsnap.memory.Restore;
 import io.microsnap.memory.RestoreEngine;
 import io.microsnap.memory.RestoredSnapshot;
+import io.microsnap.memory.WorkingSetRecording;
 import io.microsnap.store.FragmentationPolicy;
 import io.microsnap.store.StoreOptions;
 import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -114,6 +119,8 @@ final class Demo extends CliCommand {
                     restore(factory, store, snapshot, engine, report);
                 }
             }
+            console.interruption().check();
+            report.cold(coldStarts(factory, store, snapshots.getFirst(), fraction));
             report.end(dedup, directory);
             return report.ok() ? ExitStatus.OK : ExitStatus.DAMAGED;
         } catch (InterruptedException interrupted) {
@@ -131,8 +138,7 @@ final class Demo extends CliCommand {
         List<Captured> snapshots = new ArrayList<>();
         try (DemoGuest guest = factory.boot(report.ramBytes())) {
             PageReader reader = guest.reader();
-            long pages = reader.layout().pageCount();
-            long few = Math.max(1, (long) (pages * fraction));
+            long few = few(reader.layout(), fraction);
             guest.runFor(guest.workingPages());
             report.plainDump(dump(console, guest, place));
             snapshots.add(capture(console, guest, store, "demo-1", CaptureKind.FULL, report));
@@ -219,6 +225,57 @@ final class Demo extends CliCommand {
             guest.runFor(1);
             boolean whole = guest.checksItself();
             report.restored(snapshot.id(), engine.name().toLowerCase(Locale.ROOT), took, whole, samePlace);
+        }
+    }
+
+    /** What a cold start takes until the guest has done some work: without a working set, and with one. */
+    private record ColdStarts(long pages, Duration without, Duration with, Prefetched ahead, boolean ok) {
+    }
+
+    private static ColdStarts coldStarts(DemoGuest.Factory factory, DirectoryStore store, Captured snapshot,
+            double fraction) throws IOException, InterruptedException {
+        try (StoredSnapshot held = store.hold(snapshot.id())) {
+            long pages = few(held.layout(), fraction);
+            RestoredSnapshot recorded = Restore.of(held).recordable().restore(RestoreEngine.LAZY);
+            WorkingSetRecording recording = recorded.recordWorkingSet();
+            try (DemoGuest guest = factory.restore(recorded)) {
+                guest.runFor(pages);
+                recording.save();
+            }
+        }
+        // Opened anew, it knows what was recorded.
+        try (StoredSnapshot held = store.hold(snapshot.id())) {
+            Descriptor image = held.image();
+            long pages = few(held.layout(), fraction);
+            Work work = new Work(image, pages, snapshot.counter());
+            Started without = start(factory, Restore.of(held).prefetch(Prefetch.NONE), work);
+            Started with = start(factory, Restore.of(held), work);
+            return new ColdStarts(pages, without.took, with.took, with.ahead, without.ok && with.ok);
+        }
+    }
+
+    private static long few(GuestLayout layout, double fraction) {
+        long pages = layout.pageCount();
+        return Math.max(1, (long) (pages * fraction));
+    }
+
+    private record Work(Descriptor image, long pages, long counter) {
+    }
+
+    private record Started(Duration took, Prefetched ahead, boolean ok) {
+    }
+
+    private static Started start(DemoGuest.Factory factory, Restore restore, Work work)
+            throws IOException, InterruptedException {
+        Posix posix = work.image.posix();
+        posix.posix_fadvise(work.image.number(), 0, 0, posix.constants().POSIX_FADV_DONTNEED);
+        long start = System.nanoTime();
+        RestoredSnapshot restored = restore.restore(RestoreEngine.LAZY);
+        try (DemoGuest guest = factory.restore(restored)) {
+            boolean samePlace = guest.counter() == work.counter;
+            guest.runFor(work.pages);
+            Duration took = Duration.ofNanos(System.nanoTime() - start);
+            return new Started(took, restored.prefetched(), samePlace && guest.checksItself());
         }
     }
 
@@ -323,6 +380,7 @@ final class Demo extends CliCommand {
         private final Table restores = new Table("RESTORED", "ENGINE", ">AFTER", "MEMORY", "GUEST");
         private final List<Document> stepDocuments = new ArrayList<>();
         private final List<Document> restoreDocuments = new ArrayList<>();
+        private Optional<ColdStarts> cold = Optional.empty();
         private String whyNotDeduplicated = "";
         private boolean ok = true;
 
@@ -370,6 +428,22 @@ final class Demo extends CliCommand {
             whyNotDeduplicated = why;
         }
 
+        void cold(ColdStarts starts) {
+            ok &= starts.ok;
+            cold = Optional.of(starts);
+        }
+
+        private static Document document(ColdStarts starts) {
+            return new Document().put("pages", starts.pages).put("without_ms", starts.without)
+                    .put("with_ms", starts.with).put("prefetched_bytes", starts.ahead.readBytes());
+        }
+
+        private static String describe(ColdStarts starts) {
+            return "With a cold cache demo-1, restored lazily, had written " + starts.pages + " pages after "
+                    + Sizes.time(starts.without) + "; after " + Sizes.time(starts.with) + " with its working set, "
+                    + Sizes.bytes(starts.ahead.readBytes()) + ", read ahead.";
+        }
+
         void restored(SnapshotId id, String engine, Duration took, boolean whole, boolean continued) {
             ok &= whole && continued;
             restoreDocuments.add(new Document().put("snapshot", id).put("engine", engine).put("restore_ms", took)
@@ -385,7 +459,7 @@ final class Demo extends CliCommand {
                     .put("ms", report.time().total())).orElse(null);
             console.report(new Document().put("guest", guest).put("filesystem", fileSystem).put("reflink", reflink)
                     .put("ram_bytes", ramBytes).put("steps", stepDocuments).put("restores", restoreDocuments)
-                    .put("dedup", shared).put("ok", ok));
+                    .put("cold", cold.map(Report::document)).put("dedup", shared).put("ok", ok));
             console.say("");
             console.say(steps);
             console.say("");
@@ -394,6 +468,7 @@ final class Demo extends CliCommand {
             console.say("");
             console.say(restores);
             console.say("");
+            cold.ifPresent(starts -> console.say(describe(starts)));
             console.say(ok ? "Every guest found its memory whole and went on from where it was."
                     : "SOMETHING IS WRONG: see above.");
             console.say(kept == null

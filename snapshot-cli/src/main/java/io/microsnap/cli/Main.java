@@ -36,8 +36,8 @@ public final class Main implements Runnable {
 
     private static final List<Class<?>> COMMANDS = List.of(
             Bake.class, ImportFiles.class, RestoreTo.class, ResumeGuest.class, RunCommand.class, VerifyAll.class,
-            ListSnapshots.class, Inspect.class, Diff.class, Delete.class, CompactSnapshot.class, PruneStore.class,
-            CollectGarbage.class, TransferTo.class,
+            ListSnapshots.class, Inspect.class, ShowWorkingSet.class, Diff.class, Delete.class, CompactSnapshot.class,
+            PruneStore.class, CollectGarbage.class, TransferTo.class,
             PushSnapshot.class, PullSnapshot.class, Remote.class, Copy.class,
             Dedup.class, Demo.class, Doctor.class);
 

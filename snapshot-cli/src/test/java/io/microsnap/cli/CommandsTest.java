@@ -87,6 +87,27 @@ class CommandsTest {
     }
 
     @Test
+    void aWorkingSetIsShownAndCleared(Seed seed) throws IOException {
+        ram("ram", 1 << 20, seed);
+        microsnap.run(0, "bake", "--ram", "ram", "--store", "s", "--id", "a");
+        assertThat(microsnap.run(0, "working-set", "--store", "s", "--id", "a").output())
+                .contains("no working set was recorded");
+        try (DirectoryStore store =
+                DirectoryStore.open(Posix.host(), directory.resolve("s"), StoreOptions.PRIVATE);
+                StoredSnapshot held = store.hold(new SnapshotId("a"))) {
+            held.addRecording(recording -> recording.touched(0, 64 * PAGE));
+        }
+        Map<?, ?> set = (Map<?, ?>) microsnap.json(0, "working-set", "--store", "s", "--id", "a").get("working_set");
+        assertThat(set.get("pages")).isEqualTo(64L);
+        assertThat(set.get("coverage")).isEqualTo(0.25);
+        assertThat(microsnap.run(0, "working-set", "--store", "s", "--id", "a").output())
+                .contains("25.0 % of the guest's memory").contains("recordings  1");
+        assertThat(microsnap.json(0, "working-set", "--store", "s", "--id", "a", "--clear").get("cleared"))
+                .isEqualTo(true);
+        assertThat(microsnap.json(0, "working-set", "--store", "s", "--id", "a").get("working_set")).isNull();
+    }
+
+    @Test
     void aStoreIsListedInspectedVerifiedTransferredAndEmptied(Seed seed) throws IOException {
         ram("ram", 1 << 20, seed);
         Files.writeString(directory.resolve("state"), "vmm state");

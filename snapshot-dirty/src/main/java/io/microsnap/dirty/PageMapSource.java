@@ -2,6 +2,8 @@ package io.microsnap.dirty;
 
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.GuestMemory;
+import io.microsnap.core.internal.file.AsynchronousProtection;
+import io.microsnap.core.internal.file.GuestRam;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Errno;
 import io.microsnap.core.internal.posix.PageMapScan;
@@ -26,31 +28,28 @@ import java.util.Set;
  * page tables (2 MiB for each GiB of pages of 4 KiB) also where memory was never touched.
  */
 public final class PageMapSource implements DirtySource {
-    private static final long FEATURES = UserFaultFd.UFFD_FEATURE_WP_ASYNC | UserFaultFd.UFFD_FEATURE_WP_UNPOPULATED
-            | UserFaultFd.UFFD_FEATURE_WP_HUGETLBFS_SHMEM | UserFaultFd.UFFD_FEATURE_PAGEFAULT_FLAG_WP;
     private static final Categories WRITTEN = Categories.allOf(PageMapScan.PAGE_IS_WRITTEN);
     private static final long TAKE = PageMapScan.PM_SCAN_WP_MATCHING | PageMapScan.PM_SCAN_CHECK_WPASYNC;
 
     private final GuestLayout layout;
     private final long[] addresses;
-    private final Descriptor userfaultfd;
+    private final AsynchronousProtection.Use protection;
     private final Descriptor pagemap;
     private final GuestMemory.Hold hold;
     private final SourceOwnership ownership = new SourceOwnership();
     private final long hostPageBytes;
     private final PageMapScan scan = new PageMapScan();
-    private boolean registered;
     private boolean armed;
     private boolean closed;
 
-    private PageMapSource(GuestLayout layout, long[] addresses, Descriptor userfaultfd, Descriptor pagemap,
-            GuestMemory.Hold hold) {
+    private PageMapSource(GuestLayout layout, long[] addresses, AsynchronousProtection.Use protection,
+            Descriptor pagemap, GuestMemory.Hold hold) {
         this.layout = layout;
         this.addresses = addresses;
-        this.userfaultfd = userfaultfd;
+        this.protection = protection;
         this.pagemap = pagemap;
         this.hold = hold;
-        hostPageBytes = userfaultfd.posix().getpagesize();
+        hostPageBytes = pagemap.posix().getpagesize();
     }
 
     /**
@@ -69,14 +68,15 @@ public final class PageMapSource implements DirtySource {
             addresses[region] = memory.mapping(region).address();
         }
         GuestMemory.Hold hold = memory.hold();
-        Descriptor userfaultfd = null;
+        AsynchronousProtection.Use protection = null;
         Descriptor pagemap = null;
         try {
-            userfaultfd = openUserfaultfd(posix);
+            requirePages(addresses, posix.getpagesize());
+            protection = use(posix, memory, addresses);
             pagemap = Descriptor.open(posix, Path.of("/proc/self/pagemap"), posix.constants().O_RDONLY, 0);
-            return of(memory.layout(), addresses, userfaultfd, pagemap, hold);
+            return of(memory.layout(), addresses, protection, pagemap, hold);
         } catch (Throwable failure) {
-            closeAfter(failure, userfaultfd);
+            closeAfter(failure, protection);
             closeAfter(failure, pagemap);
             closeAfter(failure, hold);
             throw failure;
@@ -110,23 +110,34 @@ public final class PageMapSource implements DirtySource {
     /** The descriptors become the source's, and are closed with it; not if this throws. */
     static PageMapSource of(
             GuestLayout layout, long[] addresses, Descriptor userfaultfd, Descriptor pagemap) throws IOException {
-        return of(layout, addresses, userfaultfd, pagemap, GuestMemory.Hold.NOTHING);
+        requireOnePerRegion(layout, addresses);
+        requirePages(addresses, pagemap.posix().getpagesize());
+        AsynchronousProtection.Use protection =
+                new AsynchronousProtection(addresses, mappedBytes(layout, pagemap.posix().getpagesize()))
+                        .use(userfaultfd);
+        return of(layout, addresses, protection, pagemap, GuestMemory.Hold.NOTHING);
     }
 
-    private static PageMapSource of(GuestLayout layout, long[] addresses, Descriptor userfaultfd, Descriptor pagemap,
-            GuestMemory.Hold hold) throws IOException {
+    private static void requireOnePerRegion(GuestLayout layout, long[] addresses) {
         if (addresses.length != layout.regions().size()) {
             throw new IllegalArgumentException(addresses.length + " addresses for the " + layout.regions().size()
                     + " regions of " + layout);
         }
-        PageMapSource source = new PageMapSource(layout, addresses.clone(), userfaultfd, pagemap, hold);
+    }
+
+    private static void requirePages(long[] addresses, long hostPageBytes) {
         for (long address : addresses) {
-            if (address % source.hostPageBytes != 0) {
+            if (address % hostPageBytes != 0) {
                 throw new IllegalArgumentException("address " + Long.toHexString(address)
-                        + " is not on a page of " + source.hostPageBytes + " bytes");
+                        + " is not on a page of " + hostPageBytes + " bytes");
             }
         }
-        source.agreeOnFeatures();
+    }
+
+    private static PageMapSource of(GuestLayout layout, long[] addresses, AsynchronousProtection.Use protection,
+            Descriptor pagemap, GuestMemory.Hold hold) throws IOException {
+        PageMapSource source = new PageMapSource(layout, addresses.clone(), protection, pagemap, hold);
+        source.requireAsynchronous();
         return source;
     }
 
@@ -159,9 +170,9 @@ public final class PageMapSource implements DirtySource {
     public void arm() throws IOException {
         requireOpen();
         armed = false;
-        registered = true;
+        protection.register();
+        Descriptor userfaultfd = protection.userfaultfd();
         for (int region = 0; region < addresses.length; region++) {
-            register(region);
             check("UFFDIO_WRITEPROTECT", UserFaultFd.writeProtect(
                     userfaultfd.posix(), userfaultfd.number(), addresses[region], mappedBytes(region)), region);
         }
@@ -191,16 +202,7 @@ public final class PageMapSource implements DirtySource {
     @Override
     public void disarm() throws IOException {
         armed = false;
-        if (registered) {
-            for (int region = 0; region < addresses.length; region++) {
-                int result = UserFaultFd.unregister(
-                        userfaultfd.posix(), userfaultfd.number(), addresses[region], mappedBytes(region));
-                if (!isGone(result)) {
-                    check("UFFDIO_UNREGISTER", result, region);
-                }
-            }
-            registered = false;
-        }
+        protection.unregister();
     }
 
     /** Where the process or its mapping has gone already, there is nothing left to take off. */
@@ -210,46 +212,37 @@ public final class PageMapSource implements DirtySource {
             return;
         }
         closed = true;
-        try (scan; hold; pagemap; userfaultfd) {
+        try (scan; hold; pagemap; protection) {
             disarm();
         }
     }
 
-    private static Descriptor openUserfaultfd(Posix posix) throws IOException {
-        int number = posix.userfaultfd(
-                posix.constants().O_CLOEXEC | posix.constants().O_NONBLOCK | UserFaultFd.UFFD_USER_MODE_ONLY);
-        if (number >= 0) {
-            return Descriptor.adopt(posix, number, "userfaultfd");
-        }
-        IOException cause = SystemCallException.of(posix, number, "userfaultfd", "userfaultfd", "");
-        if (posix.constants().failedWith(number, Errno.ENOSYS)) {
-            throw new TrackingUnavailableException("this system has no userfaultfd; Linux 6.7 or later has what is"
-                    + " needed", cause);
-        }
-        if (posix.constants().failedWith(number, Errno.EPERM)) {
+    /** Memory of a restore may be watched by a recording of its working set, too, with the same userfaultfd. */
+    private static AsynchronousProtection.Use use(Posix posix, GuestMemory memory, long[] addresses)
+            throws IOException {
+        AsynchronousProtection protection = memory instanceof GuestRam ram ? ram.protection()
+                : new AsynchronousProtection(addresses, mappedBytes(memory.layout(), posix.getpagesize()));
+        try {
+            return protection.use(posix);
+        } catch (AccessDeniedException forbidden) {
             throw new TrackingUnavailableException("this process may not use userfaultfd; a container's seccomp profile"
-                    + " may forbid it: allow it there", cause);
+                    + " may forbid it: allow it there", forbidden);
+        } catch (SystemCallException failure) {
+            if (failure.errno() != Errno.ENOSYS) {
+                throw failure;
+            }
+            throw new TrackingUnavailableException("this system has no userfaultfd; Linux 6.7 or later has what is"
+                    + " needed", failure);
         }
-        throw cause;
-    }
-
-    private void agreeOnFeatures() throws IOException {
-        int result = UserFaultFd.api(userfaultfd.posix(), userfaultfd.number(), FEATURES);
-        // EINVAL is said of features the kernel lacks, and of an agreement made before.
-        if (!failedWith(result, Errno.EINVAL)) {
-            userfaultfd.check("ioctl UFFDIO_API", result, "");
-        }
-        requireAsynchronous();
     }
 
     /** Where protection is of another kind, whoever writes to a protected page waits for ever: tries it with none. */
     private void requireAsynchronous() throws IOException {
-        int result = UserFaultFd.register(userfaultfd.posix(), userfaultfd.number(), addresses[0], hostPageBytes);
-        if (failedWith(result, Errno.EINVAL)) {
-            throw unavailable(null);
+        try {
+            protection.register();
+        } catch (SystemCallException failure) {
+            throw failure.errno() == Errno.EINVAL ? unavailable(failure) : failure;
         }
-        check("UFFDIO_REGISTER", result, 0);
-        registered = true;
         try {
             scan.scan(pagemap, addresses[0], addresses[0] + hostPageBytes, PageMapScan.PM_SCAN_CHECK_WPASYNC, WRITTEN,
                     (address, length) -> { });
@@ -269,26 +262,24 @@ public final class PageMapSource implements DirtySource {
     }
 
     private void register(int region) throws IOException {
+        Descriptor userfaultfd = protection.userfaultfd();
         check("UFFDIO_REGISTER", UserFaultFd.register(
                 userfaultfd.posix(), userfaultfd.number(), addresses[region], mappedBytes(region)), region);
     }
 
     private void check(String request, int result, int region) throws IOException {
-        userfaultfd.check("ioctl " + request, result, "of " + mappedBytes(region) + " bytes at address "
+        protection.userfaultfd().check("ioctl " + request, result, "of " + mappedBytes(region) + " bytes at address "
                 + Long.toHexString(addresses[region]) + ", " + layout.regions().get(region));
-    }
-
-    private boolean isGone(int result) {
-        return failedWith(result, Errno.EINVAL) || failedWith(result, Errno.ENOMEM) || failedWith(result, Errno.ESRCH);
-    }
-
-    private boolean failedWith(int result, Errno errno) {
-        return userfaultfd.posix().constants().failedWith(result, errno);
     }
 
     /** An imported image may end mid-page; its mapping does not. */
     private long mappedBytes(int region) {
-        return (layout.regions().get(region).lengthBytes() + hostPageBytes - 1) / hostPageBytes * hostPageBytes;
+        return mappedBytes(layout, hostPageBytes)[region];
+    }
+
+    private static long[] mappedBytes(GuestLayout layout, long hostPageBytes) {
+        return layout.regions().stream()
+                .mapToLong(region -> Math.ceilDiv(region.lengthBytes(), hostPageBytes) * hostPageBytes).toArray();
     }
 
     private void requireOpen() {

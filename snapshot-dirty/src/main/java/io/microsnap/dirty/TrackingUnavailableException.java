@@ -6,7 +6,8 @@ import io.microsnap.core.SnapshotException;
 public final class TrackingUnavailableException extends SnapshotException {
     private static final long serialVersionUID = 1L;
 
-    TrackingUnavailableException(String message, Throwable cause) {
+    /** Says why. */
+    public TrackingUnavailableException(String message, Throwable cause) {
         super(message, cause);
     }
 }

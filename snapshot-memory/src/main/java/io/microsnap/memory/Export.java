@@ -135,6 +135,7 @@ public final class Export {
     }
 
     private void fill(StagedSnapshot staged, Optional<PageChecks> checks) throws IOException {
+        staged.takeWorkingSetOf(snapshot);
         ComposedImage composed = Held.compose(snapshot);
         Descriptor last = composed.layers().getLast().image();
         if (staged.clone(SnapshotFiles.MEMORY, last).isCloned()) {

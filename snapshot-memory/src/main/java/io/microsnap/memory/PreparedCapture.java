@@ -235,6 +235,7 @@ public final class PreparedCapture implements AutoCloseable {
 
     private void stage() throws IOException {
         snapshot = closing.add(plan.store.stage(plan.id));
+        takeWorkingSet();
         Descriptor image = stagedImage();
         Descriptor indexFile = snapshot.create(SnapshotFiles.PAGE_INDEX);
         ImageWriter.Builder builder = ImageWriter.into(image, layout).workers(workers).progress(plan.progress)
@@ -257,6 +258,15 @@ public final class PreparedCapture implements AutoCloseable {
         ImageWriter writer =
                 kind == CaptureKind.ONTO_BASE ? builder.startingAsBase() : builder.startingAsZeros();
         staged = new StagedCapture(snapshot, image, index, map, writer);
+    }
+
+    /** Guests restored from the new snapshot touch about what those restored from the one before it did. */
+    private void takeWorkingSet() {
+        if (base.isPresent()) {
+            snapshot.takeWorkingSetOf(base.get());
+        } else {
+            parent.ifPresent(snapshot::takeWorkingSetOf);
+        }
     }
 
     /** A clone of the base, or an image of zeros. */

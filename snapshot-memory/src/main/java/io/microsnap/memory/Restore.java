@@ -3,16 +3,22 @@ package io.microsnap.memory;
 import io.microsnap.core.HugePages;
 import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotId;
+import io.microsnap.core.internal.file.Advice;
 import io.microsnap.core.internal.file.Mapping;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.core.internal.work.Closing;
+import io.microsnap.dirty.TrackingUnavailableException;
+import io.microsnap.memory.internal.ahead.PageRuns;
+import io.microsnap.memory.internal.ahead.ReadAhead;
 import io.microsnap.memory.internal.image.ComposedImage;
 import io.microsnap.memory.internal.image.ImageReads;
 import io.microsnap.memory.internal.image.LazyMapping;
+import io.microsnap.store.HeldSnapshot;
 import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.internal.DirectoryStore;
 import io.microsnap.store.internal.PageChecks;
 import io.microsnap.store.internal.StoredSnapshot;
+import io.microsnap.store.internal.WorkingSetMap;
 import java.io.IOException;
 import java.util.Objects;
 import java.util.Optional;
@@ -27,7 +33,9 @@ import java.util.Optional;
  * its clocks, and what names it to the outside. See {@link #renewing}.
  */
 public final class Restore {
-    private final DirectoryStore store;
+    private static final System.Logger LOG = System.getLogger(Restore.class.getName());
+
+    private final Holding holding;
     private final SnapshotId id;
     private Posix posix;
     private boolean verified;
@@ -36,16 +44,37 @@ public final class Restore {
     private int mostMappings = LazyMapping.DEFAULT_MAPPINGS;
     private Progress progress = Progress.NONE;
     private IdentityRenewal renewal = IdentityRenewal.NONE;
+    private Prefetch prefetch = Prefetch.WORKING_SET;
+    private boolean beside;
+    private boolean recordable;
 
-    private Restore(DirectoryStore store, SnapshotId id) {
-        this.store = Objects.requireNonNull(store);
+    /** Takes the snapshot into use for one copy, until that is closed. */
+    private interface Holding {
+        StoredSnapshot hold(Closing closing) throws IOException;
+    }
+
+    private Restore(Holding holding, SnapshotId id, Posix posix) {
+        this.holding = holding;
         this.id = Objects.requireNonNull(id);
-        posix = store.posix();
+        this.posix = posix;
     }
 
     /** Of a snapshot in a store. */
     public static Restore of(SnapshotStore store, SnapshotId id) {
-        return new Restore(DirectoryStore.of(store), id);
+        DirectoryStore directory = DirectoryStore.of(store);
+        return new Restore(closing -> closing.add(directory.hold(id)), id, directory.posix());
+    }
+
+    /**
+     * Of a snapshot that the caller holds: what is read of its manifest, page maps, index and working set is read once
+     * for all copies. The caller may close it while copies are in use; they share it.
+     */
+    public static Restore of(HeldSnapshot snapshot) {
+        StoredSnapshot held = (StoredSnapshot) snapshot;
+        return new Restore(closing -> {
+            closing.add(held.share());
+            return held;
+        }, held.id(), held.image().posix());
     }
 
     /** Holds every page against the page index before the memory is handed out; a bad one ends the restore. */
@@ -82,6 +111,33 @@ public final class Restore {
         return this;
     }
 
+    /**
+     * Says what a lazy restore reads ahead, before it hands the memory out; the working set unless told. It reads in as
+     * many {@link #threads} as are allowed, and takes at most half of the memory that is available to this process:
+     * {@link RestoredSnapshot#prefetched} says what was left out. The other engines read everything.
+     */
+    public Restore prefetch(Prefetch what) {
+        prefetch = Objects.requireNonNull(what);
+        beside = false;
+        return this;
+    }
+
+    /** As {@link #prefetch}, but in threads of its own, beside the guest. */
+    public Restore prefetchBeside(Prefetch what) {
+        prefetch = Objects.requireNonNull(what);
+        beside = true;
+        return this;
+    }
+
+    /**
+     * Makes a lazy restore ready for {@link RestoredSnapshot#recordWorkingSet}: what is prefetched comes into the page
+     * cache alone, and is mapped when the guest touches it.
+     */
+    public Restore recordable() {
+        recordable = true;
+        return this;
+    }
+
     /** Hears how far reading and verifying have come, and may stop them. */
     public Restore progress(Progress listener) {
         progress = listener;
@@ -106,11 +162,15 @@ public final class Restore {
         event.begin();
         Closing closing = new Closing();
         try {
-            StoredSnapshot held = closing.add(store.hold(id));
+            StoredSnapshot held = holding.hold(closing);
             ComposedImage composed = Held.compose(held);
             Made made = make(engine, new Image(held, composed));
             Mapping mapping = closing.add(made.mapping);
             RestoredSnapshot restored = new RestoredSnapshot(held, mapping, made.lazily, closing);
+            if (made.lazily.isPresent()) {
+                watch(restored);
+                readAhead(held, composed, restored, closing);
+            }
             renewal.renew(restored);
             event.commit(held.reference(), engine.label(), mapping.lengthBytes(), composed.layers().size(), verified);
             return restored;
@@ -118,6 +178,53 @@ public final class Restore {
             closing.closeAfter(failure);
             throw failure;
         }
+    }
+
+    /** Before anything touches the memory. */
+    private void watch(RestoredSnapshot restored) throws IOException {
+        if (recordable) {
+            try {
+                restored.watchTouches();
+            } catch (TrackingUnavailableException unavailable) {
+                LOG.log(System.Logger.Level.WARNING, unavailable.getMessage());
+            }
+        }
+    }
+
+    private void readAhead(StoredSnapshot held, ComposedImage composed, RestoredSnapshot restored, Closing closing)
+            throws IOException {
+        PageRuns wanted = wanted(held, composed);
+        if (wanted.count() == 0) {
+            return;
+        }
+        Mapping mapping = restored.mapping();
+        if (prefetch == Prefetch.WORKING_SET) {
+            // What is not in the set is probably not needed: reading around it would fill the page cache.
+            mapping.advise(0, mapping.lengthBytes(), Advice.RANDOM);
+        }
+        ReadAhead.Extent extent = recordable ? ReadAhead.Extent.PAGE_CACHE : ReadAhead.Extent.MAPPED;
+        PrefetchRun run = closing.add(new PrefetchRun(composed, mapping, wanted, extent, threads));
+        restored.readsAhead(run, extent);
+        if (beside) {
+            run.runBeside();
+        } else {
+            run.run();
+        }
+    }
+
+    private PageRuns wanted(StoredSnapshot held, ComposedImage composed) throws IOException {
+        PageRuns wanted = new PageRuns();
+        switch (prefetch) {
+            case NONE -> { }
+            case WORKING_SET -> {
+                Optional<WorkingSetMap> set = held.workingSet();
+                if (set.isPresent()) {
+                    set.get().runs(wanted::add);
+                }
+            }
+            case EVERYTHING -> composed.populated(0, composed.layout().lengthBytes(), wanted::add);
+        }
+        return wanted;
     }
 
     private Made make(RestoreEngine engine, Image image) throws IOException {

@@ -13,6 +13,9 @@ import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.dirty.DirtySource;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.dirty.RestoredMachine;
+import io.microsnap.dirty.TrackingUnavailableException;
+import io.microsnap.memory.internal.ahead.ReadAhead;
+import io.microsnap.memory.internal.ahead.TouchedPages;
 import io.microsnap.memory.internal.image.LazyMapping;
 import io.microsnap.memory.internal.state.MachineStateFile;
 import io.microsnap.store.Manifest;
@@ -32,18 +35,83 @@ import java.util.Optional;
  */
 public final class RestoredSnapshot implements RestoredMachine, AutoCloseable {
     private final StoredSnapshot held;
+    private final Mapping mapping;
     private final Optional<LazyMapping> lazy;
     private final GuestRam memory;
     private final Closing closing;
     private final DirtyBitmap marked;
     private Optional<DirtyTracker> latest = Optional.empty();
+    private Optional<PrefetchRun> ahead = Optional.empty();
+    private boolean mappedAhead;
+    private Optional<TouchedPages> watched = Optional.empty();
+    private Optional<WorkingSetRecording> recording = Optional.empty();
 
     RestoredSnapshot(StoredSnapshot held, Mapping mapping, Optional<LazyMapping> lazy, Closing closing) {
         this.held = held;
+        this.mapping = mapping;
         this.lazy = lazy;
         this.closing = closing;
         memory = GuestRam.of(held.layout(), mapping);
         marked = DirtyBitmap.of(held.layout());
+    }
+
+    Mapping mapping() {
+        return mapping;
+    }
+
+    /** Called by the restore, before anything touches the memory. */
+    synchronized void watchTouches() throws IOException {
+        watched = Optional.of(touches());
+    }
+
+    private TouchedPages touches() throws IOException {
+        return TouchedPages.watch(held.image().posix(), mapping, lazy.orElseThrow().readIn());
+    }
+
+    /** Called by the restore. */
+    synchronized void readsAhead(PrefetchRun run, ReadAhead.Extent extent) {
+        ahead = Optional.of(run);
+        mappedAhead = extent == ReadAhead.Extent.MAPPED;
+    }
+
+    /** Says what was read ahead. Waits for it, where it is read beside the guest. */
+    public Prefetched prefetched() {
+        Optional<PrefetchRun> run;
+        synchronized (this) {
+            run = ahead;
+        }
+        return run.map(PrefetchRun::await).orElse(Prefetched.NOTHING);
+    }
+
+    /**
+     * Begins to record which pages the guest touches, for later restores of the snapshot to read ahead. Call this
+     * before the machine runs, and end the recording when the guest is ready for its work. What was touched until now
+     * counts as touched.
+     *
+     * <p>It is exact on Linux 6.7 and later where this process may use userfaultfd. Elsewhere the page cache tells, if
+     * it does not hold the image yet.
+     *
+     * @throws IllegalStateException if the memory was read in by another engine than a lazy one; if a prefetch mapped a
+     *     part of it, which {@link Restore#recordable} avoids; or if another recording has not ended
+     * @throws TrackingUnavailableException where the system cannot tell, with the reason
+     */
+    public synchronized WorkingSetRecording recordWorkingSet() throws IOException {
+        if (lazy.isEmpty()) {
+            throw new IllegalStateException("memory that was read in does not tell what the guest touches; record a"
+                    + " lazy restore");
+        }
+        if (mappedAhead) {
+            throw new IllegalStateException("the pages that were prefetched are mapped, as if the guest had touched"
+                    + " them; restore with recordable(), or without prefetch");
+        }
+        if (recording.isPresent() && !recording.get().hasEnded()) {
+            throw new IllegalStateException("a recording of " + held + " has not ended; save or close it first");
+        }
+        TouchedPages touched = watched.isPresent() ? watched.get() : touches();
+        watched = Optional.empty();
+        WorkingSetRecording begun = new WorkingSetRecording(held, touched);
+        recording = Optional.of(begun);
+        return begun;
     }
 
     /** Names the snapshot. */
@@ -138,9 +206,24 @@ public final class RestoredSnapshot implements RestoredMachine, AutoCloseable {
     @Override
     public void close() throws IOException {
         try {
-            closing.close();
+            endRecording();
         } finally {
-            marked.release();
+            try {
+                closing.close();
+            } finally {
+                marked.release();
+            }
+        }
+    }
+
+    private synchronized void endRecording() throws IOException {
+        if (watched.isPresent()) {
+            TouchedPages unused = watched.get();
+            watched = Optional.empty();
+            unused.close();
+        }
+        if (recording.isPresent()) {
+            recording.get().close();
         }
     }
 }

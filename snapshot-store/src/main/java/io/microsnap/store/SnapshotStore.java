@@ -9,6 +9,7 @@ import io.microsnap.store.internal.DirectoryStore;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * The directory of snapshots. Any number of processes and threads may use one store: readers never wait; writers of
@@ -98,6 +99,12 @@ public sealed interface SnapshotStore extends AutoCloseable permits DirectorySto
 
     /** Returns what a snapshot takes. What is still only in memory is given its place on disk first. */
     SpaceUse space(SnapshotId id) throws IOException;
+
+    /** Returns what is known of the pages that guests restored from a snapshot touch; empty where that is nothing. */
+    Optional<WorkingSet> workingSet(SnapshotId id) throws IOException;
+
+    /** Forgets which pages restored guests touch; says whether anything was known. */
+    boolean clearWorkingSet(SnapshotId id) throws IOException;
 
     /**
      * Copies a snapshot, and first the bases it requires, into another store, where they are the same publications:

@@ -63,7 +63,7 @@ final class ChangedEntries implements IndexEntries {
         memory = Mapping.anonymous(copy.posix(), tableBytes + 2 * perLine + bufferBytes + lineCount * LINE_BYTES,
                 HugePages.NONE);
         MemorySegment all = memory.segment();
-        table = new EntryTable(form, layout, copy, all.asSlice(0, tableBytes));
+        table = new EntryTable(form, layout, EntryTable.NO_SNAPSHOT, copy, all.asSlice(0, tableBytes));
         slots = all.asSlice(tableBytes, perLine);
         checksumOfSlot = all.asSlice(tableBytes + perLine, perLine);
         buffer = all.asSlice(tableBytes + 2 * perLine, bufferBytes);

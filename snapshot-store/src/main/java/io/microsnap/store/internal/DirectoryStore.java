@@ -15,6 +15,7 @@ import io.microsnap.store.SnapshotEntry;
 import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.SpaceUse;
 import io.microsnap.store.StoreOptions;
+import io.microsnap.store.WorkingSet;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -183,7 +184,7 @@ public final class DirectoryStore implements SnapshotStore {
             throw new IllegalArgumentException("'" + Printable.of(name) + "' is no hint; there are "
                     + SnapshotFiles.HINTS);
         }
-        return StagedReplacement.of(store, held, name, Optional.empty());
+        return StagedReplacement.ofHint(store, held, name, StagedReplacement.Expected.ANYTHING);
     }
 
     /** Adds a hint to a snapshot, or replaces it. */
@@ -197,13 +198,27 @@ public final class DirectoryStore implements SnapshotStore {
         }
     }
 
+    @Override
+    public Optional<WorkingSet> workingSet(SnapshotId id) throws IOException {
+        try (StoredSnapshot held = hold(id)) {
+            return held.describedWorkingSet();
+        }
+    }
+
+    @Override
+    public boolean clearWorkingSet(SnapshotId id) throws IOException {
+        try (StoredSnapshot held = hold(id)) {
+            return new WorkingSetRecorder(store, held).clear();
+        }
+    }
+
     /**
      * Begins an image that is to take the place of an identical one, such as one that shares more blocks. It starts as
      * a clone of the source, where the filesystem can, and empty otherwise. Whoever commits it has made sure that
      * every byte is the same.
      */
     public StagedReplacement stageImage(StoredSnapshot held, Descriptor source) throws IOException {
-        return StagedReplacement.of(store, held, SnapshotFiles.MEMORY, Optional.of(source));
+        return StagedReplacement.ofImage(store, held, source);
     }
 
     @Override

@@ -9,6 +9,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
+import java.util.UUID;
 import java.util.zip.CRC32C;
 
 /**
@@ -31,12 +32,19 @@ final class EntryTable {
     private static final int AT_PAGES = 32;
     private static final int AT_CHUNK_BYTES = 40;
     private static final int AT_ROOT = 44;
-    private static final int AT_RESERVED = 48;
+    private static final int AT_SNAPSHOT = 48;
+    private static final int AT_RESERVED = AT_SNAPSHOT + 2 * Long.BYTES;
     private static final int AT_HEADER_CHECKSUM = HEADER_BYTES - Integer.BYTES;
+    private static final ValueLayout.OfLong UUID_HALF = ValueLayout.JAVA_LONG.withOrder(ByteOrder.BIG_ENDIAN);
 
-    /** What tells the two kinds of file apart. */
+    /** In the header of a file that is not bound to a publication. */
+    static final UUID NO_SNAPSHOT = new UUID(0, 0);
+
+    /** What tells the kinds of file apart. */
     enum Form {
-        MAP("msnapmap", "page map", 1, 0), INDEX("msnapidx", "page index", Integer.SIZE, 1);
+        MAP("msnapmap", "page map", 1, 0),
+        INDEX("msnapidx", "page index", Integer.SIZE, 1),
+        WORKING_SET("msnapset", "working set", Byte.SIZE, 0);
 
         private final String magic;
         private final String title;
@@ -65,6 +73,7 @@ final class EntryTable {
 
     private final Form form;
     private final GuestLayout layout;
+    private final UUID snapshot;
     private final Descriptor file;
     private final long chunkCount;
     private final int zeroChunkChecksum = ofZeros(CHUNK_BYTES);
@@ -73,10 +82,14 @@ final class EntryTable {
     private long changedFrom = Long.MAX_VALUE;
     private long changedTo;
 
-    /** @param memory zeros, {@link #bytes} of them */
-    EntryTable(Form form, GuestLayout layout, Descriptor file, MemorySegment memory) {
+    /**
+     * @param snapshot the publication that the file is bound to, or {@link #NO_SNAPSHOT}
+     * @param memory zeros, {@link #bytes} of them
+     */
+    EntryTable(Form form, GuestLayout layout, UUID snapshot, Descriptor file, MemorySegment memory) {
         this.form = form;
         this.layout = layout;
+        this.snapshot = snapshot;
         this.file = file;
         chunkCount = form.chunks(layout.pageCount());
         header = memory.asSlice(0, HEADER_BYTES);
@@ -157,6 +170,8 @@ final class EntryTable {
         header.set(LONG, AT_PAGES, layout.pageCount());
         header.set(INT, AT_CHUNK_BYTES, CHUNK_BYTES);
         header.set(INT, AT_ROOT, computedRoot());
+        header.set(UUID_HALF, AT_SNAPSHOT, snapshot.getMostSignificantBits());
+        header.set(UUID_HALF, AT_SNAPSHOT + Long.BYTES, snapshot.getLeastSignificantBits());
         header.set(INT, AT_HEADER_CHECKSUM, Pages.crc32c(header, 0, AT_HEADER_CHECKSUM));
     }
 
@@ -191,6 +206,11 @@ final class EntryTable {
         require("bytes in the image", header.get(LONG, AT_IMAGE_BYTES), layout.lengthBytes());
         require("pages", header.get(LONG, AT_PAGES), layout.pageCount());
         require("bytes in a chunk", header.get(INT, AT_CHUNK_BYTES), CHUNK_BYTES);
+        UUID found = new UUID(header.get(UUID_HALF, AT_SNAPSHOT), header.get(UUID_HALF, AT_SNAPSHOT + Long.BYTES));
+        if (!found.equals(snapshot)) {
+            throw damaged(snapshot.equals(NO_SNAPSHOT) ? "its reserved bytes at " + AT_SNAPSHOT + " are not zero"
+                    : "it belongs to publication " + found + ", not to " + snapshot);
+        }
         for (long at = AT_RESERVED; at < AT_HEADER_CHECKSUM; at += Integer.BYTES) {
             require("reserved bytes at " + at, header.get(INT, at), 0);
         }

@@ -14,6 +14,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.VarHandle;
+import java.util.UUID;
 
 /**
  * The entries of a page map or page index file, off-heap, in chunks that are read and checked when first touched, and
@@ -43,7 +44,7 @@ final class PageEntries implements IndexEntries {
     /** Whether the file is as it is here. */
     private boolean finished;
 
-    private PageEntries(EntryTable.Form form, GuestLayout layout, Descriptor file, boolean writable)
+    private PageEntries(EntryTable.Form form, GuestLayout layout, UUID snapshot, Descriptor file, boolean writable)
             throws IOException {
         this.writable = writable;
         chunkCount = form.chunks(layout.pageCount());
@@ -51,17 +52,23 @@ final class PageEntries implements IndexEntries {
         long entryBytes = chunkCount * CHUNK_BYTES;
         memory = Mapping.anonymous(file.posix(), tableBytes + entryBytes + chunkCount, HugePages.NONE);
         MemorySegment all = memory.segment();
-        table = new EntryTable(form, layout, file, all.asSlice(0, tableBytes));
+        table = new EntryTable(form, layout, snapshot, file, all.asSlice(0, tableBytes));
         entries = all.asSlice(tableBytes, entryBytes);
         states = all.asSlice(tableBytes + entryBytes, chunkCount);
     }
 
     /** An empty file becomes one whose entries are all zero. */
     static PageEntries create(EntryTable.Form form, GuestLayout layout, Descriptor file) throws IOException {
+        return create(form, layout, EntryTable.NO_SNAPSHOT, file);
+    }
+
+    /** As {@link #create(EntryTable.Form, GuestLayout, Descriptor)}, bound to a publication. */
+    static PageEntries create(EntryTable.Form form, GuestLayout layout, UUID snapshot, Descriptor file)
+            throws IOException {
         if (file.sizeBytes() != 0) {
             throw new IllegalArgumentException(file + " is not empty");
         }
-        PageEntries created = new PageEntries(form, layout, file, true);
+        PageEntries created = new PageEntries(form, layout, snapshot, file, true);
         return Closing.readyOrClosed(created, () -> {
             created.states.fill(ZERO);
             created.table.describe();
@@ -71,7 +78,13 @@ final class PageEntries implements IndexEntries {
 
     /** A file as it was published. */
     static PageEntries open(EntryTable.Form form, GuestLayout layout, Descriptor file) throws IOException {
-        PageEntries opened = new PageEntries(form, layout, file, false);
+        return open(form, layout, EntryTable.NO_SNAPSHOT, file);
+    }
+
+    /** A file that is bound to a publication; that of another one is refused. */
+    static PageEntries open(EntryTable.Form form, GuestLayout layout, UUID snapshot, Descriptor file)
+            throws IOException {
+        PageEntries opened = new PageEntries(form, layout, snapshot, file, false);
         return Closing.readyOrClosed(opened, opened.table::read);
     }
 

@@ -25,34 +25,54 @@ public final class StagedReplacement implements AutoCloseable {
     private final String name;
     private final StagingDirectory directory;
     private final Descriptor file;
-    private final Optional<Stat> replaced;
+    private final Expected expected;
     private boolean committed;
     private boolean closed;
 
-    private StagedReplacement(StoreDirectory store, StoredSnapshot held, String name, Optional<Stat> replaced,
+    /** Decides, under the store's lock, whether what has the name now may be replaced. */
+    @FunctionalInterface
+    interface Expected {
+        /** A hint may come and go. */
+        Expected ANYTHING = now -> true;
+
+        boolean isMet(Optional<Stat> now);
+    }
+
+    private StagedReplacement(StoreDirectory store, StoredSnapshot held, String name, Expected expected,
             StagingDirectory directory, Descriptor file) {
         this.store = store;
         this.held = held;
         this.name = name;
-        this.replaced = replaced;
+        this.expected = expected;
         this.directory = directory;
         this.file = file;
     }
 
-    /** Empty, or a clone of the source if the filesystem can. */
-    static StagedReplacement of(StoreDirectory store, StoredSnapshot held, String name, Optional<Descriptor> source)
+    /** Begins an empty file that is to be a hint. */
+    static StagedReplacement ofHint(StoreDirectory store, StoredSnapshot held, String name, Expected expected)
             throws IOException {
+        return begin(store, held, name, expected, Optional.empty());
+    }
+
+    /** Begins an image: a clone of the source if the filesystem can, and empty otherwise. */
+    static StagedReplacement ofImage(StoreDirectory store, StoredSnapshot held, Descriptor source) throws IOException {
+        // Nobody writes what is published; but what somebody wrote all the same is not this file's content.
+        Optional<Stat> before = held.directory().statusAt(SnapshotFiles.MEMORY);
+        Expected unchanged = now -> before.isEmpty() || now.filter(file -> file.isUnchangedSince(before.get()))
+                .isPresent();
+        return begin(store, held, SnapshotFiles.MEMORY, unchanged, Optional.of(source));
+    }
+
+    private static StagedReplacement begin(StoreDirectory store, StoredSnapshot held, String name, Expected expected,
+            Optional<Descriptor> source) throws IOException {
         StagingDirectory directory = store.staging().create();
         try {
-            // A hint may come and go.
-            Optional<Stat> replaced =
-                    held.manifest().file(name).isEmpty() ? Optional.empty() : held.directory().statusAt(name);
             Constants constants = directory.descriptor().posix().constants();
             if (source.isPresent()) {
                 clone(store, source.get(), directory.descriptor(), name);
             }
             Descriptor file = directory.descriptor().openAt(name, constants.O_RDWR | constants.O_CREAT, 0600);
-            return new StagedReplacement(store, held, name, replaced, directory, file);
+            return new StagedReplacement(store, held, name, expected, directory, file);
         } catch (Throwable failure) {
             try (directory) {
                 throw failure;
@@ -82,6 +102,14 @@ public final class StagedReplacement implements AutoCloseable {
      * when its directory could not be synced, either.
      */
     public void commit() throws IOException {
+        if (!commitIfExpected()) {
+            throw new SnapshotException(held.directory() + "/" + name + " was written or replaced since the file that"
+                    + " is to take its place was begun; it is left as it is");
+        }
+    }
+
+    /** As {@link #commit}; returns false, and changes nothing, where another file has the place than was expected. */
+    boolean commitIfExpected() throws IOException {
         Optional<SnapshotFile> listed = held.manifest().file(name);
         if (listed.isPresent() && descriptor().sizeBytes() != listed.get().lengthBytes()) {
             throw new SnapshotException(file + " has " + file.sizeBytes() + " bytes; " + name + " of " + held.id()
@@ -94,20 +122,14 @@ public final class StagedReplacement implements AutoCloseable {
                 throw new NoSuchFileException(held.directory() + "/" + name, null,
                         held.id() + " was deleted or replaced by force while it was in use");
             }
-            requireUnchanged();
+            if (!expected.isMet(held.directory().statusAt(name))) {
+                return false;
+            }
             directory.descriptor().renameAt(name, held.directory(), name, 0);
             held.directory().sync();
         }
         committed = true;
-    }
-
-    /** Nobody writes what is published; but what somebody wrote all the same is not this file's content. */
-    private void requireUnchanged() throws IOException {
-        if (replaced.isPresent()
-                && held.directory().statusAt(name).filter(now -> now.isUnchangedSince(replaced.get())).isEmpty()) {
-            throw new SnapshotException(held.directory() + "/" + name + " was written or replaced since the file that"
-                    + " is to take its place was begun; it is left as it is");
-        }
+        return true;
     }
 
     /** Removes what was not committed. A second call does nothing. */

@@ -5,6 +5,7 @@ import io.microsnap.core.IfExists;
 import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.SnapshotId;
+import io.microsnap.core.SnapshotReference;
 import io.microsnap.core.internal.file.CopyOptions;
 import io.microsnap.core.internal.file.Durability;
 import io.microsnap.core.internal.file.FileCopy;
@@ -31,6 +32,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.UUID;
 
 /**
@@ -49,6 +51,7 @@ public final class StagedSnapshot implements AutoCloseable {
     private final Map<String, Descriptor> files = new LinkedHashMap<>();
     private final Map<String, SnapshotFile> originals = new HashMap<>();
     private Descriptor attachments;
+    private Optional<LatestWorkingSet> workingSet = Optional.empty();
     private boolean published;
     private boolean closed;
 
@@ -113,6 +116,65 @@ public final class StagedSnapshot implements AutoCloseable {
         int flags = posix.constants().O_RDONLY | posix.constants().O_NONBLOCK;
         try (Descriptor open = Descriptor.open(posix, source, flags, 0)) {
             copy(file, open, progress);
+        }
+    }
+
+    /**
+     * Gives the snapshot a copy of the working set of one that it comes from, as it is now, when it is published. It
+     * is a hint: where there is none, or none that can be used, the snapshot has none.
+     */
+    public synchronized void takeWorkingSetOf(StoredSnapshot from) {
+        requireStaged();
+        try {
+            keep(LatestWorkingSet.of(from));
+        } catch (IOException unusable) {
+            LOG.log(System.Logger.Level.WARNING,
+                    from + ": its working set is not copied to " + id + ": " + unusable.getMessage());
+        }
+    }
+
+    /** As {@link #takeWorkingSetOf(StoredSnapshot)}, if that publication is still in the store. */
+    public void takeWorkingSetOf(SnapshotReference from) {
+        try (StoredSnapshot held = StoredSnapshot.hold(store, from.id())) {
+            if (held.reference().equals(from)) {
+                takeWorkingSetOf(held);
+            }
+        } catch (IOException gone) {
+            LOG.log(System.Logger.Level.DEBUG, from + ": its working set is not copied to " + id, gone);
+        }
+    }
+
+    private void keep(LatestWorkingSet latest) throws IOException {
+        Optional<LatestWorkingSet> before = workingSet;
+        workingSet = Optional.of(latest);
+        if (before.isPresent()) {
+            before.get().close();
+        }
+    }
+
+    /** A failure costs the hint, and not the snapshot. */
+    private void writeWorkingSet(Manifest manifest) throws IOException {
+        Descriptor into = directory.descriptor();
+        into.removeAt(SnapshotFiles.WORKING_SET);
+        if (workingSet.isEmpty()) {
+            return;
+        }
+        Optional<WorkingSetMap> copied = workingSet.get().map().filter(map -> map.layout().equals(manifest.layout()));
+        if (copied.isEmpty()) {
+            return;
+        }
+        Constants constants = into.posix().constants();
+        int flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL;
+        try (Descriptor file = into.openAt(SnapshotFiles.WORKING_SET, flags, PRIVATE);
+                WorkingSetMap map = WorkingSetMap.create(file, manifest.layout(), manifest.uuid())) {
+            map.copy(copied.get());
+            map.finish();
+            store.seal(file);
+            file.sync();
+        } catch (IOException failure) {
+            into.removeAt(SnapshotFiles.WORKING_SET);
+            LOG.log(System.Logger.Level.WARNING, id + ": its working set could not be written: "
+                    + failure.getMessage());
         }
     }
 
@@ -214,6 +276,7 @@ public final class StagedSnapshot implements AutoCloseable {
             store.sealDirectory(attachments);
             attachments.sync();
         }
+        writeWorkingSet(manifest);
         Descriptor into = directory.descriptor();
         into.removeAt(SnapshotFiles.MANIFEST);
         byte[] json = manifest.toJson();
@@ -269,6 +332,7 @@ public final class StagedSnapshot implements AutoCloseable {
         closed = true;
         Closing closing = new Closing();
         closing.add(directory);
+        workingSet.ifPresent(closing::add);
         if (attachments != null) {
             closing.add(attachments);
         }

@@ -15,11 +15,14 @@ import io.microsnap.store.MissingBaseException;
 import io.microsnap.store.SnapshotFile;
 import io.microsnap.store.SnapshotInUseException;
 import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.WorkingSet;
+import java.io.Closeable;
 import java.io.IOException;
 import java.nio.file.NoSuchFileException;
 import java.util.LinkedHashSet;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.locks.LockSupport;
 
 /**
@@ -40,6 +43,10 @@ public final class StoredSnapshot implements HeldSnapshot {
     private final Optional<StoredSnapshot> base;
     private PageIndex pageIndex;
     private PageMap pageMap;
+    private Optional<WorkingSetMap> workingSet = Optional.empty();
+    private boolean workingSetSought;
+    private int users;
+    private boolean closed;
     private final Closing closing;
 
     private StoredSnapshot(StoreDirectory store, Descriptor directory, Manifest manifest, Descriptor image,
@@ -239,6 +246,13 @@ public final class StoredSnapshot implements HeldSnapshot {
 
     /** Opens a hint for reading, if it is there; it is closed with this. Whoever reads it checks it. */
     public synchronized Optional<Descriptor> hint(String name) throws IOException {
+        Optional<Descriptor> opened = openHint(name);
+        opened.ifPresent(closing::add);
+        return opened;
+    }
+
+    /** As {@link #hint}; the caller closes it. */
+    Optional<Descriptor> openHint(String name) throws IOException {
         if (!SnapshotFiles.HINTS.contains(name)) {
             throw new IllegalArgumentException("'" + Printable.of(name) + "' is no hint; there are "
                     + SnapshotFiles.HINTS);
@@ -250,8 +264,67 @@ public final class StoredSnapshot implements HeldSnapshot {
         } catch (NoSuchFileException e) {
             return Optional.empty();
         }
-        closing.add(opened);
-        return opened.status().isRegularFile() ? Optional.of(opened) : Optional.empty();
+        boolean regular = false;
+        try {
+            regular = opened.status().isRegularFile();
+            return regular ? Optional.of(opened) : Optional.empty();
+        } finally {
+            if (!regular) {
+                opened.close();
+            }
+        }
+    }
+
+    /**
+     * Returns which pages restored guests touched, as it was when this was first asked; empty where nothing is known. A
+     * hint that cannot be used is ignored, and logged once.
+     */
+    public synchronized Optional<WorkingSetMap> workingSet() {
+        if (!workingSetSought) {
+            workingSetSought = true;
+            try (LatestWorkingSet latest = LatestWorkingSet.of(this)) {
+                workingSet = latest.take();
+                workingSet.ifPresent(closing::add);
+            } catch (IOException unusable) {
+                LOG.log(System.Logger.Level.WARNING, this + ": its working set is ignored: " + unusable.getMessage());
+            }
+        }
+        return workingSet;
+    }
+
+    /** Adds a recording to the working set: the pages that a restored guest touched. */
+    public WorkingSet addRecording(WorkingSetRecorder.Touched touched) throws IOException {
+        return new WorkingSetRecorder(store, this).add(touched);
+    }
+
+    Optional<WorkingSet> describedWorkingSet() throws IOException {
+        try (LatestWorkingSet latest = LatestWorkingSet.of(this)) {
+            return latest.description();
+        }
+    }
+
+    /**
+     * Keeps everything open until the returned handle is closed, even when this is closed first: for restores that
+     * share it.
+     */
+    public synchronized Closeable share() {
+        if (closed) {
+            throw new IllegalStateException(this + " is not held any more");
+        }
+        users++;
+        AtomicBoolean shared = new AtomicBoolean(true);
+        return () -> {
+            if (shared.compareAndSet(true, false)) {
+                leave();
+            }
+        };
+    }
+
+    private synchronized void leave() {
+        users--;
+        if (closed && users == 0) {
+            release();
+        }
     }
 
     /**
@@ -285,11 +358,21 @@ public final class StoredSnapshot implements HeldSnapshot {
         return directory;
     }
 
-    /** Lets go of the snapshot and its bases, and closes everything opened through this. */
+    /** Lets go of the snapshot and its bases, and closes everything opened through this, once nobody shares it. */
     @Override
     public synchronized void close() {
+        if (!closed) {
+            closed = true;
+            if (users == 0) {
+                release();
+            }
+        }
+    }
+
+    private void release() {
         pageIndex = null;
         pageMap = null;
+        workingSet = Optional.empty();
         closing.closeQuietly(LOG);
     }
 

@@ -72,6 +72,7 @@ final class Transfer {
                         done -> progress.advanced(before + done, totalBytes));
                 doneBytes += checkedBytes(held);
             }
+            staged.takeWorkingSetOf(held);
             staged.publishAsMadeElsewhere(held.manifest());
             copied.add(held.reference());
         }

@@ -76,6 +76,11 @@ public final class GuestRam implements GuestMemory {
         return image.hold();
     }
 
+    /** The registration for asynchronous write protection, which all that watch this memory share. */
+    public AsynchronousProtection protection() {
+        return image.protection();
+    }
+
     @Override
     public void close() throws IOException {
         image.close();

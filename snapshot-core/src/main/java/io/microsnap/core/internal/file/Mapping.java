@@ -34,6 +34,7 @@ public final class Mapping implements AutoCloseable {
     private final Backing backing;
     private final OwnPageMap pageMap;
     private final Overlays overlays = new Overlays();
+    private final AsynchronousProtection protection;
     // Layers come from few files in many runs: asking each time whether the file is long enough would cost too much.
     private Descriptor lastOverlaid;
     private long lastOverlaidBytes;
@@ -48,6 +49,7 @@ public final class Mapping implements AutoCloseable {
         this.mappedBytes = mappedBytes;
         this.backing = backing;
         pageMap = new OwnPageMap(posix);
+        protection = new AsynchronousProtection(new long[] {address}, new long[] {mappedBytes});
         segment = view(address, lengthBytes, arena, backing.readOnly());
     }
 
@@ -168,6 +170,10 @@ public final class Mapping implements AutoCloseable {
     public synchronized boolean advise(long offset, long lengthBytes, Advice advice) throws IOException {
         checkInside(offset, lengthBytes);
         checkPageBoundary(posix, "offset", offset);
+        return advised(offset, lengthBytes, advice);
+    }
+
+    private boolean advised(long offset, long lengthBytes, Advice advice) throws IOException {
         Constants constants = posix.constants();
         int number = advice.number(constants);
         if (number == 0 && advice != Advice.NORMAL) {
@@ -261,6 +267,44 @@ public final class Mapping implements AutoCloseable {
             PopulatedRanges.writtenPrivately(pageMap, segment.asSlice(offset, lengthBytes),
                     (at, length) -> ranges.accept(offset + at, length));
         }
+    }
+
+    /**
+     * Maps every page of a range for reading, and reads in what is missing, before it returns; false where the kernel
+     * cannot. Other calls need not wait for it meanwhile: take a {@link #hold} before, so that the mapping stays.
+     *
+     * @param offset a multiple of the host's page size
+     */
+    public boolean populateForReading(long offset, long lengthBytes) throws IOException {
+        Objects.checkFromIndexSize(offset, lengthBytes, lengthBytes());
+        checkPageBoundary(posix, "offset", offset);
+        return advised(offset, lengthBytes, Advice.POPULATE_READ);
+    }
+
+    /**
+     * Names the pages that are mapped at this moment, as offsets into this mapping. Where neighbours of a page are not
+     * mapped with it, those are the pages that were touched.
+     */
+    public synchronized void mapped(RangeConsumer ranges) throws IOException {
+        requireOpen();
+        PopulatedRanges.present(pageMap, segment, ranges);
+    }
+
+    /**
+     * Names the pages of a range that are in memory, be it only in the page cache, as offsets into this mapping. The
+     * kernel says so of every page of a file that this process may not write, and this says so where it cannot tell.
+     *
+     * @param offset a multiple of the host's page size
+     */
+    public synchronized void resident(long offset, long lengthBytes, RangeConsumer ranges) throws IOException {
+        checkInside(offset, lengthBytes);
+        checkPageBoundary(posix, "offset", offset);
+        pageMap.resident(address + offset, lengthBytes, (at, length) -> ranges.accept(at - address, length));
+    }
+
+    /** The registration for asynchronous write protection, which all that watch this memory share. */
+    public AsynchronousProtection protection() {
+        return protection;
     }
 
     /** Takes over the share of the process's mappings that was spent on overlays, and gives it back with them. */

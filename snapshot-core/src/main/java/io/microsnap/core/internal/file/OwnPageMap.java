@@ -1,5 +1,6 @@
 package io.microsnap.core.internal.file;
 
+import io.microsnap.core.RangeConsumer;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.OperatingSystem;
 import io.microsnap.core.internal.posix.PageMapScan;
@@ -7,6 +8,7 @@ import io.microsnap.core.internal.posix.Posix;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
 import java.util.Arrays;
 
@@ -71,6 +73,42 @@ final class OwnPageMap implements AutoCloseable {
         MemorySegment asked = residency.asSlice(0, pages);
         // Failed or interrupted, it is only not known.
         return posix.mincore(address, lengthBytes, asked) == 0 && asked.mismatch(RESIDENT.asSlice(0, pages)) < 0;
+    }
+
+    /**
+     * Names the pages of a range that are in memory; all of them where the system cannot tell. The last page may be
+     * named whole.
+     *
+     * @param address of a page
+     */
+    void resident(long address, long lengthBytes, RangeConsumer ranges) throws IOException {
+        long page = posix.getpagesize();
+        if (posix.constants().operatingSystem() != OperatingSystem.LINUX) {
+            ranges.accept(address, lengthBytes);
+            return;
+        }
+        if (residency == null) {
+            residency = arena.allocate(MOST_RESIDENT_PAGES);
+        }
+        long end = address + lengthBytes;
+        long runStart = -1;
+        for (long at = address; at < end;) {
+            long pages = Math.min(MOST_RESIDENT_PAGES, Math.ceilDiv(end - at, page));
+            boolean told = posix.mincore(at, Math.min(pages * page, end - at), residency.asSlice(0, pages)) == 0;
+            for (long index = 0; index < pages; index++) {
+                boolean resident = !told || (residency.get(ValueLayout.JAVA_BYTE, index) & 1) != 0;
+                if (resident && runStart < 0) {
+                    runStart = at + index * page;
+                } else if (!resident && runStart >= 0) {
+                    ranges.accept(runStart, at + index * page - runStart);
+                    runStart = -1;
+                }
+            }
+            at += pages * page;
+        }
+        if (runStart >= 0) {
+            ranges.accept(runStart, end - runStart);
+        }
     }
 
     /** Frees the buffers and closes the page map, which is not asked any more. */

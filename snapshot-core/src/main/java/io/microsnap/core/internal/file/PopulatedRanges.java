@@ -25,6 +25,7 @@ public final class PopulatedRanges {
             .anyOf(PageMapScan.PAGE_IS_PRESENT | PageMapScan.PAGE_IS_SWAPPED)
             .without(PageMapScan.PAGE_IS_PFNZERO);
     private static final Categories WRITTEN_PRIVATELY = POPULATED.without(PageMapScan.PAGE_IS_FILE);
+    private static final Categories PRESENT = Categories.allOf(PageMapScan.PAGE_IS_PRESENT);
     private static final long ENTRY_FILE = 1L << 61;
     private static final long ENTRY_SWAPPED = 1L << 62;
     private static final long ENTRY_PRESENT = 1L << 63;
@@ -62,6 +63,11 @@ public final class PopulatedRanges {
     /** The pages of a private mapping that were written, and so are no longer the file's. */
     static void writtenPrivately(OwnPageMap pageMap, MemorySegment memory, RangeConsumer ranges) throws IOException {
         scan(pageMap, memory, WRITTEN_PRIVATELY, true, ranges);
+    }
+
+    /** The pages that are mapped; kernels before 6.7 count those that are swapped out. */
+    static void present(OwnPageMap pageMap, MemorySegment memory, RangeConsumer ranges) throws IOException {
+        scan(pageMap, memory, PRESENT, false, ranges);
     }
 
     private static void scan(OwnPageMap pageMap, MemorySegment memory, Categories categories, boolean privateOnly,

@@ -82,6 +82,11 @@ public final class LazyMapping {
         return mapping;
     }
 
+    /** The pages that were read in, for want of mappings. It stays this mapping's. */
+    public DirtyBitmap readIn() {
+        return readIn;
+    }
+
     /** Tells from now on which pages are no longer the image's. */
     public ChangedPages changedPages() {
         return new ChangedPages(image, mapping, readIn.copy());

@@ -1,0 +1,2 @@
+/** Finds out which pages restored guests touch, and reads those ahead. */
+package io.microsnap.memory.internal.ahead;
