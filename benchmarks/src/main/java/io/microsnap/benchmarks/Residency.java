@@ -13,6 +13,7 @@ import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.function.LongPredicate;
 
 /** Reads from the kernel which memory files and mappings take, and how often a process had to wait for a page. */
 final class Residency {
@@ -58,8 +59,8 @@ final class Residency {
         return bytes;
     }
 
-    /** The share of memory that mappings of a process between two addresses are charged with. */
-    static long proportionalBytes(long process, long from, long until) throws IOException {
+    /** The share of memory that those mappings of a process are charged with whose first address is asked for. */
+    static long proportionalBytes(long process, LongPredicate asked) throws IOException {
         long bytes = 0;
         boolean inside = false;
         try (BufferedReader maps = Files.newBufferedReader(Path.of("/proc/" + process + "/smaps"))) {
@@ -67,8 +68,7 @@ final class Residency {
                 if (line.startsWith("Pss:")) {
                     bytes += inside ? Long.parseLong(line.replaceAll("[^0-9]", "")) * KIBI : 0;
                 } else if (line.matches("[0-9a-f]+-[0-9a-f]+ .*")) {
-                    long start = Long.parseUnsignedLong(line.substring(0, line.indexOf('-')), 16);
-                    inside = Long.compareUnsigned(start, from) >= 0 && Long.compareUnsigned(start, until) < 0;
+                    inside = asked.test(Long.parseUnsignedLong(line.substring(0, line.indexOf('-')), 16));
                 }
             }
         }

@@ -140,7 +140,7 @@ final class RestoreCellScenario implements Scenario {
         readings.peer("minor faults", Unit.COUNT, told.get(3));
         readings.peer("major faults", Unit.COUNT, told.get(4));
         readings.peer("page cache", Unit.BYTES, Residency.pageCacheBytes(stored.images()) - cached);
-        readings.peer("PSS", Unit.BYTES, Residency.proportionalBytes(peer.pid(), 0, -1));
+        readings.peer("PSS", Unit.BYTES, Residency.proportionalBytes(peer.pid(), address -> true));
         peer.ask("drop");
         if (told.get(5) != stored.sum(plan) * cell.copies()) {
             throw new IOException("the peer read other bytes than the guest had");
@@ -214,13 +214,13 @@ final class RestoreCellScenario implements Scenario {
             readings.ours("minor faults", Unit.COUNT, faults.minor());
             readings.ours("major faults", Unit.COUNT, faults.major());
             readings.ours("page cache", Unit.BYTES, Residency.pageCacheBytes(stored.images()) - cachedBefore);
-            long charged = 0;
-            for (RestoredSnapshot copy : alive) {
-                MemorySegment memory = copy.memory().mapping(0);
-                charged += Residency.proportionalBytes(ProcessHandle.current().pid(), memory.address(),
-                        memory.address() + memory.byteSize());
-            }
-            readings.ours("PSS", Unit.BYTES, charged);
+            readings.ours("PSS", Unit.BYTES,
+                    Residency.proportionalBytes(ProcessHandle.current().pid(), this::isOfACopy));
+        }
+
+        private boolean isOfACopy(long address) {
+            return alive.stream().map(copy -> copy.memory().mapping(0)).anyMatch(memory ->
+                    address >= memory.address() && address < memory.address() + memory.byteSize());
         }
 
         @Override

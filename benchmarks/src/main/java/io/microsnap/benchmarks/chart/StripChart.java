@@ -51,7 +51,7 @@ public final class StripChart {
                 values.add(within(strip.bound()));
             }
         }
-        Axis across = Axis.over("our time as a multiple of the peer's", values,
+        Axis across = Axis.over("ours as a multiple of the peer's", values,
                 tick -> String.format(Locale.ROOT, tick < 1 ? "%s ×" : "%.0f ×", tick < 1 ? plain(tick) : tick));
         Svg svg = new Svg();
         double bottom = TOP + strips.size() * ROW;
@@ -63,8 +63,8 @@ public final class StripChart {
             svg.text("soft", Anchor.MIDDLE, new Point(x, TOP - 6), across.label().apply(tick));
             svg.text("soft", Anchor.MIDDLE, new Point(x, bottom + 14), across.label().apply(tick));
         }
-        svg.text("soft", Anchor.MIDDLE, new Point(WIDTH / 2, bottom + 32), "← faster    " + across.title()
-                + "    slower →");
+        svg.text("soft", Anchor.MIDDLE, new Point(WIDTH / 2, bottom + 32), "← better    " + across.title()
+                + "    worse →");
         for (int number = 0; number < strips.size(); number++) {
             strip(svg, across, strips.get(number), TOP + number * ROW);
         }
