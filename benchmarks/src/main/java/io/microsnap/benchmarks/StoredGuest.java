@@ -116,7 +116,7 @@ final class StoredGuest {
                 layers.clear();
             }
             // Another count has other places.
-            guest.dirtyRuns(RUN_PAGES, runs - time).runs(0, (offset, length) -> {
+            guest.dirtyRuns(RUN_PAGES, runs + times - time + 1).runs(0, (offset, length) -> {
                 Guest.fill(guest.memory(), offset, length, layer);
                 tracker.markWritten(offset, length);
                 if (kind == CaptureKind.DIFF) {

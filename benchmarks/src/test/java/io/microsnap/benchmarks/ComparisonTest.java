@@ -46,8 +46,7 @@ final class ComparisonTest {
             measured.add(name);
             // One path pauses in every run, another only in the first.
             long extra = name.equals("slow") || (name.equals("flicker") && before == 0) ? 2000 : 0;
-            return Row.of("family", chosen.scenario(), new ScenarioRunner(0, 3).run(RunsForTests.scenario(
-                    name, () -> 1010 + extra, () -> 1000, () -> { })));
+            return RunsForTests.row(name, 1000 + extra, 1010 + extra, 1020 + extra);
         }, (number, of, name) -> { }, row -> { });
 
         Session.Result result = session.run(List.of(chosen("steady"), chosen("slow"), chosen("flicker")),
@@ -71,6 +70,6 @@ final class ComparisonTest {
     }
 
     private static Session.Chosen chosen(String name) {
-        return new Session.Chosen("family", RunsForTests.scenario(name, () -> 1, () -> 1, () -> { }));
+        return new Session.Chosen("family", RunsForTests.scenario(name));
     }
 }
