@@ -20,8 +20,8 @@ final class Svg {
     }
 
     void line(String style, Point from, Point to) {
-        add("<line class=\"%s\" x1=\"%s\" y1=\"%s\" x2=\"%s\" y2=\"%s\"/>", style, number(from.x), number(from.y),
-                number(to.x), number(to.y));
+        add("<line class=\"%s\" x1=\"%s\" y1=\"%s\" x2=\"%s\" y2=\"%s\"/>".formatted(style, number(from.x),
+                number(from.y), number(to.x), number(to.y)));
     }
 
     void path(String style, Iterable<Point> points) {
@@ -29,7 +29,7 @@ final class Svg {
         for (Point point : points) {
             way.append(way.isEmpty() ? 'M' : 'L').append(number(point.x)).append(' ').append(number(point.y));
         }
-        add("<path class=\"%s\" d=\"%s\"/>", style, way);
+        add("<path class=\"%s\" d=\"%s\"/>".formatted(style, way));
     }
 
     /** A mark of one of six shapes, so that series differ without their colours. */
@@ -37,7 +37,7 @@ final class Svg {
         String x = number(at.x);
         String y = number(at.y);
         switch (shape % 6) {
-            case 0 -> add("<circle class=\"%s\" cx=\"%s\" cy=\"%s\" r=\"3.6\"/>", style, x, y);
+            case 0 -> add("<circle class=\"%s\" cx=\"%s\" cy=\"%s\" r=\"3.6\"/>".formatted(style, x, y));
             case 1 -> placed(style, at, "M-3.4 -3.4H3.4V3.4H-3.4Z");
             case 2 -> placed(style, at, "M0 -4.4L4.2 3.2H-4.2Z");
             case 3 -> placed(style, at, "M0 -4.8L4.8 0L0 4.8L-4.8 0Z");
@@ -48,12 +48,13 @@ final class Svg {
 
     /** A path drawn around a place. */
     void placed(String style, Point at, String path) {
-        add("<path class=\"%s\" transform=\"translate(%s %s)\" d=\"%s\"/>", style, number(at.x), number(at.y), path);
+        add("<path class=\"%s\" transform=\"translate(%s %s)\" d=\"%s\"/>"
+                .formatted(style, number(at.x), number(at.y), path));
     }
 
     void text(String style, Anchor anchor, Point at, String words) {
-        add("<text class=\"%s\" text-anchor=\"%s\" x=\"%s\" y=\"%s\">%s</text>", style, anchor.word(), number(at.x),
-                number(at.y), escaped(words));
+        add("<text class=\"%s\" text-anchor=\"%s\" x=\"%s\" y=\"%s\">%s</text>"
+                .formatted(style, anchor.word(), number(at.x), number(at.y), escaped(words)));
     }
 
     /** Returns the whole drawing; whoever cannot see it reads its title. */
@@ -67,8 +68,8 @@ final class Svg {
         return words.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\"", "&quot;");
     }
 
-    private void add(String format, Object... values) {
-        text.append(String.format(Locale.ROOT, format, values)).append('\n');
+    private void add(String element) {
+        text.append(element).append('\n');
     }
 
     private static String number(double value) {
