@@ -82,7 +82,8 @@ final class Charts {
     private List<Series> restores(String cache) {
         Map<String, List<Row>> bySize = new LinkedHashMap<>();
         run.rows().stream().filter(row -> row.outcome() instanceof Outcome.Measured
-                        && words(row)[0].equals("restore") && words(row)[2].equals("full") && words(row)[3].equals(cache)
+                        && words(row)[0].equals("restore") && words(row)[2].equals("full")
+                        && words(row)[3].equals(cache)
                         && words(row)[TOUCH_WORD].endsWith("-runs"))
                 .forEach(row -> bySize.merge(words(row)[SIZE_WORD], List.of(row), Charts::joined));
         List<Row> rows = bySize.values().stream().max(Comparator.comparingInt(List::size)).orElse(List.of());
