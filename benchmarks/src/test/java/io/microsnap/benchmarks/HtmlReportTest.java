@@ -45,7 +45,8 @@ final class HtmlReportTest {
             String title = chart.getDocumentElement().getAttribute("aria-label");
             assertThat(texts).filteredOn(text -> text.style.equals("title")).singleElement()
                     .matches(text -> text.words.equals(title));
-            assertThat(texts).anyMatch(text -> text.words.contains("→")).anyMatch(text -> text.words.contains("median"));
+            assertThat(texts).anyMatch(text -> text.words.contains("→"))
+                    .anyMatch(text -> text.words.contains("median"));
             String[] view = chart.getDocumentElement().getAttribute("viewBox").split(" ", -1);
             for (int one = 0; one < texts.size(); one++) {
                 assertThat(texts.get(one)).matches(text -> text.left >= 0
