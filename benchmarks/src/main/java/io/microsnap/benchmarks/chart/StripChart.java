@@ -52,7 +52,7 @@ public final class StripChart {
             }
         }
         Axis across = Axis.over("ours as a multiple of the peer's", values,
-                tick -> String.format(Locale.ROOT, tick < 1 ? "%s ×" : "%.0f ×", tick < 1 ? plain(tick) : tick));
+                tick -> plain(tick) + " ×");
         Svg svg = new Svg();
         double bottom = TOP + strips.size() * ROW;
         svg.text("title", Anchor.START, new Point(8, 20), title);
@@ -118,6 +118,9 @@ public final class StripChart {
     }
 
     private static String plain(double tick) {
-        return String.format(Locale.ROOT, tick < 0.095 ? "%.2f" : "%.1f", tick);
+        if (tick >= 1) {
+            return String.format(Locale.ROOT, "%.0f", tick);
+        }
+        return tick < 0.095 ? String.format(Locale.ROOT, "%.2f", tick) : String.format(Locale.ROOT, "%.1f", tick);
     }
 }
