@@ -47,7 +47,7 @@ final class ColdRestoreScenario implements Scenario {
 
     @Override
     public String question() {
-        return "a guest of 1 GiB on " + disk + ", cold, touches " + (touches() * Guest.PAGE >> 20) + " MiB, "
+        return "a guest of 1 GiB on " + disk + ", cold, touches " + ((touches() * Guest.PAGE) >> 20) + " MiB, "
                 + shape.label() + (limit == Throttle.Limit.NONE ? "" : ", " + limit.label()) + "; " + switch (ahead) {
             case SET -> "prefetched: exactly that";
             case WRONG -> "prefetched: as much that it does not touch";

@@ -65,7 +65,8 @@ public final class RestoredSnapshot implements RestoredMachine, AutoCloseable {
     }
 
     private TouchedPages touches() throws IOException {
-        return TouchedPages.watch(held.image().posix(), mapping, lazy.orElseThrow().readIn());
+        // Closed with the memory at the latest, also when the restore fails after this.
+        return closing.add(TouchedPages.watch(held.image().posix(), mapping, lazy.orElseThrow().readIn()));
     }
 
     /** Called by the restore. */
@@ -217,11 +218,6 @@ public final class RestoredSnapshot implements RestoredMachine, AutoCloseable {
     }
 
     private synchronized void endRecording() throws IOException {
-        if (watched.isPresent()) {
-            TouchedPages unused = watched.get();
-            watched = Optional.empty();
-            unused.close();
-        }
         if (recording.isPresent()) {
             recording.get().close();
         }

@@ -233,6 +233,23 @@ final class WorkingSetTest {
     }
 
     @Test
+    void aRestoreThatIsRefusedLeavesNoDescriptorOfItsRecording() throws IOException {
+        record(store, 5);
+        FaultyPosix counting = FaultyPosix.host();
+        try (DirectoryStore opened = DirectoryStore.open(counting.posix(), directory.resolve("store"),
+                StoreOptions.PRIVATE)) {
+            int descriptors = counting.openDescriptors().size();
+            assertThatThrownBy(() -> Restore.of(opened, ID).recordable().prefetchBeside(Prefetch.WORKING_SET)
+                    .renewing(copy -> {
+                        throw new IOException("no identity left");
+                    }).restore(RestoreEngine.LAZY)).hasMessage("no identity left");
+            assertThat(counting.openDescriptors()).hasSize(descriptors);
+            Restore.of(opened, ID).recordable().restore(RestoreEngine.LAZY).close();
+            assertThat(counting.openDescriptors()).hasSize(descriptors);
+        }
+    }
+
+    @Test
     void aPrefetchThatFailsIsSaidAndTheMemoryIsRightAllTheSame() throws IOException {
         record(store, 5, 6, 900);
         for (String call : List.of("posix_fadvise", "madvise", "mincore")) {
