@@ -103,7 +103,7 @@ final class Charts {
         series.add(series("until durable", rows, share, Outcome.Measured::ours));
         series.add(series("pause", rows.stream().filter(row -> reading(row, "pause") > 0).toList(), share,
                 measured -> {
-                    long pause = reading(measured, "pause");
+                    double pause = (double) reading(measured, "pause");
                     return new Spread(pause, pause, pause);
                 }));
         series.add(reference("C, durable", rows, share));

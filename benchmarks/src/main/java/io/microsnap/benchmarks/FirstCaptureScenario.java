@@ -13,7 +13,6 @@ import io.microsnap.store.StoreOptions;
 import io.microsnap.store.internal.DirectoryStore;
 import io.microsnap.testsupport.FileSystemKind;
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -76,7 +75,7 @@ final class FirstCaptureScenario implements Scenario {
         if (ended.status() != 0) {
             throw new IOException("a capturing JVM failed; what it said is above");
         }
-        return new String(ended.output(), StandardCharsets.UTF_8).strip();
+        return ended.output().strip();
     }
 
     /** Captures a guest and prints how many nanoseconds each pause took. Arguments: a store; a kind, or "bake". */

@@ -3,6 +3,7 @@ package io.microsnap.benchmarks;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.lang.management.ManagementFactory;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -23,7 +24,7 @@ final class OwnJvm {
     }
 
     /** How a JVM ended, and what it printed on standard output. */
-    record Ended(int status, byte[] output) {
+    record Ended(int status, String output) {
     }
 
     /** Measures one scenario. A JVM that ends without a row has failed. */
@@ -34,7 +35,7 @@ final class OwnJvm {
             return Row.of(chosen.family(), chosen.scenario(), new Outcome.Failed(
                     "its JVM ended with status " + ended.status() + "; what it said is on standard error"));
         }
-        return RunFile.readRow("the JVM of " + name, ended.output());
+        return RunFile.readRow("the JVM of " + name, ended.output().getBytes(StandardCharsets.UTF_8));
     }
 
     /**
@@ -52,7 +53,7 @@ final class OwnJvm {
         Thread ending = new Thread(() -> end(jvm), "end of " + jvm.pid());
         Runtime.getRuntime().addShutdownHook(ending);
         try {
-            byte[] output = jvm.getInputStream().readNBytes(MOST_OUTPUT_BYTES);
+            String output = new String(jvm.getInputStream().readNBytes(MOST_OUTPUT_BYTES), StandardCharsets.UTF_8);
             return new Ended(jvm.waitFor(), output);
         } finally {
             jvm.destroy();

@@ -52,7 +52,7 @@ final class Residency {
                 MemorySegment resident = arena.allocate(pages);
                 file.check("mincore", posix.mincore(mapping.address(), mapping.lengthBytes(), resident), "");
                 for (long page = 0; page < pages; page++) {
-                    bytes += (resident.get(ValueLayout.JAVA_BYTE, page) & 1) * PAGE;
+                    bytes += (resident.get(ValueLayout.JAVA_BYTE, page) & 1) * (long) PAGE;
                 }
             }
         }

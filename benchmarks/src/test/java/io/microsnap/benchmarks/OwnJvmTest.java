@@ -32,7 +32,7 @@ final class OwnJvmTest {
         OwnJvm.Ended ended = OwnJvm.run(ShortLived.class);
 
         assertThat(ended.status()).isEqualTo(7);
-        assertThat(ended.output()).asString().isEqualTo("a row");
+        assertThat(ended.output()).isEqualTo("a row");
     }
 
     /** Does what the command does for each of many scenarios. */
