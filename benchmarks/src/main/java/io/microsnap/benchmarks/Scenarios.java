@@ -40,7 +40,7 @@ final class Scenarios {
                         new GenerationsScenario(FileSystemKind.XFS, 16, 12, SMALL, GenerationsScenario.Measure.CAPTURE),
                         GenerationsScenario.all()),
                 new Family("dedup", "Blocks shared with a sibling after the fact, and what that costs later.",
-                        new DedupScenario(FileSystemKind.XFS, SMALL, Engine.values()[0], 3), dedup()),
+                        new DedupScenario(FileSystemKind.XFS, SMALL, Engine.SHARE_IN_PLACE, 3), dedup()),
                 new Family("registry", "Snapshots to and from a registry.",
                         new RegistryScenario(true, SMALL), RegistryScenario.all()),
                 new Family("store", "The directory of snapshots: publishing, listing, page indexes.",
