@@ -11,7 +11,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Locale;
 
-/** An image that differs from another in a twentieth comes to share the rest, all of it warm; until the sync. */
+/** Shares the equal part of two images that differ in a twentieth, all of it warm; until the sync. */
 final class DedupScenario implements Scenario {
     static final int RUN_BYTES = 64 * 4096;
     static final int DIFFERING_PERCENT = 5;

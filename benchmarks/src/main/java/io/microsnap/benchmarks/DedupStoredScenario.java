@@ -21,7 +21,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
 
-/** A fresh snapshot comes to share with its sibling what is equal: the two have indexes, and nothing is asked for. */
+/** Shares the equal pages of a fresh snapshot with its sibling: the two have indexes, and options are the defaults. */
 final class DedupStoredScenario implements Scenario {
     private static final int PAGE = 4096;
     private static final SnapshotId CANONICAL = new SnapshotId("canonical");

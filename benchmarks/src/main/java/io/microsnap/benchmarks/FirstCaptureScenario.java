@@ -13,6 +13,8 @@ import io.microsnap.store.StoreOptions;
 import io.microsnap.store.internal.DirectoryStore;
 import io.microsnap.testsupport.FileSystemKind;
 import java.io.IOException;
+import java.io.OutputStream;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -98,12 +100,25 @@ final class FirstCaptureScenario implements Scenario {
                 }
                 DirtyTracker tracker = workbench.closeLater(DirtyTracker.ofMarks(guest.layout()));
                 tracker.armRelativeTo(store.inspect(BASE).reference(), guest.dirty(16, 50));
+                fillAndFreePageCache(Path.of(arguments[0] + ".warm"));
                 List<String> pauses = new ArrayList<>();
                 for (int capture = 0; capture < CAPTURES; capture++) {
                     pauses.add(Long.toString(pauseNanos(Capture.of(store, NEXT, guest.reader()).tracker(tracker)
                             .kind(CaptureKind.valueOf(arguments[1])))));
                 }
                 System.out.println(String.join(" ", pauses));
+            }
+        }
+
+        /** Memory that this machine has not used for a while is slow to write at first. */
+        private static void fillAndFreePageCache(Path file) throws IOException {
+            byte[] chunk = new byte[1 << 20];
+            try (OutputStream out = Files.newOutputStream(file)) {
+                for (long written = 0; written < BYTES; written += chunk.length) {
+                    out.write(chunk);
+                }
+            } finally {
+                Files.delete(file);
             }
         }
 

@@ -28,6 +28,8 @@ import java.util.SplittableRandom;
  * the last ones cost is compared with what the first ones did, in the same store.
  */
 final class GenerationsScenario implements Scenario {
+    /** Room for what 200 generations change, and for their full images. */
+    private static final long STORE_BYTES = 48L << 30;
     private static final int PAGE = Guest.PAGE;
     private static final int CHANGED_ONE_IN = 20;
     /** So many snapshots for each that is full. */
@@ -114,7 +116,7 @@ final class GenerationsScenario implements Scenario {
 
     @Override
     public Duel prepare(Workbench workbench) throws Exception {
-        Path directory = workbench.directory(fileSystem);
+        Path directory = workbench.largeDirectory(fileSystem, STORE_BYTES);
         DirectoryStore store = workbench.closeLater(
                 DirectoryStore.openOrCreate(Posix.host(), directory.resolve("store"), StoreOptions.PRIVATE));
         long freeBefore = freeBytes(directory);

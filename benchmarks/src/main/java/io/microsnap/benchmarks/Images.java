@@ -95,7 +95,7 @@ final class Images implements AutoCloseable {
 
     /**
      * As {@link #requireSame(Path)} the first time, and later holds only what was written against the peer's: what
-     * reads two images of holes fills the page cache with zeros, and whoever is measured next pays for their removal.
+     * reads two images of holes fills the page cache with zeros, and the next measurement pays for their removal.
      */
     void requireSame(Path peers, DirtyBitmap written) throws IOException {
         if (!comparedWhole) {

@@ -53,6 +53,7 @@ final class MemoryScenarios {
         all.add(new FirstCaptureScenario(CaptureKind.ONTO_BASE));
         all.add(new FirstCaptureScenario(CaptureKind.FULL));
         all.addAll(KvmPauseScenario.all());
+        all.addAll(CopyAheadScenario.all());
         return all;
     }
 

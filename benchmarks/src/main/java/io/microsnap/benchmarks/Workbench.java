@@ -84,6 +84,13 @@ public final class Workbench implements AutoCloseable {
         return Files.createTempDirectory(fileSystem, "bench-");
     }
 
+    /** The top directory of a new file system of that kind and size. */
+    public Path largeDirectory(FileSystemKind kind, long sizeBytes) throws Exception {
+        Path fileSystem = available(scratchFs().newFileSystem(kind, sizeBytes));
+        fileSystems.add(fileSystem);
+        return fileSystem;
+    }
+
     /** A new block device with direct I/O. */
     public Path blockDevice(long sizeBytes) throws Exception {
         return available(scratchFs().blockDevice(sizeBytes));
@@ -126,8 +133,8 @@ public final class Workbench implements AutoCloseable {
 
     /**
      * Touches that much memory and gives it back. A virtual machine's host backs a page at its first touch, which takes
-     * ten times as long as any later one, and may take back what is free for a second or two: without this, whoever
-     * happens upon such memory pays for it.
+     * ten times as long as any later one, and may take back what is free for a second or two: without this, the one
+     * that happens upon such memory pays for it.
      */
     static void warm(long bytes) throws IOException {
         if (bytes == 0) {
@@ -140,8 +147,8 @@ public final class Workbench implements AutoCloseable {
 
     /**
      * Makes sure that nothing is left to do for the run before. Writing back is not enough: file systems write their
-     * own structures back and free deleted files in the background, for seconds, and on XFS whoever shares blocks
-     * meanwhile waits for that. Freezing a file system ends it.
+     * own structures back and free deleted files in the background, for seconds, and on XFS a program that shares
+     * blocks meanwhile waits for that. Freezing a file system ends it.
      */
     void settle() throws IOException, InterruptedException {
         command("sync");

@@ -4,23 +4,30 @@
 // kvm PART TRACKING LOW HIGH ALIAS 1 RESULT CODE:        captures what was written, onto a clone beside RESULT of the
 //                                                        file that it writes there first; times one PART of that, or
 //                                                        "pause": all of it.
+// kvm ahead-onto, ahead-full, once-onto, once-full, slowed TRACKING LOW HIGH ALIAS NANOSECONDS RESULT CODE: captures a
+//                                                        guest that goes on writing, a round of its program in so many
+//                                                        nanoseconds; in rounds ahead of the pause or once, during it;
+//                                                        times the pause. "slowed" times a million of the guest's
+//                                                        touches during the rounds.
 // The guest program comes in hexadecimal, as the other side put it into its guest: both run the same one. As in any
 // VMM the vCPU has a thread of its own, which empties its ring when that is full.
 #include "peer.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/fs.h>
 #include <linux/kvm.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <signal.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { CODE = 0x1000, FINISHED = 0xe4, RING_ENTRIES = 65536, CHUNK_WORDS = 4096, MOST_MSRS = 4096 };
+enum { CODE = 0x1000, COUNTER = 0x2000, WHAT_NEXT = 0xe0, FINISHED = 0xe4, WRITTEN_BEFORE = 16384, RING_ENTRIES = 65536, CHUNK_WORDS = 4096, MOST_MSRS = 4096 };
 enum { LOG, MANUAL_CLEAR, RING };
 
 static int vm, vcpu, kvm, tracking, slot_count;
@@ -323,6 +330,174 @@ static void forget(void) {
     memset(bitmap, 0, (total_pages + 63) / 64 * 8);
 }
 
+static pthread_t steady;
+static volatile int stopping;
+static sem_t stopped, resumed;
+static uint64_t *since_base;
+
+static void ignore(int signal) {
+    (void) signal;
+}
+
+// A round of the program in so many nanoseconds, until it is told to stop.
+static void *run_steadily(void *unused) {
+    long long next_round = peer_now();
+    while (1) {
+        if (ioctl(vcpu, KVM_RUN, 0) == 0) {
+            check(run->exit_reason == KVM_EXIT_IO && run->io.port == WHAT_NEXT, "the guest's question");
+            *(uint32_t *) ((uint8_t *) run + run->io.data_offset) = 0;
+            long long now = peer_now();
+            next_round = next_round + times < now ? now : next_round + times;
+            struct timespec until = {next_round / 1000000000, next_round % 1000000000};
+            if (times > 0 && !stopping) {
+                clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
+            }
+        } else {
+            check(errno == EINTR, "KVM_RUN");
+            if (stopping) {
+                run->immediate_exit = 0;
+                stopping = 0;
+                sem_post(&stopped);
+                sem_wait(&resumed);
+                next_round = peer_now();
+            }
+        }
+    }
+    return unused;
+}
+
+static void stop_guest(void) {
+    stopping = 1;
+    run->immediate_exit = 1;
+    pthread_kill(steady, SIGUSR1);
+    while (sem_wait(&stopped) != 0) {
+    }
+}
+
+static void start_steadily(int slowed) {
+    struct sigaction action = {.sa_handler = ignore};
+    check(sigaction(SIGUSR1, &action, NULL) == 0, "sigaction");
+    check(sem_init(&stopped, 0, 0) == 0 && sem_init(&resumed, 0, 0) == 0, "sem_init");
+    since_base = calloc((total_pages + 63) / 64, 8);
+    begin();
+    check(pthread_create(&steady, NULL, run_steadily, NULL) == 0, "pthread_create");
+    if (!slowed) {
+        stop_guest();
+    }
+}
+
+static uint64_t harvest_round(void) {
+    memset(bitmap, 0, (total_pages + 63) / 64 * 8);
+    harvest();
+    uint64_t pages = 0;
+    for (uint64_t word = 0; word < (total_pages + 63) / 64; word++) {
+        since_base[word] |= bitmap[word];
+        pages += __builtin_popcountll(bitmap[word]);
+    }
+    return pages;
+}
+
+static void stage(int full) {
+    if (!full) {
+        clone_base();
+        return;
+    }
+    if (clone_file >= 0) {
+        close(clone_file);
+        unlink(clone_path);
+    }
+    clone_file = open(clone_path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+    check(clone_file >= 0 && ftruncate(clone_file, total_pages << 12) == 0, clone_path);
+}
+
+// Everything since the base, or everything there is.
+static void write_first(int full) {
+    if (full) {
+        write_all(clone_file, 0, total_pages << 12);
+    } else {
+        memcpy(bitmap, since_base, (total_pages + 63) / 64 * 8);
+        write_runs();
+    }
+}
+
+static void rounds_ahead(int full) {
+    uint64_t before = UINT64_MAX, pages = harvest_round();
+    for (int round = 1;; round++) {
+        long long start = peer_now();
+        if (round == 1) {
+            write_first(full);
+        } else {
+            write_runs();
+        }
+        if (peer_now() - start <= 1000000 || pages <= 64 || (round > 1 && pages >= before) || round == 10) {
+            break;
+        }
+        before = round == 1 ? total_pages : pages;
+        pages = harvest_round();
+    }
+}
+
+// A full copy alone has everything: to a clone, what was written before the second is not copied.
+static void require_same(int full) {
+    static uint8_t page[1 << 20];
+    for (uint64_t at = 0; full && at < total_pages << 12; at += sizeof page) {
+        check(pread(clone_file, page, sizeof page, at) == sizeof page, "pread");
+        if (memcmp(page, ram + at, sizeof page) != 0) {
+            errno = EIO;
+            peer_fail("the copy is not what the guest has");
+        }
+    }
+}
+
+static uint32_t touches(void) {
+    return *(volatile uint32_t *) (ram + COUNTER);
+}
+
+// A second of the guest's life, and the pause at its end. It stands still until the next one.
+static long long capture_running(int full, int ahead) {
+    harvest_round();
+    memset(since_base, 0, (total_pages + 63) / 64 * 8);
+    sem_post(&resumed);
+    for (uint32_t enough = touches() + WRITTEN_BEFORE; touches() < enough;) {
+        usleep(1000);
+    }
+    stage(full);
+    if (ahead) {
+        rounds_ahead(full);
+    }
+    long long start = peer_now();
+    stop_guest();
+    save();
+    harvest_round();
+    if (ahead) {
+        write_runs();
+    } else {
+        write_first(full);
+    }
+    long long end = peer_now();
+    require_same(full);
+    return end - start;
+}
+
+static long long nanoseconds_a_million_touches(void) {
+    long long nanoseconds = 0;
+    uint32_t touched = 0;
+    while (nanoseconds < 500000000) {
+        stage(0);
+        uint32_t before = touches();
+        long long start = peer_now();
+        rounds_ahead(0);
+        nanoseconds += peer_now() - start;
+        touched += touches() - before;
+    }
+    return nanoseconds * 1000000 / touched;
+}
+
+static long long serve_running(const char *command) {
+    return strcmp(command, "slowed") == 0 ? nanoseconds_a_million_touches()
+        : capture_running(strstr(command, "full") != NULL, strncmp(command, "ahead", 5) == 0);
+}
+
 // Calls that take microseconds are timed together, those that need the guest to run before each one by one.
 static long long serve(const char *command) {
     int saving = strcmp(command, "state") == 0, capturing = strncmp(command, "pause", 5) == 0;
@@ -359,16 +534,21 @@ int main(int argc, char **argv) {
     }
     int capturing = strncmp(argv[1], "pause", 5) == 0;
     int saving = strcmp(argv[1], "state") == 0;
+    int running = strchr(argv[1], '-') != NULL && !capturing;
+    running |= strcmp(argv[1], "slowed") == 0;
     tracking = atoi(argv[2]);
     times = atol(argv[6]);
     make(strtoull(argv[3], NULL, 10), strtoull(argv[4], NULL, 10), strtoull(argv[5], NULL, 10), argv[8]);
-    if (capturing) {
+    if (capturing || running) {
         write_base(argv[7]);
     }
     harvest();
+    if (running) {
+        start_steadily(strcmp(argv[1], "slowed") == 0);
+    }
     char request[16];
     while (fgets(request, sizeof request, stdin) != NULL) {
-        long long nanoseconds = serve(argv[1]);
+        long long nanoseconds = running ? serve_running(argv[1]) : serve(argv[1]);
         uint64_t found = 0;
         for (uint64_t word = 0; word < (total_pages + 63) / 64; word++) {
             found += __builtin_popcountll(bitmap[word]);

@@ -47,17 +47,11 @@ public final class CloudHypervisorVmm extends DumpingVmm {
 
     /** Connects, and refuses at once a guest that could not be baked, saying what to do about it. */
     public static CloudHypervisorVmm open(VmmOptions options) throws IOException {
-        CloudHypervisorVmm vmm = new CloudHypervisorVmm(options);
-        try {
-            vmm.prepare();
-            return vmm;
-        } catch (IOException | RuntimeException | Error failure) {
-            vmm.closing.closeAfter(failure);
-            throw failure;
-        }
+        return prepared(new CloudHypervisorVmm(options));
     }
 
-    private void prepare() throws IOException {
+    @Override
+    void prepare() throws IOException {
         connect();
         api = new CloudApi(http, options.patience());
         Json info = api.info();
@@ -104,8 +98,7 @@ public final class CloudHypervisorVmm extends DumpingVmm {
 
     private SnapshotException hotPlugged() {
         return new SnapshotException(options.socket() + ": the guest has hot-plugged memory, and only RAM that was"
-                + " there"
-                + " from the start can be baked; create a snapshot with ch-remote, and use microsnap import"
+                + " there from the start can be baked; create a snapshot with ch-remote, and use microsnap import"
                 + " --cloud-hypervisor");
     }
 
@@ -118,8 +111,7 @@ public final class CloudHypervisorVmm extends DumpingVmm {
         if (zone.find("file").isPresent() && shared.isPresent() && shared.get().truth()) {
             throw new SnapshotException(options.socket() + ": the zone '" + zone.get("id").text() + "' is the file "
                     + zone.get("file").text() + ", mapped shared, and Cloud Hypervisor leaves it out of snapshots."
-                    + " Pause"
-                    + " the guest, and bake that file with --ram");
+                    + " Pause the guest, and bake that file with --ram");
         }
     }
 
@@ -141,18 +133,21 @@ public final class CloudHypervisorVmm extends DumpingVmm {
 
     @Override
     void pauseGuest() throws IOException {
-        api.pause();
+        timed("pause", api::pause);
     }
 
     @Override
-    void dump() throws IOException {
+    void saveGuest() throws IOException {
+        timed("dump", this::dump);
+    }
+
+    private void dump() throws IOException {
         api.snapshot(Jail.asSeenInside(options.jail(), scratch.directory()), patienceForDump());
         MemoryRanges ranges = CloudDirectory.ranges(options.posix(), scratch.directory());
         GuestLayout found = ranges.layout(options.posix().getpagesize());
         if (!found.equals(reader.layout())) {
             throw new SnapshotException("the guest's memory was expected at " + reader.layout() + ", and Cloud"
-                    + " Hypervisor"
-                    + " wrote " + found + ". Create a snapshot with ch-remote, and use microsnap import"
+                    + " Hypervisor wrote " + found + ". Create a snapshot with ch-remote, and use microsnap import"
                     + " --cloud-hypervisor");
         }
         Descriptor file = closing.add(SmallFiles.open(options.posix(), scratch.file(CloudDirectory.MEMORY)));
@@ -161,7 +156,7 @@ public final class CloudHypervisorVmm extends DumpingVmm {
 
     @Override
     void resumeGuest() throws IOException {
-        api.resume();
+        timed("resume", api::resume);
     }
 
     /**

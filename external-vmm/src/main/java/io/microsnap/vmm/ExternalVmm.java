@@ -1,5 +1,6 @@
 package io.microsnap.vmm;
 
+import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.PageReader;
 import io.microsnap.core.PausableMachine;
 import io.microsnap.core.SnapshotException;
@@ -8,6 +9,7 @@ import io.microsnap.core.SnapshotReference;
 import io.microsnap.core.internal.file.ReflinkOutcome;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
+import io.microsnap.core.internal.work.Closing;
 import io.microsnap.memory.Capture;
 import io.microsnap.memory.CaptureResult;
 import io.microsnap.memory.CapturedSnapshot;
@@ -16,12 +18,18 @@ import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.internal.DirectoryStore;
 import io.microsnap.store.internal.SnapshotFiles;
 import io.microsnap.store.internal.StagedSnapshot;
+import io.microsnap.vmm.internal.guard.ResumeGuard;
+import io.microsnap.vmm.internal.host.GuestDisks;
+import io.microsnap.vmm.internal.host.Scratch;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.TimeUnit;
 import java.util.function.UnaryOperator;
 
 /**
@@ -35,40 +43,131 @@ import java.util.function.UnaryOperator;
 public abstract sealed class ExternalVmm implements PausableMachine, AutoCloseable permits QemuVmm, DumpingVmm {
     /** Files up to this length are copied in a rehearsal, too. */
     private static final long LARGEST_REHEARSED_BYTES = 1 << 20;
+    /** After so many rehearsals the JVM has compiled what the pause runs; more gained nothing. */
+    private static final int MOST_REHEARSALS = 6;
+    /** No further rehearsal starts after this: a large guest takes long to compare. */
+    private static final long TO_REHEARSE_NANOS = TimeUnit.MILLISECONDS.toNanos(1500);
 
-    ExternalVmm() {
+    final VmmOptions options;
+    final Closing closing = new Closing();
+    final List<String> warnings = new ArrayList<>();
+    /** The files that belong to a snapshot, by their attachment names; all of them exist once the state is saved. */
+    final Map<String, Path> attachments = new LinkedHashMap<>();
+    Scratch scratch;
+    ResumeGuard guard;
+    boolean wasRunning;
+    private final List<String> clones = new ArrayList<>();
+    private final Map<String, Duration> parts = new LinkedHashMap<>();
+    private boolean saved;
+
+    ExternalVmm(VmmOptions options) {
+        this.options = options;
+    }
+
+    /** Prepares a VMM, and closes everything again if that fails. */
+    static <V extends ExternalVmm> V prepared(V vmm) throws IOException {
+        return Closing.readyOrClosed(vmm, vmm::prepare);
     }
 
     /** Reads the guest's memory while it is paused. */
     public abstract PageReader reader();
 
-    /** What a person should know before relying on a snapshot. */
-    public abstract List<String> warnings();
+    /** Connects, looks at everything that matters, and starts the guard. */
+    abstract void prepare() throws IOException;
 
-    /** How long the VMM's own parts of the last pause took. */
-    public abstract Map<String, Duration> pauseParts();
-
-    /** The files that belong to a snapshot, by their attachment names; all of them exist once the state is saved. */
-    abstract Map<String, Path> attachments();
-
-    /** The attachments that must share blocks with their originals: copying them would lengthen the pause. */
-    abstract List<String> clonedAttachments();
-
-    /** Whether reading memory may be tried while the guest runs. */
+    /** Returns whether memory can be read while the guest runs. */
     abstract boolean isReadableWhileRunning();
 
-    /** Adds to a capture what only this VMM knows, such as what changed; called once for each. */
-    void prepare(Capture capture, SnapshotStore store) throws IOException {
-        attachments().forEach(capture::attach);
+    /** Pauses a running guest. */
+    abstract void pauseGuest() throws IOException;
+
+    /** Saves what belongs to the paused guest, and makes the reader ready. */
+    abstract void saveGuest() throws IOException;
+
+    /** Lets the guest run. */
+    abstract void resumeGuest() throws IOException;
+
+    /** Makes the VMM ready for the pause; {@link #afterResume} undoes it. */
+    void beforePause() throws IOException {
     }
 
-    /** Hears of a bake that succeeded. */
+    /** Makes the VMM what it was before the pause. */
+    void afterResume() throws IOException {
+    }
+
+    /** Looks for the guest's disks among the files to be kept, and warns of those that are not. */
+    final void keepDisks(GuestDisks found) {
+        warnings.addAll(found.warnings());
+        attachments.putAll(found.attached());
+        clones.addAll(found.names());
+    }
+
+    /** Runs a part of the pause, and remembers how long it took. */
+    final void timed(String part, Step step) throws IOException {
+        long start = System.nanoTime();
+        step.take();
+        parts.put(part, Duration.ofNanos(System.nanoTime() - start));
+    }
+
+    /** A part of the pause. */
+    @FunctionalInterface
+    interface Step {
+        void take() throws IOException;
+    }
+
+    /** Returns what a person should know before relying on a snapshot. */
+    public final List<String> warnings() {
+        return List.copyOf(warnings);
+    }
+
+    /** Returns how long the VMM's own parts of the last pause took. */
+    public final Map<String, Duration> pauseParts() {
+        return new LinkedHashMap<>(parts);
+    }
+
+    /** Returns the attachments that must share blocks with their originals: copying them would lengthen the pause. */
+    final List<String> clonedAttachments() {
+        return List.copyOf(clones);
+    }
+
+    @Override
+    public final void pause() throws IOException {
+        guard.arm();
+        beforePause();
+        if (wasRunning) {
+            pauseGuest();
+        }
+    }
+
+    @Override
+    public final List<MachineStateSection> saveState() throws IOException {
+        saveGuest();
+        saved = true;
+        return List.of();
+    }
+
+    @Override
+    public final void resume() throws IOException {
+        if (wasRunning && !(saved && options.leavesPaused())) {
+            resumeGuest();
+        }
+        afterResume();
+        guard.disarm();
+    }
+
+    /** Adds what only this VMM knows to a capture, such as what changed. Runs once for each bake. */
+    void prepare(Capture capture, SnapshotStore store) throws IOException {
+        attachments.forEach(capture::attach);
+    }
+
+    /** Takes note of a bake that succeeded. */
     void published(SnapshotReference snapshot) throws IOException {
     }
 
     /**
      * Bakes a snapshot. Whatever can fail beforehand is tried before the pause: disks are cloned once, and where RAM
-     * can be read while the guest runs, the very capture that will run in the pause runs once and is thrown away.
+     * can be read while the guest runs, the very capture that will run in the pause runs a few times and is thrown
+     * away, until the JVM has compiled it.
      *
      * @param details says how to capture: the base, the description, threads
      */
@@ -76,7 +175,10 @@ public abstract sealed class ExternalVmm implements PausableMachine, AutoCloseab
             throws IOException {
         tryClones(store, id);
         if (isReadableWhileRunning()) {
-            rehearse(details.apply(Capture.of(store, id, reader())));
+            long start = System.nanoTime();
+            for (int count = 0; count < MOST_REHEARSALS && System.nanoTime() - start < TO_REHEARSE_NANOS; count++) {
+                rehearse(details.apply(Capture.of(store, id, reader())));
+            }
         }
         Capture capture = details.apply(Capture.of(store, id, reader()));
         prepare(capture, store);
@@ -86,8 +188,8 @@ public abstract sealed class ExternalVmm implements PausableMachine, AutoCloseab
     }
 
     private void rehearse(Capture capture) throws IOException {
-        for (Map.Entry<String, Path> attachment : attachments().entrySet()) {
-            if (clonedAttachments().contains(attachment.getKey()) || isSmall(attachment.getValue())) {
+        for (Map.Entry<String, Path> attachment : attachments.entrySet()) {
+            if (clones.contains(attachment.getKey()) || isSmall(attachment.getValue())) {
                 capture.attach(attachment.getKey(), attachment.getValue());
             }
         }
@@ -103,8 +205,8 @@ public abstract sealed class ExternalVmm implements PausableMachine, AutoCloseab
 
     private void tryClones(SnapshotStore store, SnapshotId id) throws IOException {
         try (StagedSnapshot staged = DirectoryStore.of(store).stage(id)) {
-            for (String name : clonedAttachments()) {
-                Path file = attachments().get(name);
+            for (String name : clones) {
+                Path file = attachments.get(name);
                 Posix posix = Posix.host();
                 int flags = posix.constants().O_RDONLY | posix.constants().O_NONBLOCK;
                 try (Descriptor source = Descriptor.open(posix, file, flags, 0)) {
@@ -119,7 +221,9 @@ public abstract sealed class ExternalVmm implements PausableMachine, AutoCloseab
         }
     }
 
-    /** Lets go of the VMM; the guest stays as it is. */
+    /** Closes the connection and removes scratch files. A guest that a failed bake left paused is resumed. */
     @Override
-    public abstract void close() throws IOException;
+    public final void close() throws IOException {
+        closing.close();
+    }
 }

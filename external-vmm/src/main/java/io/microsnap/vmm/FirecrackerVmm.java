@@ -66,17 +66,11 @@ public final class FirecrackerVmm extends DumpingVmm {
 
     /** Connects, and refuses at once a guest that could not be baked, saying what to do about it. */
     public static FirecrackerVmm open(VmmOptions options) throws IOException {
-        FirecrackerVmm vmm = new FirecrackerVmm(options);
-        try {
-            vmm.prepare();
-            return vmm;
-        } catch (IOException | RuntimeException | Error failure) {
-            vmm.closing.closeAfter(failure);
-            throw failure;
-        }
+        return prepared(new FirecrackerVmm(options));
     }
 
-    private void prepare() throws IOException {
+    @Override
+    void prepare() throws IOException {
         connect();
         api = new FirecrackerApi(http, options.patience());
         version = api.version();
@@ -89,8 +83,7 @@ public final class FirecrackerVmm extends DumpingVmm {
         Json configuration = api.configuration();
         if (configuration.find("memory-hotplug").isPresent()) {
             throw new SnapshotException(options.socket() + ": the guest has memory that can be hot-plugged, and only"
-                    + " RAM"
-                    + " that was there from the start can be baked; start it without PUT /hotplug/memory");
+                    + " RAM that was there from the start can be baked; start it without PUT /hotplug/memory");
         }
         Json machine = configuration.get("machine-config");
         GuestLayout layout = layout(version, machine.get("mem_size_mib").number());
@@ -109,7 +102,7 @@ public final class FirecrackerVmm extends DumpingVmm {
         description.put("pid", process.pid());
         description.put("start_time", start);
         attachments.put(DESCRIPTION,
-                Files.writeString(scratch.file(DESCRIPTION), Json.write(description, true) + "\n"));
+                scratch.write(DESCRIPTION, Json.write(description, true) + "\n"));
         attachments.put(STATE, scratch.file(STATE_FILE));
         startGuard(FirecrackerApi.RESUME);
     }
@@ -174,11 +167,15 @@ public final class FirecrackerVmm extends DumpingVmm {
 
     @Override
     void pauseGuest() throws IOException {
-        api.pause();
+        timed("pause", api::pause);
     }
 
     @Override
-    void dump() throws IOException {
+    void saveGuest() throws IOException {
+        timed("dump", this::dump);
+    }
+
+    private void dump() throws IOException {
         // From here on Firecracker counts changes anew, whatever becomes of this bake.
         Files.deleteIfExists(lastBake);
         Path memory = scratch.file(MEMORY_FILE);
@@ -197,7 +194,7 @@ public final class FirecrackerVmm extends DumpingVmm {
 
     @Override
     void resumeGuest() throws IOException {
-        api.resume();
+        timed("resume", api::resume);
     }
 
     /**

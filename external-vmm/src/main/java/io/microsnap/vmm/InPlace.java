@@ -32,8 +32,7 @@ public final class InPlace {
         try (StoredSnapshot held = DirectoryStore.of(store).hold(id)) {
             if (held.base().isPresent()) {
                 throw new SnapshotException(id + " is a diff, whose memory is not in one file; make a complete copy"
-                        + " with"
-                        + " microsnap restore");
+                        + " with microsnap restore");
             }
             Path snapshot = directory.toAbsolutePath().resolve(id.key());
             List<String> words = new ArrayList<>(List.of("flock", "--shared", "--no-fork", snapshot.toString()));

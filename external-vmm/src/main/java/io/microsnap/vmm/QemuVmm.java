@@ -1,7 +1,6 @@
 package io.microsnap.vmm;
 
 import io.microsnap.core.GuestLayout;
-import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.PageReader;
 import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotException;
@@ -26,7 +25,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -40,34 +38,17 @@ public final class QemuVmm extends ExternalVmm {
     private static final Duration TO_START = Duration.ofSeconds(5);
     private static final Set<String> BAKEABLE = Set.of("running", "paused", "prelaunch", "postmigrate", "suspended");
 
-    private final VmmOptions options;
-    private final Closing closing = new Closing();
-    private final List<String> warnings = new ArrayList<>();
-    private final Map<String, Duration> parts = new LinkedHashMap<>();
-    private final Map<String, Path> attachments = new LinkedHashMap<>();
-    private final List<String> clones = new ArrayList<>();
     private QmpConnection qmp;
     private QemuMigration migration;
     private PageReader reader;
-    private ResumeGuard guard;
-    private Scratch scratch;
-    private boolean wasRunning;
-    private boolean saved;
 
     private QemuVmm(VmmOptions options) {
-        this.options = options;
+        super(options);
     }
 
     /** Connects, and refuses at once a guest that could not be baked, saying what to do about it. */
     public static QemuVmm open(VmmOptions options) throws IOException {
-        QemuVmm vmm = new QemuVmm(options);
-        try {
-            vmm.prepare();
-            return vmm;
-        } catch (IOException | RuntimeException | Error failure) {
-            vmm.closing.closeAfter(failure);
-            throw failure;
-        }
+        return prepared(new QemuVmm(options));
     }
 
     /**
@@ -91,7 +72,8 @@ public final class QemuVmm extends ExternalVmm {
         }
     }
 
-    private void prepare() throws IOException {
+    @Override
+    void prepare() throws IOException {
         Posix posix = options.posix();
         VmmProcess process = VmmProcess.behind(posix, options.socket(), options.process());
         qmp = closing.add(QmpConnection.open(options.socket(), options.patience()));
@@ -101,10 +83,8 @@ public final class QemuVmm extends ExternalVmm {
         GuestLayout layout = ram.layout(posix.getpagesize());
         reader = FileMemoryReader.of(closing.add(openRam(posix, process, ram)), layout);
         GuestDisks disks = GuestDisks.of(disks(), process, options.attachments());
-        warnings.addAll(disks.warnings());
+        keepDisks(disks);
         scratch = closing.add(Scratch.forSockets(process));
-        disks.attached().forEach((name, file) -> attachments.put(name, file));
-        clones.addAll(disks.names());
         List<String> words = process.commandLine();
         List<String> kept = QemuCommandLine.withoutSecrets(words);
         if (!kept.equals(words)) {
@@ -113,14 +93,14 @@ public final class QemuVmm extends ExternalVmm {
         }
         QemuDescription description = new QemuDescription(qmp.version().toString(), ram.machine(), ram.id(),
                 ram.path(), ram.sizeBytes(), socketIn(words, process), kept, disks.paths());
-        attachments.put(QemuDescription.FILE, Files.writeString(scratch.file(QemuDescription.FILE),
-                description.toJson()));
+        attachments.put(QemuDescription.FILE, scratch.write(QemuDescription.FILE, description.toJson()));
         attachments.put(QemuDescription.STATE, scratch.file(QemuDescription.STATE));
+        migration.rehearse(scratch.file("rehearsal"), attachments.get(QemuDescription.STATE));
         closing.add(migration.listen(scratch.file("state")));
         guard = closing.add(ResumeGuard.overQmp(options.socket(), scratch.directory(), guardCommands()));
     }
 
-    /** The socket as QEMU's command line has it, which may be relative to a directory of QEMU's. */
+    /** Returns the socket's path as QEMU's command line has it, perhaps relative to QEMU's working directory. */
     private String socketIn(List<String> words, VmmProcess process) throws IOException {
         for (String path : QemuCommandLine.sockets(words)) {
             Path here = process.seenFromHere(path);
@@ -177,67 +157,32 @@ public final class QemuVmm extends ExternalVmm {
     }
 
     @Override
-    Map<String, Path> attachments() {
-        return Map.copyOf(attachments);
-    }
-
-    @Override
-    public List<String> warnings() {
-        return List.copyOf(warnings);
-    }
-
-    @Override
-    public Map<String, Duration> pauseParts() {
-        return new LinkedHashMap<>(parts);
-    }
-
-    @Override
-    List<String> clonedAttachments() {
-        return List.copyOf(clones);
-    }
-
-    @Override
     boolean isReadableWhileRunning() {
         return true;
     }
 
     @Override
-    public void pause() throws IOException {
-        guard.arm();
+    void beforePause() throws IOException {
         migration.prepare();
-        if (wasRunning) {
-            timed("stop", () -> qmp.execute("stop", Map.of(), options.patience()));
-        }
     }
 
     @Override
-    public List<MachineStateSection> saveState() throws IOException {
+    void pauseGuest() throws IOException {
+        timed("stop", () -> qmp.execute("stop", Map.of(), options.patience()));
+    }
+
+    @Override
+    void saveGuest() throws IOException {
         timed("device_state", () -> migration.saveTo(attachments.get(QemuDescription.STATE)));
-        saved = true;
-        return List.of();
     }
 
     @Override
-    public void resume() throws IOException {
-        if (wasRunning && !(saved && options.leavesPaused())) {
-            timed("cont", () -> qmp.execute("cont", Map.of(), options.patience()));
-        }
+    void resumeGuest() throws IOException {
+        timed("cont", () -> qmp.execute("cont", Map.of(), options.patience()));
+    }
+
+    @Override
+    void afterResume() throws IOException {
         migration.restoreCapabilities();
-        guard.disarm();
-    }
-
-    private interface Step {
-        void take() throws IOException;
-    }
-
-    private void timed(String part, Step step) throws IOException {
-        long start = System.nanoTime();
-        step.take();
-        parts.put(part, Duration.ofNanos(System.nanoTime() - start));
-    }
-
-    @Override
-    public void close() throws IOException {
-        closing.close();
     }
 }

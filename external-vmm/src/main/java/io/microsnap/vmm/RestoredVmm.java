@@ -21,7 +21,7 @@ public record RestoredVmm(Path directory, long lengthBytes, boolean cloned, List
         remarks = List.copyOf(remarks);
     }
 
-    /** The words that start the VMM, as a shell reads them. */
+    /** Returns the words that start the VMM, quoted for a shell. */
     public String shellCommand() {
         return QemuCommandLine.quoted(command);
     }

@@ -10,7 +10,7 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalLong;
 
-/** Says how to reach a VMM, and what it may be asked to do. Immutable: each method returns new options. */
+/** Says how to reach a VMM, and how to bake its guest. Immutable: each method returns new options. */
 public final class VmmOptions {
     private final Path socket;
     private final Posix posix;
@@ -35,7 +35,7 @@ public final class VmmOptions {
         this.changesSince = changesSince;
     }
 
-    /** A VMM behind this socket. */
+    /** Returns options for the VMM that listens on this socket. */
     public static VmmOptions of(Path socket) {
         return new VmmOptions(Objects.requireNonNull(socket), Posix.host(), OptionalLong.empty(), List.of(),
                 Optional.empty(), Optional.empty(), false, Duration.ofSeconds(30), Optional.empty());
@@ -61,7 +61,7 @@ public final class VmmOptions {
                 changesSince);
     }
 
-    /** Names the directory that the VMM takes for its root: paths are told to it as it sees them. */
+    /** Names the VMM's root directory. Paths sent to the VMM are made relative to it. */
     public VmmOptions jail(Path root) {
         return new VmmOptions(socket, posix, process, disks, scratch, Optional.of(root), leavePaused, patience,
                 changesSince);
@@ -73,7 +73,7 @@ public final class VmmOptions {
                 changesSince);
     }
 
-    /** Waits so long for an answer, and longer where the VMM must write RAM; 30 seconds unless told. */
+    /** Sets the time limit for an answer, 30 seconds by default. It grows with RAM where the VMM must write RAM. */
     public VmmOptions patience(Duration longest) {
         return new VmmOptions(socket, posix, process, disks, scratch, jail, leavePaused, longest,
                 changesSince);
@@ -88,7 +88,7 @@ public final class VmmOptions {
                 Optional.of(parent));
     }
 
-    /** Makes system calls through this: for tests. */
+    /** Makes system calls through another interface, for tests. */
     VmmOptions through(Posix other) {
         return new VmmOptions(socket, other, process, disks, scratch, jail, leavePaused, patience,
                 changesSince);

@@ -209,6 +209,19 @@ class FirecrackerVmmTest {
         assertThat(store.list()).isEmpty();
     }
 
+    @Test
+    void aBakeThatRunsOutOfMemoryLeavesARunningGuest() throws Exception {
+        try (FirecrackerVmm vmm = FirecrackerVmm.open(options)) {
+            assertThatThrownBy(() -> vmm.bake(store, new SnapshotId("one"), capture -> capture.progress(
+                    (done, total) -> {
+                        throw new OutOfMemoryError("made up");
+                    }))).isInstanceOf(OutOfMemoryError.class);
+        }
+        assertThat(firecracker.state()).isEqualTo("Running");
+        assertThat(store.list()).isEmpty();
+        assertScratchIsEmpty();
+    }
+
     @ParameterizedTest
     @CsvSource({"Paused", "snapshot/create", "Resumed"})
     void aVmmThatDiesIsNamedAndNothingIsKept(String call) throws Exception {

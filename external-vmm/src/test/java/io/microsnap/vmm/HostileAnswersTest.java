@@ -1,6 +1,7 @@
 package io.microsnap.vmm;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.internal.posix.Posix;
@@ -10,6 +11,7 @@ import io.microsnap.vmm.internal.cloud.MemoryRanges;
 import io.microsnap.vmm.internal.firecracker.StateFile;
 import io.microsnap.vmm.internal.qemu.QemuDescription;
 import io.microsnap.vmm.internal.wire.HttpConnection;
+import io.microsnap.vmm.internal.wire.Json;
 import io.microsnap.vmm.internal.wire.QmpConnection;
 import java.io.IOException;
 import java.net.StandardProtocolFamily;
@@ -68,6 +70,7 @@ class HostileAnswersTest {
 
     private static int campaign(byte[] original, SplittableRandom random, int attempts, Attempt attempt) {
         int refused = 0;
+        long start = System.nanoTime();
         for (int count = 0; count < attempts; count++) {
             byte[] bytes = mutated(original, random);
             try {
@@ -80,6 +83,10 @@ class HostileAnswersTest {
                         + new String(bytes, StandardCharsets.ISO_8859_1), unclear);
             }
         }
+        Runtime runtime = Runtime.getRuntime();
+        System.out.println(attempts + " mutants, " + refused + " refused, "
+                + (System.nanoTime() - start) / 1_000_000 + " ms, heap "
+                + ((runtime.totalMemory() - runtime.freeMemory()) >> 20) + " MiB");
         return refused;
     }
 
@@ -130,6 +137,64 @@ class HostileAnswersTest {
             };
             http.with(HTTP.getBytes(StandardCharsets.UTF_8));
             assertThat(campaign(HTTP.getBytes(StandardCharsets.UTF_8), seed.random(), attempts, http)).isPositive();
+        }
+    }
+
+    @Test
+    void tablesBeyondABoundAreRefused() throws SnapshotException {
+        assertThat(table("{'gpa': 0, 'length': 4096}")).isPositive();
+        assertTableRefused("{'gpa': 0, 'length': 0}", "cannot be");
+        assertTableRefused("{'gpa': 9223372036854771712, 'length': 8192}", "cannot be");
+        assertTableRefused("{'gpa': 0, 'length': 6000000000000000000}, {'gpa': 0, 'length': 6000000000000000000}",
+                "cannot be");
+        assertTableRefused("{'gpa': 0, 'length': 8192}, {'gpa': 4096, 'length': 4096}", "overlap at 4096");
+        assertTableRefused("{'gpa': 0, 'length': 100}", "begin and end on pages");
+        assertTableRefused("{'gpa': 100, 'length': 4096}", "begin and end on pages");
+        assertTableRefused("{'gpa': 0, 'length': 4096}, ".repeat(1 << 16) + "{'gpa': 0, 'length': 4096}", "at most");
+        assertThatThrownBy(() -> Json.parse("deep", ("[".repeat(65) + "]".repeat(65)).getBytes(StandardCharsets.UTF_8)))
+                .isInstanceOf(SnapshotException.class).hasMessageContaining("is not JSON");
+    }
+
+    private static int table(String ranges) throws SnapshotException {
+        String state = "{\"memory_ranges\": {\"data\": [" + ranges.replace('\'', '"') + "]}}";
+        String document = Json.write(Map.of("snapshots", Map.of("memory-manager", Map.of("snapshot_data",
+                Map.of("state", state)))), false);
+        return MemoryRanges.parse("state", document.getBytes(StandardCharsets.UTF_8)).layout(4096).regions().size();
+    }
+
+    private static void assertTableRefused(String ranges, String message) {
+        assertThatThrownBy(() -> table(ranges)).isInstanceOf(SnapshotException.class).hasMessageContaining(message);
+    }
+
+    @Test
+    void answersBeyondABoundAreRefused(@TempDir Path directory) throws IOException {
+        Path socket = directory.resolve("s");
+        AtomicReference<byte[]> said = new AtomicReference<>(new byte[0]);
+        try (ServerSocketChannel server = ServerSocketChannel.open(StandardProtocolFamily.UNIX)) {
+            server.bind(UnixDomainSocketAddress.of(socket));
+            Thread.ofVirtual().start(() -> talk(server, said));
+            Map<String, String> http = Map.of("X: y\r\n".repeat(100_000), "bytes of headers",
+                    "Content-Length: 999999999\r\n\r\n", "at most", "Content-Length: -1\r\n\r\n", "at most",
+                    "Content-Length: 99999999999\r\n\r\n", "at most",
+                    "Transfer-Encoding: chunked\r\n\r\n", "transfer encoding",
+                    "Content-Length: 7\r\n\r\n{}", "closed the connection");
+            for (Map.Entry<String, String> answer : http.entrySet()) {
+                said.set(("HTTP/1.1 200 \r\n" + answer.getKey()).getBytes(StandardCharsets.UTF_8));
+                try (HttpConnection connection = HttpConnection.open(socket, PATIENCE)) {
+                    assertThatThrownBy(() -> connection.send("GET", "/", "", PATIENCE))
+                            .isInstanceOf(SnapshotException.class).hasMessageContaining(answer.getValue());
+                }
+            }
+            String negotiated = QMP.lines().limit(2).reduce("", (first, line) -> first + line + "\r\n");
+            Map<String, String> qmp = Map.of("x".repeat((1 << 20) + 1), "a line of more than",
+                    "{\"event\": \"x\"}\r\n".repeat(10_000), "without answering");
+            for (Map.Entry<String, String> answer : qmp.entrySet()) {
+                said.set((negotiated + answer.getKey()).getBytes(StandardCharsets.UTF_8));
+                try (QmpConnection connection = QmpConnection.open(socket, PATIENCE)) {
+                    assertThatThrownBy(() -> connection.execute("stop", Map.of(), PATIENCE))
+                            .isInstanceOf(SnapshotException.class).hasMessageContaining(answer.getValue());
+                }
+            }
         }
     }
 

@@ -12,9 +12,11 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.CountDownLatch;
 
-/** Bakes a guest up to a point at which the guest is paused, says so, and waits there to be killed. */
+/** Bakes a guest up to a point at which the guest is paused, says so, and waits there to be ended, or fails. */
 final class KilledBake {
     static final List<String> POINTS = List.of("stopped", "state saved", "memory written");
+    /** The point at which the JVM runs out of memory. */
+    static final String OUT_OF_MEMORY = "out of memory";
 
     private KilledBake() {
     }
@@ -35,12 +37,16 @@ final class KilledBake {
                 public List<MachineStateSection> saveState() throws IOException {
                     List<MachineStateSection> state = vmm.saveState();
                     waitAt("state saved");
+                    if (point.equals(OUT_OF_MEMORY)) {
+                        System.out.println("paused " + new byte[Integer.MAX_VALUE].length);
+                    }
                     return state;
                 }
 
                 @Override
-                public void resume() {
+                public void resume() throws IOException {
                     waitAt("memory written");
+                    vmm.resume();
                 }
 
                 private void waitAt(String here) {

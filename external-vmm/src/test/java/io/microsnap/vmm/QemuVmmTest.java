@@ -181,6 +181,32 @@ class QemuVmmTest {
     }
 
     @Test
+    void aMemfdIsRefusedWhereQemuWouldSendItWithItsState() throws Exception {
+        try (QmpStandIn qemu = new QmpStandIn(directory).answering("/objects/ram mem-path", "").ofMajorVersion(8)) {
+            assertThatThrownBy(() -> QemuVmm.open(patient(LONG))).hasMessageContaining("RAM is a memfd, and QEMU 8.0.2")
+                    .hasMessageContaining("memory-backend-file");
+            qemu.ofMajorVersion(7);
+            bake(patient(LONG));
+            assertThat(qemu.isRunning()).isTrue();
+        }
+    }
+
+    @Test
+    void aBakeThatRunsOutOfMemoryLeavesARunningGuest() throws Exception {
+        try (QmpStandIn qemu = new QmpStandIn(directory); DirectoryStore store = store();
+                QemuVmm vmm = QemuVmm.open(patient(LONG))) {
+            assertThatThrownBy(() -> vmm.bake(store, ID, capture -> capture.progress((done, total) -> {
+                if (!qemu.isRunning()) {
+                    throw new OutOfMemoryError("made up");
+                }
+            }))).isInstanceOf(OutOfMemoryError.class);
+            assertThat(qemu.isRunning()).isTrue();
+            assertThat(qemu.skipsShared()).isFalse();
+        }
+        assertNothingIsLeft();
+    }
+
+    @Test
     void aProcessThatDoesNotHaveTheRamIsNotTakenForTheVmm() throws Exception {
         try (QmpStandIn qemu = new QmpStandIn(directory)) {
             assertThatThrownBy(() -> QemuVmm.open(patient(LONG).process(1))).hasMessageContaining("process");

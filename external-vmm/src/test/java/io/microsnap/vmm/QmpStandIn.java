@@ -44,6 +44,7 @@ final class QmpStandIn implements AutoCloseable {
     private boolean running = true;
     private boolean skipsShared;
     private String migrated = "";
+    private volatile int major = 7;
 
     QmpStandIn(Path directory) throws IOException {
         Path file = directory.resolve("ram");
@@ -72,6 +73,11 @@ final class QmpStandIn implements AutoCloseable {
     synchronized QmpStandIn failing(String command, Fault how) {
         faultyCommand = command;
         fault = how;
+        return this;
+    }
+
+    QmpStandIn ofMajorVersion(int number) {
+        major = number;
         return this;
     }
 
@@ -115,7 +121,7 @@ final class QmpStandIn implements AutoCloseable {
         BufferedReader lines = new BufferedReader(new InputStreamReader(Channels.newInputStream(client),
                 StandardCharsets.UTF_8));
         OutputStream output = Channels.newOutputStream(client);
-        say(output, "{\"QMP\": {\"version\": {\"qemu\": {\"micro\": 22, \"minor\": 2, \"major\": 7}}}}");
+        say(output, "{\"QMP\": {\"version\": {\"qemu\": {\"micro\": 2, \"minor\": 0, \"major\": " + major + "}}}}");
         boolean negotiated = false;
         for (String line = lines.readLine(); line != null; line = lines.readLine()) {
             Json request = Json.parse("request", line.getBytes(StandardCharsets.UTF_8));

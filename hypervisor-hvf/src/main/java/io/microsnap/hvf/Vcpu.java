@@ -93,7 +93,7 @@ public final class Vcpu {
         notifyAll();
     }
 
-    /** Tells whether it is on, that is, runs or would run if it were not paused. */
+    /** Tells whether it is on: it runs, or would run but for the pause. */
     public boolean isOn() {
         return on;
     }

@@ -51,7 +51,7 @@ public record VcpuExit(Reason reason, long syndrome, long virtualAddress, long p
 
     /**
      * Tells whether the guest may have tried to write the address. The fault status is not asked: it varies for one and
-     * the same cause. A walk of the guest's page tables counts, whoever caused it: memory can always be read, so what
+     * the same cause. A walk of the guest's page tables counts, whatever caused it: memory can always be read, so what
      * fails is the processor's own update of an entry, and an instruction abort has no bit to say that it was a write.
      */
     boolean mayBeWrite() {

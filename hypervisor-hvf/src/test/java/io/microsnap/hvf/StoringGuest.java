@@ -18,7 +18,7 @@ import java.util.Set;
 import java.util.concurrent.CopyOnWriteArrayList;
 
 /**
- * A guest of four vCPUs that stores what it is told: each asks by a hypercall for an address and a value, until there
+ * A guest of four vCPUs that stores on request: each asks by a hypercall for an address and a value, until there
  * are no more for it. Its program is in the first page, behind the bytes that are stored to.
  */
 final class StoringGuest implements TrackedGuest {

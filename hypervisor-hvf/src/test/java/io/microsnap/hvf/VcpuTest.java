@@ -23,7 +23,7 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
-/** A vCPU keeps to its thread, comes to rest when it is told to, and loses no exit over that. */
+/** A vCPU keeps to its thread, stops on request, and loses no exit over that. */
 @HvfTest
 class VcpuTest {
     private static final int HYPERCALL = 0x16;
@@ -338,7 +338,7 @@ class VcpuTest {
 
     @Test
     void aVcpuThatCannotBeMadeLeavesNothing() throws IOException {
-        assumeTrue(host.library().isPresent(), "only the stand-in fails when it is told to");
+        assumeTrue(host.library().isPresent(), "only the stand-in fails on request");
         for (String call : List.of("hv_vcpu_create", "hv_vcpu_set_sys_reg")) {
             host.standIn().fail(call, 1, HvReturn.HV_NO_RESOURCES);
             assertThatThrownBy(this::vcpu).hasMessageContainingAll(call, "HV_NO_RESOURCES", "fewer vCPUs");

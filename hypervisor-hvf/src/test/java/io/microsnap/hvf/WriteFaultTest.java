@@ -90,7 +90,7 @@ class WriteFaultTest {
         assertThat(notMine).isEmpty();
     }
 
-    /** A pair's abort does not describe its registers; a line of the cache is invalidated as if it were written. */
+    /** A pair's abort does not describe its registers; a cache line is invalidated like a write. */
     @ParameterizedTest
     @ValueSource(booleans = {true, false})
     void pairsAndCacheMaintenanceAreSeen(boolean pair) throws IOException {

@@ -12,7 +12,7 @@ import java.util.List;
 
 /**
  * The dirty rings of a VM's vCPUs: each a list that KVM appends to, in memory shared with it. Entries are taken out by
- * whoever comes first, a harvest or a vCPU whose ring is full; what the latter takes waits here for the harvest.
+ * the first to come, a harvest or a vCPU whose ring is full; what the vCPU takes waits here for the harvest.
  */
 final class DirtyRings implements AutoCloseable {
     /** As many as KVM allows: 1 MiB a vCPU, for fewer exits with a full ring. */
@@ -77,8 +77,8 @@ final class DirtyRings implements AutoCloseable {
     }
 
     /**
-     * Whether it is certain, without a lock, that a harvest begun now would find nothing. The order matters: whoever
-     * takes entries out says first that nothing is settled, so that what is seen to be gone is seen to be unsettled.
+     * Whether it is certain, without a lock, that a harvest begun now would find nothing. The order matters: a thread
+     * that takes entries out first notes that nothing is settled. So a reader that misses the entries sees the note.
      *
      * <p>Small, so that compilers put it into its caller: a harvest of an empty ring is not much more than this.
      */
@@ -189,7 +189,7 @@ final class DirtyRings implements AutoCloseable {
             return ring.isDirty(next);
         }
 
-        /** Called with the lock that whoever unmaps the ring takes as well. */
+        /** Called with the lock under which the ring is unmapped. */
         boolean takeOut(DirtyBitmap target) {
             // Fields would be read anew for each entry, because of the acquire.
             long[] offsets = imageOffsets;

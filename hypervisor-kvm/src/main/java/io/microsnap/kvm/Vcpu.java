@@ -139,7 +139,7 @@ public final class Vcpu implements AutoCloseable {
      */
     public synchronized void interrupt() {
         if (!closed && runPage.byteSize() > 0) {
-            // In this order: whoever enters from here on sees the byte, whoever is inside gets the signal.
+            // In this order: a thread that enters from here on sees the byte, a thread inside gets the signal.
             IMMEDIATE_EXIT.setVolatile(runPage, (byte) 1);
             if (runner != 0) {
                 signal.send(runner);

@@ -17,7 +17,7 @@ class InterruptSignalTest {
     @Test
     void aSignalThatSomebodyElseHandlesIsLeftToThemAndTheNextIsTaken() throws IOException {
         long ours = POSIX.dlsym("abs");
-        // As harmless, for whoever is interrupted meanwhile.
+        // As harmless, for a thread that is interrupted meanwhile.
         long theirs = POSIX.dlsym("labs");
         InterruptSignal.claim(POSIX);
         assertThat(handler(FIRST)).isEqualTo(ours);

@@ -22,6 +22,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.VarHandle;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -281,6 +282,14 @@ public final class SmallMachine implements AutoCloseable {
     /** Whether a vCPU runs its program, or is about to: it neither rests nor has finished, nor has it failed. */
     public boolean isRunning(int vcpu) {
         return threads.get(vcpu).isRunning();
+    }
+
+    /**
+     * Has the touching program on a vCPU begin a round no sooner than so long after the one before, for a guest that
+     * writes at a steady rate; zero for as fast as it can.
+     */
+    public void pace(int vcpu, Duration perRound) {
+        threads.get(vcpu).pace(perRound.toNanos());
     }
 
     /** Whether a program has finished. */

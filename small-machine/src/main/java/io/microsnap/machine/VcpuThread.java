@@ -7,6 +7,7 @@ import io.microsnap.kvm.VirtualMachine;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.concurrent.TimeUnit;
 
 /** The platform thread on which one vCPU runs, and the ports of the guest on it. */
 final class VcpuThread {
@@ -23,6 +24,9 @@ final class VcpuThread {
     private SelfCheck check;
     private int counted;
     private IOException failure;
+    /** How long a round of its program takes at least; zero for no longer than it needs. */
+    private long nanosPerRound;
+    private long nextRound;
 
     /** Without a program it does not run: this machine has no firmware for what a processor does after reset. */
     VcpuThread(VirtualMachine vm, Vcpu vcpu, boolean hasProgram) {
@@ -47,6 +51,30 @@ final class VcpuThread {
         wanted = false;
         if (state == State.RUNNING) {
             vcpu.interrupt();
+            notifyAll();
+        }
+    }
+
+    /** Lets a round of a touching program begin this long after the one before, at the earliest. */
+    synchronized void pace(long nanos) {
+        nanosPerRound = nanos;
+        nextRound = System.nanoTime();
+    }
+
+    private synchronized void awaitNextRound() {
+        nextRound += nanosPerRound;
+        long left = nextRound - System.nanoTime();
+        while (wanted && nanosPerRound > 0 && left > 0) {
+            try {
+                TimeUnit.NANOSECONDS.timedWait(this, left);
+            } catch (InterruptedException ignored) {
+                // Only close() ends this thread.
+            }
+            left = nextRound - System.nanoTime();
+        }
+        if (left < 0) {
+            // What it was paused for it does not make up for.
+            nextRound = System.nanoTime();
         }
     }
 
@@ -216,6 +244,7 @@ final class VcpuThread {
         }
         switch (access.port()) {
             case GuestPorts.WHAT_NEXT -> {
+                awaitNextRound();
                 data.set(ValueLayout.JAVA_INT_UNALIGNED, 0, checkWanted ? GuestPorts.CHECK : 0);
                 checkWanted = false;
             }

@@ -78,7 +78,7 @@ class DirtyRingsTest {
     }
 
     @Test
-    void whoeverIsNotArmedIsToldThoughTheRingsAreEmpty() throws IOException {
+    void aHarvestThatWasNotArmedIsRefusedThoughTheRingsAreEmpty() throws IOException {
         source.disarm();
         assertThatThrownBy(() -> source.harvest(bitmap)).isInstanceOf(IllegalStateException.class)
                 .hasMessageContaining("not armed");

@@ -40,7 +40,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
-/** What goes wrong is told in words that help, and leaves nothing behind. */
+/** Each failure has a message that helps, and leaves nothing behind. */
 @KvmTest
 class KvmFailuresTest {
     private static final int NO_ACCESS = 0;

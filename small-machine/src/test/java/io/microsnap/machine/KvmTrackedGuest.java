@@ -24,7 +24,7 @@ import java.util.List;
 import java.util.Set;
 
 /**
- * A real guest that stores what it is told: it asks a port for an address and another for a value. Its memory is in
+ * A real guest that stores on request: it asks a port for an address and another for a value. Its memory is in
  * two regions, the second of them above 4 GiB and written through an alias; a third slot shows a part of the first
  * region once more. Each of its vCPUs takes its turn.
  */

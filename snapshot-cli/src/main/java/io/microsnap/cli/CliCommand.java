@@ -45,7 +45,7 @@ abstract class CliCommand implements Callable<Integer> {
         } catch (ParameterException usage) {
             throw usage;
         } catch (Throwable cause) {
-            // Errors of the JVM too: a person is told that memory is used up as plainly as that a disk is full.
+            // Errors of the JVM too: full memory deserves a message as plain as a full disk's.
             Failure failure = Failure.of(cause);
             console.fail(failure);
             return failure.status();

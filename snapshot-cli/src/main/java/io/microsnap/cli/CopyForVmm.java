@@ -21,8 +21,7 @@ final class CopyForVmm {
     /** One of them. */
     private static final class Directories {
         @Option(names = "--qemu", paramLabel = "DIR", description = "The directory to make for a QEMU of its own:"
-                + " memory,"
-                + " device state and disks. Prints the command that starts it; microsnap resume lets it run.")
+                + " memory, device state and disks. Prints the command that starts it; microsnap resume lets it run.")
         private Path qemu;
 
         @Option(names = "--firecracker", paramLabel = "DIR", description = "The directory to make for a Firecracker:"

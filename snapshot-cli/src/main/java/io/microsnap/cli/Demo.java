@@ -21,6 +21,8 @@ import io.microsnap.dedup.StoreDeduplicator;
 import io.microsnap.memory.Capture;
 import io.microsnap.memory.CaptureKind;
 import io.microsnap.memory.CaptureResult;
+import io.microsnap.memory.CopiedAhead;
+import io.microsnap.memory.CopyAhead;
 import io.microsnap.memory.Prefetch;
 import io.microsnap.memory.Prefetched;
 import io.microsnap.memory.Restore;
@@ -39,8 +41,10 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Optional;
 import java.util.stream.Stream;
 import picocli.CommandLine.Command;
@@ -58,8 +62,12 @@ final class Demo extends CliCommand {
     private static final long LARGEST_RAM = 64L << 30;
     private static final long DUMP_BYTES = 4 << 20;
     private static final long XFS_OVERHEAD = 512 << 20;
-    private static final int SNAPSHOTS = 4;
+    private static final int SNAPSHOTS = 5;
+    /** Of what the guest writes between snapshots, it writes this part during a round of copying ahead. */
+    private static final long PART_WRITTEN_MEANWHILE = 16;
     private static final String IMAGE = "demo";
+    private static final String AT_ONCE = "demo-3";
+    private static final String AHEAD = "demo-ahead";
 
     enum Guest { KVM, SIMULATED }
 
@@ -145,7 +153,9 @@ final class Demo extends CliCommand {
             guest.runFor(few);
             snapshots.add(capture(console, guest, store, "demo-2", CaptureKind.AUTOMATIC, report));
             guest.runFor(few);
-            snapshots.add(capture(console, guest, store, "demo-3", CaptureKind.AUTOMATIC, report));
+            snapshots.add(capture(console, guest, store, AT_ONCE, CaptureKind.AUTOMATIC, report));
+            guest.runFor(few);
+            snapshots.add(captureAhead(console, guest, store, few, report));
             guest.runFor(few);
             snapshots.add(capture(console, guest, store, "demo-sibling", CaptureKind.FULL, report));
         }
@@ -154,18 +164,36 @@ final class Demo extends CliCommand {
 
     private static Captured capture(Console console, DemoGuest guest, DirectoryStore store, String name,
             CaptureKind kind, Report report) throws IOException {
+        return take(console, guest, name, report,
+                Capture.of(store, new SnapshotId(name), guest.reader()).tracker(guest.tracker()).kind(kind));
+    }
+
+    /** The guest, which rests otherwise, runs a little during each round. */
+    private static Captured captureAhead(Console console, DemoGuest guest, DirectoryStore store, long few,
+            Report report) throws IOException {
+        long[] meanwhile = {few};
+        CopyAhead ahead = CopyAhead.usual().listener(round -> {
+            console.interruption().check();
+            meanwhile[0] = Math.max(1, meanwhile[0] / PART_WRITTEN_MEANWHILE);
+            guest.runFor(meanwhile[0]);
+            return true;
+        });
+        return take(console, guest, AHEAD, report, Capture.of(store, new SnapshotId(AHEAD), guest.reader())
+                .tracker(guest.tracker()).copyAhead(ahead));
+    }
+
+    private static Captured take(Console console, DemoGuest guest, String name, Report report, Capture capture)
+            throws IOException {
         console.interruption().check();
-        SnapshotId id = new SnapshotId(name);
         Counting counting = new Counting(guest);
         CaptureResult result;
         try (ProgressLine progress = console.progress(name)) {
-            result = Capture.of(store, id, guest.reader()).tracker(guest.tracker()).kind(kind)
-                    .imageName(IMAGE).bakerVersion("demo")
+            result = capture.imageName(IMAGE).bakerVersion("demo")
                     // That is shown as a step of its own.
                     .afterBake(AfterBake.usual().enabled(false)).progress(progress).take(counting);
         }
         report.captured(name, result);
-        return new Captured(id, counting.counter());
+        return new Captured(new SnapshotId(name), counting.counter());
     }
 
     /** What people do without any of this: pause, write all of memory to a file, sync, go on. */
@@ -376,7 +404,8 @@ final class Demo extends CliCommand {
         private final String fileSystem;
         private final boolean reflink;
         private final long ramBytes;
-        private final Table steps = new Table("STEP", "KIND", ">RAM", ">WRITTEN", ">PAUSE", ">DURABLE AFTER");
+        private final Table steps = new Table("STEP", "KIND", ">RAM", ">WRITTEN", ">AHEAD", ">PAUSE", ">DURABLE AFTER");
+        private final Map<String, Duration> pauses = new HashMap<>();
         private final Table restores = new Table("RESTORED", "ENGINE", ">AFTER", "MEMORY", "GUEST");
         private final List<Document> stepDocuments = new ArrayList<>();
         private final List<Document> restoreDocuments = new ArrayList<>();
@@ -407,21 +436,36 @@ final class Demo extends CliCommand {
         }
 
         void plainDump(Duration[] times) {
-            step("a plain dump", "", ramBytes, times[0], times[1], ramBytes / console.posix().getpagesize());
+            steps.row("a plain dump", "", Sizes.bytes(ramBytes), Sizes.bytes(ramBytes), "", Sizes.time(times[0]),
+                    Sizes.time(times[1]));
+            stepDocuments.add(document("a plain dump", "dump", times[0], times[1]).put("bytes_written", ramBytes)
+                    .put("pages", ramBytes / console.posix().getpagesize()).put("copied_ahead", null));
         }
 
         void captured(String name, CaptureResult result) {
-            step(name, result.kind().name().toLowerCase(Locale.ROOT),
-                    result.memory().bytesWritten(), result.times().pause(), result.times().publish(),
-                    result.memory().pagesRecorded());
+            Duration pause = result.times().pause();
+            Duration durable = result.times().publish();
+            pauses.put(name, pause);
+            String kind = result.kind().name().toLowerCase(Locale.ROOT);
+            Optional<CopiedAhead> ahead = result.copiedAhead();
+            long pages = result.memory().pagesRecorded() + ahead.map(CopiedAhead::pagesCopied).orElse(0L)
+                    - ahead.map(CopiedAhead::pagesAgain).orElse(0L);
+            stepDocuments.add(document(name, kind, pause, durable).put("bytes_written", result.bytesWritten())
+                    .put("pages", pages).put("copied_ahead", ahead.map(Report::document)));
+            steps.row(name, kind.replace('_', ' '), Sizes.bytes(ramBytes), Sizes.bytes(result.bytesWritten()),
+                    ahead.map(copied -> Sizes.bytes(copied.bytesCopied())).orElse(""), Sizes.time(pause),
+                    Sizes.time(durable));
         }
 
-        private void step(String name, String kind, long bytesWritten, Duration pause, Duration durable, long pages) {
-            stepDocuments.add(new Document().put("name", name).put("kind", kind.isEmpty() ? "dump" : kind)
-                    .put("bytes_written", bytesWritten).put("pause_ms", pause).put("durable_ms", durable)
-                    .put("pages", pages));
-            steps.row(name, kind.replace('_', ' '), Sizes.bytes(ramBytes), Sizes.bytes(bytesWritten), Sizes.time(pause),
-                    Sizes.time(durable));
+        private static Document document(String name, String kind, Duration pause, Duration durable) {
+            return new Document().put("name", name).put("kind", kind).put("pause_ms", pause)
+                    .put("durable_ms", durable);
+        }
+
+        private static Document document(CopiedAhead ahead) {
+            return new Document().put("rounds", ahead.rounds()).put("bytes_written", ahead.bytesCopied())
+                    .put("pages", ahead.pagesCopied()).put("pages_again", ahead.pagesAgain())
+                    .put("ended", ahead.ended().name().toLowerCase(Locale.ROOT)).put("ms", ahead.time());
         }
 
         void notDeduplicated(String why) {
@@ -462,6 +506,9 @@ final class Demo extends CliCommand {
                     .put("cold", cold.map(Report::document)).put("dedup", shared).put("ok", ok));
             console.say("");
             console.say(steps);
+            console.say(AHEAD + " was copied while the guest ran, and stood still for "
+                    + Sizes.time(pauses.get(AHEAD)) + "; " + AT_ONCE + ", which had written as much, for "
+                    + Sizes.time(pauses.get(AT_ONCE)) + ".");
             console.say("");
             console.say(dedup.map(Report::describe).orElse("demo-sibling was not deduplicated: "
                     + (reflink ? whyNotDeduplicated : fileSystem + " cannot share blocks.")));

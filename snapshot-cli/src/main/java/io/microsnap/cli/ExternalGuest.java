@@ -22,8 +22,7 @@ final class ExternalGuest {
     private Path scratch;
 
     @Option(names = "--diff", description = "Have Firecracker write only what changed since the parent, which must"
-            + " be the"
-            + " last snapshot baked from the very same process.")
+            + " be the last snapshot baked from the very same process.")
     private boolean diff;
 
     @Option(names = "--leave-paused", description = "Do not let the guest run again after a successful bake.")

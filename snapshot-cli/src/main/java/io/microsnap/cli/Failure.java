@@ -27,7 +27,7 @@ record Failure(int status, String message, Throwable cause) {
         return new Failure(status, oneLine(describe(cause)), cause);
     }
 
-    /** As it is told to programs. */
+    /** As programs read it. */
     Document document() {
         return new Document().put("ok", false).put("status", status).put("error", message);
     }

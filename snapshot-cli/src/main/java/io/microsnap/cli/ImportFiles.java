@@ -41,8 +41,7 @@ final class ImportFiles extends CliCommand {
     private SnapshotId parent;
 
     @Option(names = "--diff", description = "Firecracker's memory file is a diff: its holes mean that memory is as"
-            + " in the"
-            + " parent.")
+            + " in the parent.")
     private boolean diff;
 
     @Option(names = "--region", paramLabel = "ADDR:SIZE", description = "A region of guest memory, in the order of"
@@ -71,7 +70,7 @@ final class ImportFiles extends CliCommand {
         if (diff && parent == null) {
             throw usage("--diff needs the --parent that it is relative to");
         }
-        // A mistake is told before a store is made.
+        // Report a mistake before making a store.
         Optional<GuestLayout> layout = layout(console);
         CaptureResult result;
         try (SnapshotStore open = store.openOrCreate(console);

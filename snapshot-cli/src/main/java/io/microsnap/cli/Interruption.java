@@ -6,9 +6,9 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 
 /**
- * Ctrl-C: the work is told at its next step and undoes what it began, and only then does the JVM end, with the status
- * that it gives an interrupt itself. Work that does not come to a step in time is cut off; what it leaves is removed
- * by whoever opens the store next.
+ * Ctrl-C: the work learns of it at its next step and undoes what it began, and only then does the JVM end, with the
+ * status that it gives an interrupt itself. Work that does not come to a step in time is cut off; what it leaves is
+ * removed when the store is opened next.
  */
 final class Interruption {
     private static final int SECONDS_TO_UNDO = 20;

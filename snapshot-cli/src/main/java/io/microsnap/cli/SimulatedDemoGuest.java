@@ -177,7 +177,7 @@ final class SimulatedDemoGuest implements DemoGuest {
 
     @Override
     public void resume() {
-        // It rests until it is told to run on.
+        // It rests until it may run on.
     }
 
     @Override

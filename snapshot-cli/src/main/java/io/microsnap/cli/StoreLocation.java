@@ -38,7 +38,7 @@ final class StoreLocation {
         return DirectoryStore.openOrCreate(console.posix(), directory, options(console));
     }
 
-    /** Whoever waits for another process is told for which, and can end it with Ctrl-C. */
+    /** A command that waits for another process names it, and ends at once on Ctrl-C. */
     StoreOptions options(Console console) {
         if (waitSeconds < 0) {
             throw new ParameterException(spec.commandLine(), "--wait " + waitSeconds + ": not less than 0 seconds");

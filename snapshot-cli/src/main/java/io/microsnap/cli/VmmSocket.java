@@ -10,9 +10,8 @@ final class VmmSocket {
     @ArgGroup
     private Sockets sockets;
 
-    @Option(names = "--jail", paramLabel = "DIR", description = "The directory that the VMM takes for its root:"
-            + " paths are"
-            + " told to it as it sees them.")
+    @Option(names = "--jail", paramLabel = "DIR", description = "The root directory of a jailed VMM."
+            + " Paths sent to the VMM are made relative to it.")
     private Path jail;
 
     @Option(names = "--pid", paramLabel = "PID", description = "The VMM's process, where its socket does not tell.")

@@ -27,7 +27,7 @@ class DemoTest {
         assertThat(demo.get("guest")).isEqualTo("simulated");
         assertWhole(demo, 32L << 20);
         assertThat((List<?>) new Launcher(processes, directory).json(0, "list", "--store", "s").get("snapshots"))
-                .hasSize(4);
+                .hasSize(5);
     }
 
     @Test
@@ -48,7 +48,7 @@ class DemoTest {
         assertThat(demo.get("reflink")).isEqualTo(true);
         assertThat(demo.get("filesystem")).isEqualTo("xfs");
         assertThat(((List<?>) demo.get("steps")).stream().map(step -> ((Map<?, ?>) step).get("kind").toString()))
-                .containsExactly("dump", "full", "onto_base", "onto_base", "full");
+                .containsExactly("dump", "full", "onto_base", "onto_base", "onto_base", "full");
         Map<?, ?> dedup = (Map<?, ?>) demo.get("dedup");
         assertThat((Long) dedup.get("pages_equal")).isPositive();
         assertThat(dedup.get("engine")).isNotNull();
@@ -59,9 +59,16 @@ class DemoTest {
     private static void assertWhole(Map<?, ?> demo, long ramBytes) {
         assertThat(demo.get("ok")).isEqualTo(true);
         assertThat(demo.get("ram_bytes")).isEqualTo(ramBytes);
-        assertThat((List<?>) demo.get("steps")).hasSize(5).allSatisfy(step -> assertThat(((Map<?, ?>) step).keySet())
-                .isEqualTo(Set.of("name", "kind", "bytes_written", "pause_ms", "durable_ms", "pages")));
-        assertThat((List<?>) demo.get("restores")).hasSize(12).allSatisfy(restore -> {
+        assertThat((List<?>) demo.get("steps")).hasSize(6).allSatisfy(step -> assertThat(((Map<?, ?>) step).keySet())
+                .isEqualTo(Set.of("name", "kind", "bytes_written", "pause_ms", "durable_ms", "pages", "copied_ahead")));
+        Map<?, ?> step = (Map<?, ?>) ((List<?>) demo.get("steps")).get(4);
+        assertThat(step.get("name")).isEqualTo("demo-ahead");
+        Map<?, ?> ahead = (Map<?, ?>) step.get("copied_ahead");
+        assertThat(ahead.keySet())
+                .isEqualTo(Set.of("rounds", "bytes_written", "pages", "pages_again", "ended", "ms"));
+        assertThat((Long) ahead.get("rounds")).isPositive();
+        assertThat((Long) ahead.get("bytes_written")).isPositive();
+        assertThat((List<?>) demo.get("restores")).hasSize(15).allSatisfy(restore -> {
             assertThat(((Map<?, ?>) restore).get("verified")).isEqualTo(true);
             assertThat(((Map<?, ?>) restore).get("guest_continued")).isEqualTo(true);
         });

@@ -55,7 +55,7 @@ class PlainAnswersTest {
             assertThat(exit.errors()).doesNotContain("\u001b").doesNotContain("\u009b").doesNotContain("\u202e");
         }
         Map<?, ?> failure = microsnap.json(1, "list", "--store", evil.toString());
-        assertThat((String) failure.get("error")).as("a program is told the very name").contains(ESCAPE);
+        assertThat((String) failure.get("error")).as("JSON has the very name").contains(ESCAPE);
         ChildProcess.Exit json = microsnap.start("list", "--json", "--store", evil.toString()).awaitExit();
         assertThat(json.output()).doesNotContain("\u001b").doesNotContain("\u009b");
         ram(seed);

@@ -12,7 +12,7 @@ import java.util.Objects;
 import java.util.Optional;
 
 /**
- * What becomes of a snapshot when it was baked: it comes to share blocks with the sibling most like it, if it can and
+ * What becomes of a snapshot after its bake: it shares blocks with the sibling most like it, if it can and
  * within a time. A snapshot that cannot be deduplicated is as good as one that can: nothing is ever thrown, and what
  * goes wrong is in the outcome, the log and the flight recorder.
  *

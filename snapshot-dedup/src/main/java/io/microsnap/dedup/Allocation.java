@@ -29,7 +29,7 @@ record Allocation(long blockBytes, boolean freesWholeExtentsOnly, long freeBytes
 
     /** Returns when what was removed on a file's filesystem before is free, where that is later and can be awaited. */
     static void awaitDeferredFrees(Descriptor file) throws IOException {
-        // Asking what kind it is sets the release going; whoever may not wait for it finds it nearly done.
+        // Asking for the kind starts the release; a caller that may not wait finds it nearly done.
         if (file.fileSystem().type() == FileSystemStat.XFS) {
             file.uninterrupted(() -> DeferredFrees.await(file.posix(), file.number()));
         }

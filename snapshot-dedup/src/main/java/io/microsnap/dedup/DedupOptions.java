@@ -7,7 +7,7 @@ import java.util.Objects;
 import java.util.Optional;
 
 /**
- * How images are deduplicated. Begin with {@link #DEFAULTS} and change what is to be different.
+ * How images are deduplicated. Begin with {@link #DEFAULTS} and change what should differ.
  *
  * @param engine by which means; empty takes the usual one
  * @param fragmentation how much is shared, and when it is worth it

@@ -1,10 +1,10 @@
 package io.microsnap.dedup;
 
-/** By which means an image comes to share blocks with another. */
+/** By which means an image shares blocks with another. */
 public enum Engine {
     /**
      * The kernel compares ranges of both files itself and lets them share blocks where it finds them equal. The
-     * target stays the same file: inode, attributes, mappings, and whoever writes it at the same time is safe. Linux.
+     * target stays the same file: inode, attributes, mappings; a writer at the same time is safe. Linux.
      */
     SHARE_IN_PLACE,
     /**

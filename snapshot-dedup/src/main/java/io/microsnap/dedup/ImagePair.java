@@ -28,7 +28,7 @@ final class ImagePair {
     static ImagePair of(Descriptor canonical, Descriptor target) throws IOException {
         requirePlainFile(canonical);
         requirePlainFile(target);
-        // From here on, whoever writes through a mapping that is already there changes the time of modification.
+        // From here on, a write through an existing mapping changes the time of modification.
         canonical.syncData();
         target.syncData();
         ImagePair pair = new ImagePair(canonical, target, canonical.status(), target.status());

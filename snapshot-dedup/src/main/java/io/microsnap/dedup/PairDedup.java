@@ -22,7 +22,7 @@ import java.util.concurrent.locks.LockSupport;
  * caller's to know.
  */
 final class PairDedup {
-    // Somebody who has the old file open keeps it for longer than anybody wants to wait.
+    // A process that has the old file open may keep it for longer than we can wait.
     private static final int RELEASE_ATTEMPTS = 50;
     private static final long RELEASE_NANOS = 1_000_000;
 

@@ -20,7 +20,7 @@ import java.util.function.Predicate;
 
 /**
  * Deduplicates a whole store: each snapshot with the most alike of those that are older, the oldest first. So the
- * oldest of a family keeps its image, and all others come to share with it.
+ * oldest of a family keeps its image, and all others share with it.
  *
  * <p>What is done is seen in the files themselves: a run that was cancelled or killed is resumed by running again, and
  * several processes share the work. A snapshot that fails is reported, and the others are gone on with.

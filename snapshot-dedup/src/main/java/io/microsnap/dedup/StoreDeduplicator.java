@@ -226,7 +226,7 @@ public final class StoreDeduplicator {
         }
     }
 
-    /** Whoever held the lock had it replaced by a clone: the snapshot is there, but in another file. */
+    /** The holder of the lock replaced it by a clone: the snapshot is there, but in another file. */
     private static boolean wasReplaced(DedupOutcome outcome) {
         return outcome instanceof DedupOutcome.LeftAlone alone && alone.report().isEmpty()
                 && (alone.reason() == Reason.TARGET_GONE || alone.reason() == Reason.SIBLING_GONE);

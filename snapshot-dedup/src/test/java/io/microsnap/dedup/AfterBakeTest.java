@@ -86,7 +86,7 @@ class AfterBakeTest {
     }
 
     @RealFileSystems(XFS)
-    void whoeverInterruptsItStopsItAndStaysInterrupted(Path directory) throws IOException {
+    void anInterruptStopsItAndTheThreadStaysInterrupted(Path directory) throws IOException {
         try (DirectoryStore store = twoAlike(directory)) {
             Thread.currentThread().interrupt();
             DedupOutcome outcome = AfterBake.usual().baked(store, Bakery.id("fresh"));

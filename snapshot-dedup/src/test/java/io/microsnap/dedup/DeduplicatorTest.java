@@ -242,7 +242,7 @@ class DeduplicatorTest {
         }
     }
 
-    /** Whoever has written a page through a mapping may go on unseen until it is synced; elsewhere extents do that. */
+    /** A writer through a mapping may go on unseen until its page is synced; elsewhere extents do that. */
     @RealFileSystems({XFS, BTRFS})
     void onMacosWhatIsWrittenThroughAMappingMeanwhileIsNoticed(Path directory) throws IOException {
         for (String which : List.of("canonical", "target")) {
@@ -349,7 +349,7 @@ class DeduplicatorTest {
 
     /** Nothing is read at one byte a second: a limit that is not kept lets this come to an end by itself. */
     @RealFileSystems({XFS, BTRFS})
-    void whoeverReadsTooFastWaitsAndCanBeInterruptedThen(Path directory) throws Exception {
+    void aReaderThatIsTooFastWaitsAndCanBeInterruptedThen(Path directory) throws Exception {
         for (Engine engine : Engine.values()) {
             for (int threads = 1; threads <= 2; threads++) {
                 TwoImages images = TwoImages.of(
@@ -364,7 +364,7 @@ class DeduplicatorTest {
     }
 
     @RealFileSystems({XFS, BTRFS})
-    void whoeverComparesZerosWithAHoleWaitsToo(Path directory) throws Exception {
+    void comparingZerosWithAHoleWaitsToo(Path directory) throws Exception {
         TwoImages images = TwoImages.of(directory, canonical, new byte[LENGTH]);
         try (RandomAccessFile hole = new RandomAccessFile(images.canonical.toFile(), "rw")) {
             hole.setLength(0);
@@ -514,7 +514,7 @@ class DeduplicatorTest {
         }
     }
 
-    /** Whoever has the lock lets go of it when it has been asked for often. */
+    /** The holder lets go of the lock when it has been asked for often. */
     @RealFileSystems({XFS, BTRFS})
     void aLockIsWaitedForAndAWaitCanBeStopped(Path directory) throws IOException {
         for (String which : List.of("canonical", "target")) {
@@ -593,7 +593,7 @@ class DeduplicatorTest {
     }
 
     @RealFileSystems({XFS, BTRFS})
-    void whoeverCancelsFindsEverythingAsItWas(Path directory) throws IOException {
+    void aCallerThatCancelsFindsEverythingAsItWas(Path directory) throws IOException {
         TwoImages images = TwoImages.of(directory, canonical, target);
         for (Engine engine : Engine.values()) {
             for (double until : new double[] {0.1, 0.5, 0.9}) {

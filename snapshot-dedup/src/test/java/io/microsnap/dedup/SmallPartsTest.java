@@ -59,7 +59,7 @@ class SmallPartsTest {
     }
 
     @Test
-    void whoeverWaitsForItsTurnIsWokenWhenAnotherFails() {
+    void aThreadThatWaitsForItsTurnIsWokenWhenAnotherFails() {
         Crew crew = new Crew(4);
         AtomicInteger waiting = new AtomicInteger();
         Pacer slow = new Pacer(1);

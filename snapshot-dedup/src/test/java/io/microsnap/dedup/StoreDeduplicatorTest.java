@@ -65,7 +65,7 @@ class StoreDeduplicatorTest {
         }
     }
 
-    /** Whoever had the lock has put a clone in its place: the snapshot is there, in another file. */
+    /** The holder of the lock has put a clone in its place: the snapshot is there, in another file. */
     @RealFileSystems({XFS, BTRFS})
     void aSnapshotWhoseImageWasReplacedWhileItsLockWasWaitedForIsWorkedOnAllTheSame(Path directory) throws IOException {
         try (DirectoryStore theirs = Bakery.store(directory)) {

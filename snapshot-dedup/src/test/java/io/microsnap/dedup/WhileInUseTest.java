@@ -87,7 +87,7 @@ class WhileInUseTest {
     }
 
     @RealFileSystems({XFS, BTRFS})
-    void aSwapLeavesWhoeverHasTheOldImageOpenWithItsBytes(Path directory) throws IOException {
+    void aSwapLeavesReadersOfTheOldImageTheirBytes(Path directory) throws IOException {
         byte[] old = TwoImages.bytes(LENGTH, 1);
         byte[] guest = Bakery.changed(old, 10, new SplittableRandom(2));
         try (DirectoryStore store = Bakery.store(directory)) {

@@ -39,6 +39,14 @@ public interface DirtySource extends AutoCloseable {
      */
     void harvest(DirtyBitmap into) throws IOException;
 
+    /**
+     * Harvests once more for a capture that copied memory since the last harvest, while the guest ran. What was written
+     * must be named then even if it is as it was before: the copy may have what it was in between.
+     */
+    default void harvestAgain(DirtyBitmap into) throws IOException {
+        harvest(into);
+    }
+
     /** Stops watching and takes its cost off the guest. Does nothing when it is not watching. */
     void disarm() throws IOException;
 

@@ -219,14 +219,45 @@ public final class DirtyTracker implements AutoCloseable {
         }
     }
 
+    /** Called by the epoch, with the lock held: adds to it what changed since the last harvest. */
+    Optional<String> harvestMore(Epoch epoch, DirtyBitmap changed) {
+        requireOpen();
+        if (outstanding != epoch) {
+            throw new IllegalStateException("the epoch has ended");
+        }
+        changed.requireLayout(layout);
+        changed.clear();
+        try {
+            if (watching) {
+                harvestSources(source -> source.harvestAgain(changed));
+            }
+            String lost = unknownBecause;
+            if (lost != null) {
+                epoch.lost(lost);
+            }
+            beginPeriod();
+            pending.drainInto(changed);
+            return Optional.ofNullable(lost);
+        } finally {
+            // Whatever is thrown, the epoch gives back what was taken out for it.
+            taken.or(changed);
+        }
+    }
+
     private Epoch takeEpoch() {
         if (watching) {
-            harvestSources();
+            harvestSources(source -> source.harvest(taken));
         }
-        String unknownInEpoch = unknownBecause;
         // Made before anything is forgotten, for there may be no memory for it.
-        Epoch epoch = new Epoch(this, parent, unknownInEpoch, taken);
-        // From here on a new period begins. It is known if it is watched from its first moment.
+        Epoch epoch = new Epoch(this, parent, unknownBecause, taken);
+        beginPeriod();
+        pending.drainInto(taken);
+        outstanding = epoch;
+        return outstanding;
+    }
+
+    /** After a harvest. The new period is known if it is watched from its first moment. */
+    private void beginPeriod() {
         unknownBecause = null;
         if (!watching) {
             try {
@@ -236,9 +267,6 @@ public final class DirtyTracker implements AutoCloseable {
                         + " be full, or compare", failure);
             }
         }
-        pending.drainInto(taken);
-        outstanding = epoch;
-        return outstanding;
     }
 
     /**
@@ -318,7 +346,7 @@ public final class DirtyTracker implements AutoCloseable {
         armSources();
     }
 
-    private void harvestSources() {
+    private void harvestSources(Step harvest) {
         // Holds until all are harvested, whatever is thrown, and where there is no memory left to say why.
         String knownBefore = unknownBecause;
         nothingIsKnown("it could not be harvested");
@@ -326,7 +354,7 @@ public final class DirtyTracker implements AutoCloseable {
         try {
             for (DirtySource source : sources) {
                 failed = source.name();
-                source.harvest(taken);
+                harvest.on(source);
             }
             watching = true;
             unknownBecause = knownBefore;

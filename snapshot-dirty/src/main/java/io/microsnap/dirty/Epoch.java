@@ -5,8 +5,9 @@ import java.util.Objects;
 import java.util.Optional;
 
 /**
- * What changed in a guest since one snapshot, taken out of its tracker for the time of one capture. It ends in one of
- * two ways: {@link #commit} when the new snapshot is published, so that what changed from now on is relative to that;
+ * What changed in a guest since one snapshot, taken out of its tracker for the time of one capture. A capture that
+ * copies while the guest runs {@linkplain #harvestMore harvests again} into the same epoch. It ends in one of two ways:
+ * {@link #commit} when the new snapshot is published, so that what changed from now on is relative to that;
  * {@link #rollback}, or closing it, when there is none, so that the next epoch holds all of this one too. It lives
  * as long as its process and its tracker; nothing of it is on disk.
  *
@@ -17,7 +18,7 @@ public final class Epoch implements AutoCloseable {
 
     private final DirtyTracker tracker;
     private final SnapshotReference parent;
-    private final String unknownBecause;
+    private volatile String unknownBecause;
     private final DirtyBitmap bitmap;
     private volatile DirtyBitmap changed;
     private State state = State.OPEN;
@@ -74,6 +75,23 @@ public final class Epoch implements AutoCloseable {
     }
 
     /**
+     * Takes out what changed since the last harvest and adds it to this epoch. The epoch still ends once: it is
+     * committed, or given back, with all that its harvests took out. The guest may run; watching goes on without a gap.
+     *
+     * <p>When a source fails, or the tracker was invalidated since the last harvest, anything may have changed. This
+     * epoch is then relative to nothing, and nothing is thrown.
+     *
+     * @param changed is cleared, and then holds what this harvest took out
+     * @return why anything may have changed since the last harvest; empty when the bitmap names all of it
+     */
+    public Optional<String> harvestMore(DirtyBitmap changed) {
+        synchronized (tracker) {
+            requireOpenLocked();
+            return tracker.harvestMore(this, changed);
+        }
+    }
+
+    /**
      * Tells which pages of the bitmap had really changed: what a capture found that compared them with the base.
      * Sources that report in blocks learn from it when the epoch is committed.
      */
@@ -124,6 +142,13 @@ public final class Epoch implements AutoCloseable {
     public void requireOpen() {
         synchronized (tracker) {
             requireOpenLocked();
+        }
+    }
+
+    /** Called by the tracker. The first reason is the one worth reading. */
+    void lost(String reason) {
+        if (unknownBecause == null) {
+            unknownBecause = reason;
         }
     }
 

@@ -236,7 +236,7 @@ public final class PageMapSource implements DirtySource {
         }
     }
 
-    /** Where protection is of another kind, whoever writes to a protected page waits for ever: tries it with none. */
+    /** With another kind of protection a write to a protected page waits for ever: tries it with no page. */
     private void requireAsynchronous() throws IOException {
         try {
             protection.register();

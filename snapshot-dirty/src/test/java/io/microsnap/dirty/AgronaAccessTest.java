@@ -8,7 +8,7 @@ import io.microsnap.testsupport.ChildProcesses;
 import java.nio.file.Path;
 import org.junit.jupiter.api.Test;
 
-/** A JVM without the flag is told it when a tracker is made, and the very line it is told is enough. */
+/** A JVM without the flag gets a message when a tracker is made, and the line in that message is enough. */
 class AgronaAccessTest {
     @Test
     void a_tracker_says_which_flag_it_needs_and_that_flag_is_enough(ChildProcesses children) throws Exception {

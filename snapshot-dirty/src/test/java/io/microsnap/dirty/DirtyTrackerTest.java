@@ -100,6 +100,91 @@ class DirtyTrackerTest {
     }
 
     @Test
+    void harvests_of_one_epoch_are_told_apart_and_given_back_together() throws IOException {
+        publish(FIRST);
+        write(1);
+        Epoch epoch = tracker.harvest();
+        DirtyBitmap more = DirtyBitmap.of(LAYOUT);
+        write(2);
+        mark(3);
+        assertThat(epoch.harvestMore(more)).isEmpty();
+        assertPages(more, 2, 3);
+        write(2);
+        assertThat(epoch.harvestMore(more)).isEmpty();
+        assertPages(more, 2);
+        assertPages(epoch, 1, 2, 3);
+        assertThat(epoch.relativeTo()).contains(FIRST);
+        write(4);
+        epoch.rollback();
+        Epoch again = tracker.harvest();
+        assertThat(again.relativeTo()).contains(FIRST);
+        assertPages(again, 1, 2, 3, 4);
+        write(5);
+        assertThat(again.harvestMore(more)).isEmpty();
+        write(6);
+        again.commit(SECOND);
+        Epoch next = tracker.harvest();
+        assertThat(next.relativeTo()).contains(SECOND);
+        assertPages(next, 6);
+        assertThatIllegalStateException().isThrownBy(() -> again.harvestMore(more)).withMessageContaining("committed");
+    }
+
+    @Test
+    void a_further_harvest_that_fails_makes_the_epoch_relative_to_nothing() throws IOException {
+        publish(FIRST);
+        write(1);
+        Epoch epoch = tracker.harvest();
+        write(2);
+        source.failNextHarvest(new IOException("lapped"));
+        DirtyBitmap more = DirtyBitmap.of(LAYOUT);
+        assertThat(epoch.harvestMore(more).orElseThrow()).contains("could not be harvested", "lapped");
+        assertThat(epoch.relativeTo()).isEmpty();
+        assertThat(epoch.unknownBecause().orElseThrow()).contains("lapped");
+        assertPages(epoch, 1, 2);
+        write(3);
+        assertThat(epoch.harvestMore(more)).as("watched again from that harvest on").isEmpty();
+        assertPages(more, 3);
+        epoch.close();
+        assertThat(tracker.unknownBecause().orElseThrow()).contains("lapped");
+        assertPages(tracker.harvest(), 1, 2, 3);
+    }
+
+    @Test
+    void the_first_epoch_of_a_guest_knows_what_changed_between_its_harvests() throws IOException {
+        tracker.arm();
+        write(1);
+        Epoch epoch = tracker.harvest();
+        assertThat(epoch.relativeTo()).isEmpty();
+        write(2);
+        DirtyBitmap more = DirtyBitmap.of(LAYOUT);
+        assertThat(epoch.harvestMore(more)).isEmpty();
+        assertPages(more, 2);
+        assertThat(epoch.relativeTo()).isEmpty();
+        tracker.invalidate("a slot was moved");
+        assertThat(epoch.harvestMore(more)).contains("a slot was moved");
+        epoch.commit(FIRST);
+        write(3);
+        Epoch next = tracker.harvest();
+        assertThat(next.relativeTo()).contains(FIRST);
+        assertPages(next, 3);
+    }
+
+    @Test
+    void an_error_in_a_further_harvest_loses_nothing_that_was_taken_out() throws IOException {
+        publish(FIRST);
+        Epoch epoch = tracker.harvest();
+        write(2);
+        mark(3);
+        OutOfMemoryError error = new OutOfMemoryError("a test says so");
+        source.failNextHarvest(error);
+        assertThatThrownBy(() -> epoch.harvestMore(DirtyBitmap.of(LAYOUT))).isSameAs(error);
+        epoch.close();
+        Epoch again = tracker.harvest();
+        assertThat(again.relativeTo()).isEmpty();
+        assertPages(again, 2, 3);
+    }
+
+    @Test
     void an_epoch_ends_once() throws IOException {
         publish(FIRST);
         Epoch committed = tracker.harvest();
@@ -437,7 +522,11 @@ class DirtyTrackerTest {
     }
 
     private static void assertPages(Epoch epoch, int... pages) {
-        List<Long> found = runsOf(epoch.bitmap(), 0).stream()
+        assertPages(epoch.bitmap(), pages);
+    }
+
+    private static void assertPages(DirtyBitmap bitmap, int... pages) {
+        List<Long> found = runsOf(bitmap, 0).stream()
                 .flatMap(run -> LongStream.range(run.offset() / PAGE,
                         (run.offset() + run.lengthBytes()) / PAGE).boxed())
                 .toList();

@@ -93,7 +93,7 @@ class ProtectionSourceTest {
         }
     }
 
-    /** Wrong if the bit were set first: the harvest takes it, and the page is let through without one. */
+    /** Setting the bit first would be wrong: the harvest takes it, and the page is let through without one. */
     @Test
     void a_harvest_while_a_fault_lets_its_page_through_loses_nothing() throws IOException {
         for (Moment moment : Moment.values()) {

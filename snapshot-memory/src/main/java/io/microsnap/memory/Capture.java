@@ -16,6 +16,7 @@ import io.microsnap.store.internal.DirectoryStore;
 import io.microsnap.store.internal.SnapshotFiles;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Objects;
@@ -29,7 +30,7 @@ import java.util.Optional;
  * <p>While the machine is paused nothing goes further than the page cache. A capture that is not published, for
  * whatever reason, leaves nothing in the store and gives the tracker back what changed.
  */
-public final class Capture {
+public final class Capture implements Cloneable {
     final DirectoryStore store;
     final SnapshotId id;
     final PageReader reader;
@@ -38,7 +39,7 @@ public final class Capture {
     CaptureKind kind = CaptureKind.AUTOMATIC;
     /** What the caller says of the snapshot; kind, parent and base are for the capture to say. */
     SnapshotDescription described;
-    final Map<String, Path> attachments = new LinkedHashMap<>();
+    Map<String, Path> attachments = Map.of();
     IfTaken ifTaken = IfTaken.REFUSE;
     FragmentationPolicy fragmentation = FragmentationPolicy.DEFAULT;
     AfterBake afterBake = AfterBake.usual();
@@ -46,6 +47,7 @@ public final class Capture {
     int threads = 1;
     boolean checked;
     Progress progress = Progress.NONE;
+    Optional<CopyAhead> copyAhead = Optional.empty();
 
     private Capture(DirectoryStore store, SnapshotId id, PageReader reader) {
         this.store = Objects.requireNonNull(store);
@@ -107,7 +109,9 @@ public final class Capture {
         if (attachments.keySet().stream().anyMatch(name::equalsIgnoreCase)) {
             throw new IllegalArgumentException("two attachments are named " + name + ", as far as case is not counted");
         }
-        attachments.put(name, file);
+        Map<String, Path> more = new LinkedHashMap<>(attachments);
+        more.put(name, file);
+        attachments = Collections.unmodifiableMap(more);
         return this;
     }
 
@@ -162,9 +166,23 @@ public final class Capture {
         return this;
     }
 
-    /** Hears how far the copying of memory has come; by throwing it ends the capture, and the machine goes on. */
+    /**
+     * Hears how far the copying of memory has come; by throwing it ends the capture, and the machine goes on. Where
+     * memory is copied ahead, it hears of the first round.
+     */
     public Capture progress(Progress listener) {
         progress = listener;
+        return this;
+    }
+
+    /**
+     * Copies memory while the machine runs, before the pause, which then copies only what the guest wrote meanwhile:
+     * {@link #take} does it by itself, and after {@link #prepare} the caller does, with
+     * {@link PreparedCapture#copyAhead}. It needs a tracker, and all that the tracker asks of its user: a write that it
+     * is blind to, and that nobody marks, is lost if its page was copied before.
+     */
+    public Capture copyAhead(CopyAhead options) {
+        copyAhead = Optional.of(options);
         return this;
     }
 
@@ -173,14 +191,15 @@ public final class Capture {
      * arms the tracker. What can be known to fail later fails now: an id that is taken, a tracker or base of another
      * layout, a chain too long.
      *
-     * <p>The tracker is kept for this capture until that is published or closed.
+     * <p>The tracker is kept for this capture until that is published or closed. What is said to this object later is
+     * for captures that are prepared later.
      *
      * @throws io.microsnap.dirty.CaptureOutstandingException if another capture has the tracker
      * @throws java.nio.file.FileAlreadyExistsException if the id is taken and not to be replaced
      */
     public PreparedCapture prepare() throws IOException {
         rehearse();
-        return PreparedCapture.prepare(this);
+        return PreparedCapture.prepare(clone());
     }
 
     /**
@@ -192,14 +211,32 @@ public final class Capture {
         Rehearsal.oncePerProcess();
     }
 
-    /** Prepares, captures and publishes. Does not {@link #rehearse} for a machine that is paused already. */
+    /**
+     * Prepares, copies ahead where that was asked for, captures and publishes. Does not {@link #rehearse} for a machine
+     * that is paused already.
+     */
     public CaptureResult take(PausableMachine machine) throws IOException {
         if (!(machine instanceof PausedMachine)) {
             rehearse();
         }
-        try (PreparedCapture prepared = PreparedCapture.prepare(this);
-                CapturedSnapshot captured = prepared.capture(machine)) {
-            return captured.publish();
+        Capture said = clone();
+        try (PreparedCapture prepared = PreparedCapture.prepare(said)) {
+            if (said.copyAhead.isPresent()) {
+                prepared.copyAhead();
+            }
+            try (CapturedSnapshot captured = prepared.capture(machine)) {
+                return captured.publish();
+            }
+        }
+    }
+
+    /** All that was said is immutable, or another's, so that the copy is one for good. */
+    @Override
+    protected Capture clone() {
+        try {
+            return (Capture) super.clone();
+        } catch (CloneNotSupportedException impossible) {
+            throw new AssertionError(impossible);
         }
     }
 }

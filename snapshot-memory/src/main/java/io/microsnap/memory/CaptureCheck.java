@@ -3,7 +3,7 @@ package io.microsnap.memory;
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotException;
-import io.microsnap.dirty.Epoch;
+import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.memory.internal.image.ComposedImage;
 import io.microsnap.memory.internal.image.ImageReads;
 import io.microsnap.store.internal.PageChecks;
@@ -38,16 +38,15 @@ final class CaptureCheck {
     /**
      * Throws unless the snapshot is what the guest has.
      *
-     * @param epoch what was known to have changed; empty where nothing was
+     * @param named the pages that the pause looked at, because they were known to have changed; empty for all pages
      */
-    void require(Optional<Epoch> epoch) throws IOException {
+    void require(Optional<DirtyBitmap> named) throws IOException {
         PageChecks ofGuest = new PageChecks(staged.index());
         ImageReads.check(plan.reader, ofGuest, plan.threads, Progress.NONE);
         PageChecks ofImage = new PageChecks(staged.index());
         ImageReads.check(written, ofImage, plan.threads, Progress.NONE);
         for (long offset : ofGuest.badOffsets()) {
-            boolean known = epoch.flatMap(Epoch::relativeTo).isPresent();
-            (known && !epoch.get().bitmap().test(offset) ? unmarked : changed).add(offset);
+            (named.isPresent() && !named.get().test(offset) ? unmarked : changed).add(offset);
         }
         for (long offset : ofImage.badOffsets()) {
             boolean own = staged.map().isEmpty() || staged.map().get().test(offset / written.layout().pageBytes());

@@ -40,6 +40,18 @@ final class CaptureEvent extends Event {
     @Label("Publish")
     @Timespan
     private long publish;
+    @Label("Copied Ahead")
+    @Timespan
+    private long copiedAhead;
+    @Label("Rounds Ahead")
+    private int roundsAhead;
+    @Label("Bytes Written Ahead")
+    @DataAmount
+    private long bytesWrittenAhead;
+    @Label("Pages Copied Ahead")
+    private long pagesCopiedAhead;
+    @Label("Pages Copied Again")
+    private long pagesCopiedAgain;
     @Label("Pages Offered")
     private long pagesOffered;
     @Label("Pages Recorded")
@@ -64,6 +76,15 @@ final class CaptureEvent extends Event {
         pagesOffered = result.memory().pagesOffered();
         pagesRecorded = result.memory().pagesRecorded();
         bytesWritten = result.memory().bytesWritten();
+        result.copiedAhead().ifPresent(this::note);
         commit();
+    }
+
+    private void note(CopiedAhead ahead) {
+        copiedAhead = ahead.time().toNanos();
+        roundsAhead = ahead.rounds();
+        bytesWrittenAhead = ahead.bytesCopied();
+        pagesCopiedAhead = ahead.pagesCopied();
+        pagesCopiedAgain = ahead.pagesAgain();
     }
 }

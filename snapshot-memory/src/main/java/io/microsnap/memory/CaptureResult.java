@@ -12,13 +12,14 @@ import java.util.Optional;
  * @param manifest the snapshot
  * @param kind how it was kept; never {@link CaptureKind#AUTOMATIC}
  * @param because why it was kept so, and how it was known what changed: for a person
- * @param memory what the writing of memory came to
+ * @param memory what the writing of memory came to, during the pause
+ * @param copiedAhead what was copied before the pause; empty where nothing was to be
  * @param punchedBytes zeros that became holes after the pause
  * @param times how long each part took
  * @param dedup what came of sharing blocks with a sibling afterwards; empty for a snapshot that is not full
  */
 public record CaptureResult(Manifest manifest, CaptureKind kind, String because, MemoryWritten memory,
-        long punchedBytes, Times times, Optional<DedupOutcome> dedup) {
+        Optional<CopiedAhead> copiedAhead, long punchedBytes, Times times, Optional<DedupOutcome> dedup) {
     /**
      * How long each part took.
      *
@@ -42,7 +43,13 @@ public record CaptureResult(Manifest manifest, CaptureKind kind, String because,
     }
 
     CaptureResult with(DedupOutcome outcome) {
-        return new CaptureResult(manifest, kind, because, memory, punchedBytes, times, Optional.of(outcome));
+        return new CaptureResult(
+                manifest, kind, because, memory, copiedAhead, punchedBytes, times, Optional.of(outcome));
+    }
+
+    /** How many bytes were handed to the filesystem, before the pause and during it. */
+    public long bytesWritten() {
+        return memory.bytesWritten() + copiedAhead.map(CopiedAhead::bytesCopied).orElse(0L);
     }
 
     /** Names the snapshot. */

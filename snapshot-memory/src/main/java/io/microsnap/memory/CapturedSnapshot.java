@@ -41,9 +41,14 @@ public final class CapturedSnapshot implements AutoCloseable {
         this.closing = closing;
     }
 
-    /** What the writing of memory came to. */
+    /** What the writing of memory came to, during the pause. */
     public MemoryWritten memory() {
         return pause.memory();
+    }
+
+    /** What was copied before the pause; empty where nothing was to be. */
+    public Optional<CopiedAhead> copiedAhead() {
+        return pause.copiedAhead();
     }
 
     /** How long each part took so far. */
@@ -54,7 +59,7 @@ public final class CapturedSnapshot implements AutoCloseable {
     /**
      * Makes the snapshot durable and visible, and commits the tracker's epoch. When this returns, the snapshot
      * survives a power failure; when it throws, there is none, and the tracker has back what changed.
-     * A full snapshot then comes to share blocks with a sibling, as {@link Capture#afterBake} says.
+     * A full snapshot then shares blocks with a sibling, as {@link Capture#afterBake} says.
      *
      * @throws IllegalStateException if it was published or closed already, or abandoned through the tracker
      */
@@ -79,8 +84,9 @@ public final class CapturedSnapshot implements AutoCloseable {
                     plan.id + " was captured " + basis.kind() + ", because " + basis.because());
         }
         commit(manifest.reference());
+        CaptureResult.Times times = pause.times().published(Duration.ofNanos(System.nanoTime() - start));
         CaptureResult result = new CaptureResult(manifest, basis.kind(), basis.because(), pause.memory(),
-                punchedBytes, pause.times().published(Duration.ofNanos(System.nanoTime() - start)), Optional.empty());
+                pause.copiedAhead(), punchedBytes, times, Optional.empty());
         event.commit(result);
         return basis.kind() == CaptureKind.FULL ? result.with(shared()) : result;
     }

@@ -13,8 +13,8 @@ import java.util.Optional;
  * @param epoch what the tracker knew to have changed; empty without a tracker
  */
 record PauseOutcome(Basis basis, List<MachineStateSection> sections, Optional<Epoch> epoch, MemoryWritten memory,
-        CaptureResult.Times times) {
+        Optional<CopiedAhead> copiedAhead, CaptureResult.Times times) {
     PauseOutcome paused(Duration duration) {
-        return new PauseOutcome(basis, sections, epoch, memory, times.paused(duration));
+        return new PauseOutcome(basis, sections, epoch, memory, copiedAhead, times.paused(duration));
     }
 }

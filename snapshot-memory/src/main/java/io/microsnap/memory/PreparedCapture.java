@@ -1,25 +1,23 @@
 package io.microsnap.memory;
 
+import io.microsnap.core.CancelledException;
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.PausableMachine;
 import io.microsnap.core.PausedMachine;
 import io.microsnap.core.Progress;
-import io.microsnap.core.RangeConsumer;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.SnapshotReference;
 import io.microsnap.core.internal.file.Extents;
 import io.microsnap.core.internal.file.ReflinkOutcome;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.work.Closing;
-import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.dirty.DirtyTracker;
-import io.microsnap.dirty.Epoch;
 import io.microsnap.dirty.TrackerClaim;
 import io.microsnap.memory.internal.image.ComposedImage;
 import io.microsnap.memory.internal.image.ImageWriter;
+import io.microsnap.memory.internal.image.Pace;
 import io.microsnap.memory.internal.image.Workers;
-import io.microsnap.memory.internal.image.WriteMode;
 import io.microsnap.memory.internal.image.Zeros;
 import io.microsnap.memory.internal.state.MachineStateFile;
 import io.microsnap.store.IfTaken;
@@ -38,7 +36,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
-import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicReference;
 
 /**
  * A capture for which everything is ready but the pause. Closing it without capturing undoes the preparation; the
@@ -60,7 +58,11 @@ public final class PreparedCapture implements AutoCloseable {
     private Workers workers;
     private Duration prepareTime;
     private Optional<TrackerClaim> claim = Optional.empty();
-    private final AtomicBoolean used = new AtomicBoolean();
+    private MemoryCopy copy;
+    private Optional<CopiedAhead> copiedAhead = Optional.empty();
+    private final AtomicReference<State> state = new AtomicReference<>(State.READY);
+
+    private enum State { READY, COPYING, ENDED }
 
     private PreparedCapture(Capture plan) {
         this.plan = plan;
@@ -71,6 +73,7 @@ public final class PreparedCapture implements AutoCloseable {
         long start = System.nanoTime();
         PreparedCapture prepared = new PreparedCapture(plan);
         try {
+            prepared.requireTrackerToCopyAhead();
             prepared.claimTracker();
             prepared.requireFreeId();
             plan.reader.requireMapped();
@@ -80,6 +83,7 @@ public final class PreparedCapture implements AutoCloseable {
             if (plan.tracker.isPresent()) {
                 plan.tracker.get().arm();
             }
+            prepared.copy = new MemoryCopy(plan, prepared.base, prepared.staged);
         } catch (Throwable failure) {
             prepared.closing.closeAfter(failure);
             throw failure;
@@ -94,6 +98,58 @@ public final class PreparedCapture implements AutoCloseable {
     }
 
     /**
+     * Copies memory while the machine runs, as {@link Capture#copyAhead} says, so that the pause has less to copy. May
+     * be called more than once: what the guest wrote since is copied each time. Where it was asked for and is not
+     * called, the pause copies everything.
+     *
+     * <p>If it fails, or is given up, the store and the tracker are as they were, and the capture has ended. A tracker
+     * that lost what the guest wrote meanwhile makes it fail; the next capture then looks at every page. Closing the
+     * capture from another thread gives it up after the present round.
+     *
+     * @throws IllegalStateException if it was not asked for, or the capture has ended
+     * @throws CancelledException if the listener or the progress gave it up, or the capture was closed meanwhile
+     */
+    public CopiedAhead copyAhead() throws IOException {
+        CopyAhead options = plan.copyAhead.orElseThrow(() -> new IllegalStateException(
+                plan.id + " was not prepared to be copied ahead of the pause: call Capture.copyAhead before prepare"));
+        begin(State.COPYING);
+        try {
+            claim.ifPresent(held -> requireClaim());
+            CopiedAhead copied = new CopyRounds(options, staged, copy, claim, closing).run(this::requireWanted);
+            copiedAhead = Optional.of(copiedAhead.map(before -> before.and(copied)).orElse(copied));
+            if (!state.compareAndSet(State.COPYING, State.READY)) {
+                requireWanted();
+            }
+            return copied;
+        } catch (Throwable failure) {
+            state.set(State.ENDED);
+            closing.closeAfter(failure);
+            throw failure;
+        }
+    }
+
+    private void begin(State next) {
+        if (!state.compareAndSet(State.READY, next)) {
+            throw new IllegalStateException(plan.id + " is captured already, being copied, or closed");
+        }
+    }
+
+    private void requireWanted() throws CancelledException {
+        if (state.get() != State.COPYING) {
+            throw new CancelledException(plan.id + " was closed while its memory was copied ahead of the pause");
+        }
+    }
+
+    /** Whether it was abandoned: known from the epoch, once there is one. */
+    private void requireClaim() {
+        if (copy.epoch().isPresent()) {
+            copy.epoch().get().requireOpen();
+        } else {
+            claim.orElseThrow().require();
+        }
+    }
+
+    /**
      * Pauses the machine, reads it, and lets it go on. Threads that are to help are woken before a machine that still
      * runs is paused. Whatever fails, the machine is resumed, and the store and the tracker are as they were.
      *
@@ -101,13 +157,11 @@ public final class PreparedCapture implements AutoCloseable {
      * abandoned is refused before the machine is touched.
      */
     public CapturedSnapshot capture(PausableMachine machine) throws IOException {
-        if (!used.compareAndSet(false, true)) {
-            throw new IllegalStateException(plan.id + " is captured already, or closed");
-        }
+        begin(State.ENDED);
         CaptureEvent event = new CaptureEvent();
         try {
             PauseOutcome outcome;
-            claim.ifPresent(TrackerClaim::require);
+            claim.ifPresent(held -> requireClaim());
             synchronized (machine) {
                 event.begin();
                 if (!(machine instanceof PausedMachine)) {
@@ -127,8 +181,16 @@ public final class PreparedCapture implements AutoCloseable {
     /** Undoes the preparation unless it was captured. */
     @Override
     public void close() throws IOException {
-        if (used.compareAndSet(false, true)) {
+        // A thread that copies ahead meanwhile is the one to undo it.
+        if (state.getAndSet(State.ENDED) == State.READY) {
             closing.close();
+        }
+    }
+
+    private void requireTrackerToCopyAhead() throws SnapshotException {
+        if (plan.copyAhead.isPresent() && plan.tracker.isEmpty()) {
+            throw new SnapshotException(plan.id + " cannot be copied ahead of the pause: without a dirty tracker it is"
+                    + " not known what the guest writes meanwhile; give the capture a tracker, or leave out copyAhead");
         }
     }
 
@@ -382,19 +444,17 @@ public final class PreparedCapture implements AutoCloseable {
         List<MachineStateSection> sections = List.copyOf(machine.saveState());
         MachineStateFile.check(sections);
         long saved = System.nanoTime();
-        Optional<Epoch> epoch = Optional.empty();
-        if (claim.isPresent()) {
-            epoch = Optional.of(closing.add(claim.get().harvest()));
-        }
+        copy.harvest(claim, closing);
         long harvested = System.nanoTime();
-        MemoryWritten written = writeMemory(epoch);
-        if (written.pagesDamagedInBase() > 0) {
-            because += "; " + written.pagesDamagedInBase() + " pages of it are damaged, and are held by this one: "
+        MemoryWritten written = copy.write(Pace.unlimited());
+        because += copy.remark();
+        if (copy.pagesDamagedInBase() > 0) {
+            because += "; " + copy.pagesDamagedInBase() + " pages of it are damaged, and are held by this one: "
                     + "verify " + base.orElseThrow().reference();
         }
         long wrote = System.nanoTime();
         if (plan.checked) {
-            new CaptureCheck(plan, composed(), staged).require(epoch);
+            new CaptureCheck(plan, composed(), staged).require(copy.named());
         }
         long checked = System.nanoTime();
         for (Map.Entry<String, Path> attachment : plan.attachments.entrySet()) {
@@ -404,7 +464,8 @@ public final class PreparedCapture implements AutoCloseable {
         CaptureResult.Times times = new CaptureResult.Times(prepareTime, Duration.ZERO,
                 Duration.ofNanos(saved - start), Duration.ofNanos(harvested - saved),
                 Duration.ofNanos(wrote - harvested), Duration.ofNanos(attached - checked), Duration.ZERO);
-        return new PauseOutcome(new Basis(kind, because, parent, base), sections, epoch, written, times);
+        Basis basis = new Basis(kind, because, parent, base);
+        return new PauseOutcome(basis, sections, copy.epoch(), written, copiedAhead, times);
     }
 
     /** What was written, with what it needs of the base. */
@@ -416,30 +477,5 @@ public final class PreparedCapture implements AutoCloseable {
             layers.addAll(Held.compose(base.orElseThrow()).layers());
         }
         return ComposedImage.of(layout, layers);
-    }
-
-    private MemoryWritten writeMemory(Optional<Epoch> epoch) throws IOException {
-        if (base.isEmpty()) {
-            return staged.writer().everything(plan.reader);
-        }
-        if (epoch.flatMap(Epoch::relativeTo).isEmpty()) {
-            because += "; every page was compared with it, for "
-                    + epoch.map(known -> known.unknownBecause().orElseThrow()).orElse("there is no tracker");
-            return compare(Optional.empty(), (offset, lengthBytes) -> { });
-        }
-        Epoch known = epoch.get();
-        known.requireRelativeTo(base.get().reference());
-        if (known.blockBytes() <= layout.pageBytes()) {
-            return staged.writer().dirty(plan.reader, known.bitmap());
-        }
-        DirtyBitmap changed = DirtyBitmap.of(layout);
-        MemoryWritten result = compare(Optional.of(known.bitmap()), changed::mark);
-        known.tellChanged(changed);
-        return result;
-    }
-
-    private MemoryWritten compare(Optional<DirtyBitmap> pages, RangeConsumer differing) throws IOException {
-        return staged.writer().write(
-                plan.reader, new WriteMode.Compare(Held.compose(base.orElseThrow()), pages, differing));
     }
 }

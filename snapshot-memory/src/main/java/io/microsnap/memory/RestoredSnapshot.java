@@ -167,7 +167,8 @@ public final class RestoredSnapshot implements RestoredMachine, AutoCloseable {
      * before this.
      *
      * @param sources what sees the machine's writes. After a lazy restore there need not be any: the pages that were
-     *     written are told apart from the image's at no cost, exactly for the first capture, and too many of them for
+     *     written are distinguished from the image's at no cost, exactly for the first capture, and too many of them
+     *     for
      *     later ones
      */
     @Override

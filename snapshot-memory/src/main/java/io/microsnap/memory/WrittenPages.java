@@ -71,6 +71,13 @@ final class WrittenPages implements DirtySource {
         pages.addTo(into);
     }
 
+    /** Pages that were read in and are as they were may have been something else meanwhile. */
+    @Override
+    public void harvestAgain(DirtyBitmap into) throws IOException {
+        pages.compareNoMore();
+        harvest(into);
+    }
+
     @Override
     public void disarm() {
         armed = false;

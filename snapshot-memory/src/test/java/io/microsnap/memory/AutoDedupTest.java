@@ -30,7 +30,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.SplittableRandom;
 
-/** A full snapshot that was baked comes to share blocks with its sibling by itself, and never fails for it. */
+/** A bake shares blocks of a full snapshot with its sibling by itself, and never fails because of it. */
 final class AutoDedupTest {
     private static final int PAGE = 4096;
     private static final int LENGTH = 8 << 20;
@@ -113,7 +113,7 @@ final class AutoDedupTest {
     }
 
     @RealFileSystems(XFS)
-    void whoeverIsInterruptedHasBakedAllTheSame(Path on) throws IOException {
+    void aBakeThatIsInterruptedAfterwardsIsPublishedAllTheSame(Path on) throws IOException {
         try (DirectoryStore store = open(Posix.host(), on)) {
             bakeOld(store);
             AfterBake interrupting = AfterBake.usual().with(DedupOptions.DEFAULTS.with(

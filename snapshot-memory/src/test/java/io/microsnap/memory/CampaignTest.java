@@ -19,6 +19,7 @@ import io.microsnap.testsupport.Seed;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -112,7 +113,7 @@ final class CampaignTest {
                     guest.tracker().invalidate("a test says so");
                 }
             } else {
-                // What is not told the tracker now is told it by nobody later.
+                // What the tracker does not learn now, it never learns.
                 guest.tracker().invalidate("a capture was made without it");
                 if (!generations.isEmpty() && random.nextInt(3) > 0) {
                     capture.base(List.copyOf(generations.keySet()).get(random.nextInt(generations.size())));
@@ -134,7 +135,18 @@ final class CampaignTest {
                 guest.run(random);
                 expected = guest.content();
             }
+            if (tracked && random.nextInt(3) == 0) {
+                // As many rounds as writes happen between: what the guest has after the last one is what is captured.
+                int rounds = random.nextInt(1, 5);
+                capture.copyAhead(CopyAhead.usual().rounds(rounds).enough(0).enough(Duration.ZERO).listener(round -> {
+                    guest.run(random);
+                    return true;
+                }));
+            }
             CaptureResult result = capture.take(guest);
+            if (result.copiedAhead().isPresent()) {
+                expected = guest.content();
+            }
             assertThat(guest.resumes).isEqualTo(guest.pauses);
             assertThat(result.kind()).isNotEqualTo(CaptureKind.AUTOMATIC);
             if (!fileSystem.reflinks()) {

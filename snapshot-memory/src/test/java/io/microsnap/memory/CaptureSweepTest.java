@@ -27,6 +27,7 @@ import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
 import java.util.Set;
 import java.util.SplittableRandom;
@@ -46,6 +47,8 @@ final class CaptureSweepTest {
     private static final SnapshotId NEXT = new SnapshotId("next");
 
     private static final int FAULTS = 6;
+    /** Most calls of a copy ahead are those of any capture: every one of them is met by the long campaign. */
+    private static final int AHEAD_CALLS_BETWEEN = Effort.choose(12, 7, 1);
     private static final List<FileSystemKind> SWEPT =
             List.of(FileSystemKind.EXT4, FileSystemKind.XFS, FileSystemKind.BTRFS);
 
@@ -60,11 +63,23 @@ final class CaptureSweepTest {
     @RealFileSystems({FileSystemKind.EXT4, FileSystemKind.XFS, FileSystemKind.BTRFS})
     void afterAFailureAtAnyCallTheStoreAndTheEpochAreAsTheyWere(Path on, FileSystemKind fileSystem)
             throws IOException {
-        Scene scene = new Scene(on, LAYOUT, 1);
+        afterAFailureAtAnyCall(new Scene(on, LAYOUT, 1), fileSystem, 1);
+    }
+
+    @Tag("slow")
+    @RealFileSystems({FileSystemKind.EXT4, FileSystemKind.XFS, FileSystemKind.BTRFS})
+    void afterAFailureAtAnyCallOfACopyAheadTheStoreAndTheEpochAreAsTheyWere(Path on, FileSystemKind fileSystem)
+            throws IOException {
+        afterAFailureAtAnyCall(new Scene(on, LAYOUT, 1).copyingAhead(), fileSystem, AHEAD_CALLS_BETWEEN);
+    }
+
+    private static void afterAFailureAtAnyCall(Scene scene, FileSystemKind fileSystem, int callsBetween)
+            throws IOException {
         int calls = scene.callsOfACapture();
         // Two faults at each call of each of three filesystems: together all of them, each at every third call.
         int faults = Effort.choose(1, 2, FAULTS);
-        for (int position = 1; position <= calls; position++) {
+        for (int position = 1 + SWEPT.indexOf(fileSystem) % callsBetween; position <= calls;
+                position += callsBetween) {
             for (int number = 0; number < faults; number++) {
                 int fault = (position + 2 * SWEPT.indexOf(fileSystem) + number) % FAULTS;
                 int here = position;
@@ -122,9 +137,18 @@ final class CaptureSweepTest {
     @RealFileSystems({FileSystemKind.EXT4, FileSystemKind.XFS, FileSystemKind.BTRFS})
     void afterADeathAtAnyCallTheSnapshotIsWholeOrAbsentAndTheNextCaptureKnowsItMustCompare(Path on)
             throws IOException {
-        Scene scene = new Scene(on, LAYOUT, 1);
+        afterADeathAtAnyCall(new Scene(on, LAYOUT, 1), 1);
+    }
+
+    @Tag("slow")
+    @RealFileSystems({FileSystemKind.XFS})
+    void afterADeathAtAnyCallOfACopyAheadTheSnapshotIsWholeOrAbsent(Path on) throws IOException {
+        afterADeathAtAnyCall(new Scene(on, LAYOUT, 1).copyingAhead(), AHEAD_CALLS_BETWEEN);
+    }
+
+    private static void afterADeathAtAnyCall(Scene scene, int callsBetween) throws IOException {
         int calls = scene.callsOfACapture();
-        for (int position = 1; position <= calls; position++) {
+        for (int position = 1; position <= calls; position += callsBetween) {
             FaultyPosix dying = FaultyPosix.host().deadFrom(position);
             String what = "dead from call " + position + " of " + calls;
             try {
@@ -140,13 +164,24 @@ final class CaptureSweepTest {
 
     @RealFileSystems({FileSystemKind.XFS})
     void aKilledProcessLeavesASnapshotWholeOrAbsent(Path on, ChildProcesses children, Seed seed) throws Exception {
-        Scene scene = new Scene(on, LAYOUT, 1);
+        aKilledProcess(new Scene(on, LAYOUT, 1), children, seed, Effort.choose(2, 6, Integer.MAX_VALUE));
+    }
+
+    @RealFileSystems({FileSystemKind.XFS})
+    void aProcessKilledAsItCopiesAheadLeavesASnapshotWholeOrAbsent(Path on, ChildProcesses children, Seed seed)
+            throws Exception {
+        aKilledProcess(new Scene(on, LAYOUT, 1).copyingAhead(), children, seed,
+                Effort.choose(1, 3, Integer.MAX_VALUE));
+    }
+
+    private static void aKilledProcess(Scene scene, ChildProcesses children, Seed seed, int most) throws Exception {
         int calls = scene.callsOfACapture();
         SplittableRandom random = seed.random();
-        int kills = Effort.choose(2, 6, calls);
+        int kills = Math.min(most, calls);
         for (int kill = 0; kill < kills; kill++) {
             int position = kills == calls ? kill + 1 : random.nextInt(calls) + 1;
-            ChildProcess child = children.java(Killed.class, on.toString(), Integer.toString(position));
+            ChildProcess child = children.java(Killed.class, scene.on.toString(), Integer.toString(position),
+                    Boolean.toString(scene.copiesAhead));
             child.awaitExit();
             scene.assertRecovers("killed at call " + position + " of " + calls);
             scene.again();
@@ -159,7 +194,7 @@ final class CaptureSweepTest {
         private Killed() {
         }
 
-        /** The directory, and the call to die at. */
+        /** The directory, the call to die at, whether to copy ahead. */
         public static void main(String[] arguments) throws IOException {
             FaultyPosix faulty = FaultyPosix.host().at(Integer.parseInt(arguments[1])).killsTheProcess();
             InMemoryPageReader guest = Scene.guest(LAYOUT);
@@ -167,13 +202,22 @@ final class CaptureSweepTest {
             Scene.change(guest, tracker);
             try (DirectoryStore store = DirectoryStore.open(
                     faulty.posix(), Path.of(arguments[0], "store"), StoreOptions.PRIVATE)) {
-                Capture.of(store, NEXT, guest).base(BASE).take(PausableMachine.pausedAlready(List.of()));
+                Capture capture = Capture.of(store, NEXT, guest).base(BASE);
+                if (Boolean.parseBoolean(arguments[2])) {
+                    capture.tracker(tracker).copyAhead(CopyAhead.usual().rounds(3).enough(0).enough(Duration.ZERO)
+                            .listener(round -> {
+                                Scene.change(guest, tracker);
+                                return true;
+                            }));
+                }
+                capture.take(PausableMachine.pausedAlready(List.of()));
             }
         }
     }
 
     /** A store with a base, and a guest that has changed since. */
     private static final class Scene {
+        private final Path on;
         private final Path directory;
         private final GuestLayout layout;
         private final int threads;
@@ -183,8 +227,10 @@ final class CaptureSweepTest {
         private final SnapshotReference base;
         private final DirtyBitmap changed;
         private final Path attachment;
+        private boolean copiesAhead;
 
         Scene(Path on, GuestLayout layout, int threads) throws IOException {
+            this.on = on;
             this.layout = layout;
             this.threads = threads;
             guest = guest(layout);
@@ -203,6 +249,21 @@ final class CaptureSweepTest {
                 guest.bytes().asSlice(WIDE_RUN, WIDE_RUN_PAGES * PAGE).fill((byte) 79);
                 tracker.markWritten(WIDE_RUN, WIDE_RUN_PAGES * PAGE);
                 changed.mark(WIDE_RUN, WIDE_RUN_PAGES * PAGE);
+            }
+        }
+
+        /** Three rounds: during the first, the guest writes what it had written already, and a run of zeros. */
+        Scene copyingAhead() {
+            copiesAhead = true;
+            return this;
+        }
+
+        private void writeAgain(CopyRound round) {
+            if (round.number() == 1) {
+                guest.bytes().asSlice(10 * PAGE, PAGE).fill((byte) 1);
+                tracker.markWritten(10 * PAGE, PAGE);
+            } else {
+                change(guest, tracker);
             }
         }
 
@@ -237,24 +298,31 @@ final class CaptureSweepTest {
             int[] paused = {0};
             boolean published = false;
             try (DirectoryStore store = DirectoryStore.open(faulty.posix(), directory, StoreOptions.PRIVATE)) {
-                Capture.of(store, NEXT, guest).tracker(tracker).threads(threads).attach("overlay", attachment)
-                        .take(new PausableMachine() {
-                            @Override
-                            public void pause() {
-                                paused[0]++;
-                            }
+                Capture capture = Capture.of(store, NEXT, guest).tracker(tracker).threads(threads)
+                        .attach("overlay", attachment);
+                if (copiesAhead) {
+                    capture.copyAhead(CopyAhead.usual().rounds(3).enough(0).enough(Duration.ZERO).listener(round -> {
+                        writeAgain(round);
+                        return true;
+                    }));
+                }
+                capture.take(new PausableMachine() {
+                    @Override
+                    public void pause() {
+                        paused[0]++;
+                    }
 
-                            @Override
-                            public List<io.microsnap.core.MachineStateSection> saveState() {
-                                return List.of(new io.microsnap.core.MachineStateSection("clock",
-                                        java.nio.ByteBuffer.wrap(new byte[100])));
-                            }
+                    @Override
+                    public List<io.microsnap.core.MachineStateSection> saveState() {
+                        return List.of(new io.microsnap.core.MachineStateSection("clock",
+                                java.nio.ByteBuffer.wrap(new byte[100])));
+                    }
 
-                            @Override
-                            public void resume() {
-                                resumed[0]++;
-                            }
-                        });
+                    @Override
+                    public void resume() {
+                        resumed[0]++;
+                    }
+                });
                 published = true;
             } catch (IOException failure) {
                 // Or of closing the store, after all was done.

@@ -44,7 +44,7 @@ final class FootprintTest {
     private static final long NOISE = 16 * MIB;
 
     @Test
-    @EnabledOnOs(value = OS.LINUX, disabledReason = "how much memory is anonymous is told in /proc")
+    @EnabledOnOs(value = OS.LINUX, disabledReason = "/proc counts the anonymous memory")
     void neitherHeapNorAnonymousMemoryGrowsWithTheGuest(@TempDir Path directory, ChildProcesses children) {
         ChildProcess child = children.start(new ProcessBuilder(
                 Path.of(System.getProperty("java.home"), "bin", "java").toString(), "@" + Checkout.jvmOptions(),

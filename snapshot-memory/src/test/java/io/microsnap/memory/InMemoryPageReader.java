@@ -6,7 +6,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 
 /**
- * Guest memory that is nothing but bytes of this process: for the tests of whoever builds on captures. It starts as
+ * Guest memory that is nothing but bytes of this process: for tests of code that builds on captures. It starts as
  * zeros and lives as long as somebody holds it or its {@link #bytes()}.
  */
 public final class InMemoryPageReader implements PageReader {

@@ -102,7 +102,7 @@ final class RestoreTest {
     }
 
     @Test
-    @EnabledOnOs(value = OS.LINUX, disabledReason = "mappings are told in /proc")
+    @EnabledOnOs(value = OS.LINUX, disabledReason = "mappings are listed in /proc")
     void aLazyRestoreOfAChainTakesNoMoreMappingsThanItMay() throws IOException {
         for (int most = 0; most < 14; most++) {
             try (RestoredSnapshot restored = Restore.of(store, TOP).mostMappings(most).restore(RestoreEngine.LAZY)) {
@@ -115,7 +115,7 @@ final class RestoreTest {
     }
 
     @Test
-    @EnabledOnOs(value = OS.LINUX, disabledReason = "mappings are told in /proc")
+    @EnabledOnOs(value = OS.LINUX, disabledReason = "mappings are listed in /proc")
     void nothingIsReadAheadOfAnImageOfFewPages() throws IOException {
         try (RestoredSnapshot restored = Restore.of(store, TOP).restore(RestoreEngine.LAZY)) {
             for (String mapping : mappingsOf(restored)) {
@@ -201,7 +201,7 @@ final class RestoreTest {
     }
 
     @Test
-    void aMemfdIsTheGuestsMemoryForWhoeverMapsIt() throws IOException {
+    void aMemfdIsTheGuestsMemoryForEveryProcessThatMapsIt() throws IOException {
         try (RestoredSnapshot restored = Restore.of(store, TOP).restore(RestoreEngine.MEMFD)) {
             int number = restored.memory().memfd().orElseThrow();
             Path reopened = Path.of("/proc/self/fd", Integer.toString(number));
@@ -257,7 +257,7 @@ final class RestoreTest {
         }
     }
 
-    /** What a guest gives back reads as the image again: whoever discards pages must say so. */
+    /** What a guest gives back reads as the image again: the caller that discards pages must mark them. */
     @Test
     void whatWasWrittenAndGivenBackIsNotSeenByTheCopysOwnTrackerAndThatIsSaid() throws IOException {
         try (RestoredSnapshot restored = Restore.of(store, TOP)

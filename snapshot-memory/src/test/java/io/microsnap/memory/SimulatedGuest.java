@@ -188,7 +188,7 @@ final class SimulatedGuest implements PausableMachine, AutoCloseable {
         }
     }
 
-    /** Reports in blocks what it is told, as write protection of large pages does. */
+    /** Reports in blocks the pages that it is given, as write protection of large pages does. */
     private static final class Blocks implements DirtySource {
     private final SourceOwnership ownership = new SourceOwnership();
         private final GuestLayout layout;

@@ -13,7 +13,7 @@ import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** A user's JVM needs the flags that the README names, is told of each that is missing, and hears nothing else. */
+/** A user's JVM needs the flags that the README names, names each that is missing, and prints nothing else. */
 final class PlainJvmTest {
     private static final String WHOLE = "the machine is there\nrestored 6, state 42, 0 of 64 blocks";
     private static final String NATIVE_ACCESS = "--enable-native-access=";

@@ -9,7 +9,7 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * How a registry is reached. Begin with {@link #DEFAULTS} and change what is to be different.
+ * How a registry is reached. Begin with {@link #DEFAULTS} and change what should differ.
  *
  * <p>Credentials come from Docker's {@code config.json}, in {@code DOCKER_CONFIG} or {@code ~/.docker}, and the
  * credential helpers it names; proxies from {@code HTTPS_PROXY}, {@code HTTP_PROXY} and {@code NO_PROXY}.

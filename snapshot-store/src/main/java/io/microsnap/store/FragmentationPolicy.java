@@ -2,7 +2,7 @@ package io.microsnap.store;
 
 /**
  * In how many extents an image may lie. Every scattered change to a clone, and every run that images share, cuts an
- * extent; cloning, syncing and reading an image take longer the more it has. So an image is cloned, and comes to share
+ * extent; cloning, syncing and reading an image take longer the more it has. So an image is cloned, and shares
  * blocks, up to a limit. Beyond it snapshots are kept as diffs, one on another, and beyond that in full.
  *
  * @param extentsPerGiBToClone up to how many extents for each GiB of it a base is cloned

@@ -6,6 +6,6 @@ public enum IfTaken {
     REFUSE,
     /** The old one is replaced, atomically, unless somebody uses it or another snapshot requires it. */
     REPLACE,
-    /** As {@link #REPLACE}, in use or not: whoever has its files open keeps them. */
+    /** As {@link #REPLACE}, in use or not: a process that has its files open keeps them. */
     REPLACE_EVEN_IF_HELD
 }

@@ -12,7 +12,7 @@ import java.util.Objects;
  * @param listener hears that the writer waits, and for whom
  */
 public record LockWait(Duration longest, Listener listener) {
-    /** Half a minute, and nobody is told. */
+    /** Waits half a minute, without a listener. */
     public static final LockWait DEFAULT = new LockWait(Duration.ofSeconds(30), (holder, waited) -> { });
 
     public LockWait {

@@ -48,6 +48,11 @@ public final class ScratchFs implements AutoCloseable {
         return mounted.computeIfAbsent(kind, wanted -> make(wanted.scratchName()));
     }
 
+    /** The top directory of a new file system of that kind and size, used by this caller alone. */
+    public synchronized Scratch newFileSystem(FileSystemKind kind, long sizeBytes) {
+        return make(kind.scratchName() + ":" + sizeBytes);
+    }
+
     /** A new ext4 of 16 MiB, to be filled up. */
     public synchronized Scratch tinyFileSystem() {
         return make("tiny");

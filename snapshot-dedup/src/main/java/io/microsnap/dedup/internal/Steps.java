@@ -31,7 +31,7 @@ public final class Steps {
         return new Steps(Progress.NONE, totalBytes);
     }
 
-    /** Lets whoever interrupts the caller stop it. */
+    /** Stops when the calling thread is interrupted. */
     public static void requireNotInterrupted() throws CancelledException {
         if (Thread.currentThread().isInterrupted()) {
             throw new CancelledException("interrupted; what was not finished is as it was before");

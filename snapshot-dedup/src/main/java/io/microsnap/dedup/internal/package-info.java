@@ -1,2 +1,6 @@
-/** How the sibling of a snapshot is chosen: by what page indexes tell, without reading an image. */
+/**
+ * Chooses the sibling of a snapshot. {@code SiblingChoice} looks at the snapshots of the same guest image, version,
+ * size and layout, and {@code IndexLikeness} estimates from their page indexes how much they share, without reading
+ * images.
+ */
 package io.microsnap.dedup.internal;

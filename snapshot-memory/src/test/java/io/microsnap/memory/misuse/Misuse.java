@@ -20,7 +20,7 @@ interface Misuse {
      *
      * @param store holds {@link #BASE} and {@link #DIFF}, and nothing else before and after a round
      * @param guest what {@link #DIFF} holds; not to be changed
-     * @param random what is to be random is drawn from here
+     * @param random the source of everything random
      */
     void round(SnapshotStore store, InMemoryPageReader guest, SplittableRandom random) throws Exception;
 

@@ -50,7 +50,7 @@ final class MisuseCampaign {
     private static final long JVM_MAPPINGS = 200;
     /** Less than any page that a round could forget. */
     private static final long BYTES_A_ROUND = 1024;
-    /** A round takes a second at most; one that waits for what never comes is told with what each thread does. */
+    /** A round takes a second at most; a round that waits for ever is reported with the stack of each thread. */
     private static final Duration PATIENCE = Duration.ofSeconds(60);
 
     private final Path directory;

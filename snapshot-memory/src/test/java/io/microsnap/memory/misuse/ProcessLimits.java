@@ -56,7 +56,7 @@ public final class ProcessLimits {
     }
 
     /**
-     * What Java code has allocated off the heap and not freed, whoever is to free it. The JVM must run with
+     * What Java code has allocated off the heap and not freed. The JVM must run with
      * {@code -XX:NativeMemoryTracking=summary}.
      */
     public static long offHeapBytes() throws IOException {

@@ -62,7 +62,7 @@ public final class DirectoryStore implements SnapshotStore {
 
     private Recovered recover() {
         try {
-            // Whoever opens a store may only want to read it: nobody is waited for.
+            // The caller may only want to read the store: do not wait for other processes.
             return recoverStaging(store::tryLock);
         } catch (IOException e) {
             // A store on a read-only filesystem, or of another user, can still be read.
@@ -214,8 +214,8 @@ public final class DirectoryStore implements SnapshotStore {
 
     /**
      * Begins an image that is to take the place of an identical one, such as one that shares more blocks. It starts as
-     * a clone of the source, where the filesystem can, and empty otherwise. Whoever commits it has made sure that
-     * every byte is the same.
+     * a clone of the source, where the filesystem can, and empty otherwise. The caller that commits it has made sure
+     * that every byte is the same.
      */
     public StagedReplacement stageImage(StoredSnapshot held, Descriptor source) throws IOException {
         return StagedReplacement.ofImage(store, held, source);

@@ -39,7 +39,7 @@ final class LockHolder {
                 }
             }
         } catch (IOException | NumberFormatException untold) {
-            LOG.log(System.Logger.Level.DEBUG, "nothing tells who has locked " + file, untold);
+            LOG.log(System.Logger.Level.DEBUG, "the holder of the lock on " + file + " is unknown", untold);
         }
         return UNKNOWN;
     }

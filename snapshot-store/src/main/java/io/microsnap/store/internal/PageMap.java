@@ -106,6 +106,11 @@ public final class PageMap implements Closeable {
         return next(page, pageCount, -1);
     }
 
+    /** The first page from this one up to an end that is not marked, or that end. */
+    public long nextClear(long page, long endPage) throws IOException {
+        return next(page, Math.min(endPage, pageCount), -1);
+    }
+
     /** The marked pages as ranges of image offsets, as long as they come, the last one clipped to the image. */
     public void runs(RangeConsumer ranges) throws IOException {
         int pageBytes = layout().pageBytes();

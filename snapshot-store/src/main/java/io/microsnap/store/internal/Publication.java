@@ -74,8 +74,8 @@ final class Publication {
     }
 
     /**
-     * The staged directory, whose content is durable, and the held snapshot's change places. Whoever uses the old one
-     * keeps it: it lies in the staging area, locked by its users, and recovery removes what nobody locks there.
+     * The staged directory, whose content is durable, and the held snapshot's change places. A process that uses the
+     * old one keeps it: it lies in the staging area, locked by its users, and recovery removes what nobody locks there.
      */
     static void exchange(StoreDirectory store, StagingDirectory staged, StoredSnapshot held, Manifest manifest)
             throws IOException {

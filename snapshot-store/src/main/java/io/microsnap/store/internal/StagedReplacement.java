@@ -16,7 +16,7 @@ import java.util.Optional;
 /**
  * A file that is to take the place of one file of a published snapshot: a hint, or an image that is identical byte for
  * byte to the one there. It is written out of sight and takes its place in {@link #commit}; closed without that, it is
- * gone. Whoever has the old file open keeps it.
+ * gone. A process that has the old file open keeps it.
  */
 public final class StagedReplacement implements AutoCloseable {
     private static final System.Logger LOG = System.getLogger(DirectoryStore.class.getName());

@@ -212,7 +212,7 @@ final class StoreDirectory implements AutoCloseable {
         return reflink;
     }
 
-    /** Waits for whoever publishes, deletes or recovers just now, as long as the options allow. */
+    /** Waits for a process that publishes, deletes or recovers, as long as the options allow. */
     StoreLock lock() throws IOException {
         return StoreLock.acquire(root, options);
     }

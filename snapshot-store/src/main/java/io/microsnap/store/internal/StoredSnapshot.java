@@ -244,7 +244,7 @@ public final class StoredSnapshot implements HeldSnapshot {
         }
     }
 
-    /** Opens a hint for reading, if it is there; it is closed with this. Whoever reads it checks it. */
+    /** Opens a hint for reading, if it is there; it is closed with this. The reader checks its content. */
     public synchronized Optional<Descriptor> hint(String name) throws IOException {
         Optional<Descriptor> opened = openHint(name);
         opened.ifPresent(closing::add);

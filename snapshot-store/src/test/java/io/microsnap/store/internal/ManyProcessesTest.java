@@ -107,7 +107,7 @@ class ManyProcessesTest {
             }
         }
 
-        /** Whoever holds a snapshot finds every byte of it, unless somebody takes it away by force. */
+        /** A process that holds a snapshot finds every byte of it, unless another one deletes it by force. */
         private void hold(String name) throws IOException {
             Snapshots.verify(store, random.nextBoolean() ? name : "diff-of-" + name);
         }

@@ -8,7 +8,7 @@ import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.Map;
 
-/** The calls of Cloud Hypervisor's API that a snapshot takes. */
+/** Makes the calls of Cloud Hypervisor's API that a snapshot needs. */
 public final class CloudApi {
     /** The request that lets a guest run: method, path and body. */
     public static final String RESUME = "PUT /api/v1/vm.resume ";
@@ -16,7 +16,7 @@ public final class CloudApi {
     private final HttpConnection http;
     private final Duration patience;
 
-    /** Over this connection, waiting so long for each answer. */
+    /** Calls over this connection, with this time limit for each answer. */
     public CloudApi(HttpConnection http, Duration patience) {
         this.http = http;
         this.patience = patience;
@@ -31,7 +31,7 @@ public final class CloudApi {
         return Json.parse(http.socket() + ": the answer to vm.info", answer.body().getBytes(StandardCharsets.UTF_8));
     }
 
-    /** Whether it has a guest at all. */
+    /** Returns whether it has a guest at all. */
     public boolean hasGuest() throws IOException {
         return http.send("GET", "/api/v1/vm.info", "", patience).isSuccess();
     }
@@ -72,7 +72,7 @@ public final class CloudApi {
             }
             why = messages.toString();
         } catch (SnapshotException notTheList) {
-            // What it said is told as it came.
+            // Not the documented shape: the message quotes the answer as it came.
             why = answer.bodyText();
         }
         return new SnapshotException(http.socket() + ": Cloud Hypervisor refused " + name + " (status "

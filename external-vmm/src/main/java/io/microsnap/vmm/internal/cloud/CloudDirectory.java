@@ -37,7 +37,7 @@ public final class CloudDirectory {
     private CloudDirectory() {
     }
 
-    /** The table of a directory's memory. */
+    /** Returns the table of a directory's memory. */
     public static MemoryRanges ranges(Posix posix, Path directory) throws IOException {
         Path state = directory.resolve(STATE);
         if (!Files.exists(state)) {

@@ -61,13 +61,13 @@ public record MemoryRanges(List<Range> inFileOrder) {
         }
         if (ranges.isEmpty()) {
             throw new SnapshotException(name + " has no memory in memory-ranges: all of the guest's RAM lies in"
-                    + " files of"
-                    + " its own (zones with file= and shared=on); bake those with --ram while the guest is paused");
+                    + " files of its own (zones with file= and shared=on); bake those with --ram while the guest is"
+                    + " paused");
         }
         return new MemoryRanges(ranges);
     }
 
-    /** The length of the file. */
+    /** Returns the length of the file. */
     public long lengthBytes() {
         Range last = inFileOrder.getLast();
         return last.fileOffset + last.lengthBytes;
@@ -80,7 +80,7 @@ public record MemoryRanges(List<Range> inFileOrder) {
         return sorted;
     }
 
-    /** The guest's regions; ranges that touch are one. */
+    /** Returns the guest's regions; ranges that touch are one. */
     public GuestLayout layout(int pageBytes) throws SnapshotException {
         List<Region> regions = new ArrayList<>();
         for (Range range : inAddressOrder()) {
@@ -101,7 +101,7 @@ public record MemoryRanges(List<Range> inFileOrder) {
         return GuestLayout.of(pageBytes, regions);
     }
 
-    /** Whether the file has guest memory in the order of addresses, as an image has it. */
+    /** Returns whether the file has guest memory in the order of addresses, as an image has it. */
     public boolean isInAddressOrder() {
         return inFileOrder.equals(inAddressOrder());
     }

@@ -1,2 +1,2 @@
-/** What is Cloud Hypervisor's alone: its API, and the table that says what is where in its memory file. */
+/** Knows Cloud Hypervisor: its API, and the table of ranges in its memory file. */
 package io.microsnap.vmm.internal.cloud;

@@ -9,7 +9,7 @@ import java.time.Duration;
 import java.util.LinkedHashMap;
 import java.util.Map;
 
-/** The calls of Firecracker's API that a snapshot takes. */
+/** Makes the calls of Firecracker's API that a snapshot needs. */
 public final class FirecrackerApi {
     /** The request that lets a guest run: method, path and body. */
     public static final String RESUME = "PATCH /vm {\"state\":\"Resumed\"}";
@@ -19,13 +19,13 @@ public final class FirecrackerApi {
     private final HttpConnection http;
     private final Duration patience;
 
-    /** Over this connection, waiting so long for each answer. */
+    /** Calls over this connection, with this time limit for each answer. */
     public FirecrackerApi(HttpConnection http, Duration patience) {
         this.http = http;
         this.patience = patience;
     }
 
-    /** Its release. */
+    /** Returns its release. */
     public Version version() throws IOException {
         return Version.parse(get("/version").get("firecracker_version").text());
     }
@@ -35,7 +35,7 @@ public final class FirecrackerApi {
         return get("/").get("state").text();
     }
 
-    /** The guest's whole configuration. */
+    /** Returns the guest's whole configuration. */
     public Json configuration() throws IOException {
         return get("/vm/config");
     }
@@ -90,7 +90,7 @@ public final class FirecrackerApi {
         try {
             why = Json.parse("", answer.body().getBytes(StandardCharsets.UTF_8)).get(FAULT).text();
         } catch (SnapshotException noFault) {
-            // What it said is told as it came.
+            // Not the documented shape: the message quotes the answer as it came.
             why = why.isEmpty() ? "it says no more" : why;
         }
         return new SnapshotException(http.socket() + ": Firecracker refused " + method + " " + path + " (status "

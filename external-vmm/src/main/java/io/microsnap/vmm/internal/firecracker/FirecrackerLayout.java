@@ -6,7 +6,7 @@ import io.microsnap.core.SnapshotException;
 import java.util.ArrayList;
 import java.util.List;
 
-/** Where Firecracker's guests have their RAM. */
+/** Computes where Firecracker's guests have their RAM. */
 public final class FirecrackerLayout {
     private static final long GIB = 1L << 30;
     private static final long MIB = 1L << 20;
@@ -15,7 +15,7 @@ public final class FirecrackerLayout {
     private FirecrackerLayout() {
     }
 
-    /** The layout of so much RAM, on x86-64 or AArch64. */
+    /** Returns the layout of this much RAM, on x86-64 or AArch64. */
     public static GuestLayout of(Version version, boolean arm, long sizeBytes, int pageBytes)
             throws SnapshotException {
         if (sizeBytes <= 0 || sizeBytes % pageBytes != 0 || sizeBytes > MOST_BYTES) {

@@ -27,8 +27,7 @@ public final class StateFile {
         }
         if (crc64(bytes) != 0 || isZero(bytes)) {
             throw new DamagedException(file + " is damaged, or no state file of Firecracker 1.8 or later: its"
-                    + " checksum is"
-                    + " not that of its content; create the snapshot anew");
+                    + " checksum is not that of its content; create the snapshot anew");
         }
     }
 

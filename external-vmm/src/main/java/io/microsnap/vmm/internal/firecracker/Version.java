@@ -28,17 +28,17 @@ public record Version(int minor, int patch) {
         return new Version(Integer.parseInt(form.group(1)), Integer.parseInt(form.group(2)));
     }
 
-    /** Whether 32-bit devices take 1 GiB below 4 GiB, and not 768 MiB. */
+    /** Returns whether 32-bit devices take 1 GiB below 4 GiB, and not 768 MiB. */
     boolean hasWideGap() {
         return minor >= 13;
     }
 
-    /** Whether its diffs are wrong for guests of more than one memory slot. */
+    /** Returns whether its diffs are wrong for guests of more than one memory slot. */
     public boolean hasWrongDiffs() {
         return minor == 14 && patch <= 1;
     }
 
-    /** Whether a state file ends with a checksum over all of it. */
+    /** Returns whether a state file ends with a checksum over all of it. */
     public boolean hasChecksum() {
         return minor >= 8;
     }

@@ -1,2 +1,2 @@
-/** What is Firecracker's alone: its API, where its guests have RAM, its snapshot files. */
+/** Knows Firecracker: its API, where its guests have RAM, its snapshot files. */
 package io.microsnap.vmm.internal.firecracker;

@@ -33,7 +33,7 @@ public final class ResumeGuard implements AutoCloseable {
         return start(socket, "qmp", scratch, commands);
     }
 
-    /** As {@link #overQmp}, with HTTP requests: method, path and body. */
+    /** Starts a guard that sends HTTP requests instead: method, path and body. */
     public static ResumeGuard overHttp(Path socket, Path scratch, List<String> requests) throws IOException {
         return start(socket, "http", scratch, requests);
     }
@@ -42,7 +42,7 @@ public final class ResumeGuard implements AutoCloseable {
             throws IOException {
         List<String> command = new ArrayList<>(List.of("/bin/sh", "-c", "trap '' INT TERM HUP QUIT; exec \"$@\"",
                 "microsnap-guard", Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx16m", "-cp", classPath(),
+                "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-Xmx16m", "-cp", classPath(),
                 GuardMain.class.getName(), socket.toAbsolutePath().toString(), dialect,
                 scratch.toAbsolutePath().toString()));
         command.addAll(requests);
@@ -76,13 +76,13 @@ public final class ResumeGuard implements AutoCloseable {
         }
     }
 
-    /** From here on the guest is resumed should this process die. */
+    /** Makes the guard resume the guest should this process die from here on. */
     public void arm() throws IOException {
         say(GuardMain.ARMED);
         armed = true;
     }
 
-    /** The guest runs again, or stays paused on purpose. */
+    /** Tells the guard that the guest runs again, or stays paused on purpose. */
     public void disarm() throws IOException {
         armed = false;
         say(GuardMain.DISARMED);

@@ -1,2 +1,2 @@
-/** A small process that lets a guest run again when the process that paused it has died. */
+/** Runs a small process that resumes a guest when the process that paused it has died. */
 package io.microsnap.vmm.internal.guard;

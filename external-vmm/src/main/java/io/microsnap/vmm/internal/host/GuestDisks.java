@@ -60,8 +60,7 @@ public record GuestDisks(Map<String, Path> attached, List<String> names, Map<Str
             paths.put(file, name.get());
         } else if (!readOnly) {
             warnings.add("the writable disk " + file + " is not kept: as the guest goes on writing to it, the"
-                    + " snapshot's"
-                    + " memory and that disk are of different moments; keep it with --attach " + file);
+                    + " snapshot's memory and that disk are of different moments; keep it with --attach " + file);
         }
     }
 

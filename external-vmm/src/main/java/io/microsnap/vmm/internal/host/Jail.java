@@ -10,7 +10,7 @@ public final class Jail {
     private Jail() {
     }
 
-    /** Where a file is for a VMM whose root directory this is; without one, where it is for us. */
+    /** Returns the path of a file as a VMM with this root directory sees it; without one, the absolute path. */
     public static String asSeenInside(Optional<Path> root, Path file) throws IOException {
         Path absolute = file.toAbsolutePath().normalize();
         if (root.isEmpty()) {

@@ -18,7 +18,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.PosixFilePermissions;
 
-/** A directory that appears with all of its files or not at all; its place must be free, or an empty directory. */
+/** Makes a directory that appears with all of its files or not at all. Its place must be free or empty. */
 public final class NewDirectory implements AutoCloseable {
     private static final int PRIVATE = 0600;
 
@@ -58,12 +58,12 @@ public final class NewDirectory implements AutoCloseable {
         }
     }
 
-    /** Where a file is written for now. */
+    /** Returns where a file is written before the commit. */
     public Path file(String name) {
         return staged.resolve(name);
     }
 
-    /** Where a file will be. */
+    /** Returns where a file will be after the commit. */
     public Path finalPath(String name) {
         return target.resolve(name);
     }

@@ -4,9 +4,10 @@ import java.io.IOException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.PosixFilePermissions;
 
-/** A directory of our own that a VMM can write to, gone with its files when this is closed. */
+/** Makes a private directory that a VMM can write to; closing removes it with its files. */
 public final class Scratch implements AutoCloseable {
     private final Path directory;
 
@@ -14,7 +15,7 @@ public final class Scratch implements AutoCloseable {
         this.directory = directory;
     }
 
-    /** In a directory; it is the VMM's user's, where this process may give it away. */
+    /** Makes one in a directory, and gives it to the VMM's user where that is another one. */
     public static Scratch in(Path parent, VmmProcess vmm) throws IOException {
         Path directory = Files.createTempDirectory(parent, "microsnap-",
                 PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
@@ -31,19 +32,24 @@ public final class Scratch implements AutoCloseable {
         }
     }
 
-    /** In the system's directory for temporary files: for sockets, whose paths must be short. */
+    /** Makes one in the system's temporary directory: for sockets, whose paths must be short. */
     public static Scratch forSockets(VmmProcess vmm) throws IOException {
         return in(Path.of(System.getProperty("java.io.tmpdir")), vmm);
     }
 
-    /** The directory. */
+    /** Returns the directory. */
     public Path directory() {
         return directory;
     }
 
-    /** A file in it, which need not be there. */
+    /** Returns the path of a file in it, which need not exist. */
     public Path file(String name) {
         return directory.resolve(name);
+    }
+
+    /** Writes a new file: nothing that is there, such as a link of the VMM's user, is written through. */
+    public Path write(String name, String text) throws IOException {
+        return Files.writeString(file(name), text, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
     }
 
     @Override

@@ -9,7 +9,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
 
-/** Reads files that somebody else wrote, up to a limit. */
+/** Reads files that other programs wrote, up to a limit. */
 public final class SmallFiles {
     private SmallFiles() {
     }
@@ -30,14 +30,14 @@ public final class SmallFiles {
         }
     }
 
-    /** The whole content; more than the limit is refused. */
+    /** Returns the whole content, and refuses more than the limit. */
     public static byte[] read(Posix posix, Path path, int mostBytes) throws IOException {
         try (Descriptor file = open(posix, path)) {
             return read(file, mostBytes);
         }
     }
 
-    /** As {@link #read(Posix, Path, int)}, of an open file. */
+    /** Does as {@link #read(Posix, Path, int)} with an open file. */
     public static byte[] read(Descriptor file, int mostBytes) throws IOException {
         long sizeBytes = file.sizeBytes();
         if (sizeBytes > mostBytes) {

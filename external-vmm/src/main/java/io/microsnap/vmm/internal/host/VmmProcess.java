@@ -22,7 +22,7 @@ import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.concurrent.locks.LockSupport;
 
-/** A VMM's process as {@code /proc} shows it. */
+/** Looks at a VMM's process through {@code /proc}. */
 public final class VmmProcess {
     private static final int PERMISSIONS = 1;
     private static final int OFFSET = 2;
@@ -46,7 +46,7 @@ public final class VmmProcess {
         directory = Path.of("/proc", Long.toString(pid));
     }
 
-    /** The process that listens on a socket, or the one that the user names where the kernel cannot say. */
+    /** Returns the process that listens on a socket, or the one that the user names where the kernel cannot say. */
     public static VmmProcess behind(Posix posix, Path socket, OptionalLong named) throws IOException {
         SocketPeer peer = peer(posix, socket);
         long pid = named.orElse(peer.process());
@@ -75,7 +75,7 @@ public final class VmmProcess {
         }
     }
 
-    /** As {@link #behind}, but first waits for a VMM that was started a moment ago to listen. */
+    /** Does as {@link #behind}, but first waits for a VMM that was started a moment ago to listen. */
     public static VmmProcess await(Posix posix, Path socket, OptionalLong named, Duration patience)
             throws IOException {
         long deadline = System.nanoTime() + patience.toNanos();
@@ -91,22 +91,22 @@ public final class VmmProcess {
         }
     }
 
-    /** Its number. */
+    /** Returns the process id. */
     public long pid() {
         return pid;
     }
 
-    /** Its user, as the socket's listener. */
+    /** Returns the user id that it had when it began to listen. */
     public int user() {
         return user;
     }
 
-    /** Its group, as the socket's listener. */
+    /** Returns the group id that it had when it began to listen. */
     public int group() {
         return group;
     }
 
-    /** When it started, in ticks since the host booted: with the number, this names a process for good. */
+    /** Returns when it started, in ticks since the host booted: together with the id this names one process. */
     public long startTime() throws IOException {
         String stat = Files.readString(directory.resolve("stat"), StandardCharsets.ISO_8859_1);
         String[] fields = stat.substring(stat.lastIndexOf(')') + 1).strip().split(" ", -1);
@@ -117,7 +117,7 @@ public final class VmmProcess {
         }
     }
 
-    /** The words of its command line. */
+    /** Returns the words of its command line. */
     public List<String> commandLine() throws IOException {
         byte[] bytes;
         try (var stream = Files.newInputStream(directory.resolve("cmdline"))) {
@@ -130,7 +130,7 @@ public final class VmmProcess {
         return words;
     }
 
-    /** A path that the process knows, as it is reached from here. */
+    /** Turns a path of the process into one that this process can open. */
     public Path seenFromHere(String path) throws IOException {
         try {
             Path root = directory.resolve("root");
@@ -147,7 +147,7 @@ public final class VmmProcess {
     }
 
     /**
-     * The file of this length that the process has mapped shared, whole and from its start, open for reading.
+     * Opens the file of this length that the process has mapped shared, whole and from its start, for reading.
      *
      * @param path where the VMM says it is; empty where it has no path, such as a memfd
      * @param name what messages call it

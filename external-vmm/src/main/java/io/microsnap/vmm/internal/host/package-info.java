@@ -1,2 +1,2 @@
-/** What Linux tells of a VMM's process, and the scratch files that are shared with it. */
+/** Looks at a VMM's process through Linux, and shares scratch files with it. */
 package io.microsnap.vmm.internal.host;

@@ -7,7 +7,7 @@ import java.util.regex.MatchResult;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
-/** The words that started a QEMU: what of them may be kept, and what of them starts its copy. */
+/** Removes secrets from the words that started a QEMU, and turns them into the words that start its copy. */
 public final class QemuCommandLine {
     /** Stands where a secret stood. */
     public static final String REDACTED = "REDACTED";
@@ -24,7 +24,7 @@ public final class QemuCommandLine {
     private QemuCommandLine() {
     }
 
-    /** The words without the values of passwords, secret objects and the like. */
+    /** Returns the words without the values of passwords, secret objects and the like. */
     public static List<String> withoutSecrets(List<String> words) {
         List<String> result = new ArrayList<>();
         for (String word : words) {
@@ -110,7 +110,7 @@ public final class QemuCommandLine {
         return "memory-backend-file" + kept + ",share=on,mem-path=" + ramFile;
     }
 
-    /** The paths of Unix sockets in the words. */
+    /** Returns the paths of Unix sockets in the words. */
     public static List<String> sockets(List<String> words) {
         List<String> paths = new ArrayList<>();
         for (String word : words) {
@@ -122,7 +122,7 @@ public final class QemuCommandLine {
         return paths;
     }
 
-    /** As a shell reads it. */
+    /** Quotes the words for a shell. */
     public static String quoted(List<String> words) {
         List<String> result = new ArrayList<>();
         for (String word : words) {

@@ -152,7 +152,7 @@ public final class QemuCopies {
         return status.get("status").text();
     }
 
-    /** Whether a directory holds what {@link #load} needs. */
+    /** Returns whether a directory holds what {@link #load} needs. */
     public static boolean isOne(Path directory) {
         return Files.exists(directory.resolve(QemuDescription.FILE));
     }

@@ -37,7 +37,7 @@ public record QemuDescription(String version, String machine, String ramId, Opti
         disks = Map.copyOf(disks);
     }
 
-    /** As a file holds it. */
+    /** Returns the content of the file. */
     public String toJson() {
         Map<String, Object> document = new LinkedHashMap<>();
         document.put("format", FORMAT);

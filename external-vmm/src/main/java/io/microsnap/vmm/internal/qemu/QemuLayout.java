@@ -5,7 +5,7 @@ import io.microsnap.core.Region;
 import io.microsnap.core.SnapshotException;
 import java.util.List;
 
-/** Where QEMU's machines have their RAM: low up to a limit, and the rest from 4 GiB on. */
+/** Computes where QEMU's machines have their RAM: low up to a limit, and the rest from 4 GiB on. */
 public final class QemuLayout {
     private static final long GIB = 1L << 30;
     private static final long START_OF_HIGH_RAM = 4 * GIB;

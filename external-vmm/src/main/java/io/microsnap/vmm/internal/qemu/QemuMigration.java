@@ -3,7 +3,9 @@ package io.microsnap.vmm.internal.qemu;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.vmm.internal.wire.Json;
 import io.microsnap.vmm.internal.wire.QmpConnection;
+import io.microsnap.vmm.internal.wire.UnixConnection;
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -21,6 +23,7 @@ public final class QemuMigration {
 
     private static final String SKIP_SHARED = "x-ignore-shared";
     private static final String EVENTS = "events";
+    private static final int USUAL_BYTES = 512 << 10;
     private static final long POLL_NANOS = TimeUnit.MICROSECONDS.toNanos(200);
 
     private final QmpConnection qmp;
@@ -38,7 +41,7 @@ public final class QemuMigration {
         this.before = before;
     }
 
-    /** Looks at what QEMU offers; one that cannot save its state is refused. Nothing is changed yet. */
+    /** Asks QEMU what it can do, and refuses one that cannot save its state. Changes nothing yet. */
     public static QemuMigration of(QmpConnection qmp, Duration patience) throws IOException {
         Map<String, Boolean> before = new LinkedHashMap<>();
         Map<String, Boolean> wanted = new LinkedHashMap<>();
@@ -76,11 +79,26 @@ public final class QemuMigration {
         return new QemuMigration(qmp, patience, wanted, before);
     }
 
-    /** Makes ready to receive the state at this socket. */
+    /** Listens at this socket for the state. */
     public StateReceiver listen(Path socket) throws IOException {
         receiver = StateReceiver.listen(socket);
         uri = "unix:" + socket.toAbsolutePath();
         return receiver;
+    }
+
+    /**
+     * Receives a made-up state of the usual length and writes it to the file, which the real one replaces: the code is
+     * warm then, and the guest waits for QEMU alone.
+     */
+    public void rehearse(Path socket, Path file) throws IOException {
+        try (StateReceiver rehearsing = StateReceiver.listen(socket)) {
+            try (UnixConnection sender = UnixConnection.open(socket, patience)) {
+                sender.write(ByteBuffer.allocate(USUAL_BYTES).putInt(0, QemuState.MAGIC),
+                        UnixConnection.deadline(patience));
+            }
+            rehearsing.awaitEnd(patience);
+            rehearsing.writeTo(file);
+        }
     }
 
     /** Sets the capabilities that saving needs. */
@@ -88,7 +106,7 @@ public final class QemuMigration {
         set(wanted);
     }
 
-    /** The arguments that make the capabilities what they were. */
+    /** Returns the arguments that make the capabilities what they were. */
     public Map<String, Object> asItWas() {
         return arguments(before);
     }

@@ -20,7 +20,7 @@ import java.util.Optional;
  * @param lowLimit the most of it below 4 GiB; negative where the machine has no such limit
  */
 public record QemuRam(String machine, String id, Optional<String> path, long sizeBytes, long lowLimit) {
-    /** How a QEMU is started whose RAM is a shared file. */
+    /** Tells the user how to start a QEMU whose RAM is a shared file. */
     public static final String REMEDY = "start QEMU with -object memory-backend-file,id=ram,size=SIZE,mem-path=FILE,"
             + "share=on -machine TYPE,memory-backend=ram";
 
@@ -59,7 +59,7 @@ public record QemuRam(String machine, String id, Optional<String> path, long siz
         return new QemuRam(machine, id, path, sizeBytes, limit.isPresent() ? limit.get().number() : NO_LIMIT);
     }
 
-    /** Where the guest has it. */
+    /** Returns where the guest has it. */
     public GuestLayout layout(int pageBytes) throws SnapshotException {
         return QemuLayout.of(machine, sizeBytes, lowLimit, pageBytes);
     }

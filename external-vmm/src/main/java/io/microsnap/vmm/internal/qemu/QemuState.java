@@ -1,6 +1,6 @@
 package io.microsnap.vmm.internal.qemu;
 
-/** QEMU's migration stream, as far as it is looked at here. */
+/** Knows the start of QEMU's migration stream. */
 final class QemuState {
     /** {@code QEVM}. */
     static final int MAGIC = 0x5145564D;

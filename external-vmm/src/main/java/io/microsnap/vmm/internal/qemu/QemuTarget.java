@@ -7,7 +7,7 @@ import java.time.Duration;
 import java.util.Map;
 
 /**
- * A QEMU that waits for a guest, as far as it must be like the one that was baked.
+ * Describes a QEMU that waits for a guest: the properties in which it must equal the one that was baked.
  *
  * @param machine its machine type, versioned
  * @param ramId its memory backend

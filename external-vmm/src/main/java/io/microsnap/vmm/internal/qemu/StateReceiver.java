@@ -87,12 +87,14 @@ public final class StateReceiver implements AutoCloseable {
         }
     }
 
-    /** Writes what came to a new file. */
+    /** Writes what came to a file, in the place of what it had. */
     public void writeTo(Path file) throws IOException {
         ByteBuffer first = chunks.getFirst();
         if (first.position() < Integer.BYTES * 2 || first.getInt(0) != QemuState.MAGIC) {
             throw new SnapshotException("what QEMU sent is not its device state: it does not begin with QEVM");
         }
+        // Not written into: VMMs run as other users, who can put links here.
+        Files.deleteIfExists(file);
         try (FileChannel channel = FileChannel.open(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
             for (ByteBuffer chunk : chunks) {
                 ByteBuffer content = chunk.duplicate().flip();

@@ -1,2 +1,2 @@
-/** What is QEMU's alone: where its RAM lies, its device state's way out and in, its command line. */
+/** Knows QEMU: where its RAM lies, how to save and load its device state, how to start a copy. */
 package io.microsnap.vmm.internal.qemu;

@@ -37,12 +37,12 @@ public final class HttpConnection implements AutoCloseable {
      * @param body what came with it; empty where nothing did
      */
     public record Answer(int status, String body) {
-        /** Whether it did what was asked. */
+        /** Returns whether the VMM did what the request asked. */
         public boolean isSuccess() {
             return status / 100 == 2;
         }
 
-        /** The body for a person: on one line, and not too long. */
+        /** Returns the body for a message: on one line, and not too long. */
         public String bodyText() {
             String text = body.substring(0, Math.min(body.length(), LONGEST_QUOTED));
             return text.replaceAll("\\p{Cntrl}+", " ").strip();

@@ -107,13 +107,13 @@ public final class Json {
         };
     }
 
-    /** The value of a key, where this is an object that has it and it is not null. */
+    /** Returns the value of a key, where this is an object that has it and it is not null. */
     public Optional<Json> find(String key) throws SnapshotException {
         Object found = object().get(key);
         return found == null || found == NULL ? Optional.empty() : Optional.of(new Json(where + "/" + key, found));
     }
 
-    /** The value of a key that must be there. */
+    /** Returns the value of a key that must be there. */
     public Json get(String key) throws SnapshotException {
         return find(key).orElseThrow(() -> new SnapshotException(where + " has no '" + key + "'"));
     }
@@ -130,7 +130,7 @@ public final class Json {
         return as(Boolean.class, "true or false");
     }
 
-    /** A whole number that is not negative. */
+    /** Returns this as a whole number that is not negative. */
     public long number() throws SnapshotException {
         long number = as(Long.class, "a whole number below 2^63");
         if (number < 0) {

@@ -25,7 +25,7 @@ public final class QmpConnection implements AutoCloseable {
         this.connection = connection;
     }
 
-    /** Connects and leaves negotiation behind. */
+    /** Connects and negotiates capabilities. */
     public static QmpConnection open(Path socket, Duration patience) throws IOException {
         QmpConnection qmp = new QmpConnection(UnixConnection.open(socket, patience));
         try {

@@ -13,7 +13,7 @@ public final class QmpException extends SnapshotException {
         this.errorClass = errorClass;
     }
 
-    /** What kind of refusal, in QEMU's words. */
+    /** Returns the kind of refusal, in QEMU's words. */
     public String errorClass() {
         return errorClass;
     }

@@ -17,7 +17,7 @@ import java.time.Duration;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 
-/** A connection to a Unix stream socket on which no read or write waits longer than it is told. One thread. */
+/** Connects to a Unix stream socket; no read or write waits beyond its deadline. Used by one thread. */
 public final class UnixConnection implements AutoCloseable {
     private static final long BETWEEN_ATTEMPTS_NANOS = 1_000_000;
 
@@ -69,7 +69,7 @@ public final class UnixConnection implements AutoCloseable {
         }
     }
 
-    /** The moment until which somebody is patient, for {@link #read} and {@link #write}. */
+    /** Returns the deadline that is this far away, for {@link #read} and {@link #write}. */
     public static long deadline(Duration patience) {
         return System.nanoTime() + patience.toNanos();
     }

@@ -6,7 +6,7 @@ import io.microsnap.core.internal.posix.Descriptor;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 
-/** What lies behind a mapping, and so: what it may be used for, and where its populated ranges are told. */
+/** What lies behind a mapping, and so: its uses, and the place that knows its populated ranges. */
 sealed interface Backing {
     boolean mayBeTruncated();
 

@@ -153,7 +153,7 @@ public final class Mapping implements AutoCloseable {
 
     /**
      * Gives every page that the range touches memory of its own, so that nobody waits for it later. Where the platform
-     * or the kernel cannot do so, whoever touches a page first still waits.
+     * or the kernel cannot do so, the first touch of a page still waits.
      */
     public void populate(long offset, long lengthBytes) throws IOException {
         checkInside(offset, lengthBytes);

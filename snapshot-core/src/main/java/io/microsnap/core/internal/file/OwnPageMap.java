@@ -17,7 +17,7 @@ import java.util.Arrays;
  * opening it and its buffers would cost more than they do. Use it from one thread at a time.
  */
 final class OwnPageMap implements AutoCloseable {
-    /** Whoever asks about more than this is told page by page. */
+    /** Larger ranges are answered page by page. */
     static final int MOST_RESIDENT_PAGES = 16_384;
 
     private static final MemorySegment RESIDENT = allOnes();

@@ -24,8 +24,8 @@ import java.util.regex.Pattern;
  * A file that appears whole or not at all. It is written under a private name beside its destination and takes the
  * destination's name in {@link #commit}; closed without that, it is gone and the destination as it was.
  *
- * <p>While it lives its owner holds a lock on it. Whoever stages the next file in the same directory removes those
- * whose owners died. One thread at a time.
+ * <p>While it lives its owner holds a lock on it. The process that stages the next file in the same directory removes
+ * those whose owners died. One thread at a time.
  */
 public final class StagedFile implements AutoCloseable {
     private static final String PREFIX = ".microsnap-";

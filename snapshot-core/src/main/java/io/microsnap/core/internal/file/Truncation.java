@@ -5,7 +5,7 @@ import java.lang.foreign.MemorySegment;
 
 /**
  * Copies out of memory that somebody may shorten meanwhile. The JVM tells that by an {@link InternalError}, which
- * compiled code may throw only after the copy: whoever keeps what was copied must expect it as well.
+ * compiled code may throw only after the copy: a caller that keeps the copy must expect it as well.
  */
 public final class Truncation {
     private Truncation() {

@@ -1,5 +1,6 @@
 /**
- * Files as snapshots need them: staged, sparse, reflinked, durable; and what is done to whole pages
- * of them.
+ * Files and mappings. {@code StagedFile} writes a file that replaces another one atomically; {@code Reflink},
+ * {@code FileCopy} and {@code Extents} clone, copy and describe sparse files; {@code Mapping} and {@code GuestRam} map
+ * files and memory and know which of their ranges are populated. {@code Pages} compares pages and finds zeros.
  */
 package io.microsnap.core.internal.file;

@@ -50,7 +50,7 @@ record Downcall(String name, int named, boolean capturesErrno, FunctionDescripto
         return link(library, name, NOT_VARIADIC, false, FunctionDescriptor.of(result, arguments));
     }
 
-    /** What is told to the linker beyond the arguments. */
+    /** What the linker needs beyond the arguments. */
     List<Linker.Option> options() {
         return options(named, capturesErrno);
     }

@@ -27,7 +27,7 @@ class UserFaultFdTest {
     private final long page = posix.getpagesize();
 
     @Test
-    void theFirstWriteToAProtectedPageIsSeenWhoeverWaits() throws IOException {
+    void theFirstWriteToAProtectedPageIsSeenAndWaitsForNobody() throws IOException {
         try (Descriptor userfaultfd = userfaultfd();
                 Mapping memory = Mapping.anonymous(posix, 16 * page, HugePages.NONE)) {
             int number = userfaultfd.number();

@@ -20,6 +20,9 @@ import java.util.Optional;
  * Writes guest memory into an image that is open already, and sets the index and the map that belong to it; these are
  * the caller's to finish when nobody waits. Makes nothing durable and nothing visible.
  *
+ * <p>It may write pages again, in any number of passes, one at a time: image, index and map are then those of the last
+ * pass that a page was in. A page that changed while a pass copied it is torn, and must be in a later pass.
+ *
  * <p>The image is as long as the guest before it starts. Whether it reads as zeros where nothing is written is for the
  * caller to say: a new file does, a clone does not.
  */
@@ -37,8 +40,9 @@ public final class ImageWriter {
     private final int most;
     private final Optional<Workers> started;
     private final Progress progress;
-    /** Zeros that were written into a clone. */
-    private final Optional<DirtyBitmap> toPunch;
+    /** Zeros that were written over what an image had: a clone's, or that of an earlier pass. */
+    private Optional<DirtyBitmap> toPunch = Optional.empty();
+    private boolean written;
 
     private ImageWriter(Builder builder, boolean startsAsZeros) {
         layout = builder.layout;
@@ -51,7 +55,9 @@ public final class ImageWriter {
         most = builder.most;
         started = builder.started;
         progress = builder.progress;
-        toPunch = startsAsZeros ? Optional.empty() : Optional.of(DirtyBitmap.of(layout));
+        if (!startsAsZeros) {
+            toPunch = Optional.of(DirtyBitmap.of(layout));
+        }
     }
 
     /** Begins to describe the image to write. */
@@ -120,7 +126,7 @@ public final class ImageWriter {
             return this;
         }
 
-        /** Hears how far the writing has come, and may stop it. */
+        /** Hears how far the first pass has come, and may stop it. */
         public Builder progress(Progress listener) {
             progress = listener;
             return this;
@@ -165,15 +171,22 @@ public final class ImageWriter {
         return punchedBytes[0];
     }
 
-    /** Writes the pages that the mode names. */
+    /** Writes the pages that the mode names, as fast as it goes. */
     public MemoryWritten write(PageReader reader, WriteMode mode) throws IOException {
+        return write(reader, mode, Pace.unlimited());
+    }
+
+    /** Writes the pages that the mode names. */
+    public MemoryWritten write(PageReader reader, WriteMode mode, Pace pace) throws IOException {
         check(reader, mode);
         reader.requireMapped();
         long startNanos = System.nanoTime();
-        PagePass.Plan plan = new PagePass.Plan(mode, startsAsZeros, zeros, notes(mode));
+        PagePass.Plan plan = new PagePass.Plan(mode, image(), zeros, notes(mode), pace);
         List<ImageWorker> work = workers(reader, plan);
+        Progress heard = written ? Progress.NONE : progress;
+        written = true;
         try {
-            run(work);
+            run(work, heard);
             // Not in streams, which take longer to warm up than a short pause lasts.
             PageCounts sum = new PageCounts();
             for (ImageWorker worker : work) {
@@ -185,11 +198,27 @@ public final class ImageWriter {
         }
     }
 
+    /** What the image is before a pass; from the second one on, zeros are written over what the others wrote. */
+    private PagePass.Before image() {
+        if (!written) {
+            return startsAsZeros ? PagePass.Before.zeros() : PagePass.Before.base();
+        }
+        if (toPunch.isEmpty()) {
+            toPunch = Optional.of(DirtyBitmap.of(layout));
+        }
+        return PagePass.Before.written(map, startsAsZeros ? Optional.of(image) : Optional.empty());
+    }
+
     private PagePass.Notes notes(WriteMode mode) {
         long pageBytes = layout.pageBytes();
+        boolean again = written;
         return new PagePass.Notes(index, checks, (offset, lengthBytes) -> {
             if (map.isPresent()) {
                 map.get().mark(offset / pageBytes, Math.ceilDiv(lengthBytes, pageBytes));
+            }
+            if (again) {
+                // It was zero in an earlier pass, perhaps, and would lose what it has now.
+                toPunch.orElseThrow().clear(offset, lengthBytes);
             }
             if (mode instanceof WriteMode.Compare compare) {
                 compare.differing().accept(offset, lengthBytes);
@@ -223,7 +252,7 @@ public final class ImageWriter {
     }
 
     private List<ImageWorker> oneWriting(long count, PageReader reader, PagePass.Plan plan) {
-        WriteBehind behind = new WriteBehind(new Sink.Image(image), reader, this::finishNotes);
+        WriteBehind behind = new WriteBehind(new Sink.Image(image), reader, notesToFinish());
         List<ImageWorker> work = new ArrayList<>();
         work.add(new ImageWorker(reader, plan, behind.writer()));
         while (work.size() < count) {
@@ -232,7 +261,12 @@ public final class ImageWriter {
         return work;
     }
 
-    /** Whoever publishes them would do it. */
+    /** After a first pass there is time for it; after a last one, short as it is, there is none. */
+    private WriteBehind.Looked notesToFinish() {
+        return written ? () -> { } : this::finishNotes;
+    }
+
+    /** Otherwise publication does it, later. */
     private void finishNotes() throws IOException {
         if (index.isPresent()) {
             index.get().finish();
@@ -242,13 +276,13 @@ public final class ImageWriter {
         }
     }
 
-    private void run(List<ImageWorker> work) throws IOException {
+    private void run(List<ImageWorker> work, Progress heard) throws IOException {
         if (started.isPresent()) {
-            started.get().run(work, layout.lengthBytes(), progress);
+            started.get().run(work, layout.lengthBytes(), heard);
             return;
         }
         try (Workers threads = Workers.started(work.size())) {
-            threads.run(work, layout.lengthBytes(), progress);
+            threads.run(work, layout.lengthBytes(), heard);
         }
     }
 

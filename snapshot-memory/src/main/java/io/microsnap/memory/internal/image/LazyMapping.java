@@ -9,8 +9,8 @@ import io.microsnap.dirty.DirtyBitmap;
 import java.io.IOException;
 
 /**
- * Maps a composed image so that pages come in when they are touched: one layer as the ground, and over it, run by run,
- * what is to be seen of the others. Each run costs two calls, or one if it is the base's; of the ground none is laid.
+ * Maps a composed image so that pages come in when they are touched: one layer as the ground, and over it the runs
+ * of the others that hide it. Each run costs two calls, or one if it is the base's; of the ground none is laid.
  */
 public final class LazyMapping {
     /** A quarter of what Linux allows a process unless told otherwise. */

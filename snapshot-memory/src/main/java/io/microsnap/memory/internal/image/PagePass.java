@@ -4,11 +4,14 @@ import io.microsnap.core.GuestLayout;
 import io.microsnap.core.PageReader;
 import io.microsnap.core.RangeConsumer;
 import io.microsnap.core.SnapshotException;
+import io.microsnap.core.internal.file.Extents;
 import io.microsnap.core.internal.file.PageScratch;
 import io.microsnap.core.internal.file.Pages;
 import io.microsnap.core.internal.file.Truncation;
+import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.store.internal.PageChecks;
 import io.microsnap.store.internal.PageIndex;
+import io.microsnap.store.internal.PageMap;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.util.Optional;
@@ -30,14 +33,34 @@ final class PagePass implements PopulatedRuns.Parts {
     private static final byte SAME = 2;
 
     /**
+     * What the image is before a pass.
+     *
+     * @param readsAsZeros whether it does where nothing is written
+     * @param recorded the pages that earlier passes wrote; empty where none did, or no map is kept
+     * @param holed the image, if it may get holes where the guest has nothing populated
+     */
+    record Before(boolean readsAsZeros, Optional<PageMap> recorded, Optional<Descriptor> holed) {
+        static Before zeros() {
+            return new Before(true, Optional.empty(), Optional.empty());
+        }
+
+        static Before base() {
+            return new Before(false, Optional.empty(), Optional.empty());
+        }
+
+        static Before written(Optional<PageMap> recorded, Optional<Descriptor> holed) {
+            return new Before(false, recorded, holed);
+        }
+    }
+
+    /**
      * What the pass does with pages, the same in all workers.
      *
-     * @param startsAsZeros whether the image reads as zeros where nothing is written
      * @param zeros what becomes of them
      */
-    record Plan(WriteMode mode, boolean startsAsZeros, Zeros zeros, Notes notes) {
+    record Plan(WriteMode mode, Before before, Zeros zeros, Notes notes, Pace pace) {
         boolean leavesHoles() {
-            return startsAsZeros && !zeros.equals(Zeros.DENSE);
+            return before.readsAsZeros() && !zeros.equals(Zeros.DENSE);
         }
 
         Optional<WriteMode.Compare> compare() {
@@ -45,8 +68,8 @@ final class PagePass implements PopulatedRuns.Parts {
         }
 
         boolean looksAtBytes() {
-            return notes.index.isPresent() || notes.checks.isPresent() || compare().isPresent() || !startsAsZeros
-                    || leavesHoles();
+            return notes.index.isPresent() || notes.checks.isPresent() || compare().isPresent()
+                    || !before.readsAsZeros() || leavesHoles();
         }
 
         /** Whether pages that were never populated are holes already, and zeros in the index. */
@@ -60,8 +83,8 @@ final class PagePass implements PopulatedRuns.Parts {
      *
      * @param index is given the checksums
      * @param checks is shown every page
-     * @param recorded is told the pages that the image holds as its own
-     * @param zeros is told those of them that are zeros
+     * @param recorded receives the pages that the image holds as its own
+     * @param zeros receives those of them that are zeros
      */
     record Notes(Optional<PageIndex> index, Optional<PageChecks> checks, RangeConsumer recorded,
             RangeConsumer zeros) {
@@ -72,6 +95,7 @@ final class PagePass implements PopulatedRuns.Parts {
     private final Optional<PageIndex> index;
     private final Optional<PageChecks> checks;
     private final Optional<WriteMode.Compare> compare;
+    private final Optional<PageMap> recorded;
     private final int pageBytes;
     private PageScratch own;
     private PageScratch ofBase;
@@ -95,6 +119,7 @@ final class PagePass implements PopulatedRuns.Parts {
         index = plan.notes.index;
         checks = plan.notes.checks;
         compare = plan.compare();
+        recorded = plan.before.recorded();
         this.sink = sink;
         view = new DirectView(reader);
         GuestLayout layout = reader.layout();
@@ -144,6 +169,7 @@ final class PagePass implements PopulatedRuns.Parts {
                 length = Math.min(length, view.reach(at));
                 record(at, length);
                 writeView(at, length);
+                plan.pace.passed(length);
                 at += length;
             } else {
                 // Steps end where a later one would start, so that runs of pages meet the same boundaries every time.
@@ -155,6 +181,7 @@ final class PagePass implements PopulatedRuns.Parts {
                     length = Math.min(length, view.reach(at));
                     step(view.memory(), view.at(at), at, (int) length);
                 }
+                plan.pace.passed(length);
                 at += length;
             }
         }
@@ -168,8 +195,33 @@ final class PagePass implements PopulatedRuns.Parts {
         counts.offered += pages(lengthBytes);
         if (compare.isEmpty()) {
             zeros(offset, lengthBytes);
-            return;
+        } else if (recorded.isEmpty()) {
+            compareEmpty(offset, lengthBytes);
+        } else {
+            emptyAgain(offset, lengthBytes);
         }
+    }
+
+    /** What an earlier pass recorded is zero now, whatever the base has; the rest is compared. */
+    private void emptyAgain(long offset, long lengthBytes) throws IOException {
+        long endPage = offset / pageBytes + pages(lengthBytes);
+        long end = offset + lengthBytes;
+        long at = offset;
+        while (at < end) {
+            long page = at / pageBytes;
+            long marked = Math.min(end, recorded.get().nextMarked(page, endPage) * pageBytes);
+            if (marked > at) {
+                compareEmpty(at, marked - at);
+                at = marked;
+            } else {
+                long clear = Math.min(end, recorded.get().nextClear(page, endPage) * pageBytes);
+                zeros(at, clear - at);
+                at = clear;
+            }
+        }
+    }
+
+    private void compareEmpty(long offset, long lengthBytes) throws IOException {
         long[] told = {offset};
         compare.get().base().populated(offset, lengthBytes, (from, length) -> {
             long start = Math.max(told[0], from - from % pageBytes);
@@ -237,7 +289,7 @@ final class PagePass implements PopulatedRuns.Parts {
         }
         plan.notes.recorded.accept(offset, lengthBytes);
         plan.notes.zeros.accept(offset, lengthBytes);
-        if (plan.leavesHoles()) {
+        if (plan.leavesHoles() || madeAHole(offset, lengthBytes)) {
             return;
         }
         own().asSlice(0, Math.min(lengthBytes, STEP_BYTES)).fill((byte) 0);
@@ -246,6 +298,12 @@ final class PagePass implements PopulatedRuns.Parts {
             writeOwn(0, offset + done, length);
             done += length;
         }
+    }
+
+    /** Where a guest gave much back since an earlier pass, or never had it, zeros would take time and space. */
+    private boolean madeAHole(long offset, long lengthBytes) throws IOException {
+        return plan.before.holed().isPresent() && lengthBytes >= smallestHoleBytes(plan.zeros)
+                && Extents.punch(plan.before.holed().get(), offset, lengthBytes);
     }
 
     // Made when first needed: most captures read a view and compare with nothing.
@@ -374,6 +432,10 @@ final class PagePass implements PopulatedRuns.Parts {
     }
 
     private boolean mayBeSame(long page, int inStep) throws IOException {
+        if (recorded.isPresent() && recorded.get().test(page)) {
+            // The image has what an earlier pass wrote there, and the index its checksum.
+            return false;
+        }
         return index.isEmpty() || index.get().crc(page) == checksums[inStep];
     }
 

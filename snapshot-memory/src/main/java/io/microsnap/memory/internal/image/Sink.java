@@ -8,7 +8,7 @@ import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 
 /**
- * Takes from one worker what is to become part of an image. A sink hears of each chunk before the worker takes it and
+ * Takes from one worker the pages of an image. A sink hears of each chunk before the worker takes it and
  * after the last of its bytes. In the end it hears either that nothing is left, or that somebody failed.
  */
 interface Sink {

@@ -23,9 +23,9 @@ public final class Workers implements AutoCloseable {
     public static final long CHUNK_BYTES = 64L << 20;
     /** A pause may have other things to do before there is work. */
     private static final long AWAKE_NANOS = 10_000_000;
-    /** Who has not got a processor by then is not going to have one soon. */
+    /** Stop waiting for a CPU after this. */
     private static final long MOST_ROUSING_NANOS = 2_000_000;
-    /** Whoever loses its processor does so for longer than this. */
+    /** A thread that is preempted stays so for longer than this. */
     private static final long SIDE_BY_SIDE_NANOS = 20_000;
 
     private final int most;

@@ -112,7 +112,7 @@ final class WriteBehind {
         }
     }
 
-    /** Whoever begins after the last one has ended will find nothing either. */
+    /** A worker that begins after the last one has ended finds nothing left. */
     private void foundNothingLeft() throws IOException {
         if (looking.decrementAndGet() == 0 && allLookedAt.compareAndSet(false, true)) {
             looked.atEverything();
@@ -256,7 +256,7 @@ final class WriteBehind {
         }
     }
 
-    /** What is not written yet will not be, and whoever looks stops. From any thread. */
+    /** Drops what is not written yet and stops the looking workers. From any thread. */
     synchronized void abandon(Throwable why) {
         if (failure == null) {
             failure = why;

@@ -33,7 +33,7 @@ public sealed interface WriteMode {
      * What differs from the base is recorded.
      *
      * @param pages names the pages to compare; empty for every page
-     * @param differing is told the pages that differ, by every thread
+     * @param differing receives the pages that differ, from every thread
      */
     record Compare(PageReader base, Optional<DirtyBitmap> pages, RangeConsumer differing) implements WriteMode {
     }

@@ -1,2 +1,5 @@
-/** Readers of guest bytes that are not mapped in this process: a file, or the memory of another process. */
+/**
+ * Readers of guest bytes that this process has not mapped: {@code FileMemoryReader} reads a RAM file of a VMM,
+ * {@code ProcessMemoryReader} the memory of another process.
+ */
 package io.microsnap.memory.internal.reader;

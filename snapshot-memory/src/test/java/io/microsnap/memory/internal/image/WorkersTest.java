@@ -84,7 +84,7 @@ final class WorkersTest {
     }
 
     @Test
-    void whoeverAbandonsIsToldWhy() {
+    void aWorkerThatIsAbandonedLearnsWhy() {
         CompletableFuture<Throwable> told = new CompletableFuture<>();
         Workers.Worker other = new Workers.Worker() {
             @Override

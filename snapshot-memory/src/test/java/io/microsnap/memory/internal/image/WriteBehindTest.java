@@ -99,7 +99,7 @@ final class WriteBehindTest {
     }
 
     @Test
-    void whoeverLooksWaitsWhileTooMuchIsUnwritten() throws Exception {
+    void aLookingWorkerWaitsWhileTooMuchIsUnwritten() throws Exception {
         InMemoryPageReader guest = guest(2 * BATCHES * BATCH_RANGES);
         AtomicInteger handed = new AtomicInteger();
         try (Descriptor image = image()) {
@@ -115,7 +115,7 @@ final class WriteBehindTest {
     }
 
     @Test
-    void whoeverWaitsForRoomLearnsThatItWasAbandoned() throws Exception {
+    void aWorkerThatWaitsForRoomLearnsThatItWasAbandoned() throws Exception {
         InMemoryPageReader guest = guest(2 * BATCHES * BATCH_RANGES);
         AtomicInteger handed = new AtomicInteger();
         IOException failure = new IOException("somebody else failed");
@@ -255,7 +255,7 @@ final class WriteBehindTest {
 
     /** One that finished them earlier would leave out what the last one has yet to look at. */
     @Test
-    void whoeverLooksLastFinishesTheIndexAndTheMap() throws IOException {
+    void theLastLookingWorkerFinishesTheIndexAndTheMap() throws IOException {
         GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, 2 * Workers.CHUNK_BYTES);
         InMemoryPageReader guest = InMemoryPageReader.of(layout);
         guest.bytes().fill((byte) 1);

@@ -46,7 +46,7 @@ public final class FrameReader implements AutoCloseable {
             content = pages.asSlice(0, lengthBytes);
             if (!FrameCompression.decompress(stored, content)) {
                 throw new DamagedException(name + " does not decompress to the " + lengthBytes
-                        + " bytes of its pages; whoever pushed it was not this program");
+                        + " bytes of its pages; another program pushed it");
             }
         }
         MemorySegment all = content;

@@ -9,8 +9,10 @@ import io.microsnap.registry.internal.format.Blob;
 import io.microsnap.registry.internal.format.Digest;
 import io.microsnap.registry.internal.format.MediaTypes;
 import io.microsnap.registry.internal.format.Pack;
+import io.microsnap.store.ChainTooLongException;
 import io.microsnap.store.Manifest;
 import io.microsnap.store.SnapshotFile;
+import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.internal.Printable;
 import io.microsnap.store.internal.SnapshotFiles;
 import java.io.IOException;
@@ -33,7 +35,6 @@ import java.util.UUID;
  */
 public record RemoteArtifact(Artifact artifact, Digest digest, List<RemoteSnapshot> chain,
         Map<Digest, Blob> packs) {
-    private static final int LONGEST_CHAIN = 512;
     private static final String UUID_TAG = "uuid-";
 
     public RemoteArtifact {
@@ -96,9 +97,12 @@ public record RemoteArtifact(Artifact artifact, Digest digest, List<RemoteSnapsh
                         + expected.get() + " is required");
             }
             Map<String, Blob> own = files.remove(manifest.uuid());
-            if (own == null || chain.size() >= LONGEST_CHAIN) {
-                throw new DamagedException(name + ": the bases of its snapshot are more than " + LONGEST_CHAIN
-                        + ", require each other in a circle, or have no files: " + manifest.reference());
+            if (own == null) {
+                throw new DamagedException(name + ": the bases of its snapshot require each other in a circle, or have"
+                        + " no files: " + manifest.reference());
+            }
+            if (chain.size() == SnapshotStore.LONGEST_CHAIN) {
+                throw new ChainTooLongException(chain.getFirst().manifest().id());
             }
             chain.add(snapshot(name, manifest, next.get(), own));
             expected = manifest.requiredBase();

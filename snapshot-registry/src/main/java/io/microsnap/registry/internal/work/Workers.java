@@ -9,8 +9,8 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
 
 /**
- * A few threads that do one piece of work after another. Whoever hands over work waits while enough is under way, and
- * learns of the first failure; after one no further work is begun.
+ * A few threads that do one piece of work after another. The caller that hands over work waits while enough is under
+ * way, and learns of the first failure; after one no further work is begun.
  */
 public final class Workers implements AutoCloseable {
     private static final long TICK_MILLIS = 100;

@@ -1,0 +1,102 @@
+package io.microsnap.memory;
+
+import io.microsnap.core.internal.file.Writeback;
+import io.microsnap.core.internal.work.Closing;
+import io.microsnap.dirty.TrackerClaim;
+import io.microsnap.memory.internal.image.Pace;
+import java.io.IOException;
+import java.time.Duration;
+import java.util.Optional;
+
+/** Copies memory ahead of the pause, round after round, until little is left: see {@link CopyAhead}. */
+final class CopyRounds {
+    /** What little is left of it when the pause begins makes no difference. */
+    private static final long LEAST_BYTES_TO_WRITE_BACK = 16 << 20;
+
+    private final CopyAhead options;
+    private final StagedCapture staged;
+    private final MemoryCopy copy;
+    private final Optional<TrackerClaim> claim;
+    private final Closing closing;
+    private int rounds;
+    private long bytesCopied;
+    private long pagesCopied;
+    private long pagesAgain;
+    private boolean writtenBack;
+
+    /** @param closing gives the epoch back, unless it is committed */
+    CopyRounds(CopyAhead options, StagedCapture staged, MemoryCopy copy, Optional<TrackerClaim> claim,
+            Closing closing) {
+        this.options = options;
+        this.staged = staged;
+        this.copy = copy;
+        this.claim = claim;
+        this.closing = closing;
+    }
+
+    /** Between rounds: throws when there is to be none any more. */
+    @FunctionalInterface
+    interface Wanted {
+        void require() throws IOException;
+    }
+
+    /** Copies. */
+    CopiedAhead run(Wanted wanted) throws IOException {
+        long start = System.nanoTime();
+        CopiedAhead.Ended ended = rounds(wanted);
+        return new CopiedAhead(rounds, bytesCopied, pagesCopied, pagesAgain, writtenBack, ended,
+                Duration.ofNanos(System.nanoTime() - start));
+    }
+
+    private CopiedAhead.Ended rounds(Wanted wanted) throws IOException {
+        long pagesBefore = Long.MAX_VALUE;
+        for (int number = 1;; number++) {
+            wanted.require();
+            CopyRound round = round();
+            boolean goOn = options.listener().copied(round);
+            if (!goOn) {
+                return CopiedAhead.Ended.ASKED;
+            }
+            if (isEnough(round)) {
+                return CopiedAhead.Ended.ENOUGH;
+            }
+            if (round.pages() >= pagesBefore) {
+                return CopiedAhead.Ended.NO_SMALLER;
+            }
+            if (number == options.mostRounds()) {
+                return CopiedAhead.Ended.MOST_ROUNDS;
+            }
+            pagesBefore = round.pages();
+            if (round.bytesCopied() >= LEAST_BYTES_TO_WRITE_BACK) {
+                writeBackBeforeTheKernelDoes();
+            }
+        }
+    }
+
+    /** The kernel may begin with it at any time, and a pause would wait for that at each page that it writes. */
+    private void writeBackBeforeTheKernelDoes() throws IOException {
+        if (Writeback.isUnderWay(staged.image().posix())) {
+            staged.image().syncData();
+            writtenBack = true;
+        }
+    }
+
+    private boolean isEnough(CopyRound round) {
+        return round.bytesCopied() <= options.enoughBytes() || round.copy().compareTo(options.enoughTime()) <= 0;
+    }
+
+    private CopyRound round() throws IOException {
+        long start = System.nanoTime();
+        copy.harvestRound(claim, closing);
+        long harvested = System.nanoTime();
+        Pace pace = options.mostBytesASecond().isPresent()
+                ? Pace.of(options.mostBytesASecond().getAsLong()) : Pace.unlimited();
+        MemoryWritten written = copy.write(pace);
+        rounds++;
+        bytesCopied += written.bytesWritten();
+        pagesCopied += written.pagesOffered();
+        pagesAgain += copy.pagesAgain();
+        return new CopyRound(rounds, written.pagesOffered(), copy.pagesAgain(), written.bytesWritten(),
+                Duration.ofNanos(harvested - start), written.time().minus(pace.waited()));
+    }
+}
