@@ -153,9 +153,10 @@ public final class Workbench implements AutoCloseable {
     void settle() throws IOException, InterruptedException {
         command("sync");
         for (Path fileSystem : fileSystems) {
-            // In one process, so that no file system stays frozen when this one dies.
-            command("sh", "-c", "fsfreeze --freeze \"$1\" && fsfreeze --unfreeze \"$1\"", "sh",
-                    fileSystem.toString());
+            // A filesystem that stays frozen keeps its device for ever. A shell of its own thaws it when this JVM dies,
+            // ignores what a terminal sends, and stands in it: the path may be unmounted meanwhile.
+            command("sh", "-c", "trap '' HUP INT TERM; cd \"$1\" && fsfreeze --freeze . && fsfreeze --unfreeze .",
+                    "sh", fileSystem.toString());
         }
     }
 
