@@ -14,12 +14,10 @@ import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.EnumSource;
 
 /** The command is interrupted in the middle of a scenario that has a filesystem, a loop device and a peer in C. */
-@Tag("slow")
 final class InterruptionTest {
     private static final int MOST_SECONDS = 120;
 
@@ -34,10 +32,21 @@ final class InterruptionTest {
         }
     }
 
-    @ParameterizedTest
-    @EnumSource
-    void anInterruptedRunLeavesNoProcessNoMountAndNoLoopDevice(Signal signal, @TempDir Path scratch,
+    @Test
+    @Tag("slow")
+    void aKilledRunLeavesNoProcessNoMountAndNoLoopDevice(@TempDir Path scratch, ChildProcesses children,
+            @TinyFileSystem Path mountingWorksHere) throws Exception {
+        endInTheMiddle(Signal.KILL, scratch, children);
+    }
+
+    @Test
+    @Tag("long")
+    void aRunThatATerminalInterruptsLeavesNoProcessNoMountAndNoLoopDevice(@TempDir Path scratch,
             ChildProcesses children, @TinyFileSystem Path mountingWorksHere) throws Exception {
+        endInTheMiddle(Signal.INT, scratch, children);
+    }
+
+    private static void endInTheMiddle(Signal signal, Path scratch, ChildProcesses children) throws Exception {
         ChildProcess bench = children.start(inItsOwnGroup(scratch));
         bench.awaitLine("measuring");
         List<ProcessHandle> processes = ProcessHandle.of(bench.pid()).orElseThrow().descendants().toList();
