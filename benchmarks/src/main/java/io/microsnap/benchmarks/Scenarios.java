@@ -1,6 +1,7 @@
 package io.microsnap.benchmarks;
 
 import io.microsnap.dedup.Engine;
+import io.microsnap.core.IoMode;
 import io.microsnap.testsupport.FileSystemKind;
 import java.util.ArrayList;
 import java.util.List;
@@ -34,6 +35,8 @@ final class Scenarios {
                 new Family("full", "A guest written whole.",
                         new FullCaptureScenario(FullCaptureScenario.Kind.INDEXED, FileSystemKind.XFS, SMALL),
                         MemoryScenarios.full()),
+                new Family("direct", "Baking and restoring past the page cache.",
+                        new DirectScenario(DirectScenario.Kind.BAKE, IoMode.DIRECT, SMALL), DirectScenario.all()),
                 new Family("pause", "How long a guest stands still.",
                         new PauseScenario(SMALL, SMALL / 4), MemoryScenarios.pause()),
                 new Family("generations", "What captures and restores cost after many generations, all kept.",

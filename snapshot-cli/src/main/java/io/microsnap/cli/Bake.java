@@ -1,10 +1,13 @@
 package io.microsnap.cli;
 
 import io.microsnap.core.GuestLayout;
+import io.microsnap.core.IoMode;
 import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.PausableMachine;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.SnapshotId;
+import io.microsnap.core.internal.file.StorageFile;
+import io.microsnap.core.internal.file.StorageOptions;
 import io.microsnap.core.internal.posix.Constants;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
@@ -57,8 +60,13 @@ final class Bake extends CliCommand {
     @Mixin
     private ExternalGuest guest;
 
-    @Option(names = "--ram", paramLabel = "FILE", description = "The file that is the RAM of a paused guest.")
+    @Option(names = "--ram", paramLabel = "FILE", description = "The file that is the RAM of a paused guest, or the"
+            + " block device, which nobody else may have in use.")
     private Path ram;
+
+    @Option(names = "--direct", description = "Leave the page cache as it is: the guest waits for the disk, and no"
+            + " blocks are shared afterwards.")
+    private boolean direct;
 
     @Option(names = "--parent", paramLabel = "ID", description = "The snapshot to build on.")
     private SnapshotId parent;
@@ -100,7 +108,7 @@ final class Bake extends CliCommand {
         }
         CaptureResult result;
         SpaceUse space;
-        try (Descriptor file = open(console.posix(), ram)) {
+        try (StorageFile file = StorageFile.open(console.posix(), ram, StorageOptions.READ.with(io()))) {
             GuestLayout layout = layout(file, console.posix().getpagesize());
             requireDescribable(layout);
             FileMemoryReader reader = FileMemoryReader.of(file, layout);
@@ -144,8 +152,12 @@ final class Bake extends CliCommand {
     private Capture details(Console console, Capture capture) {
         describe(capture);
         capture.ifTaken(replace ? IfTaken.REPLACE : IfTaken.REFUSE)
-                .threads(Runtime.getRuntime().availableProcessors()).afterBake(afterBake(console));
+                .io(io()).threads(Runtime.getRuntime().availableProcessors()).afterBake(afterBake(console));
         return parent == null ? capture : capture.base(parent);
+    }
+
+    private IoMode io() {
+        return direct ? IoMode.UNCACHED : IoMode.CACHED;
     }
 
     private AfterBake afterBake(Console console) {
@@ -171,7 +183,7 @@ final class Bake extends CliCommand {
         }
     }
 
-    private GuestLayout layout(Descriptor file, int pageBytes) throws IOException {
+    private GuestLayout layout(StorageFile file, int pageBytes) throws IOException {
         long sizeBytes = file.sizeBytes();
         if (sizeBytes == 0 || sizeBytes % pageBytes != 0) {
             throw new SnapshotException(file + " has " + sizeBytes + " bytes, which is no whole number of pages of "

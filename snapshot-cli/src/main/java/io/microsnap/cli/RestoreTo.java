@@ -1,6 +1,7 @@
 package io.microsnap.cli;
 
 import io.microsnap.core.IfExists;
+import io.microsnap.core.IoMode;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.memory.Export;
 import io.microsnap.store.internal.DirectoryStore;
@@ -11,6 +12,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalLong;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -39,8 +41,12 @@ final class RestoreTo extends CliCommand {
     @Mixin
     private CopyForVmm copy;
 
-    @Option(names = "--to", paramLabel = "FILE", description = "The file to make of its memory.")
+    @Option(names = "--to", paramLabel = "FILE", description = "The file to make of its memory; or, with --replace, a"
+            + " block device that nobody uses, of which what lies behind the memory stays.")
     private Path memoryTo;
+
+    @Option(names = "--direct", description = "Leave the page cache as it is.")
+    private boolean direct;
 
     @Option(names = "--state-to", paramLabel = "FILE", description = "The file to make of the machine's state, as"
             + " bake --state took it.")
@@ -54,7 +60,7 @@ final class RestoreTo extends CliCommand {
             + ", and " + STATE + " and " + ATTACHMENTS + "/ where there are any; made if it is not there.")
     private Path allTo;
 
-    @Option(names = "--replace", description = "Replace existing files.")
+    @Option(names = "--replace", description = "Replace existing files, or what a block device holds.")
     private boolean replace;
 
     @Option(names = "--no-verify", description = "Do not hold the pages against their checksums; what is cloned is not"
@@ -67,6 +73,9 @@ final class RestoreTo extends CliCommand {
             if (memoryTo != null || stateTo != null || attachmentsTo != null || allTo != null || replace) {
                 throw usage("a directory for a VMM is made anew, with all it needs: leave out --replace and the other"
                         + " places");
+            }
+            if (direct) {
+                throw usage("a VMM maps the directory made for it, and that is the page cache: leave out --direct");
             }
             return copy.make(console, store, snapshot.id());
         }
@@ -105,19 +114,27 @@ final class RestoreTo extends CliCommand {
             attachments.forEach(file -> lines.add(file + ": attached"));
             long start = System.nanoTime();
             Optional<Boolean> cloned = Optional.empty();
+            OptionalLong behind = OptionalLong.empty();
             if (places.memory().isPresent()) {
                 Path file = places.memory().get();
                 try (ProgressLine progress = console.progress("restore")) {
                     Export export = Export.of(held).threads(Runtime.getRuntime().availableProcessors())
-                            .progress(progress);
-                    cloned = Optional.of(files.memory(unchecked ? export.unchecked() : export, file));
+                            .io(direct ? IoMode.UNCACHED : IoMode.CACHED).progress(progress);
+                    Export wanted = unchecked ? export.unchecked() : export;
+                    behind = files.memoryToDevice(wanted, file);
+                    cloned = Optional.of(behind.isEmpty() && files.memory(wanted, file));
                 }
                 lines.add(file + ": " + Sizes.bytes(held.layout().lengthBytes())
                         + (cloned.get() ? ", cloned" : ", copied") + (unchecked ? "" : " and verified") + " in "
                         + Sizes.time(Duration.ofNanos(System.nanoTime() - start)));
             }
+            if (behind.orElse(0) > 0) {
+                lines.add(places.memory().get() + ": the " + behind.getAsLong()
+                        + " bytes behind the memory are as they were");
+            }
             files.keep();
             document.put("file", places.memory()).put("size_bytes", held.layout().lengthBytes()).put("cloned", cloned)
+                    .put("bytes_behind", behind.isPresent() ? Optional.of(behind.getAsLong()) : Optional.empty())
                     .put("verified", places.memory().map(file -> !unchecked)).put("state_file", state)
                     .put("attachments", attachments);
         }

@@ -5,6 +5,7 @@ import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.internal.file.Durability;
 import io.microsnap.core.internal.file.StagedFile;
+import io.microsnap.core.internal.file.StorageFile;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.memory.Export;
 import io.microsnap.memory.internal.state.MachineStateFile;
@@ -24,6 +25,7 @@ import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
 import java.util.List;
+import java.util.OptionalLong;
 
 /**
  * What one restore writes: each file whole or not at all, and where a later one fails those that were made before are
@@ -94,6 +96,12 @@ final class RestoredFiles implements AutoCloseable {
         boolean[] cloned = {false};
         write(file, () -> cloned[0] = export.toFile(file, ifExists));
         return cloned[0];
+    }
+
+    /** Writes the memory to a block device, if it is one, and says how much that has behind the memory. */
+    OptionalLong memoryToDevice(Export export, Path file) throws IOException {
+        return StorageFile.isDevice(posix, file) ? OptionalLong.of(export.toDevice(file, ifExists))
+                : OptionalLong.empty();
     }
 
     /** Everything is written: nothing is removed any more. */

@@ -1,5 +1,6 @@
 package io.microsnap.memory;
 
+import io.microsnap.core.IoMode;
 import io.microsnap.core.PageReader;
 import io.microsnap.core.PausableMachine;
 import io.microsnap.core.PausedMachine;
@@ -27,8 +28,8 @@ import java.util.Optional;
  * {@link #take} it; or {@link #prepare} it, {@link PreparedCapture#capture} it and {@link CapturedSnapshot#publish} it,
  * where the three are not to follow each other at once.
  *
- * <p>While the machine is paused nothing goes further than the page cache. A capture that is not published, for
- * whatever reason, leaves nothing in the store and gives the tracker back what changed.
+ * <p>While the machine is paused nothing goes further than the page cache, unless {@link #io} says so. A capture that
+ * is not published, for whatever reason, leaves nothing in the store and gives the tracker back what changed.
  */
 public final class Capture implements Cloneable {
     final DirectoryStore store;
@@ -45,6 +46,7 @@ public final class Capture implements Cloneable {
     AfterBake afterBake = AfterBake.usual();
     Optional<Zeros> zeros = Optional.empty();
     int threads = 1;
+    IoMode io = IoMode.CACHED;
     boolean checked;
     Progress progress = Progress.NONE;
     Optional<CopyAhead> copyAhead = Optional.empty();
@@ -153,6 +155,20 @@ public final class Capture implements Cloneable {
         }
         threads = most;
         return this;
+    }
+
+    /**
+     * Sets which way the image goes to disk; the default is through the page cache. Any other way leaves the page cache
+     * as it was, makes the pause wait for the device, and shares no blocks afterwards, for that would read images.
+     */
+    public Capture io(IoMode mode) {
+        io = Objects.requireNonNull(mode);
+        return this;
+    }
+
+    /** Returns what happens after publication: nothing that would read images into the page cache. */
+    AfterBake sharing() {
+        return io == IoMode.CACHED ? afterBake : afterBake.enabled(false);
     }
 
     /**

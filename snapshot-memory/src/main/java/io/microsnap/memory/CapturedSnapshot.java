@@ -123,7 +123,7 @@ public final class CapturedSnapshot implements AutoCloseable {
     /** Lets go of the snapshot first: an image that nobody uses may be shared by any means. */
     private DedupOutcome shared() throws IOException {
         close();
-        AfterBake after = plan.afterBake;
+        AfterBake after = plan.sharing();
         return after.with(after.options().with(plan.fragmentation)).baked(plan.store, plan.id);
     }
 

@@ -1,16 +1,21 @@
 package io.microsnap.memory;
 
 import io.microsnap.core.IfExists;
+import io.microsnap.core.IoMode;
 import io.microsnap.core.Progress;
+import io.microsnap.core.SnapshotException;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.internal.file.Durability;
 import io.microsnap.core.internal.file.FileCopy;
 import io.microsnap.core.internal.file.Reflink;
 import io.microsnap.core.internal.file.StagedFile;
+import io.microsnap.core.internal.file.StorageFile;
+import io.microsnap.core.internal.file.StorageOptions;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.memory.internal.image.ComposedImage;
 import io.microsnap.memory.internal.image.Composition;
+import io.microsnap.memory.internal.image.OpenedImage;
 import io.microsnap.store.HeldSnapshot;
 import io.microsnap.store.IfTaken;
 import io.microsnap.store.Manifest;
@@ -25,6 +30,7 @@ import io.microsnap.store.internal.SnapshotFiles;
 import io.microsnap.store.internal.StagedSnapshot;
 import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
+import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Path;
 import java.util.Objects;
 import java.util.Optional;
@@ -38,6 +44,7 @@ public final class Export {
     private final StoredSnapshot snapshot;
     private boolean checked = true;
     private int threads = 1;
+    private IoMode io = IoMode.CACHED;
     private Progress progress = Progress.NONE;
 
     private Export(StoredSnapshot snapshot) {
@@ -64,6 +71,12 @@ public final class Export {
         return this;
     }
 
+    /** Sets which way memory is read and written; the default is through the page cache. */
+    public Export io(IoMode mode) {
+        io = Objects.requireNonNull(mode);
+        return this;
+    }
+
     /** Hears how far it has come, and may stop it. */
     public Export progress(Progress listener) {
         progress = Objects.requireNonNull(listener);
@@ -80,18 +93,55 @@ public final class Export {
         DirectoryStore.requireOutside(posix, file);
         ComposedImage composed = Held.compose(snapshot);
         Descriptor last = composed.layers().getLast().image();
-        try (StagedFile staged = StagedFile.create(posix, file)) {
+        try (OpenedImage source = OpenedImage.of(composed, io); StagedFile staged = StagedFile.create(posix, file)) {
             boolean cloned = new Reflink().cloneInto(last, staged).isCloned();
             Optional<PageChecks> checks = checks();
-            if (cloned) {
-                Composition.intoCloneOfBase(composed, staged.descriptor(), checks, threads, progress);
-            } else {
-                Composition.intoEmpty(composed, staged.descriptor(), checks, threads, progress);
+            try (StorageFile target = StorageFile.over(staged.descriptor(), StorageOptions.WRITE.with(io))) {
+                if (cloned) {
+                    Composition.intoCloneOfBase(source.image(), target, checks, inFlight(), progress);
+                } else {
+                    Composition.intoEmpty(source.image(), target, checks, inFlight(), progress);
+                }
             }
             requireWhole(checks);
             staged.commit(Durability.FULL, ifExists);
             return cloned;
         }
+    }
+
+    /**
+     * Writes the guest's memory to the start of a block device that nobody uses, durable; every byte of it, zeros too.
+     * What the device held there is gone even if this fails; what lies behind the memory stays.
+     *
+     * @return how many bytes of the device lie behind the memory
+     */
+    public long toDevice(Path device, IfExists ifExists) throws IOException {
+        Posix posix = snapshot.image().posix();
+        long lengthBytes = snapshot.layout().lengthBytes();
+        if (ifExists == IfExists.REFUSE) {
+            throw new FileAlreadyExistsException(device.toString(), null,
+                    "a block device always holds something; say that it may be replaced");
+        }
+        try (OpenedImage source = OpenedImage.of(Held.compose(snapshot), io);
+                StorageFile target = StorageFile.open(posix, device, StorageOptions.WRITE.with(io))) {
+            if (!target.isDevice()) {
+                throw new SnapshotException(device + " is no block device");
+            }
+            if (target.sizeBytes() < lengthBytes) {
+                throw new SnapshotException(device + " has " + target.sizeBytes() + " bytes, and the memory of "
+                        + snapshot.id() + " has " + lengthBytes + "; nothing was written: use a larger device");
+            }
+            Optional<PageChecks> checks = checks();
+            Composition.ontoDevice(source.image(), target, checks, inFlight(), progress);
+            requireWhole(checks);
+            target.sync();
+            return target.sizeBytes() - lengthBytes;
+        }
+    }
+
+    /** A device that waits for one request after another is idle in between. */
+    private int inFlight() {
+        return io == IoMode.DIRECT ? Math.max(2, threads) : threads;
     }
 
     /** Writes an attachment as a file, durable, whole or not at all, and never unchecked. */
@@ -138,10 +188,14 @@ public final class Export {
         staged.takeWorkingSetOf(snapshot);
         ComposedImage composed = Held.compose(snapshot);
         Descriptor last = composed.layers().getLast().image();
-        if (staged.clone(SnapshotFiles.MEMORY, last).isCloned()) {
-            Composition.intoCloneOfBase(composed, staged.file(SnapshotFiles.MEMORY), checks, threads, progress);
-        } else {
-            Composition.intoEmpty(composed, staged.create(SnapshotFiles.MEMORY), checks, threads, progress);
+        boolean cloned = staged.clone(SnapshotFiles.MEMORY, last).isCloned();
+        Descriptor image = cloned ? staged.file(SnapshotFiles.MEMORY) : staged.create(SnapshotFiles.MEMORY);
+        try (StorageFile target = StorageFile.over(image, StorageOptions.WRITE)) {
+            if (cloned) {
+                Composition.intoCloneOfBase(composed, target, checks, threads, progress);
+            } else {
+                Composition.intoEmpty(composed, target, checks, threads, progress);
+            }
         }
         requireWhole(checks);
         // The index is of the composed guest already.

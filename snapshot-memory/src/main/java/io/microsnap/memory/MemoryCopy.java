@@ -1,13 +1,13 @@
 package io.microsnap.memory;
 
 import io.microsnap.core.GuestLayout;
-import io.microsnap.core.PageReader;
 import io.microsnap.core.RangeConsumer;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.internal.work.Closing;
 import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.dirty.Epoch;
 import io.microsnap.dirty.TrackerClaim;
+import io.microsnap.memory.internal.image.OpenedImage;
 import io.microsnap.memory.internal.image.Pace;
 import io.microsnap.memory.internal.image.WriteMode;
 import io.microsnap.store.internal.StoredSnapshot;
@@ -30,7 +30,6 @@ final class MemoryCopy {
     private final Optional<DirtyBitmap> latest;
     /** What really differed from the base, where sources report in blocks. */
     private Optional<DirtyBitmap> differing = Optional.empty();
-    private Optional<PageReader> composedBase = Optional.empty();
     private Optional<Epoch> epoch = Optional.empty();
     private Optional<String> lost = Optional.empty();
     private Optional<DirtyBitmap> named = Optional.empty();
@@ -84,12 +83,14 @@ final class MemoryCopy {
 
     /** Writes what the last harvest named; in the first pass everything, where it is not known what changed. */
     MemoryWritten write(Pace pace) throws IOException {
-        WriteMode mode = written ? laterMode() : firstMode();
-        written = true;
-        named = mode.pages();
-        MemoryWritten result = staged.writer().write(plan.reader, mode, pace);
-        pagesDamagedInBase += result.pagesDamagedInBase();
-        return result;
+        try (Closing opened = new Closing()) {
+            WriteMode mode = written ? laterMode(opened) : firstMode(opened);
+            written = true;
+            named = mode.pages();
+            MemoryWritten result = staged.writer().write(plan.reader, mode, pace);
+            pagesDamagedInBase += result.pagesDamagedInBase();
+            return result;
+        }
     }
 
     /** The epoch that all harvests went into; empty without a tracker. */
@@ -117,7 +118,7 @@ final class MemoryCopy {
         return remark;
     }
 
-    private WriteMode firstMode() throws IOException {
+    private WriteMode firstMode(Closing opened) throws IOException {
         if (base.isEmpty()) {
             lookedAtEverything = true;
             return new WriteMode.Everything();
@@ -126,7 +127,7 @@ final class MemoryCopy {
             lookedAtEverything = true;
             remark += "; every page was compared with it, for "
                     + epoch.map(known -> known.unknownBecause().orElseThrow()).orElse("there is no tracker");
-            return compare(Optional.empty());
+            return compare(Optional.empty(), opened);
         }
         Epoch known = epoch.get();
         known.requireRelativeTo(base.get().reference());
@@ -135,26 +136,25 @@ final class MemoryCopy {
         }
         differing = Optional.of(DirtyBitmap.of(layout));
         known.tellChanged(differing.get());
-        return compare(Optional.of(known.bitmap()));
+        return compare(Optional.of(known.bitmap()), opened);
     }
 
-    private WriteMode laterMode() throws IOException {
+    private WriteMode laterMode(Closing opened) throws IOException {
         if (lost.isPresent()) {
             remark += "; every page was looked at again during the pause, for " + lost.get();
-            return base.isEmpty() ? new WriteMode.Everything() : compare(Optional.empty());
+            return base.isEmpty() ? new WriteMode.Everything() : compare(Optional.empty(), opened);
         }
-        return base.isPresent() && reportsBlocks() ? compare(latest) : new WriteMode.DirtyPages(latest.orElseThrow());
+        return base.isPresent() && reportsBlocks()
+                ? compare(latest, opened) : new WriteMode.DirtyPages(latest.orElseThrow());
     }
 
     private boolean reportsBlocks() {
         return epoch.orElseThrow().blockBytes() > layout.pageBytes();
     }
 
-    private WriteMode compare(Optional<DirtyBitmap> pages) throws IOException {
-        if (composedBase.isEmpty()) {
-            composedBase = Optional.of(Held.compose(base.orElseThrow()));
-        }
+    private WriteMode compare(Optional<DirtyBitmap> pages, Closing opened) throws IOException {
+        OpenedImage compared = opened.add(OpenedImage.of(Held.compose(base.orElseThrow()), plan.io));
         RangeConsumer told = differing.isPresent() ? differing.get()::mark : NOBODY;
-        return new WriteMode.Compare(composedBase.get(), pages, told);
+        return new WriteMode.Compare(compared.image(), pages, told);
     }
 }

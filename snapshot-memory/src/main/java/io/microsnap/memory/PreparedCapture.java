@@ -2,6 +2,7 @@ package io.microsnap.memory;
 
 import io.microsnap.core.CancelledException;
 import io.microsnap.core.GuestLayout;
+import io.microsnap.core.IoMode;
 import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.PausableMachine;
 import io.microsnap.core.PausedMachine;
@@ -10,6 +11,8 @@ import io.microsnap.core.SnapshotException;
 import io.microsnap.core.SnapshotReference;
 import io.microsnap.core.internal.file.Extents;
 import io.microsnap.core.internal.file.ReflinkOutcome;
+import io.microsnap.core.internal.file.StorageFile;
+import io.microsnap.core.internal.file.StorageOptions;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.work.Closing;
 import io.microsnap.dirty.DirtyTracker;
@@ -78,7 +81,8 @@ public final class PreparedCapture implements AutoCloseable {
             prepared.requireFreeId();
             plan.reader.requireMapped();
             prepared.findBase();
-            prepared.workers = prepared.closing.add(Workers.started(plan.threads));
+            prepared.workers = prepared.closing.add(Workers.started(
+                    plan.io == IoMode.DIRECT ? Math.max(2, plan.threads) : plan.threads));
             prepared.stage();
             if (plan.tracker.isPresent()) {
                 plan.tracker.get().arm();
@@ -302,6 +306,9 @@ public final class PreparedCapture implements AutoCloseable {
         Descriptor indexFile = snapshot.create(SnapshotFiles.PAGE_INDEX);
         ImageWriter.Builder builder = ImageWriter.into(image, layout).workers(workers).progress(plan.progress)
                 .zeros(plan.zeros.orElse(Zeros.suiting(image)));
+        if (plan.io != IoMode.CACHED) {
+            builder.through(closing.add(StorageFile.over(image, StorageOptions.WRITE.with(plan.io))));
+        }
         PageIndex index;
         Optional<PageMap> map = Optional.empty();
         if (base.isEmpty()) {

@@ -1,6 +1,7 @@
 package io.microsnap.memory;
 
 import io.microsnap.core.HugePages;
+import io.microsnap.core.IoMode;
 import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.internal.file.Advice;
@@ -13,6 +14,7 @@ import io.microsnap.memory.internal.ahead.ReadAhead;
 import io.microsnap.memory.internal.image.ComposedImage;
 import io.microsnap.memory.internal.image.ImageReads;
 import io.microsnap.memory.internal.image.LazyMapping;
+import io.microsnap.memory.internal.image.OpenedImage;
 import io.microsnap.store.HeldSnapshot;
 import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.internal.DirectoryStore;
@@ -40,6 +42,7 @@ public final class Restore {
     private Posix posix;
     private boolean verified;
     private int threads = 1;
+    private IoMode io = IoMode.CACHED;
     private HugePages hugePages = HugePages.NONE;
     private int mostMappings = LazyMapping.DEFAULT_MAPPINGS;
     private Progress progress = Progress.NONE;
@@ -89,6 +92,15 @@ public final class Restore {
             throw new IllegalArgumentException(most + " threads");
         }
         threads = most;
+        return this;
+    }
+
+    /**
+     * Sets which way the image is read; the default is through the page cache. A lazy restore maps the page cache and
+     * refuses any other.
+     */
+    public Restore io(IoMode mode) {
+        io = Objects.requireNonNull(mode);
         return this;
     }
 
@@ -158,6 +170,10 @@ public final class Restore {
 
     /** Restores the snapshot into memory of this process. May be called again, for another copy. */
     public RestoredSnapshot restore(RestoreEngine engine) throws IOException {
+        if (engine == RestoreEngine.LAZY && io != IoMode.CACHED) {
+            throw new IllegalArgumentException("a lazy restore maps the page cache and cannot be " + io.label()
+                    + "; restore eagerly, or cached");
+        }
         RestoreEvent event = new RestoreEvent();
         event.begin();
         Closing closing = new Closing();
@@ -253,12 +269,14 @@ public final class Restore {
     }
 
     private Made read(Image image, Mapping mapping) throws IOException {
-        try {
+        try (OpenedImage source = OpenedImage.of(image.composed, io)) {
             Optional<PageChecks> checks = Optional.empty();
             if (verified) {
                 checks = Optional.of(new PageChecks(image.held.pageIndex()));
             }
-            ImageReads.into(mapping.segment(), image.composed, checks, threads, progress);
+            // A device that waits for one request after another is idle in between.
+            int inFlight = io == IoMode.DIRECT ? Math.max(2, threads) : threads;
+            ImageReads.into(mapping.segment(), source.image(), checks, inFlight, progress);
             if (checks.isPresent()) {
                 Verify.result(image.held, checks.get()).requireWhole();
             }

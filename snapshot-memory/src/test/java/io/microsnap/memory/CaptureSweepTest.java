@@ -3,6 +3,7 @@ package io.microsnap.memory;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.microsnap.core.GuestLayout;
+import io.microsnap.core.IoMode;
 import io.microsnap.core.PausableMachine;
 import io.microsnap.core.Progress;
 import io.microsnap.core.Region;
@@ -57,7 +58,7 @@ final class CaptureSweepTest {
 
     /** The calls of a capture that a signal may interrupt. */
     private static final Set<String> INTERRUPTIBLE = Set.of("openat", "close", "pread", "pwrite", "fsync", "ftruncate",
-            "fallocate", "flock", "copy_file_range");
+            "fallocate", "flock", "copy_file_range", "preadv2", "pwritev2");
 
     @Tag("slow")
     @RealFileSystems({FileSystemKind.EXT4, FileSystemKind.XFS, FileSystemKind.BTRFS})
@@ -71,6 +72,15 @@ final class CaptureSweepTest {
     void afterAFailureAtAnyCallOfACopyAheadTheStoreAndTheEpochAreAsTheyWere(Path on, FileSystemKind fileSystem)
             throws IOException {
         afterAFailureAtAnyCall(new Scene(on, LAYOUT, 1).copyingAhead(), fileSystem, AHEAD_CALLS_BETWEEN);
+    }
+
+    @Tag("slow")
+    @RealFileSystems({FileSystemKind.XFS})
+    void afterAFailureAtAnyCallOfADirectCaptureTheStoreAndTheEpochAreAsTheyWere(Path on, FileSystemKind fileSystem)
+            throws IOException {
+        Scene scene = new Scene(on, LAYOUT, 1);
+        scene.io = IoMode.DIRECT;
+        afterAFailureAtAnyCall(scene, fileSystem, Effort.choose(7, 3, 1));
     }
 
     private static void afterAFailureAtAnyCall(Scene scene, FileSystemKind fileSystem, int callsBetween)
@@ -221,6 +231,7 @@ final class CaptureSweepTest {
         private final Path directory;
         private final GuestLayout layout;
         private final int threads;
+        private IoMode io = IoMode.CACHED;
         private final InMemoryPageReader guest;
         private final DirtyTracker tracker;
         private final DirectoryStore healthy;
@@ -298,7 +309,7 @@ final class CaptureSweepTest {
             int[] paused = {0};
             boolean published = false;
             try (DirectoryStore store = DirectoryStore.open(faulty.posix(), directory, StoreOptions.PRIVATE)) {
-                Capture capture = Capture.of(store, NEXT, guest).tracker(tracker).threads(threads)
+                Capture capture = Capture.of(store, NEXT, guest).io(io).tracker(tracker).threads(threads)
                         .attach("overlay", attachment);
                 if (copiesAhead) {
                     capture.copyAhead(CopyAhead.usual().rounds(3).enough(0).enough(Duration.ZERO).listener(round -> {

@@ -4,7 +4,9 @@ import io.microsnap.core.internal.file.PopulatedRanges;
 import io.microsnap.core.internal.posix.Errno;
 import io.microsnap.core.internal.posix.Posix;
 import java.io.IOException;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.lang.reflect.InvocationHandler;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Method;
@@ -29,7 +31,8 @@ import java.util.function.ObjLongConsumer;
  */
 public final class FaultyPosix {
     private static final Set<String> NOT_COUNTED = Set.of("constants", "getpagesize", "gettid", "dlsym", "memcmp");
-    private static final Set<String> TRANSFERS = Set.of("pread", "pwrite", "copy_file_range");
+    private static final Set<String> TRANSFERS = Set.of("pread", "pwrite", "preadv2", "pwritev2",
+            "copy_file_range");
     private static final Set<String> RELEASES = Set.of("close", "munmap");
     private static final int SIGKILL = 9;
 
@@ -320,11 +323,25 @@ public final class FaultyPosix {
         if (name.equals("copy_file_range")) {
             long length = (long) arguments[4];
             less[4] = half(length);
+        } else if (name.endsWith("v2")) {
+            less[1] = halfOf((MemorySegment) arguments[1]);
         } else {
             MemorySegment buffer = (MemorySegment) arguments[1];
             less[1] = buffer.asSlice(0, half(buffer.byteSize()));
         }
         return less;
+    }
+
+    /** The first of the buffers that an array of {@code iovec} names, and of that the half. */
+    private MemorySegment halfOf(MemorySegment vectors) {
+        MemorySegment first = Arena.ofAuto().allocate(2 * Long.BYTES, Long.BYTES).copyFrom(
+                vectors.asSlice(0, 2 * Long.BYTES));
+        long length = first.get(ValueLayout.JAVA_LONG, Long.BYTES);
+        if (vectors.byteSize() > first.byteSize()) {
+            noteStruck();
+        }
+        first.set(ValueLayout.JAVA_LONG, Long.BYTES, half(length));
+        return first;
     }
 
     private long half(long length) {

@@ -3,6 +3,10 @@ package io.microsnap.core.testing;
 import io.microsnap.core.internal.posix.Constants;
 import io.microsnap.core.internal.posix.Errno;
 import io.microsnap.core.internal.posix.Posix;
+import io.microsnap.core.internal.posix.Stat;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Method;
 import java.lang.reflect.Proxy;
@@ -107,6 +111,9 @@ public final class StandInMac {
                     MACOS.MAP_SHARED | MACOS.MAP_PRIVATE | MACOS.MAP_FIXED);
             case "fallocate" -> {
                 // fcntl(F_PUNCHHOLE): whole blocks, and nothing else is offered.
+                if ((int) arguments[1] == MACOS.FALLOC_FL_KEEP_SIZE) {
+                    return preallocate((int) arguments[0], (long) arguments[3]);
+                }
                 if ((int) arguments[1] != (MACOS.FALLOC_FL_PUNCH_HOLE | MACOS.FALLOC_FL_KEEP_SIZE)) {
                     return -Errno.ENOSYS.number(numbers);
                 }
@@ -122,6 +129,9 @@ public final class StandInMac {
                 if (command == MACOS.F_BARRIERFSYNC) {
                     return linux.fdatasync((int) arguments[0]);
                 }
+                if (command == MACOS.F_NOCACHE) {
+                    return 0;
+                }
                 if (command == MACOS.F_DUPFD_CLOEXEC) {
                     arguments[1] = numbers.F_DUPFD_CLOEXEC;
                 } else if (command != MACOS.F_GETFD) {
@@ -133,12 +143,44 @@ public final class StandInMac {
                 return clone((int) arguments[0], fromMacos((int) arguments[1]), (String) arguments[2],
                         (int) arguments[3]);
             }
+            case "preadv2", "pwritev2" -> {
+                if ((int) arguments[3] != 0) {
+                    return -Errno.ENOSYS.number(numbers);
+                }
+            }
             case "ioctl" -> {
+                if ((long) arguments[1] == MACOS.DKIOCGETBLOCKSIZE) {
+                    return linux.ioctl((int) arguments[0], numbers.BLKSSZGET, (MemorySegment) arguments[2]);
+                }
+                if ((long) arguments[1] == MACOS.DKIOCGETBLOCKCOUNT) {
+                    return blockCount((int) arguments[0], (MemorySegment) arguments[2]);
+                }
                 return -Errno.ENOTTY.number(numbers);
             }
             default -> { }
         }
         return ((Number) call(method, arguments)).longValue();
+    }
+
+    private long blockCount(int device, MemorySegment count) {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment sector = arena.allocate(ValueLayout.JAVA_INT);
+            long result = linux.ioctl(device, numbers.BLKSSZGET, sector);
+            if (result >= 0) {
+                result = linux.ioctl(device, numbers.BLKGETSIZE64, count);
+                count.set(ValueLayout.JAVA_LONG, 0, count.get(ValueLayout.JAVA_LONG, 0)
+                        / sector.get(ValueLayout.JAVA_INT, 0));
+            }
+            return result;
+        }
+    }
+
+    /** Behind what is allocated: there is nothing to see of it but the space. */
+    private long preallocate(int descriptor, long lengthBytes) {
+        Stat stat = new Stat();
+        long result = linux.fstat(descriptor, stat);
+        return result < 0 ? result
+                : linux.fallocate(descriptor, numbers.FALLOC_FL_KEEP_SIZE, stat.sizeBytes(), lengthBytes);
     }
 
     /** The destination is there whole, or not at all. */

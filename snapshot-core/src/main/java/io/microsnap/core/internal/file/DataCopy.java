@@ -44,9 +44,14 @@ final class DataCopy implements AutoCloseable {
 
     /** Copies as much as the source had when this was its status. */
     void run(Stat status) throws IOException {
-        totalBytes = status.sizeBytes();
+        totalBytes = status.isBlockDevice() ? BlockDevices.sizeBytes(source) : status.sizeBytes();
         destination.truncate(totalBytes);
         boolean hasHoles = status.allocatedBytes() < totalBytes;
+        if (status.isBlockDevice()) {
+            // Devices know no holes, and the kernel copies from files alone.
+            copyAllButZeros(0, totalBytes);
+            return;
+        }
         Extents.walk(source, 0, totalBytes, (offset, lengthBytes) -> {
             if (hasHoles && lengthBytes == totalBytes) {
                 // The filesystem names everything data, yet did not allocate it all.

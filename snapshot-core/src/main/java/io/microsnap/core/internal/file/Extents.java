@@ -26,6 +26,9 @@ public final class Extents {
     private static final long CANNOT_SAY = -1;
     private static final Set<Errno> CANNOT_TELL = EnumSet.of(Errno.EINVAL, Errno.EOPNOTSUPP, Errno.ENOTSUP,
             Errno.ENOSYS, Errno.ENOTTY, Errno.ESPIPE, Errno.ENODEV);
+    /** What systems and filesystems answer that cannot do what was asked to the space of a file. */
+    static final Set<Errno> UNSUPPORTED = EnumSet.of(Errno.EOPNOTSUPP, Errno.ENOTSUP, Errno.ENOSYS, Errno.ENOTTY,
+            Errno.ESPIPE, Errno.ENODEV, Errno.ENXIO);
 
     private Extents() {
     }
@@ -57,7 +60,7 @@ public final class Extents {
      */
     public static void firstData(Descriptor file, long offset, RangeConsumer range) throws IOException {
         requireRange(file, offset, 0);
-        long end = file.sizeBytes();
+        long end = StorageFile.sizeOf(file);
         Constants constants = file.posix().constants();
         boolean trusted = constants.operatingSystem() != OperatingSystem.MACOS;
         long start = trusted ? seek(file, offset, constants.SEEK_DATA) : CANNOT_SAY;
@@ -291,7 +294,7 @@ public final class Extents {
         Constants constants = posix.constants();
         int mode = constants.FALLOC_FL_PUNCH_HOLE | constants.FALLOC_FL_KEEP_SIZE;
         long result = file.uninterrupted(() -> posix.fallocate(file.number(), mode, offset, lengthBytes));
-        if (!constants.failedWith(result, Errno.EINVAL) && CANNOT_TELL.contains(constants.errno(result))) {
+        if (result < 0 && UNSUPPORTED.contains(constants.errno(result))) {
             return false;
         }
         file.check("fallocate(PUNCH_HOLE)", result, "of " + lengthBytes + " bytes at " + offset);

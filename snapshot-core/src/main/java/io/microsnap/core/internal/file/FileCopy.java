@@ -16,8 +16,9 @@ import java.time.Duration;
 import java.util.Optional;
 
 /**
- * Copies files without ever filling their holes, by sharing blocks where the filesystem can. The destination is there
- * whole or not at all: it is written as a {@link StagedFile}.
+ * Copies files, and block devices by their paths, without ever filling their holes, by sharing blocks where the
+ * filesystem can. The destination is there whole or not at all: it is written as a {@link StagedFile}. A device as
+ * destination is written in place.
  *
  * <p>Any number of threads may use one.
  */
@@ -36,6 +37,9 @@ public final class FileCopy {
 
     /** Copies one path to another; a link is followed where it leads to the source, and refused as destination. */
     public CopyResult copy(Posix posix, Path source, Path destination, CopyOptions options) throws IOException {
+        if (DeviceCopy.isWanted(posix, source, destination)) {
+            return DeviceCopy.copy(posix, source, destination, options);
+        }
         try (Descriptor open = Source.open(posix, source);
                 Descriptor directory = Destination.open(posix, destination).directory()) {
             return copy(open, directory, PathNames.last(destination), options);

@@ -23,6 +23,8 @@ public final class Constants {
     public final int O_DIRECTORY;
     public final int O_NONBLOCK;
     public final int O_TMPFILE;
+    public final int O_DIRECT;
+    public final int RWF_DONTCACHE;
     public final int AT_FDCWD;
     public final int AT_SYMLINK_NOFOLLOW;
     public final int AT_REMOVEDIR;
@@ -35,6 +37,7 @@ public final class Constants {
     public final int RENAME_EXCHANGE;
     public final int FALLOC_FL_KEEP_SIZE;
     public final int FALLOC_FL_PUNCH_HOLE;
+    public final int FALLOC_FL_ZERO_RANGE;
     public final int PROT_NONE;
     public final int PROT_READ;
     public final int PROT_WRITE;
@@ -73,6 +76,10 @@ public final class Constants {
     public final int F_FULLFSYNC;
     public final int F_BARRIERFSYNC;
     public final int F_PUNCHHOLE;
+    public final int F_PREALLOCATE;
+    public final int F_NOCACHE;
+    public final int F_ALLOCATEALL;
+    public final int F_PEOFPOSMODE;
     public final int AF_UNIX;
     public final int SOCK_STREAM;
     public final int SOCK_CLOEXEC;
@@ -87,6 +94,12 @@ public final class Constants {
     public final long FS_IOC_FIEMAP;
     public final long FS_IOC_FSGETXATTR;
     public final long FS_IOC_FSSETXATTR;
+    public final long BLKSSZGET;
+    public final long BLKGETSIZE64;
+    public final long BLKDISCARD;
+    public final long BLKZEROOUT;
+    public final long DKIOCGETBLOCKSIZE;
+    public final long DKIOCGETBLOCKCOUNT;
 
     private final OperatingSystem operatingSystem;
     private final int column;
@@ -106,6 +119,8 @@ public final class Constants {
         O_DIRECTORY = pick(0x10000, 0x4000, 0x100000);
         O_NONBLOCK = pick(0x800, 0x800, 0x4);
         O_TMPFILE = pick(0x410000, 0x404000, 0);
+        O_DIRECT = pick(0x4000, 0x10000, 0);
+        RWF_DONTCACHE = pick(0x80, 0x80, 0);
         AT_FDCWD = pick(-100, -100, -2);
         AT_SYMLINK_NOFOLLOW = pick(0x100, 0x100, 0x20);
         AT_REMOVEDIR = pick(0x200, 0x200, 0x80);
@@ -119,6 +134,7 @@ public final class Constants {
         // macOS has no fallocate: there these are our own, and fcntl is called.
         FALLOC_FL_KEEP_SIZE = pick(1, 1, 1);
         FALLOC_FL_PUNCH_HOLE = pick(2, 2, 2);
+        FALLOC_FL_ZERO_RANGE = pick(0x10, 0x10, 0);
         PROT_NONE = pick(0, 0, 0);
         PROT_READ = pick(1, 1, 1);
         PROT_WRITE = pick(2, 2, 2);
@@ -157,6 +173,10 @@ public final class Constants {
         F_FULLFSYNC = pick(0, 0, 51);
         F_BARRIERFSYNC = pick(0, 0, 85);
         F_PUNCHHOLE = pick(0, 0, 99);
+        F_PREALLOCATE = pick(0, 0, 42);
+        F_NOCACHE = pick(0, 0, 48);
+        F_ALLOCATEALL = pick(0, 0, 4);
+        F_PEOFPOSMODE = pick(0, 0, 3);
         AF_UNIX = pick(1, 1, 0);
         SOCK_STREAM = pick(1, 1, 0);
         SOCK_CLOEXEC = pick(0x80000, 0x80000, 0);
@@ -171,6 +191,12 @@ public final class Constants {
         FS_IOC_FIEMAP = Integer.toUnsignedLong(pick(0xC020660B, 0xC020660B, 0));
         FS_IOC_FSGETXATTR = Integer.toUnsignedLong(pick(0x801C581F, 0x801C581F, 0));
         FS_IOC_FSSETXATTR = pick(0x401C5820, 0x401C5820, 0);
+        BLKSSZGET = pick(0x1268, 0x1268, 0);
+        BLKGETSIZE64 = Integer.toUnsignedLong(pick(0x80081272, 0x80081272, 0));
+        BLKDISCARD = pick(0x1277, 0x1277, 0);
+        BLKZEROOUT = pick(0x127F, 0x127F, 0);
+        DKIOCGETBLOCKSIZE = pick(0, 0, 0x40046418);
+        DKIOCGETBLOCKCOUNT = pick(0, 0, 0x40086419);
     }
 
     /** The operating system these numbers belong to. */

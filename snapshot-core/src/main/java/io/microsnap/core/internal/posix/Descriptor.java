@@ -78,6 +78,11 @@ public final class Descriptor implements AutoCloseable {
         return openAt(posix, number(), child, knownAs, flags | posix.constants().O_NOFOLLOW, mode);
     }
 
+    /** Opens the same file once more, with other flags; on Linux, which has a name for every open file. */
+    public Descriptor reopened(int flags) throws IOException {
+        return openAt(posix, posix.constants().AT_FDCWD, "/proc/self/fd/" + number(), name, flags, 0);
+    }
+
     private static Descriptor openAt(Posix posix, int directory, String path, String name, int flags, int mode)
             throws IOException {
         while (true) {
@@ -184,6 +189,14 @@ public final class Descriptor implements AutoCloseable {
         if (full != 0 && synced("fcntl(F_FULLFSYNC)", () -> posix.fcntl(number(), full, 0), true)) {
             return;
         }
+        synced("fsync", () -> posix.fsync(number()), false);
+    }
+
+    /**
+     * As {@link #sync}, but on macOS no further than to the device, which may keep it in a cache that does not outlive
+     * a power failure.
+     */
+    public void syncToDevice() throws IOException {
         synced("fsync", () -> posix.fsync(number()), false);
     }
 

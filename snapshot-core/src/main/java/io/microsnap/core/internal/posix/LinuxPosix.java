@@ -25,6 +25,8 @@ final class LinuxPosix extends Libc {
     private static final long PIDFD_GETFD = 438;
 
     // As in Libc, each is linked when it is first called.
+    private interface Preadv2 { Downcall CALL = Downcall.of(LIBC, "preadv2", LONG, INT, POINTER, INT, LONG, INT); }
+    private interface Pwritev2 { Downcall CALL = Downcall.of(LIBC, "pwritev2", LONG, INT, POINTER, INT, LONG, INT); }
     private interface Fallocate { Downcall CALL = Downcall.of(LIBC, "fallocate", INT, INT, INT, LONG, LONG); }
     private interface Fdatasync { Downcall CALL = Downcall.of(LIBC, "fdatasync", INT, INT); }
     private interface Syncfs { Downcall CALL = Downcall.of(LIBC, "syncfs", INT, INT); }
@@ -67,6 +69,28 @@ final class LinuxPosix extends Libc {
     LinuxPosix(Constants constants) {
         super(constants);
         userfaultfdNumber = constants == Constants.LINUX_X86_64 ? USERFAULTFD_X86_64 : USERFAULTFD_AARCH64;
+    }
+
+    @Override
+    public long preadv2(int descriptor, MemorySegment vectors, long offset, int flags) {
+        try {
+            MemorySegment errno = errno();
+            return result((long) Preadv2.CALL.handle().invokeExact(
+                    errno, descriptor, vectors, IoVectors.count(vectors), offset, flags), errno);
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
+    }
+
+    @Override
+    public long pwritev2(int descriptor, MemorySegment vectors, long offset, int flags) {
+        try {
+            MemorySegment errno = errno();
+            return result((long) Pwritev2.CALL.handle().invokeExact(
+                    errno, descriptor, vectors, IoVectors.count(vectors), offset, flags), errno);
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
     }
 
     @Override
@@ -127,22 +151,22 @@ final class LinuxPosix extends Libc {
 
     @Override
     public int fstat(int descriptor, Stat result) {
-        return statx(descriptor, EMPTY, Statx.AT_EMPTY_PATH, result);
+        return statx(descriptor, EMPTY, Statx.AT_EMPTY_PATH, Statx.BASIC | Statx.DIRECT_ALIGNMENT, result);
     }
 
     @Override
     public int fstatat(int directory, String path, Stat result, int flags) {
         try (Arena arena = Arena.ofConfined()) {
-            return statx(directory, string(arena, path), flags, result);
+            return statx(directory, string(arena, path), flags, Statx.BASIC, result);
         }
     }
 
-    private int statx(int directory, MemorySegment path, int flags, Stat result) {
+    private int statx(int directory, MemorySegment path, int flags, int mask, Stat result) {
         try {
             MemorySegment buffer = scratch();
             MemorySegment errno = errno();
             int answer = result((int) StatxCall.CALL.handle()
-                    .invokeExact(errno, directory, path, flags, Statx.BASIC, buffer), errno);
+                    .invokeExact(errno, directory, path, flags, mask, buffer), errno);
             if (answer == 0) {
                 Statx.read(buffer, result);
             }

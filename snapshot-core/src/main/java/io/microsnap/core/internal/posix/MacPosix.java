@@ -38,7 +38,7 @@ final class MacPosix extends Libc {
     /** What is called here and nowhere else. {@code mode_t} has 16 bits. */
     record Functions(Downcall fstat, Downcall fstatat, Downcall fstatfs, Downcall fdopendir, Downcall readdir,
             Downcall closedir, Downcall mkdirat, Downcall fchmod, Downcall renameatx, Downcall fclonefileat,
-            Downcall flistxattr, Downcall fgetxattr, Downcall fsetxattr) {
+            Downcall flistxattr, Downcall fgetxattr, Downcall fsetxattr, Downcall preadv, Downcall pwritev) {
         Functions(SymbolLookup library) {
             this(Downcall.of(library, "fstat", INT, INT, POINTER),
                     Downcall.of(library, "fstatat", INT, INT, POINTER, POINTER, INT),
@@ -52,7 +52,9 @@ final class MacPosix extends Libc {
                     Downcall.of(library, "fclonefileat", INT, INT, INT, POINTER, INT),
                     Downcall.of(library, "flistxattr", LONG, INT, POINTER, LONG, INT),
                     Downcall.of(library, "fgetxattr", LONG, INT, POINTER, POINTER, LONG, INT, INT),
-                    Downcall.of(library, "fsetxattr", INT, INT, POINTER, POINTER, LONG, INT, INT));
+                    Downcall.of(library, "fsetxattr", INT, INT, POINTER, POINTER, LONG, INT, INT),
+                    Downcall.of(library, "preadv", LONG, INT, POINTER, INT, LONG),
+                    Downcall.of(library, "pwritev", LONG, INT, POINTER, INT, LONG));
         }
     }
 
@@ -71,7 +73,40 @@ final class MacPosix extends Libc {
     }
 
     @Override
+    public long preadv2(int descriptor, MemorySegment vectors, long offset, int flags) {
+        if (flags != 0) {
+            return absent();
+        }
+        try {
+            MemorySegment errno = errno();
+            return result((long) functions.preadv.handle().invokeExact(
+                    errno, descriptor, vectors, IoVectors.count(vectors), offset), errno);
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
+    }
+
+    @Override
+    public long pwritev2(int descriptor, MemorySegment vectors, long offset, int flags) {
+        if (flags != 0) {
+            return absent();
+        }
+        try {
+            MemorySegment errno = errno();
+            return result((long) functions.pwritev.handle().invokeExact(
+                    errno, descriptor, vectors, IoVectors.count(vectors), offset), errno);
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
+    }
+
+    @Override
     public int fallocate(int descriptor, int mode, long offset, long length) {
+        if (mode == constants().FALLOC_FL_KEEP_SIZE) {
+            MemorySegment store = scratch();
+            MacStructs.preallocate(store, constants(), length);
+            return fcntl(descriptor, constants().F_PREALLOCATE, store);
+        }
         if (mode != (constants().FALLOC_FL_PUNCH_HOLE | constants().FALLOC_FL_KEEP_SIZE)) {
             return absent();
         }

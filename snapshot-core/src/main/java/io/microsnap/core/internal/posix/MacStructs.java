@@ -8,7 +8,7 @@ import java.lang.foreign.MemorySegment;
 
 /**
  * macOS's structs on AArch64, by the offsets of their members: {@code struct stat}, {@code statfs}, {@code dirent}
- * (all with 64-bit inodes), {@code fpunchhole_t}.
+ * (all with 64-bit inodes), {@code fpunchhole_t}, {@code fstore_t}.
  */
 final class MacStructs {
     static final long STAT_BYTES = 144;
@@ -42,6 +42,13 @@ final class MacStructs {
     static final long FP_OFFSET = 8;
     static final long FP_LENGTH = 16;
 
+    static final long FSTORE_BYTES = 32;
+    static final long FST_FLAGS = 0;
+    static final long FST_POSMODE = 4;
+    static final long FST_OFFSET = 8;
+    static final long FST_LENGTH = 16;
+    static final long FST_BYTESALLOC = 24;
+
     private static final long SECTOR_BYTES = 512;
 
     private MacStructs() {
@@ -63,6 +70,7 @@ final class MacStructs {
         to.sizeBytes = from.get(JAVA_LONG, ST_SIZE);
         to.allocatedBytes = from.get(JAVA_LONG, ST_BLOCKS) * SECTOR_BYTES;
         to.blockSizeBytes = from.get(JAVA_INT, ST_BLKSIZE);
+        to.tellsDirectAlignment = false;
     }
 
     static void readStatFs(MemorySegment from, FileSystemStat to) {
@@ -73,6 +81,14 @@ final class MacStructs {
 
     static String entryName(MemorySegment entry) {
         return NativeText.text(entry, D_NAME, Short.toUnsignedInt(entry.get(JAVA_SHORT, D_NAMLEN)));
+    }
+
+    static void preallocate(MemorySegment to, Constants constants, long length) {
+        to.set(JAVA_INT, FST_FLAGS, constants.F_ALLOCATEALL);
+        to.set(JAVA_INT, FST_POSMODE, constants.F_PEOFPOSMODE);
+        to.set(JAVA_LONG, FST_OFFSET, 0);
+        to.set(JAVA_LONG, FST_LENGTH, length);
+        to.set(JAVA_LONG, FST_BYTESALLOC, 0);
     }
 
     static void punchHole(MemorySegment to, long offset, long length) {

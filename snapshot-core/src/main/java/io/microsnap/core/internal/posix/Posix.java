@@ -28,11 +28,23 @@ public interface Posix {
 
     long pwrite(int descriptor, MemorySegment buffer, long offset);
 
+    /**
+     * Fills the buffers that an array of {@code iovec} names, one after another; {@link IoVectors} lays it out and
+     * keeps them alive. {@code preadv} on macOS, which has no flags: any but 0 answers {@link Errno#ENOSYS} there.
+     */
+    long preadv2(int descriptor, MemorySegment vectors, long offset, int flags);
+
+    /** Writes the buffers that an array of {@code iovec} names, as {@link #preadv2} fills them. */
+    long pwritev2(int descriptor, MemorySegment vectors, long offset, int flags);
+
     long lseek(int descriptor, long offset, int whence);
 
     int ftruncate(int descriptor, long length);
 
-    /** On macOS only to punch holes. */
+    /**
+     * On macOS to punch holes, and with {@code FALLOC_FL_KEEP_SIZE} alone to allocate as much as the length says behind
+     * what the file has allocated; the offset means nothing then.
+     */
     int fallocate(int descriptor, int mode, long offset, long length);
 
     int fsync(int descriptor);

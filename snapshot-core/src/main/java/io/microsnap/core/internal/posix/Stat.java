@@ -6,6 +6,7 @@ public final class Stat {
     private static final int DIRECTORY = 0x4000;
     private static final int REGULAR = 0x8000;
     private static final int SYMBOLIC_LINK = 0xA000;
+    private static final int BLOCK_DEVICE = 0x6000;
 
     long device;
     long inode;
@@ -22,6 +23,9 @@ public final class Stat {
     int modifiedNanos;
     long changedSeconds;
     int changedNanos;
+    boolean tellsDirectAlignment;
+    int directMemoryBytes;
+    int directOffsetBytes;
 
     /** The device that holds the file; with the inode it tells two names of one file. */
     public long device() {
@@ -93,6 +97,25 @@ public final class Stat {
 
     public boolean isRegularFile() {
         return (mode & TYPE_MASK) == REGULAR;
+    }
+
+    public boolean isBlockDevice() {
+        return (mode & TYPE_MASK) == BLOCK_DEVICE;
+    }
+
+    /** Whether the kernel said how direct I/O on the file must be aligned; only {@code fstat} on Linux asks. */
+    public boolean tellsDirectAlignment() {
+        return tellsDirectAlignment;
+    }
+
+    /** The alignment of memory for direct I/O; 0 where the file takes none. */
+    public int directMemoryBytes() {
+        return directMemoryBytes;
+    }
+
+    /** The alignment of offsets and lengths for direct I/O; 0 where the file takes none. */
+    public int directOffsetBytes() {
+        return directOffsetBytes;
     }
 
     public boolean isSymbolicLink() {

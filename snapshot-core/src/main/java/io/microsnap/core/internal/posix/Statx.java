@@ -7,7 +7,9 @@ import java.lang.foreign.ValueLayout;
 final class Statx {
     static final int AT_EMPTY_PATH = 0x1000;
     static final int BASIC = 0x7ff;
+    static final int DIRECT_ALIGNMENT = 0x2000;
 
+    private static final long MASK = 0;
     private static final long BLOCK_SIZE = 4;
     private static final long LINKS = 16;
     private static final long OWNER = 20;
@@ -22,6 +24,8 @@ final class Statx {
     private static final long NANOS = 8;
     private static final long DEVICE_MAJOR = 136;
     private static final long DEVICE_MINOR = 140;
+    private static final long DIRECT_MEMORY_ALIGNMENT = 152;
+    private static final long DIRECT_OFFSET_ALIGNMENT = 156;
     private static final long SECTOR_BYTES = 512;
 
     private Statx() {
@@ -42,6 +46,9 @@ final class Statx {
         to.changedNanos = from.get(ValueLayout.JAVA_INT, CHANGED + NANOS);
         to.modifiedSeconds = from.get(ValueLayout.JAVA_LONG, MODIFIED);
         to.modifiedNanos = from.get(ValueLayout.JAVA_INT, MODIFIED + NANOS);
+        to.tellsDirectAlignment = (from.get(ValueLayout.JAVA_INT, MASK) & DIRECT_ALIGNMENT) != 0;
+        to.directMemoryBytes = from.get(ValueLayout.JAVA_INT, DIRECT_MEMORY_ALIGNMENT);
+        to.directOffsetBytes = from.get(ValueLayout.JAVA_INT, DIRECT_OFFSET_ALIGNMENT);
         to.device = Integer.toUnsignedLong(from.get(ValueLayout.JAVA_INT, DEVICE_MAJOR)) << 32
                 | Integer.toUnsignedLong(from.get(ValueLayout.JAVA_INT, DEVICE_MINOR));
     }

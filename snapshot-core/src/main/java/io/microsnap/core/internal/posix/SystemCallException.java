@@ -68,6 +68,7 @@ public final class SystemCallException extends SnapshotException {
             case EISDIR -> ": it is a directory";
             case ENAMETOOLONG -> ": the name is too long for the filesystem";
             case ECONNREFUSED -> ": nobody listens on it";
+            case EBUSY -> ": it is in use: mounted, or opened exclusively by another process";
             case ETXTBSY -> ": it is being executed";
             case EFBIG -> ": larger than the filesystem or the process limit allows (ulimit -f)";
             default -> "";

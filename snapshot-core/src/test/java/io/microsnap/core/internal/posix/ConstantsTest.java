@@ -19,7 +19,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 class ConstantsTest {
     /** Younger than many a header of the kernel, or in the C library's headers alone. */
     private static final Set<String> NOT_IN_KERNEL_HEADERS = Set.of("MFD_NOEXEC_SEAL", "AF_UNIX", "SOCK_STREAM",
-            "SOCK_CLOEXEC", "SOCK_NONBLOCK");
+            "SOCK_CLOEXEC", "SOCK_NONBLOCK", "RWF_DONTCACHE");
 
     @BeforeEach
     void compiler() {
@@ -119,7 +119,11 @@ class ConstantsTest {
                 .has("offsetof(struct statx, stx_mtime)", 112)
                 .has("offsetof(struct statx, stx_mtime.tv_nsec)", 120)
                 .has("offsetof(struct statx, stx_dev_major)", 136)
-                .has("offsetof(struct statx, stx_dev_minor)", 140);
+                .has("offsetof(struct statx, stx_dev_minor)", 140)
+                .has("STATX_DIOALIGN", Statx.DIRECT_ALIGNMENT)
+                .has("offsetof(struct statx, stx_mask)", 0)
+                .has("offsetof(struct statx, stx_dio_mem_align)", 152)
+                .has("offsetof(struct statx, stx_dio_offset_align)", 156);
     }
 
     private static String macosHeader() throws IOException {

@@ -210,6 +210,33 @@ class MacPosixTest {
     }
 
     @Test
+    void vectoredTransfersGoThroughEveryBufferAndKnowNoFlags(CCompiler compiler) throws IOException {
+        MacPosix macos = standIn(compiler);
+        Path file = directory.resolve("file");
+        try (Descriptor open = Descriptor.open(Posix.host(), file, LINUX.O_RDWR | LINUX.O_CREAT, 0600);
+                Arena arena = Arena.ofConfined()) {
+            List<MemorySegment> buffers = List.of(arena.allocateFrom("vectors "), arena.allocate(0),
+                    arena.allocateFrom("of macOS"));
+            MemorySegment vectors = IoVectors.of(arena, buffers).next(Long.MAX_VALUE);
+            assertThat(macos.pwritev2(open.number(), vectors, 3, 0)).isEqualTo(18);
+            buffers.forEach(buffer -> buffer.fill((byte) 0));
+            assertThat(macos.preadv2(open.number(), vectors, 3, 0)).isEqualTo(18);
+            assertThat(buffers.getFirst().getString(0) + buffers.getLast().getString(0)).isEqualTo("vectors of macOS");
+            assertThat(macos.preadv2(open.number(), vectors, 0, 1)).isEqualTo(-Errno.ENOSYS.number(MACOS));
+        }
+    }
+
+    @Test
+    void spaceIsAskedForBehindTheEndAndAllOfIt() {
+        MemorySegment store = Arena.ofAuto().allocate(MacStructs.FSTORE_BYTES, Long.BYTES).fill((byte) 0x5a);
+        MacStructs.preallocate(store, MACOS, 1L << 33);
+        assertThat(store.get(ValueLayout.JAVA_INT, MacStructs.FST_FLAGS)).isEqualTo(MACOS.F_ALLOCATEALL);
+        assertThat(store.get(ValueLayout.JAVA_INT, MacStructs.FST_POSMODE)).isEqualTo(MACOS.F_PEOFPOSMODE);
+        assertThat(store.get(ValueLayout.JAVA_LONG, MacStructs.FST_OFFSET)).isZero();
+        assertThat(store.get(ValueLayout.JAVA_LONG, MacStructs.FST_LENGTH)).isEqualTo(1L << 33);
+    }
+
+    @Test
     void whatMacosLacksAnswersSo(CCompiler compiler) {
         MacPosix macos = standIn(compiler);
         long absent = -Errno.ENOSYS.number(MACOS);

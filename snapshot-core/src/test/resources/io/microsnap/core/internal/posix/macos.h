@@ -38,6 +38,10 @@
 #define MADV_DONTNEED 4
 #define MS_ASYNC 0x0001
 #define F_GETFD 1
+#define F_PEOFPOSMODE 3
+#define F_ALLOCATEALL 0x00000004
+#define F_PREALLOCATE 42
+#define F_NOCACHE 48
 #define F_FULLFSYNC 51
 #define F_DUPFD_CLOEXEC 67
 #define F_BARRIERFSYNC 85
@@ -150,6 +154,25 @@ struct macos_fpunchhole {
     long long fp_length;
 };
 
+struct macos_fstore {
+    unsigned int fst_flags;
+    int fst_posmode;
+    long long fst_offset;
+    long long fst_length;
+    long long fst_bytesalloc;
+};
+
+/* Reads from the driver: the direction, the size of what is read, a letter and a number. */
+#define MACOS_IOR(letter, number, type) (0x40000000UL | ((sizeof(type) & 0x1fff) << 16) | ((letter) << 8) | (number))
+#define DKIOCGETBLOCKSIZE MACOS_IOR('d', 24, unsigned int)
+#define DKIOCGETBLOCKCOUNT MACOS_IOR('d', 25, unsigned long long)
+
+#define MICROSNAP_FSTORE_BYTES sizeof(struct macos_fstore)
+#define MICROSNAP_FST_FLAGS offsetof(struct macos_fstore, fst_flags)
+#define MICROSNAP_FST_POSMODE offsetof(struct macos_fstore, fst_posmode)
+#define MICROSNAP_FST_OFFSET offsetof(struct macos_fstore, fst_offset)
+#define MICROSNAP_FST_LENGTH offsetof(struct macos_fstore, fst_length)
+#define MICROSNAP_FST_BYTESALLOC offsetof(struct macos_fstore, fst_bytesalloc)
 #define MICROSNAP_STAT_BYTES sizeof(struct macos_stat)
 #define MICROSNAP_ST_DEV offsetof(struct macos_stat, st_dev)
 #define MICROSNAP_ST_MODE offsetof(struct macos_stat, st_mode)

@@ -164,3 +164,11 @@ long fgetxattr(int descriptor, const char *name, void *value, size_t size, unsig
 int fsetxattr(int descriptor, const char *name, const void *value, size_t size, unsigned int position, int options) {
     return position || options ? -1 : done(syscall(__NR_fsetxattr, descriptor, name, value, size, 0));
 }
+
+long preadv(int descriptor, const void *vectors, int count, long offset) {
+    return syscall(__NR_preadv, descriptor, vectors, count, offset, 0L);
+}
+
+long pwritev(int descriptor, const void *vectors, int count, long offset) {
+    return syscall(__NR_pwritev, descriptor, vectors, count, offset, 0L);
+}

@@ -5,10 +5,12 @@ import io.microsnap.core.GuestLayout;
 import io.microsnap.core.PageReader;
 import io.microsnap.core.RangeConsumer;
 import io.microsnap.core.internal.file.PopulatedRanges;
+import io.microsnap.core.internal.file.StorageFile;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.store.internal.PageMap;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
 import java.util.List;
 
 /**
@@ -18,6 +20,13 @@ import java.util.List;
 public final class ComposedImage implements PageReader {
     private final GuestLayout layout;
     private final List<Layer> layers;
+    private final List<Reads> reads;
+
+    /** Fills a buffer from a layer's image. */
+    @FunctionalInterface
+    private interface Reads {
+        void fill(MemorySegment destination, long offset) throws IOException;
+    }
 
     /**
      * One image of the chain.
@@ -35,9 +44,20 @@ public final class ComposedImage implements PageReader {
         void accept(int layer, long offset, long lengthBytes) throws IOException;
     }
 
-    private ComposedImage(GuestLayout layout, List<Layer> layers) {
+    private ComposedImage(GuestLayout layout, List<Layer> layers, List<Reads> reads) {
         this.layout = layout;
-        this.layers = List.copyOf(layers);
+        this.layers = layers;
+        this.reads = reads;
+    }
+
+    /** The same image, its layers read through these, one for each; they stay their owner's. */
+    public ComposedImage through(List<StorageFile> files) {
+        if (files.size() != layers.size()) {
+            throw new IllegalArgumentException(files.size() + " files for " + layers.size() + " layers");
+        }
+        List<Reads> through = new ArrayList<>();
+        files.forEach(file -> through.add(file::read));
+        return new ComposedImage(layout, layers, List.copyOf(through));
     }
 
     /** Layers from the image itself down to the base that holds every page; each as long as the guest. */
@@ -55,7 +75,9 @@ public final class ComposedImage implements PageReader {
                         + " bytes, but its guest has " + layout.lengthBytes());
             }
         }
-        return new ComposedImage(layout, layers);
+        List<Reads> reads = new ArrayList<>();
+        layers.forEach(layer -> reads.add(layer.image::readFully));
+        return new ComposedImage(layout, List.copyOf(layers), List.copyOf(reads));
     }
 
     public List<Layer> layers() {
@@ -97,14 +119,14 @@ public final class ComposedImage implements PageReader {
     @Override
     public void read(long imageOffset, MemorySegment destination) throws IOException {
         if (layers.size() == 1) {
-            layers.getFirst().image.readFully(destination, imageOffset);
+            reads.getFirst().fill(destination, imageOffset);
             return;
         }
         long start = imageOffset - imageOffset % layout.pageBytes();
         long end = imageOffset + destination.byteSize();
         pieces(start, end - start, (layer, offset, length) -> {
             long from = Math.max(offset, imageOffset);
-            layers.get(layer).image.readFully(destination.asSlice(from - imageOffset, offset + length - from), from);
+            reads.get(layer).fill(destination.asSlice(from - imageOffset, offset + length - from), from);
         });
     }
 

@@ -4,6 +4,7 @@ import io.microsnap.core.GuestLayout;
 import io.microsnap.core.PageReader;
 import io.microsnap.core.Progress;
 import io.microsnap.core.internal.file.Extents;
+import io.microsnap.core.internal.file.StorageFile;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.memory.MemoryWritten;
@@ -32,6 +33,7 @@ public final class ImageWriter {
 
     private final GuestLayout layout;
     private final Descriptor image;
+    private final Optional<StorageFile> storage;
     private final boolean startsAsZeros;
     private final Optional<PageIndex> index;
     private final Optional<PageChecks> checks;
@@ -47,6 +49,7 @@ public final class ImageWriter {
     private ImageWriter(Builder builder, boolean startsAsZeros) {
         layout = builder.layout;
         image = builder.image;
+        storage = builder.storage;
         this.startsAsZeros = startsAsZeros;
         index = builder.index;
         checks = builder.checks;
@@ -69,6 +72,7 @@ public final class ImageWriter {
     public static final class Builder {
         private final Descriptor image;
         private final GuestLayout layout;
+        private Optional<StorageFile> storage = Optional.empty();
         private Optional<PageIndex> index = Optional.empty();
         private Optional<PageChecks> checks = Optional.empty();
         private Optional<PageMap> map = Optional.empty();
@@ -80,6 +84,12 @@ public final class ImageWriter {
         private Builder(Descriptor image, GuestLayout layout) {
             this.image = image;
             this.layout = layout;
+        }
+
+        /** Writes the image through this, which may know a way past the page cache. */
+        public Builder through(StorageFile sameFile) {
+            storage = Optional.of(sameFile);
+            return this;
         }
 
         /**
@@ -235,15 +245,16 @@ public final class ImageWriter {
                 .orElse(layout.lengthBytes());
         long count = Math.min(most, 1 + offeredBytes / BYTES_A_WORKER);
         boolean mostIsWritten = PagePass.staysInPlace(reader, plan) && plan.compare().isEmpty();
-        if (mostIsWritten && plan.looksAtBytes() && count > 1) {
+        boolean oneAtATime = storage.isEmpty() || !storage.get().takesWritesAtOnce();
+        if (mostIsWritten && oneAtATime && plan.looksAtBytes() && count > 1) {
             return oneWriting(count, reader, plan);
         }
-        if (mostIsWritten) {
+        if (mostIsWritten && oneAtATime) {
             // A file takes one write at a time, and there is nothing else to do.
             count = 1;
         }
         count = Math.min(count, Math.ceilDiv(layout.lengthBytes(), Workers.CHUNK_BYTES));
-        Sink whole = new Sink.Image(image);
+        Sink whole = sink();
         List<ImageWorker> work = new ArrayList<>();
         while (work.size() < count) {
             work.add(new ImageWorker(reader, plan, whole));
@@ -251,8 +262,12 @@ public final class ImageWriter {
         return work;
     }
 
+    private Sink sink() {
+        return storage.isPresent() ? new Sink.Image(storage.get()::write) : new Sink.Image(image);
+    }
+
     private List<ImageWorker> oneWriting(long count, PageReader reader, PagePass.Plan plan) {
-        WriteBehind behind = new WriteBehind(new Sink.Image(image), reader, notesToFinish());
+        WriteBehind behind = new WriteBehind(sink(), reader, notesToFinish());
         List<ImageWorker> work = new ArrayList<>();
         work.add(new ImageWorker(reader, plan, behind.writer()));
         while (work.size() < count) {

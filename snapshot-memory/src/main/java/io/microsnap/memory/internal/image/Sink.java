@@ -39,12 +39,23 @@ interface Sink {
     default void abandon(Throwable failure) {
     }
 
+    /** Where ranges of an image are written, each whole. */
+    @FunctionalInterface
+    interface Target {
+        void write(MemorySegment range, long offset) throws IOException;
+    }
+
     /** Writes everything at once, at its place in the image. */
-    record Image(Descriptor file) implements Sink {
+    record Image(Target target) implements Sink {
+        /** Through the page cache. */
+        Image(Descriptor file) {
+            this(file::writeFully);
+        }
+
         @Override
         public void guest(MemorySegment memory, long at, long offset, long lengthBytes) throws IOException {
             try {
-                file.writeFully(memory.asSlice(at, lengthBytes), offset);
+                target.write(memory.asSlice(at, lengthBytes), offset);
             } catch (SystemCallException failure) {
                 // The kernel came upon memory that is not there: all of ours is, and a view's may have gone.
                 throw failure.errno() == Errno.EFAULT

@@ -5,10 +5,12 @@ import io.microsnap.core.PageReader;
 import io.microsnap.core.RangeConsumer;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.internal.file.Extents;
+import io.microsnap.core.internal.file.StorageFile;
 import io.microsnap.core.internal.file.Truncation;
 import io.microsnap.core.internal.posix.Descriptor;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
+import java.util.Optional;
 
 /**
  * Guest memory that is a file: the RAM file or memfd of a VMM in another process, a memory file that another VMM
@@ -17,22 +19,35 @@ import java.lang.foreign.MemorySegment;
 public final class FileMemoryReader implements PageReader {
     private final Descriptor file;
     private final GuestLayout layout;
+    private final Optional<StorageFile> storage;
     // Runs come by the thousand, and in a file in memory the end of each range of data is far to seek.
     private volatile Data known = new Data(0, 0);
 
-    private FileMemoryReader(Descriptor file, GuestLayout layout) {
+    private FileMemoryReader(Descriptor file, GuestLayout layout, Optional<StorageFile> storage) {
         this.file = file;
         this.layout = layout;
+        this.storage = storage;
+    }
+
+    /** Reads a file, or the start of a block device, in its way. A file must be exactly as long as the layout. */
+    public static FileMemoryReader of(StorageFile storage, GuestLayout layout) throws IOException {
+        if (!storage.isDevice() || storage.sizeBytes() < layout.lengthBytes()) {
+            requireLength(storage.toString(), storage.sizeBytes(), layout);
+        }
+        return new FileMemoryReader(storage.descriptor(), layout, Optional.of(storage));
     }
 
     /** Refuses a file that is not exactly as long as the layout. */
     public static FileMemoryReader of(Descriptor file, GuestLayout layout) throws IOException {
-        long sizeBytes = file.sizeBytes();
+        requireLength(file.name(), file.sizeBytes(), layout);
+        return new FileMemoryReader(file, layout, Optional.empty());
+    }
+
+    private static void requireLength(String name, long sizeBytes, GuestLayout layout) throws SnapshotException {
         if (sizeBytes != layout.lengthBytes()) {
-            throw new SnapshotException(file + " has " + sizeBytes + " bytes, but the guest's regions have "
+            throw new SnapshotException(name + " has " + sizeBytes + " bytes, but the guest's regions have "
                     + layout.lengthBytes() + " together; name the regions as the VMM laid them out");
         }
-        return new FileMemoryReader(file, layout);
     }
 
     @Override
@@ -42,7 +57,11 @@ public final class FileMemoryReader implements PageReader {
 
     @Override
     public void read(long imageOffset, MemorySegment destination) throws IOException {
-        file.readFully(destination, imageOffset);
+        if (storage.isPresent()) {
+            storage.get().read(destination, imageOffset);
+        } else {
+            file.readFully(destination, imageOffset);
+        }
     }
 
     @Override
@@ -65,7 +84,7 @@ public final class FileMemoryReader implements PageReader {
     }
 
     private Data dataFrom(long offset) throws IOException {
-        long sizeBytes = file.sizeBytes();
+        long sizeBytes = StorageFile.sizeOf(file);
         if (sizeBytes < layout.lengthBytes()) {
             throw Truncation.found(layout.lengthBytes() - offset, file + ", which has " + sizeBytes + " bytes by now",
                     offset, null);

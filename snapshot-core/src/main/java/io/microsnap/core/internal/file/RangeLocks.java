@@ -1,0 +1,65 @@
+package io.microsnap.core.internal.file;
+
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * Lets one thread at a time into each range of a file: ranges that overlap wait for each other in the order in which
+ * they came, others do not. A thread holds one range at a time.
+ */
+final class RangeLocks {
+    private final List<Range> inOrder = new ArrayList<>();
+
+    /** A range that is held; closing it gives it back. */
+    final class Range implements AutoCloseable {
+        private final long from;
+        private final long to;
+
+        private Range(long from, long to) {
+            this.from = from;
+            this.to = to;
+        }
+
+        @Override
+        public void close() {
+            leave(this);
+        }
+    }
+
+    /** Waits until no earlier range overlaps with this one. */
+    Range hold(long from, long to) {
+        Range range = new Range(from, to);
+        boolean interrupted = false;
+        synchronized (this) {
+            inOrder.add(range);
+            while (waits(range)) {
+                try {
+                    wait();
+                } catch (InterruptedException later) {
+                    interrupted = true;
+                }
+            }
+        }
+        if (interrupted) {
+            Thread.currentThread().interrupt();
+        }
+        return range;
+    }
+
+    private boolean waits(Range range) {
+        for (Range earlier : inOrder) {
+            if (earlier == range) {
+                return false;
+            }
+            if (earlier.from < range.to && range.from < earlier.to) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    private synchronized void leave(Range range) {
+        inOrder.remove(range);
+        notifyAll();
+    }
+}
