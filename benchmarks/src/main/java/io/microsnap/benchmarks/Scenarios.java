@@ -1,7 +1,7 @@
 package io.microsnap.benchmarks;
 
-import io.microsnap.dedup.Engine;
 import io.microsnap.core.IoMode;
+import io.microsnap.dedup.Engine;
 import io.microsnap.testsupport.FileSystemKind;
 import java.util.ArrayList;
 import java.util.List;
