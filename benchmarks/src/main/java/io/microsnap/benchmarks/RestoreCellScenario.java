@@ -174,6 +174,8 @@ final class RestoreCellScenario implements Scenario {
             }
             long nanos = System.nanoTime() - start;
             tell(Residency.faults().since(before), cached);
+            // What is left is read in long runs: page by page, with random advice, it would take minutes.
+            stored.makeWarm();
             for (RestoredSnapshot copy : alive) {
                 stored.requireSame(copy.memory().mapping(0));
             }
