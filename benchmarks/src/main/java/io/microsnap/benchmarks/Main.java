@@ -36,7 +36,7 @@ import picocli.CommandLine.Spec;
         description = {
             "Measures microsnap beside native peers, each row in a JVM of its own. Both sides take turns and must do"
                 + " the same job; the ratio is the median of the pairs.",
-            "All of it takes about 90 minutes, 30 with --pairs 3, and wants a machine that does nothing else. As root"
+            "All of it is meant to take 90 minutes, 30 with --pairs 3, on a machine that does nothing else. As root"
                 + " it makes filesystems to measure on; what a machine cannot do is left out, with the reason."},
         subcommands = {Main.JmhCommand.class, Main.StressCommand.class, Main.ReportCommand.class,
             Main.OneCommand.class},
