@@ -40,7 +40,7 @@ final class ColdRestoreScenario implements Scenario {
 
     @Override
     public String name() {
-        return "restore/cold/" + disk.name().toLowerCase(Locale.ROOT) + "/" + shape.label() + "/"
+        return "read-ahead/cold/" + disk.name().toLowerCase(Locale.ROOT) + "/" + shape.label() + "/"
                 + ahead.name().toLowerCase(Locale.ROOT)
                 + (limit == Throttle.Limit.NONE ? "" : "/" + limit.name().toLowerCase(Locale.ROOT));
     }

@@ -23,7 +23,7 @@ public interface Contestant {
     /** A tool as its users run it, its start included. */
     static Contestant command(Duel.Action prepare, String... command) {
         return java(prepare, () -> {
-            Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
+            Process process = Tethered.start(command);
             String said = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
             int status = process.waitFor();
             if (status != 0) {

@@ -117,7 +117,7 @@ final class CopyAheadScenario implements Scenario {
 
     @Override
     public Duel prepare(Workbench workbench) throws Exception {
-        Kvm kvm = workbench.closeLater(Kvm.open());
+        Kvm kvm = workbench.kvm();
         boolean flat = question == Question.FLAT || question == Question.FLAT_PAGE_MAP;
         Guest guest = new Guest(workbench, kvm, ramBytes, !flat);
         return switch (question) {

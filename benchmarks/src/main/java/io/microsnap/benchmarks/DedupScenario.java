@@ -17,26 +17,27 @@ final class DedupScenario implements Scenario {
     static final int DIFFERING_PERCENT = 5;
 
     private final FileSystemKind kind;
-    private final int gibibytes;
+    private final long bytes;
     private final Engine engine;
     private final Target target;
 
-    DedupScenario(FileSystemKind kind, int gibibytes, Engine engine, double speed) {
+    DedupScenario(FileSystemKind kind, long bytes, Engine engine, double speed) {
         this.kind = kind;
-        this.gibibytes = gibibytes;
+        this.bytes = bytes;
         this.engine = engine;
         this.target = Target.speedAtLeast(speed);
     }
 
     @Override
     public String name() {
-        return "dedup/" + kind.name().toLowerCase(Locale.ROOT) + "/" + gibibytes + "GiB/"
+        return "dedup/" + kind.name().toLowerCase(Locale.ROOT) + "/" + Sizes.name(bytes) + "/"
                 + engine.name().toLowerCase(Locale.ROOT).replace('_', '-');
     }
 
     @Override
     public String question() {
-        return gibibytes + " GiB of which " + DIFFERING_PERCENT + " % differ in runs, two warm files without indexes,"
+        return Unit.BYTES.text(bytes) + " of which " + DIFFERING_PERCENT
+                + " % differ in runs, two warm files without indexes,"
                 + " beside clone, compare with the clone, write what differs";
     }
 
@@ -47,14 +48,13 @@ final class DedupScenario implements Scenario {
 
     @Override
     public long workingSetBytes() {
-        return (4L * gibibytes) << 30;
+        return 4 * bytes;
     }
 
     @Override
     public Duel prepare(Workbench workbench) throws Exception {
         Path directory = workbench.directory(kind);
-        DedupImages images = DedupImages.make(
-                directory, (long) gibibytes << 30, RUN_BYTES, DIFFERING_PERCENT);
+        DedupImages images = DedupImages.make(directory, bytes, RUN_BYTES, DIFFERING_PERCENT);
         Path ours = directory.resolve("ours");
         Path peers = directory.resolve("peers");
         Deduplicator deduplicator = new Deduplicator();

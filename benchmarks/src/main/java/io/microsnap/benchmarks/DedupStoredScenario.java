@@ -28,23 +28,24 @@ final class DedupStoredScenario implements Scenario {
     private static final SnapshotId FRESH = new SnapshotId("fresh");
 
     private final FileSystemKind kind;
-    private final int gibibytes;
+    private final long bytes;
     private final Target target;
 
-    DedupStoredScenario(FileSystemKind kind, int gibibytes, double speed) {
+    DedupStoredScenario(FileSystemKind kind, long bytes, double speed) {
         this.kind = kind;
-        this.gibibytes = gibibytes;
+        this.bytes = bytes;
         this.target = Target.speedAtLeast(speed);
     }
 
     @Override
     public String name() {
-        return "dedup/" + kind.name().toLowerCase(Locale.ROOT) + "/" + gibibytes + "GiB/stored";
+        return "dedup/" + kind.name().toLowerCase(Locale.ROOT) + "/" + Sizes.name(bytes) + "/stored";
     }
 
     @Override
     public String question() {
-        return gibibytes + " GiB of which " + DedupScenario.DIFFERING_PERCENT + " % differ in runs, two warm snapshots"
+        return Unit.BYTES.text(bytes) + " of which " + DedupScenario.DIFFERING_PERCENT
+                + " % differ in runs, two warm snapshots"
                 + " of a store, beside clone, compare with the clone, write what differs";
     }
 
@@ -55,14 +56,14 @@ final class DedupStoredScenario implements Scenario {
 
     @Override
     public long workingSetBytes() {
-        return (4L * gibibytes) << 30;
+        return 4 * bytes;
     }
 
     @Override
     public Duel prepare(Workbench workbench) throws Exception {
         Path directory = workbench.directory(kind);
-        DedupImages images = DedupImages.make(directory, (long) gibibytes << 30, DedupScenario.RUN_BYTES,
-                DedupScenario.DIFFERING_PERCENT);
+        DedupImages images = DedupImages.make(
+                directory, bytes, DedupScenario.RUN_BYTES, DedupScenario.DIFFERING_PERCENT);
         Path storePath = directory.resolve("store");
         DirectoryStore store = workbench.closeLater(
                 DirectoryStore.openOrCreate(Posix.host(), storePath, StoreOptions.PRIVATE));

@@ -20,27 +20,28 @@ import java.util.Locale;
 /** What staging, renaming and watching the source add to the kernel's own copying. */
 final class DenseCopyScenario implements Scenario {
 
-    private static final long LENGTH = 1L << 30;
-
     private final FileSystemKind fileSystem;
+    private final long bytes;
 
-    DenseCopyScenario(FileSystemKind fileSystem) {
+    DenseCopyScenario(FileSystemKind fileSystem, long bytes) {
         this.fileSystem = fileSystem;
+        this.bytes = bytes;
     }
 
     /** Where copy_file_range really copies; XFS and Btrfs answer it with a clone. */
     static List<Scenario> all() {
-        return List.of(new DenseCopyScenario(FileSystemKind.EXT4), new DenseCopyScenario(FileSystemKind.TMPFS));
+        return List.of(new DenseCopyScenario(FileSystemKind.EXT4, Sizes.GIB),
+                new DenseCopyScenario(FileSystemKind.TMPFS, Sizes.GIB));
     }
 
     @Override
     public String name() {
-        return "copy-dense/" + fileSystem.name().toLowerCase(Locale.ROOT);
+        return "copy-dense/" + fileSystem.name().toLowerCase(Locale.ROOT) + "/" + Sizes.name(bytes);
     }
 
     @Override
     public String question() {
-        return "1 GiB without holes into the page cache, beside a loop of copy_file_range";
+        return Unit.BYTES.text(bytes) + " without holes into the page cache, beside a loop of copy_file_range";
     }
 
     @Override
@@ -50,7 +51,7 @@ final class DenseCopyScenario implements Scenario {
 
     @Override
     public long workingSetBytes() {
-        return 3 * LENGTH;
+        return 3 * bytes;
     }
 
     @Override
@@ -73,13 +74,13 @@ final class DenseCopyScenario implements Scenario {
                 });
     }
 
-    private static void make(Path file) throws IOException {
+    private void make(Path file) throws IOException {
         Posix posix = Posix.host();
         Constants constants = posix.constants();
         try (Descriptor open = Descriptor.open(posix, file, constants.O_CREAT | constants.O_RDWR, 0600);
                 Arena arena = Arena.ofConfined()) {
             MemorySegment chunk = arena.allocate(1 << 20);
-            for (long offset = 0; offset < LENGTH; offset += chunk.byteSize()) {
+            for (long offset = 0; offset < bytes; offset += chunk.byteSize()) {
                 chunk.fill((byte) (1 + offset / chunk.byteSize() % 255));
                 open.writeFully(chunk, offset);
             }

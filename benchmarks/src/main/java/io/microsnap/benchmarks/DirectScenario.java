@@ -54,7 +54,7 @@ final class DirectScenario implements Scenario {
         VECTORED
     }
 
-    private DirectScenario(Kind kind, IoMode mode, long bytes) {
+    DirectScenario(Kind kind, IoMode mode, long bytes) {
         this.kind = kind;
         this.mode = mode;
         this.bytes = bytes;

@@ -28,7 +28,11 @@ final class DirtyCaptureScenario implements Scenario {
 
     /** Into what, and beside whom. */
     enum Kind {
-        DIFF, CLONE, INDEXED, REFERENCE, DURABLE
+        DIFF, CLONE, INDEXED, INDEXED_CLONE, REFERENCE, DURABLE;
+
+        boolean clones() {
+            return this == CLONE || this == INDEXED_CLONE;
+        }
     }
 
     DirtyCaptureScenario(Kind kind, FileSystemKind fileSystem, long bytes, long perMille, long runPages) {
@@ -41,8 +45,8 @@ final class DirtyCaptureScenario implements Scenario {
 
     @Override
     public String name() {
-        return String.format(Locale.ROOT, "dirty/%s/%s/%d%%/%d", kind, fileSystem, perMille / 10, runPages)
-                .toLowerCase(Locale.ROOT);
+        return String.format(Locale.ROOT, "dirty/%s/%s/%s/%d%%/%d", kind, fileSystem, Sizes.name(bytes), perMille / 10,
+                runPages).toLowerCase(Locale.ROOT).replace('_', '-');
     }
 
     @Override
@@ -51,18 +55,21 @@ final class DirtyCaptureScenario implements Scenario {
                 + " pages, index and map included, in " + THREADS + " threads, " + switch (kind) {
                     case DIFF -> "to a sparse diff; the peer makes one write a run";
                     case CLONE -> "onto a clone of the base; the peer makes one write a run";
+                    case INDEXED_CLONE -> "onto a clone of the base; the peer makes one write a run and keeps the"
+                            + " checksums as well";
                     case INDEXED -> "to a sparse diff; the peer makes one write a run and keeps the checksums as well";
                     case DURABLE -> "to a sparse diff that is durable in the end; the peer makes one write a run";
                     case REFERENCE -> "to a sparse diff; the peer copies, seeks and writes a page at a time";
                 };
     }
 
+    /** The peers that keep no index are shown, and none of them is a target: a peer with an index is. */
     @Override
     public Target target() {
         if (kind == Kind.REFERENCE) {
             return Target.speedAtLeast(runPages == 1 ? 1.0 : 1.5);
         }
-        return Target.timeAtMost(1.15);
+        return kind == Kind.INDEXED || kind == Kind.INDEXED_CLONE ? Target.timeAtMost(1.15) : Target.none();
     }
 
     @Override
@@ -80,7 +87,7 @@ final class DirtyCaptureScenario implements Scenario {
                 directory.resolve("base"))));
         baseFiles.renew(bytes);
         PageIndex baseIndex = workbench.closeLater(PageIndex.create(baseFiles.index(), guest.layout()));
-        if (kind == Kind.CLONE) {
+        if (kind.clones()) {
             ImageWriter.into(baseFiles.image(), guest.layout()).zeros(Zeros.DENSE).startingAsZeros()
                     .everything(guest.reader());
             baseFiles.image().sync();
@@ -88,25 +95,24 @@ final class DirtyCaptureScenario implements Scenario {
         baseIndex.finish();
         Images images = workbench.closeLater(new Images(directory));
         Staged staged = workbench.closeLater(new Staged(guest, images, baseFiles.path(), baseIndex));
-        Workbench.warmUp(() -> {
-            staged.prepare();
-            staged.capture(dirty);
-        });
         return new Duel(
                 Contestant.java(staged::prepare, () -> staged.capture(dirty)),
                 workbench.peer(DirtyCaptureScenario.class, "guest_memory.c",
                         job(), peers, bytes, guest.path(), runPages, perMille,
-                        kind == Kind.CLONE ? baseFiles.path() : "-"),
+                        kind.clones() ? baseFiles.path() : "-"),
                 () -> {
                     staged.settle();
                     images.requireSame(peers, dirty);
-                });
+                }).warmedBy(() -> Workbench.warmUp(() -> {
+                    staged.prepare();
+                    staged.capture(dirty);
+                }));
     }
 
     private String job() {
         return switch (kind) {
             case DIFF, CLONE -> "dirty";
-            case INDEXED -> "indexed";
+            case INDEXED, INDEXED_CLONE -> "indexed";
             case REFERENCE -> "reference";
             case DURABLE -> "durable";
         };
@@ -134,7 +140,7 @@ final class DirtyCaptureScenario implements Scenario {
 
         void prepare() throws IOException {
             close();
-            if (kind == Kind.CLONE) {
+            if (kind.clones()) {
                 images.renewFrom(base);
             } else {
                 images.renew(bytes);
@@ -147,7 +153,7 @@ final class DirtyCaptureScenario implements Scenario {
             workers = Workers.started(THREADS);
             ImageWriter.Builder builder = ImageWriter.into(images.image(), guest.layout())
                     .index(index).map(map).workers(workers);
-            writer = kind == Kind.CLONE ? builder.startingAsBase() : builder.startingAsZeros();
+            writer = kind.clones() ? builder.startingAsBase() : builder.startingAsZeros();
             workers.rouse();
         }
 

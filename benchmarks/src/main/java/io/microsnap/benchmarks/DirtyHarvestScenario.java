@@ -41,7 +41,7 @@ final class DirtyHarvestScenario implements Scenario {
     private final long ramBytes;
     private final int dirtyPages;
 
-    private DirtyHarvestScenario(DirtyTracking tracking, long ramBytes, int dirtyPages) {
+    DirtyHarvestScenario(DirtyTracking tracking, long ramBytes, int dirtyPages) {
         this.tracking = tracking;
         this.ramBytes = ramBytes;
         this.dirtyPages = dirtyPages;
@@ -62,7 +62,7 @@ final class DirtyHarvestScenario implements Scenario {
 
     @Override
     public String name() {
-        return String.format(Locale.ROOT, "kvm-harvest/%s/%dGiB/%d-pages",
+        return String.format(Locale.ROOT, "kvm-harvest/%s/%dg/%d-pages",
                 tracking.name().toLowerCase(Locale.ROOT).replace('_', '-'), ramBytes / GIB, dirtyPages);
     }
 
@@ -86,7 +86,7 @@ final class DirtyHarvestScenario implements Scenario {
 
     @Override
     public Duel prepare(Workbench workbench) throws Exception {
-        Kvm kvm = workbench.closeLater(Kvm.open());
+        Kvm kvm = workbench.kvm();
         SmallMachineSpec spec = SmallMachineSpec.ofRam(ramBytes).withTracking(tracking);
         SmallMachine machine = workbench.closeLater(SmallMachine.create(kvm, spec));
         DirtySource source = workbench.closeLater(machine.openDirtySource());
@@ -97,7 +97,6 @@ final class DirtyHarvestScenario implements Scenario {
 
         int harvests = harvests();
         DirtyBitmap bitmap = DirtyBitmap.of(source.layout());
-        warm(machine, source, bitmap);
         machine.load(0, program);
         source.harvest(bitmap);
         Path found = workbench.directory(FileSystemKind.TMPFS).resolve("found");
@@ -118,7 +117,12 @@ final class DirtyHarvestScenario implements Scenario {
                 workbench.peer(DirtyHarvestScenario.class, "kvm.c", dirtyPages == 0 ? "idle" : "harvest",
                         number(tracking), lowBytes(spec),
                         ramBytes - lowBytes(spec), aliasBytes(machine, spec), harvests, found, code(machine)),
-                () -> requireSame(bitmap, found));
+                () -> requireSame(bitmap, found))
+                .warmedBy(() -> {
+                    warm(machine, source, bitmap);
+                    machine.load(0, program);
+                    source.harvest(bitmap);
+                });
     }
 
     private int harvests() {

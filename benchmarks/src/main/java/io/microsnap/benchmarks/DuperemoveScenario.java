@@ -10,7 +10,7 @@ import java.util.stream.Stream;
 
 /** Beside the tool that is there for files of any kind. */
 final class DuperemoveScenario implements Scenario {
-    private static final long LENGTH = 1L << 30;
+    private static final long LENGTH = 256L << 20;
     private static final int RUN_BYTES = 64 * 4096;
     private static final int DIFFERING_PERCENT = 5;
 
@@ -21,7 +21,7 @@ final class DuperemoveScenario implements Scenario {
 
     @Override
     public String question() {
-        return "1 GiB of which 5 % differ in runs, beside duperemove -d on the same pair, sync included";
+        return "256 MiB of which 5 % differ in runs, beside duperemove -d on the same pair, sync included";
     }
 
     @Override

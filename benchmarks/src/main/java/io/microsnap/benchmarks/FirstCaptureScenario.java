@@ -14,8 +14,6 @@ import io.microsnap.store.internal.DirectoryStore;
 import io.microsnap.testsupport.FileSystemKind;
 import java.io.IOException;
 import java.io.OutputStream;
-import java.lang.management.ManagementFactory;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -75,17 +73,11 @@ final class FirstCaptureScenario implements Scenario {
     }
 
     private static String jvm(String... arguments) throws IOException, InterruptedException {
-        List<String> command = new ArrayList<>();
-        command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
-        command.addAll(ManagementFactory.getRuntimeMXBean().getInputArguments());
-        command.addAll(List.of("-cp", System.getProperty("java.class.path"), Captures.class.getName()));
-        command.addAll(List.of(arguments));
-        Process jvm = new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.INHERIT).start();
-        String said = new String(jvm.getInputStream().readAllBytes(), StandardCharsets.UTF_8).strip();
-        if (jvm.waitFor() != 0) {
+        OwnJvm.Ended ended = OwnJvm.run(Captures.class, arguments);
+        if (ended.status() != 0) {
             throw new IOException("a capturing JVM failed; what it said is above");
         }
-        return said;
+        return ended.output().strip();
     }
 
     /** Captures a guest and prints how many nanoseconds each pause took. Arguments: a store; a kind, or "bake". */
@@ -97,6 +89,7 @@ final class FirstCaptureScenario implements Scenario {
         }
 
         public static void main(String[] arguments) throws Exception {
+            OwnJvm.endWithParent();
             try (Workbench workbench = new Workbench();
                     DirectoryStore store = DirectoryStore.openOrCreate(
                             Posix.host(), Path.of(arguments[0]), StoreOptions.PRIVATE)) {

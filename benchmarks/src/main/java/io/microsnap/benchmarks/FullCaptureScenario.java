@@ -44,7 +44,7 @@ final class FullCaptureScenario implements Scenario {
 
     @Override
     public String name() {
-        return ("full/" + kind + "/" + fileSystem).toLowerCase(Locale.ROOT);
+        return ("full/" + kind + "/" + fileSystem + "/" + Sizes.name(bytes)).toLowerCase(Locale.ROOT);
     }
 
     @Override
@@ -75,15 +75,15 @@ final class FullCaptureScenario implements Scenario {
         }
         Images images = workbench.closeLater(new Images(directory));
         Guest small = Guest.full(workbench, BYTES_TO_WARM_UP);
-        Workbench.warmUp(() -> {
-            images.renew(BYTES_TO_WARM_UP);
-            capture(small, images);
-        });
         return new Duel(
                 Contestant.java(() -> images.renew(bytes), () -> capture(guest, images)),
                 workbench.peer(FullCaptureScenario.class, "guest_memory.c", "full", peers, bytes,
                         kind == Kind.SPARSE ? "-" : guest.path()),
-                () -> check(guest, images, peers));
+                () -> check(guest, images, peers))
+                .warmedBy(() -> Workbench.warmUp(() -> {
+                    images.renew(BYTES_TO_WARM_UP);
+                    capture(small, images);
+                }));
     }
 
     private void capture(Guest guest, Images images) throws IOException {

@@ -28,7 +28,6 @@ import java.util.SplittableRandom;
  * the last ones cost is compared with what the first ones did, in the same store.
  */
 final class GenerationsScenario implements Scenario {
-    private static final long BYTES = 1L << 30;
     /** Room for what 200 generations change, and for their full images. */
     private static final long STORE_BYTES = 48L << 30;
     private static final int PAGE = Guest.PAGE;
@@ -41,6 +40,7 @@ final class GenerationsScenario implements Scenario {
     private final FileSystemKind fileSystem;
     private final int runPages;
     private final int generations;
+    private final long bytes;
     private final Measure measure;
 
     /** What is compared. */
@@ -55,30 +55,32 @@ final class GenerationsScenario implements Scenario {
         SPACE
     }
 
-    private GenerationsScenario(FileSystemKind fileSystem, int runPages, int generations, Measure measure) {
+    GenerationsScenario(FileSystemKind fileSystem, int runPages, int generations, long bytes, Measure measure) {
         this.fileSystem = fileSystem;
         this.runPages = runPages;
         this.generations = generations;
+        this.bytes = bytes;
         this.measure = measure;
     }
 
+    /** Each filesystem and pattern for forty generations; for hundreds, what they could harm most. */
     static List<Scenario> all() {
         List<Scenario> all = new ArrayList<>();
-        for (int generations : new int[] {40, 200}) {
-            for (FileSystemKind fileSystem : List.of(FileSystemKind.XFS, FileSystemKind.EXT4)) {
-                for (int runPages : new int[] {1, 16}) {
-                    for (Measure measure : Measure.values()) {
-                        all.add(new GenerationsScenario(fileSystem, runPages, generations, measure));
-                    }
+        for (FileSystemKind fileSystem : List.of(FileSystemKind.XFS, FileSystemKind.EXT4)) {
+            for (int runPages : new int[] {1, 16}) {
+                for (Measure measure : Measure.values()) {
+                    all.add(new GenerationsScenario(fileSystem, runPages, 40, 1L << 30, measure));
                 }
             }
         }
+        all.add(new GenerationsScenario(FileSystemKind.XFS, 1, 200, 1L << 30, Measure.CAPTURE));
+        all.add(new GenerationsScenario(FileSystemKind.XFS, 1, 200, 1L << 30, Measure.LAZY));
         return all;
     }
 
     @Override
     public String name() {
-        return String.join("/", "generations", Integer.toString(generations), lower(fileSystem),
+        return String.join("/", "generations", Integer.toString(generations), lower(fileSystem), Sizes.name(bytes),
                 Integer.toString(runPages), lower(measure));
     }
 
@@ -88,8 +90,8 @@ final class GenerationsScenario implements Scenario {
 
     @Override
     public String question() {
-        return generations + " snapshots of 1 GiB on " + lower(fileSystem) + ", 5 % changed before each in runs of "
-                + runPages + " pages, all kept: " + switch (measure) {
+        return generations + " snapshots of " + Unit.BYTES.text(bytes) + " on " + lower(fileSystem)
+                + ", 5 % changed before each in runs of " + runPages + " pages, all kept: " + switch (measure) {
                     case CAPTURE -> "a capture at the end; the peer is the second capture";
                     case EAGER -> "the last restored eagerly; the peer is the first";
                     case LAZY -> "the last restored lazily; the peer is a promise of 400 ms";
@@ -103,8 +105,13 @@ final class GenerationsScenario implements Scenario {
     }
 
     @Override
+    public Unit unit() {
+        return measure == Measure.SPACE ? Unit.BYTES : Unit.NANOSECONDS;
+    }
+
+    @Override
     public long workingSetBytes() {
-        return 3 * BYTES;
+        return 3 * bytes;
     }
 
     @Override
@@ -113,7 +120,7 @@ final class GenerationsScenario implements Scenario {
         DirectoryStore store = workbench.closeLater(
                 DirectoryStore.openOrCreate(Posix.host(), directory.resolve("store"), StoreOptions.PRIVATE));
         long freeBefore = freeBytes(directory);
-        Guest guest = Guest.full(workbench, BYTES);
+        Guest guest = Guest.full(workbench, bytes);
         Life life = new Life(store, guest, workbench.closeLater(DirtyTracker.ofMarks(guest.layout())));
         life.live();
         long taken = freeBefore - freeBytes(directory);
@@ -159,7 +166,7 @@ final class GenerationsScenario implements Scenario {
         private final Guest guest;
         private final DirtyTracker tracker;
         private final List<CaptureResult> results = new ArrayList<>();
-        private long liveBytes = BYTES;
+        private long liveBytes = bytes;
 
         Life(DirectoryStore store, Guest guest, DirtyTracker tracker) {
             this.store = store;
@@ -179,8 +186,8 @@ final class GenerationsScenario implements Scenario {
         }
 
         private void change(int generation) {
-            long runs = BYTES / PAGE / CHANGED_ONE_IN / runPages;
-            long places = BYTES / PAGE / runPages;
+            long runs = bytes / PAGE / CHANGED_ONE_IN / runPages;
+            long places = bytes / PAGE / runPages;
             BitSet changed = new BitSet();
             while (changed.cardinality() < runs) {
                 changed.set(random.nextInt(Math.toIntExact(places)));

@@ -43,9 +43,13 @@ final class Guest {
 
     /** Writes a range. */
     void fill(long offset, long bytes) {
-        MemorySegment memory = ram.mapping(0);
+        fill(ram.mapping(0), offset, bytes, 0);
+    }
+
+    /** Writes a range with other bytes than another generation's. */
+    static void fill(MemorySegment memory, long offset, long bytes, long generation) {
         for (long at = offset; at < offset + bytes; at += Long.BYTES) {
-            memory.set(ValueLayout.JAVA_LONG, at, (at + 1) * GOLDEN);
+            memory.set(ValueLayout.JAVA_LONG, at, (at + 1 + generation) * GOLDEN);
         }
     }
 

@@ -28,7 +28,7 @@ public final class HarvestScenario implements Scenario {
 
     @Override
     public String name() {
-        return "page-map-harvest/" + (guestBytes >> 20) + "MiB/" + dirtyPages;
+        return "page-map-harvest/" + Sizes.name(guestBytes) + "/" + dirtyPages;
     }
 
     @Override

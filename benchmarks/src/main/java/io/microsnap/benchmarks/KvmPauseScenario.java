@@ -41,7 +41,7 @@ final class KvmPauseScenario implements Scenario {
     private static final double DIRTY = 0.05;
 
     /** What of the pause is timed. */
-    private enum Part {
+    enum Part {
         PAUSE, PAUSE_STATE, PAUSE_HARVEST, PAUSE_MEMORY;
 
         Duration of(CaptureResult.Times times) {
@@ -60,7 +60,7 @@ final class KvmPauseScenario implements Scenario {
 
     private final Part part;
 
-    private KvmPauseScenario(Part part) {
+    KvmPauseScenario(Part part) {
         this.part = part;
     }
 
@@ -92,7 +92,7 @@ final class KvmPauseScenario implements Scenario {
     @Override
     public Duel prepare(Workbench workbench) throws Exception {
         Path directory = workbench.directory(FileSystemKind.XFS);
-        Kvm kvm = workbench.closeLater(Kvm.open());
+        Kvm kvm = workbench.kvm();
         SmallMachineSpec spec = SmallMachineSpec.ofRam(RAM).withTracking(DirtyTracking.MANUAL_CLEAR);
         SmallMachine machine = workbench.closeLater(SmallMachine.create(kvm, spec));
         fill(machine.memory().mapping(0));

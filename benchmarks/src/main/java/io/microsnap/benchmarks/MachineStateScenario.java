@@ -46,7 +46,7 @@ final class MachineStateScenario implements Scenario {
 
     @Override
     public Duel prepare(Workbench workbench) throws Exception {
-        Kvm kvm = workbench.closeLater(Kvm.open());
+        Kvm kvm = workbench.kvm();
         SmallMachineSpec spec = SmallMachineSpec.ofRam(RAM).withTracking(DirtyTracking.LOG);
         SmallMachine machine = workbench.closeLater(SmallMachine.create(kvm, spec));
         GuestProgram program = GuestProgram.touch(new Touch(
@@ -54,9 +54,6 @@ final class MachineStateScenario implements Scenario {
         machine.load(0, program);
         machine.resume();
         machine.awaitFinish();
-        for (int save = 0; save < SAVES_TO_WARM; save++) {
-            MachineState.save(kvm, machine.vm());
-        }
         Path result = workbench.directory(FileSystemKind.TMPFS).resolve("registers");
         Saved saved = new Saved();
         return new Duel(
@@ -71,7 +68,12 @@ final class MachineStateScenario implements Scenario {
                 }),
                 workbench.peer(MachineStateScenario.class, "kvm.c", "state", DirtyHarvestScenario.number(
                         DirtyTracking.LOG), RAM, 0, 0, SAVES, result, DirtyHarvestScenario.code(machine)),
-                () -> requireSame(saved, result));
+                () -> requireSame(saved, result))
+                .warmedBy(() -> {
+                    for (int save = 0; save < SAVES_TO_WARM; save++) {
+                        MachineState.save(kvm, machine.vm());
+                    }
+                });
     }
 
     private static final class Saved {

@@ -26,7 +26,7 @@ final class ManyRestoresScenario implements Scenario {
 
     @Override
     public String name() {
-        return "restore/many/" + prefetch.name().toLowerCase(Locale.ROOT).replace('_', '-');
+        return "read-ahead/many/" + prefetch.name().toLowerCase(Locale.ROOT).replace('_', '-');
     }
 
     @Override

@@ -6,49 +6,73 @@ import io.microsnap.testsupport.FileSystemKind;
 import java.util.ArrayList;
 import java.util.List;
 
-/** Capture and restore. */
+/** Which captures and restores are measured. */
 final class MemoryScenarios {
-    private static final long GIB = 1L << 30;
     private static final List<FileSystemKind> DISKS =
             List.of(FileSystemKind.EXT4, FileSystemKind.XFS, FileSystemKind.BTRFS);
 
     private MemoryScenarios() {
     }
 
-    static List<Scenario> all() {
+    static List<Scenario> full() {
         List<Scenario> all = new ArrayList<>();
         for (FullCaptureScenario.Kind kind : FullCaptureScenario.Kind.values()) {
             for (FileSystemKind disk : DISKS) {
-                all.add(new FullCaptureScenario(kind, disk, GIB));
+                all.add(new FullCaptureScenario(kind, disk, Sizes.GIB));
             }
         }
+        return all;
+    }
+
+    /** The peers with an index for each pattern; those without, which are no targets, for two. */
+    static List<Scenario> dirty() {
+        List<Scenario> all = new ArrayList<>();
         for (DirtyCaptureScenario.Kind kind : DirtyCaptureScenario.Kind.values()) {
+            boolean indexed = kind == DirtyCaptureScenario.Kind.INDEXED
+                    || kind == DirtyCaptureScenario.Kind.INDEXED_CLONE;
             for (FileSystemKind disk : DISKS) {
-                if ((kind == DirtyCaptureScenario.Kind.CLONE && !disk.reflinks())
+                if ((kind.clones() && !disk.reflinks())
                         || (kind == DirtyCaptureScenario.Kind.DURABLE && disk != FileSystemKind.BTRFS)) {
                     continue;
                 }
-                for (long perMille : new long[] {10, 50}) {
-                    for (long runPages : new long[] {1, 16, 64}) {
-                        all.add(new DirtyCaptureScenario(kind, disk, 2 * GIB, perMille, runPages));
-                    }
+                all.add(new DirtyCaptureScenario(kind, disk, Sizes.GIB, 50, 1));
+                all.add(new DirtyCaptureScenario(kind, disk, Sizes.GIB, 50, 16));
+                if (indexed) {
+                    all.add(new DirtyCaptureScenario(kind, disk, Sizes.GIB, 10, 16));
+                    all.add(new DirtyCaptureScenario(kind, disk, Sizes.GIB, 50, 64));
                 }
             }
         }
+        return all;
+    }
+
+    static List<Scenario> pause() {
+        List<Scenario> all = new ArrayList<>();
+        all.add(new PauseScenario(4 * Sizes.GIB, Sizes.GIB));
+        all.add(new PauseScenario(16 * Sizes.GIB, Sizes.GIB));
         all.add(new FirstCaptureScenario(CaptureKind.ONTO_BASE));
         all.add(new FirstCaptureScenario(CaptureKind.FULL));
-        all.add(new PauseScenario(4 * GIB));
-        all.add(new PauseScenario(16 * GIB));
-        all.add(new RestoreScenario(RestoreScenario.Kind.LAZY, 8 * GIB, 0));
-        all.add(new RestoreScenario(RestoreScenario.Kind.CHAIN, 8 * GIB, 1_000));
-        all.add(new RestoreScenario(RestoreScenario.Kind.CHAIN, 8 * GIB, 13_108));
-        all.add(new RestoreScenario(RestoreScenario.Kind.EAGER, GIB, 1));
-        all.add(new RestoreScenario(RestoreScenario.Kind.EAGER, GIB, 2));
+        all.addAll(KvmPauseScenario.all());
+        all.addAll(CopyAheadScenario.all());
+        return all;
+    }
+
+    static List<Scenario> handOut() {
+        return List.of(
+                new HandOutScenario(HandOutScenario.Kind.LAZY, 8 * Sizes.GIB, 0),
+                new HandOutScenario(HandOutScenario.Kind.CHAIN, 8 * Sizes.GIB, 1_000),
+                new HandOutScenario(HandOutScenario.Kind.CHAIN, 8 * Sizes.GIB, 13_108),
+                new HandOutScenario(HandOutScenario.Kind.EAGER, Sizes.GIB, 1),
+                new HandOutScenario(HandOutScenario.Kind.EAGER, Sizes.GIB, 2));
+    }
+
+    /** What was recorded is right or wrong, what is recorded meanwhile, and devices that are slow. */
+    static List<Scenario> readAhead() {
+        List<Scenario> all = new ArrayList<>();
         for (FileSystemKind disk : List.of(FileSystemKind.XFS, FileSystemKind.EXT4)) {
             for (TouchPattern.Shape shape : TouchPattern.Shape.values()) {
-                for (ColdRestoreScenario.Ahead ahead : ColdRestoreScenario.Ahead.values()) {
-                    all.add(new ColdRestoreScenario(disk, shape, ahead, Throttle.Limit.NONE));
-                }
+                all.add(new ColdRestoreScenario(disk, shape, ColdRestoreScenario.Ahead.SET, Throttle.Limit.NONE));
+                all.add(new ColdRestoreScenario(disk, shape, ColdRestoreScenario.Ahead.WRONG, Throttle.Limit.NONE));
             }
         }
         for (Throttle.Limit limit : List.of(Throttle.Limit.REQUESTS, Throttle.Limit.BYTES)) {

@@ -1,72 +1,56 @@
 package io.microsnap.benchmarks;
 
 import java.util.List;
-import java.util.function.ToDoubleFunction;
 
 /** What came of running a scenario. */
-public sealed interface Outcome {
+sealed interface Outcome {
 
-    /** Which. */
-    Scenario scenario();
-
-    /** Both sides, one after the other, in nanoseconds. */
+    /** Both sides, one after the other, in the row's unit. */
     record Pair(long ours, long peer) {
     }
 
-    /** Measured: every pair of runs, in the order they were made. */
-    record Measured(Scenario scenario, List<Pair> pairs) implements Outcome {
+    /**
+     * Every run, and both outputs were the same after each.
+     *
+     * @param first the first pair in the JVM, before anything is compiled
+     * @param pairs the pairs in steady state, in the order they were made
+     * @param readings what else was measured
+     */
+    record Measured(Pair first, List<Pair> pairs, List<Reading> readings) implements Outcome {
+        /** A first run this much away from the median is worth a line. */
+        private static final double WORTH_TELLING = 0.10;
 
-        /** Our median time. */
-        double ours() {
-            return median(sorted(Pair::ours));
+        public Measured {
+            pairs = List.copyOf(pairs);
+            readings = List.copyOf(readings);
         }
 
-        /** Our longest time. */
-        double longest() {
-            return sorted(Pair::ours)[pairs.size() - 1];
+        Spread ours() {
+            return Spread.of(pairs.stream().mapToDouble(Pair::ours));
         }
 
-        /** The peer's median time. */
-        double peer() {
-            return median(sorted(Pair::peer));
+        Spread peer() {
+            return Spread.of(pairs.stream().mapToDouble(Pair::peer));
         }
 
-        /** The median of the pairs' ratios, in the target's terms: what drifts over a run cancels within a pair. */
-        double ratio() {
-            return median(ratios());
+        /** The pairs' ratios, in the target's terms: what drifts over a run cancels within a pair. */
+        Spread ratio(Target target) {
+            return Spread.of(pairs.stream().mapToDouble(pair -> target.ratio(pair.ours(), pair.peer())));
         }
 
-        double lowestRatio() {
-            return ratios()[0];
-        }
-
-        double highestRatio() {
-            return ratios()[pairs.size() - 1];
-        }
-
-        Target.Verdict verdict() {
-            return scenario.target().judge(ratio());
-        }
-
-        private double[] ratios() {
-            return sorted(pair -> scenario.target().ratio(pair.ours(), pair.peer()));
-        }
-
-        private double[] sorted(ToDoubleFunction<Pair> value) {
-            return pairs.stream().mapToDouble(value).sorted().toArray();
-        }
-
-        private static double median(double[] sorted) {
-            int middle = sorted.length / 2;
-            return sorted.length % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+        /** Whether the first run in the JVM took another time than those in steady state. */
+        boolean firstDiffers() {
+            Spread ours = ours();
+            return Math.abs(first.ours() - ours.median()) > WORTH_TELLING * ours.median()
+                    && (first.ours() < ours.low() || first.ours() > ours.high());
         }
     }
 
-    /** Not on this machine. */
-    record Skipped(Scenario scenario, String reason) implements Outcome {
+    /** This machine lacks what the scenario needs. */
+    record LeftOut(String reason) implements Outcome {
     }
 
-    /** It broke, or both sides did not do the same job. */
-    record Failed(Scenario scenario, Exception cause) implements Outcome {
+    /** It broke, or both sides did not do the same job: no time is kept. */
+    record Failed(String reason) implements Outcome {
     }
 }

@@ -13,27 +13,28 @@ import io.microsnap.testsupport.FileSystemKind;
 import java.io.IOException;
 import java.util.List;
 
-/** Whether the pause follows what changed or how much memory there is: the same dirty pages in a guest of 1 GiB. */
+/** Whether the pause follows what changed or how much memory there is: the same dirty pages in a small guest. */
 final class PauseScenario implements Scenario {
-    private static final long SMALL = 1L << 30;
     private static final long RUNS = 1024;
     private static final long RUN_PAGES = 4;
 
     private final long bytes;
+    private final long small;
 
-    PauseScenario(long bytes) {
+    PauseScenario(long bytes, long small) {
         this.bytes = bytes;
+        this.small = small;
     }
 
     @Override
     public String name() {
-        return "pause/" + (bytes >> 30) + "g";
+        return "pause/" + Sizes.name(bytes);
     }
 
     @Override
     public String question() {
         return RUNS * RUN_PAGES + " dirty pages of a guest of " + (bytes >> 20)
-                + " MiB, the whole pause, onto a clone on XFS; the peer is the same in a guest of " + (SMALL >> 20)
+                + " MiB, the whole pause, onto a clone on XFS; the peer is the same in a guest of " + (small >> 20)
                 + " MiB";
     }
 
@@ -49,9 +50,9 @@ final class PauseScenario implements Scenario {
 
     @Override
     public Duel prepare(Workbench workbench) throws Exception {
-        Paused large = new Paused(workbench, bytes);
-        Paused small = new Paused(workbench, SMALL);
-        return new Duel(large::pauseNanos, small::pauseNanos, () -> { });
+        Paused big = new Paused(workbench, bytes);
+        Paused little = new Paused(workbench, small);
+        return new Duel(big::pauseNanos, little::pauseNanos, () -> { });
     }
 
     private static final class Paused {

@@ -33,7 +33,7 @@ final class RecordingScenario implements Scenario {
 
     @Override
     public String name() {
-        return "restore/record/" + part.label();
+        return "read-ahead/record/" + part.label();
     }
 
     @Override

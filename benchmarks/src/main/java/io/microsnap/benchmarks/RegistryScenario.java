@@ -33,31 +33,33 @@ import java.util.stream.Stream;
 final class RegistryScenario implements Scenario {
     private static final Path SERVER = Path.of("/usr/bin/docker-registry");
     private static final int PAGE = 4096;
-    private static final long GUEST_BYTES = 1L << 30;
     private static final int RUN_PAGES = 64;
     private static final int ZERO_PERCENT = 80;
     private static final int TRANSFERS = 4;
     private static final SnapshotId ID = new SnapshotId("guest");
 
     private final boolean pushes;
+    private final long bytes;
 
-    private RegistryScenario(boolean pushes) {
+    RegistryScenario(boolean pushes, long bytes) {
         this.pushes = pushes;
+        this.bytes = bytes;
     }
 
     static List<Scenario> all() {
-        return List.of(new RegistryScenario(true), new RegistryScenario(false));
+        return List.of(new RegistryScenario(true, 1L << 30), new RegistryScenario(false, 1L << 30));
     }
 
     @Override
     public String name() {
-        return "registry/" + (pushes ? "push" : "pull") + "/1GiB";
+        return "registry/" + (pushes ? "push" : "pull") + "/" + Sizes.name(bytes);
     }
 
     @Override
     public String question() {
-        return pushes ? "pushing 1 GiB, 80 % zeros, beside zstd -T2 -1 | tee | sha256sum and curl"
-                : "pulling 1 GiB, 80 % zeros, and syncing it, beside curl | tee >(sha256sum) | zstd -d and sync";
+        String guest = Unit.BYTES.text(bytes) + ", 80 % zeros";
+        return pushes ? "pushing " + guest + ", beside zstd -T2 -1 | tee | sha256sum and curl"
+                : "pulling " + guest + ", and syncing it, beside curl | tee >(sha256sum) | zstd -d and sync";
     }
 
     @Override
@@ -67,7 +69,7 @@ final class RegistryScenario implements Scenario {
 
     @Override
     public long workingSetBytes() {
-        return 2 * GUEST_BYTES;
+        return 2 * bytes;
     }
 
     @Override
@@ -136,13 +138,13 @@ final class RegistryScenario implements Scenario {
                 });
     }
 
-    private static Path bake(Path directory, DirectoryStore store) throws IOException {
+    private Path bake(Path directory, DirectoryStore store) throws IOException {
         Path image = directory.resolve("guest.ram");
         SplittableRandom random = new SplittableRandom(1);
         try (RandomAccessFile file = new RandomAccessFile(image.toFile(), "rw")) {
-            file.setLength(GUEST_BYTES);
+            file.setLength(bytes);
             ByteBuffer run = ByteBuffer.allocate(RUN_PAGES * PAGE);
-            for (long at = 0; at < GUEST_BYTES; at += run.capacity()) {
+            for (long at = 0; at < bytes; at += run.capacity()) {
                 if (random.nextInt(100) >= ZERO_PERCENT) {
                     fill(run, random);
                     file.getChannel().write(run.clear(), at);
@@ -151,7 +153,7 @@ final class RegistryScenario implements Scenario {
         }
         Posix posix = Posix.host();
         try (Descriptor open = Descriptor.open(posix, image, posix.constants().O_RDONLY, 0)) {
-            Capture.of(store, ID, FileMemoryReader.of(open, GuestLayout.ofSingleRegion(PAGE, GUEST_BYTES)))
+            Capture.of(store, ID, FileMemoryReader.of(open, GuestLayout.ofSingleRegion(PAGE, bytes)))
                     .take(PausableMachine.pausedAlready(List.of()));
         }
         return image;
@@ -171,7 +173,8 @@ final class RegistryScenario implements Scenario {
     }
 
     private static void run(String... command) throws IOException, InterruptedException {
-        int status = new ProcessBuilder(command).inheritIO().start().waitFor();
+        int status = new ProcessBuilder(command).redirectOutput(ProcessBuilder.Redirect.DISCARD)
+                .redirectError(ProcessBuilder.Redirect.INHERIT).start().waitFor();
         if (status != 0) {
             throw new IOException(String.join(" ", command) + " ended with " + status);
         }
@@ -188,8 +191,7 @@ final class RegistryScenario implements Scenario {
             Path config = Files.writeString(directory.resolve("config.yml"), "version: 0.1\nlog:\n  level: info\n"
                     + "  accesslog:\n    disabled: true\nstorage:\n  filesystem:\n    rootdirectory: " + storage
                     + "\nhttp:\n  addr: 127.0.0.1:0\n  secret: benchmark\n");
-            process = new ProcessBuilder(SERVER.toString(), "serve", config.toString()).redirectErrorStream(true)
-                    .start();
+            process = Tethered.start(SERVER.toString(), "serve", config.toString());
             BufferedReader said = process.inputReader();
             String found = "";
             for (String line = said.readLine(); line != null && found.isEmpty(); line = said.readLine()) {
@@ -220,9 +222,8 @@ final class RegistryScenario implements Scenario {
         }
 
         @Override
-        public void close() {
-            process.destroyForcibly();
-            process.onExit().join();
+        public void close() throws IOException {
+            Tethered.end(process);
         }
     }
 }

@@ -17,8 +17,18 @@ public interface Scenario {
     /** What we mean to reach. */
     Target target();
 
+    /** What the measured number counts. */
+    default Unit unit() {
+        return Unit.NANOSECONDS;
+    }
+
     /** How much memory both sides touch, page cache included: that much is warmed first. */
     long workingSetBytes();
+
+    /** How much of the disk both sides fill. */
+    default long diskBytes() {
+        return workingSetBytes();
+    }
 
     /** Makes everything ready on both sides; whatever must be closed is given to the workbench. */
     Duel prepare(Workbench workbench) throws Exception;

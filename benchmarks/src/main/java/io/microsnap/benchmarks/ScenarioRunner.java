@@ -1,5 +1,6 @@
 package io.microsnap.benchmarks;
 
+import io.microsnap.store.internal.Printable;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -7,12 +8,19 @@ import java.util.List;
  * Measures a scenario so that its ratio means something: memory warmed before each run, both sides in turn (A B B A) so
  * that what drifts hits both and each bears as often what the comparison before it left behind, nothing left to do from
  * the run before, and the outputs compared after every pair.
+ *
+ * <p>The first pair comes before any warm-up: what the first use costs in a new JVM.
  */
 final class ScenarioRunner {
+    private static final int LONGEST_REASON = 2000;
 
     private final int warmUps;
     private final int pairs;
 
+    /**
+     * @param warmUps pairs that are made and not kept, beside the first
+     * @param pairs pairs that are kept
+     */
     ScenarioRunner(int warmUps, int pairs) {
         this.warmUps = warmUps;
         this.pairs = pairs;
@@ -21,20 +29,28 @@ final class ScenarioRunner {
     Outcome run(Scenario scenario) {
         List<Outcome.Pair> measured = new ArrayList<>();
         try (Workbench workbench = new Workbench()) {
+            workbench.require(scenario.workingSetBytes(), scenario.diskBytes());
             Duel duel = scenario.prepare(workbench);
+            Outcome.Pair first = turns(workbench, duel, scenario, true);
+            duel.check().run();
+            duel.warmUp().run();
             for (int pair = -warmUps; pair < pairs; pair++) {
-                Outcome.Pair times = turns(workbench, duel, scenario, (pair & 1) == 0);
+                if (pair == 0) {
+                    duel.readings().forget();
+                }
+                Outcome.Pair values = turns(workbench, duel, scenario, (pair & 1) == 0);
                 duel.check().run();
                 if (pair >= 0) {
-                    measured.add(times);
+                    measured.add(values);
                 }
             }
+            return new Outcome.Measured(first, measured, duel.readings().medians());
         } catch (Workbench.UnavailableException e) {
-            return new Outcome.Skipped(scenario, e.getMessage());
+            return new Outcome.LeftOut(reason(e.getMessage()));
         } catch (Exception e) {
-            return new Outcome.Failed(scenario, e);
+            e.printStackTrace();
+            return new Outcome.Failed(reason(e.toString()));
         }
-        return new Outcome.Measured(scenario, measured);
     }
 
     private static Outcome.Pair turns(Workbench workbench, Duel duel, Scenario scenario, boolean oursFirst)
@@ -52,5 +68,11 @@ final class ScenarioRunner {
         workbench.settle();
         Workbench.warm(scenario.workingSetBytes());
         return contestant.run();
+    }
+
+    /** One line of plain characters, as a file can hold it. */
+    private static String reason(String message) {
+        String plain = Printable.whole(message == null ? "no reason is known" : message);
+        return plain.length() <= LONGEST_REASON ? plain : plain.substring(0, LONGEST_REASON);
     }
 }

@@ -1,22 +1,71 @@
 package io.microsnap.benchmarks;
 
+import io.microsnap.core.IoMode;
 import io.microsnap.dedup.Engine;
 import io.microsnap.testsupport.FileSystemKind;
 import java.util.ArrayList;
 import java.util.List;
 
-/** Every scenario there is. */
+/** Every scenario there is, in families. */
 final class Scenarios {
+    private static final long SMALL = 256 * Sizes.MIB;
 
     private Scenarios() {
     }
 
-    static List<Scenario> all() {
+    /** What people wait for comes first, the parts it is made of last. */
+    static List<Family> families() {
+        return List.of(
+                new Family("restore", "From a snapshot in a store to a guest that has touched what it needs.",
+                        RestoreMatrix.quick(SMALL), RestoreMatrix.cells()),
+                new Family("read-ahead", "Recorded working sets: right ones, wrong ones, slow devices, the recording.",
+                        RestoreMatrix.quickReadAhead(SMALL), MemoryScenarios.readAhead()),
+                new Family("fan-out", "Many restores of one snapshot, all alive at once.",
+                        RestoreMatrix.quickFanOut(SMALL), RestoreMatrix.fanOut()),
+                new Family("siblings", "Page cache that guests of related snapshots take together.",
+                        new SiblingMemoryScenario(SiblingMemoryScenario.Kind.DIFFS, 4, SMALL),
+                        SiblingMemoryScenario.all()),
+                new Family("hand-out", "How soon a restore hands memory out, beside what is promised.",
+                        new HandOutScenario(HandOutScenario.Kind.LAZY, SMALL, 0), MemoryScenarios.handOut()),
+                new Family("share", "A whole capture, and its pause, by how much of the guest changed.",
+                        new DirtyShareScenario(SMALL, 50), DirtyShareScenario.all()),
+                new Family("dirty", "What changed, written into a diff or a clone, with index and page map.",
+                        new DirtyCaptureScenario(DirtyCaptureScenario.Kind.INDEXED, FileSystemKind.XFS, SMALL, 50, 16),
+                        MemoryScenarios.dirty()),
+                new Family("full", "A guest written whole.",
+                        new FullCaptureScenario(FullCaptureScenario.Kind.INDEXED, FileSystemKind.XFS, SMALL),
+                        MemoryScenarios.full()),
+                new Family("direct", "Baking and restoring past the page cache.",
+                        new DirectScenario(DirectScenario.Kind.BAKE, IoMode.DIRECT, SMALL), DirectScenario.all()),
+                new Family("pause", "How long a guest stands still.",
+                        new PauseScenario(SMALL, SMALL / 4), MemoryScenarios.pause()),
+                new Family("generations", "What captures and restores cost after many generations, all kept.",
+                        new GenerationsScenario(FileSystemKind.XFS, 16, 12, SMALL, GenerationsScenario.Measure.CAPTURE),
+                        GenerationsScenario.all()),
+                new Family("dedup", "Blocks shared with a sibling after the fact, and what that costs later.",
+                        new DedupScenario(FileSystemKind.XFS, SMALL, Engine.SHARE_IN_PLACE, 3), dedup()),
+                new Family("registry", "Snapshots to and from a registry.",
+                        new RegistryScenario(true, SMALL), RegistryScenario.all()),
+                new Family("store", "The directory of snapshots: publishing, listing, page indexes.",
+                        new ListScenario(1000), store()),
+                new Family("harvest", "Asking the kernel which pages changed.",
+                        new HarvestScenario(SMALL, 5000), harvest()),
+                new Family("copy", "Files copied and scanned.",
+                        new DenseCopyScenario(FileSystemKind.EXT4, SMALL), copy()),
+                new Family("parts", "What every page costs by itself.",
+                        new SmallWriteScenario(16 * Sizes.MIB), parts()));
+    }
+
+    private static List<Scenario> parts() {
         List<Scenario> all = new ArrayList<>();
-        all.add(new SmallWriteScenario(64L << 20));
+        all.add(new SmallWriteScenario(64 * Sizes.MIB));
         all.addAll(PageScenario.all());
         all.addAll(BitmapScenario.all());
-        all.add(new HarvestScenario(1L << 30, 5000));
+        return all;
+    }
+
+    private static List<Scenario> store() {
+        List<Scenario> all = new ArrayList<>();
         for (FileSystemKind kind : List.of(FileSystemKind.EXT4, FileSystemKind.XFS, FileSystemKind.BTRFS)) {
             all.add(new IndexUpdateScenario(kind, 1));
             all.add(new IndexUpdateScenario(kind, 16));
@@ -24,32 +73,34 @@ final class Scenarios {
         all.add(new PublishScenario(FileSystemKind.EXT4));
         all.add(new PublishScenario(FileSystemKind.XFS));
         all.add(new ListScenario(10_000));
-        all.addAll(MemoryScenarios.all());
-        all.addAll(DirectScenario.all());
+        return all;
+    }
+
+    private static List<Scenario> harvest() {
+        List<Scenario> all = new ArrayList<>();
+        all.add(new HarvestScenario(Sizes.GIB, 5000));
+        all.addAll(DirtyHarvestScenario.all());
+        all.add(new MachineStateScenario());
+        return all;
+    }
+
+    private static List<Scenario> copy() {
+        List<Scenario> all = new ArrayList<>();
         all.addAll(SparseCopyScenario.all());
         all.addAll(DenseCopyScenario.all());
         all.addAll(ExtentScanScenario.all());
-        all.addAll(DirtyHarvestScenario.all());
-        all.add(new MachineStateScenario());
-        all.addAll(KvmPauseScenario.all());
-        all.addAll(CopyAheadScenario.all());
-        all.addAll(GenerationsScenario.all());
-        all.addAll(RegistryScenario.all());
-        dedup(all);
-        return List.copyOf(all);
+        return all;
     }
 
-    private static void dedup(List<Scenario> all) {
+    private static List<Scenario> dedup() {
+        List<Scenario> all = new ArrayList<>();
         for (Engine engine : Engine.values()) {
-            for (int gibibytes = 1; gibibytes <= 2; gibibytes++) {
-                all.add(new DedupScenario(FileSystemKind.XFS, gibibytes, engine, 3));
-                all.add(new DedupScenario(FileSystemKind.BTRFS, gibibytes, engine, 2));
-            }
+            all.add(new DedupScenario(FileSystemKind.XFS, Sizes.GIB, engine, 3));
+            all.add(new DedupScenario(FileSystemKind.BTRFS, Sizes.GIB, engine, 2));
         }
-        for (int gibibytes = 1; gibibytes <= 2; gibibytes++) {
-            all.add(new DedupStoredScenario(FileSystemKind.XFS, gibibytes, 3));
-            all.add(new DedupStoredScenario(FileSystemKind.BTRFS, gibibytes, 2));
-        }
+        all.add(new DedupStoredScenario(FileSystemKind.XFS, Sizes.GIB, 3));
+        all.add(new DedupStoredScenario(FileSystemKind.XFS, 2 * Sizes.GIB, 3));
+        all.add(new DedupStoredScenario(FileSystemKind.BTRFS, Sizes.GIB, 2));
         all.add(new DedupCompareScenario(1));
         all.add(new DedupCompareScenario(2));
         all.add(new SiblingChoiceScenario());
@@ -60,5 +111,6 @@ final class Scenarios {
             }
         }
         all.add(new DuperemoveScenario());
+        return all;
     }
 }

@@ -25,7 +25,7 @@ final class SmallWriteScenario implements Scenario {
 
     @Override
     public String name() {
-        return "small-write/tmpfs";
+        return "small-write/tmpfs/" + Sizes.name(fileBytes);
     }
 
     @Override

@@ -71,8 +71,45 @@ public sealed interface Target {
 
         @Override
         public String toString() {
-            return "time, no target";
+            return "none";
         }
+    }
+
+    /**
+     * Writes this for a file: {@code time 1.15}, {@code speed 3.00} or {@code none}; {@link #parse} reads it again.
+     */
+    default String code() {
+        return switch (this) {
+            case TimeAtMost time -> String.format(Locale.ROOT, "time %.4f", time.bound());
+            case SpeedAtLeast speed -> String.format(Locale.ROOT, "speed %.4f", speed.bound());
+            case None none -> "none";
+        };
+    }
+
+    /** Reads what {@link #code} wrote. */
+    static Target parse(String code) {
+        if (code.equals("none")) {
+            return none();
+        }
+        String[] words = code.split(" ", -1);
+        if (words.length != 2 || !words[1].matches("[0-9]{1,6}\\.[0-9]{4}")) {
+            throw new IllegalArgumentException("this is no target");
+        }
+        double bound = Double.parseDouble(words[1]);
+        return switch (words[0]) {
+            case "time" -> timeAtMost(bound);
+            case "speed" -> speedAtLeast(bound);
+            default -> throw new IllegalArgumentException("this is no target");
+        };
+    }
+
+    /** The most that our time may be, as a multiple of the peer's; infinite where there is no target. */
+    default double timeBound() {
+        return switch (this) {
+            case TimeAtMost time -> time.bound();
+            case SpeedAtLeast speed -> 1 / speed.bound();
+            case None none -> Double.POSITIVE_INFINITY;
+        };
     }
 
     /** The ratio this target speaks of, from both times. */

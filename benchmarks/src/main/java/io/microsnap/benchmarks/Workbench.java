@@ -4,6 +4,7 @@ import io.microsnap.core.HugePages;
 import io.microsnap.core.internal.file.Advice;
 import io.microsnap.core.internal.file.Mapping;
 import io.microsnap.core.internal.posix.Posix;
+import io.microsnap.kvm.Kvm;
 import io.microsnap.testsupport.CCompiler;
 import io.microsnap.testsupport.FileSystemKind;
 import io.microsnap.testsupport.Scratch;
@@ -17,7 +18,10 @@ import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Objects;
 import java.util.Set;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.TimeUnit;
 
 /** What a scenario works with: real file systems and C peers, all gone when the scenario ends. */
 public final class Workbench implements AutoCloseable {
@@ -28,12 +32,37 @@ public final class Workbench implements AutoCloseable {
 
     private static final int MOST_WARM_UPS = 400;
     private static final int QUIET_WARM_UPS = 30;
+    private static final long MOST_WARM_UP_NANOS = TimeUnit.SECONDS.toNanos(4);
+    private static final Path SCRATCH = Path.of(
+            Objects.requireNonNullElse(System.getenv("MICROSNAP_SCRATCH"), "/var/tmp"));
 
     private final Deque<AutoCloseable> toClose = new ArrayDeque<>();
     private final Set<Path> fileSystems = new HashSet<>();
+    private final List<Process> processes = new CopyOnWriteArrayList<>();
+    private final Thread ending = new Thread(this::end, "end of the workbench");
     private ScratchFs scratchFs;
 
     Workbench() {
+        Runtime.getRuntime().addShutdownHook(ending);
+    }
+
+    /** The directory in which the file systems' images are. */
+    static Path scratch() {
+        return SCRATCH;
+    }
+
+    /** Refuses what this machine is too small for. */
+    void require(long memoryBytes, long diskBytes) throws IOException, UnavailableException {
+        long memory = Memory.availableBytes();
+        if (memoryBytes > memory) {
+            throw new UnavailableException("it takes " + Unit.BYTES.text(memoryBytes) + " of memory, and "
+                    + Unit.BYTES.text(memory) + " are available");
+        }
+        long disk = Files.getFileStore(SCRATCH).getUsableSpace();
+        if (diskBytes > disk) {
+            throw new UnavailableException("it takes " + Unit.BYTES.text(diskBytes) + " below " + SCRATCH + ", and "
+                    + Unit.BYTES.text(disk) + " are free; MICROSNAP_SCRATCH names another directory");
+        }
     }
 
     /** This machine lacks what the scenario needs. */
@@ -69,9 +98,31 @@ public final class Workbench implements AutoCloseable {
 
     /** The C program in {@code source}, a resource beside {@code owner} that includes {@code peer.h}, running. */
     public Contestant peer(Class<?> owner, String source, Object... arguments) throws Exception {
-        CCompiler compiler = CCompiler.find().orElseThrow(() -> new UnavailableException("there is no C compiler"));
+        return readingPeer(owner, source, arguments);
+    }
+
+    /** As {@link #peer}, for a program that answers with more than its time. */
+    CPeer readingPeer(Class<?> owner, String source, Object... arguments) throws Exception {
+        CCompiler compiler = CCompiler.find().orElseThrow(
+                () -> new UnavailableException("there is no C compiler; to enable: apt-get install gcc libc6-dev"));
         Path program = compiler.program(owner, source, PEER_HEADERS);
-        return closeLater(new CPeer(program, List.of(arguments).stream().map(String::valueOf).toList()));
+        List<String> words = List.of(arguments).stream().map(String::valueOf).toList();
+        return closeLater(new CPeer(program, killLater(CPeer.start(program, words))));
+    }
+
+    /** Kills a process when this JVM is told to end before the scenario does. */
+    Process killLater(Process process) {
+        processes.add(process);
+        return process;
+    }
+
+    /** Opens KVM, where this machine has it. */
+    Kvm kvm() throws UnavailableException {
+        try {
+            return closeLater(Kvm.open());
+        } catch (IOException e) {
+            throw new UnavailableException(e.getMessage());
+        }
     }
 
     /** Closes it when the scenario ends, the last one given first. */
@@ -102,35 +153,56 @@ public final class Workbench implements AutoCloseable {
     void settle() throws IOException, InterruptedException {
         command("sync");
         for (Path fileSystem : fileSystems) {
-            // In one process, so that no file system stays frozen when this one dies.
-            command("sh", "-c", "fsfreeze --freeze \"$1\" && fsfreeze --unfreeze \"$1\"", "sh",
-                    fileSystem.toString());
+            // A filesystem that stays frozen keeps its device for ever. A shell of its own thaws it when this JVM dies,
+            // ignores what a terminal sends, and stands in it: the path may be unmounted meanwhile.
+            command("sh", "-c", "trap '' HUP INT TERM; cd \"$1\" && fsfreeze --freeze . && fsfreeze --unfreeze .",
+                    "sh", fileSystem.toString());
         }
     }
 
     private static void command(String... words) throws IOException, InterruptedException {
-        int status = new ProcessBuilder(words).inheritIO().start().waitFor();
+        int status = new ProcessBuilder(words).redirectOutput(ProcessBuilder.Redirect.DISCARD)
+                .redirectError(ProcessBuilder.Redirect.INHERIT).start().waitFor();
         if (status != 0) {
             throw new IOException(String.join(" ", words) + " ended with " + status);
         }
     }
 
-    /** Does something until the JVM has had nothing to compile for a while: a long-lived process is in that state. */
+    /**
+     * Does something until the JVM has had nothing to compile for a while, or for some seconds: a long-lived process is
+     * in that state.
+     */
     static void warmUp(Duel.Action action) throws Exception {
         CompilationMXBean compiler = ManagementFactory.getCompilationMXBean();
         int quiet = 0;
-        for (int time = 0; time < MOST_WARM_UPS && quiet < QUIET_WARM_UPS; time++) {
+        long end = System.nanoTime() + MOST_WARM_UP_NANOS;
+        for (int time = 0; time < MOST_WARM_UPS && quiet < QUIET_WARM_UPS && System.nanoTime() < end; time++) {
             long before = compiler.getTotalCompilationTime();
             action.run();
             quiet = compiler.getTotalCompilationTime() == before ? quiet + 1 : 0;
         }
     }
 
-    private ScratchFs scratchFs() {
+    private synchronized ScratchFs scratchFs() {
         if (scratchFs == null) {
             scratchFs = closeLater(ScratchFs.start());
         }
         return scratchFs;
+    }
+
+    /**
+     * Leaves no process and no mount when this JVM is told to end in the middle of a scenario. Memory stays mapped: the
+     * scenario may be using it, and it goes with the JVM.
+     */
+    private synchronized void end() {
+        processes.forEach(Process::destroyForcibly);
+        if (scratchFs != null) {
+            try {
+                scratchFs.close();
+            } catch (IOException e) {
+                System.err.println(e.getMessage());
+            }
+        }
     }
 
     private static Path available(Scratch scratch) throws UnavailableException {
@@ -142,6 +214,18 @@ public final class Workbench implements AutoCloseable {
 
     @Override
     public void close() throws IOException {
+        IOException failure = closeAll();
+        try {
+            Runtime.getRuntime().removeShutdownHook(ending);
+        } catch (IllegalStateException shuttingDown) {
+            // The hook finds everything closed.
+        }
+        if (failure != null) {
+            throw failure;
+        }
+    }
+
+    private IOException closeAll() {
         IOException failure = null;
         while (!toClose.isEmpty()) {
             try {
@@ -154,8 +238,6 @@ public final class Workbench implements AutoCloseable {
                 }
             }
         }
-        if (failure != null) {
-            throw failure;
-        }
+        return failure;
     }
 }

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.microsnap.testsupport.ChildProcess;
 import io.microsnap.testsupport.ChildProcesses;
+import java.util.List;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
@@ -28,12 +29,24 @@ final class OwnJvmTest {
 
     @Test
     void endsWithItsOwnStatusWhileItsParentLives() throws Exception {
-        assertThat(OwnJvm.run(ShortLived.class)).isEqualTo(7);
+        OwnJvm.Ended ended = OwnJvm.run(ShortLived.class);
+
+        assertThat(ended.status()).isEqualTo(7);
+        assertThat(ended.output()).isEqualTo("a row");
     }
 
     /** Does what the command does for each of many scenarios. */
     static final class Parent {
         public static void main(String[] arguments) throws Exception {
+            // The child's output is its parent's alone.
+            Thread.ofPlatform().daemon().start(() -> {
+                List<ProcessHandle> started = List.of();
+                while (started.isEmpty()) {
+                    Thread.onSpinWait();
+                    started = ProcessHandle.current().children().toList();
+                }
+                System.out.println("child " + started.getFirst().pid());
+            });
             OwnJvm.run(Child.class);
         }
     }
@@ -42,7 +55,6 @@ final class OwnJvmTest {
     static final class Child {
         public static void main(String[] arguments) throws Exception {
             OwnJvm.endWithParent();
-            System.out.println("child " + ProcessHandle.current().pid());
             new CountDownLatch(1).await();
         }
     }
@@ -51,6 +63,7 @@ final class OwnJvmTest {
     static final class ShortLived {
         public static void main(String[] arguments) {
             OwnJvm.endWithParent();
+            System.out.print("a row");
             System.exit(7);
         }
     }

@@ -4,9 +4,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.microsnap.testsupport.CCompiler;
 import io.microsnap.testsupport.TinyFileSystem;
-import java.io.ByteArrayOutputStream;
-import java.io.PrintStream;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -19,68 +16,97 @@ final class ScenarioRunnerTest {
     private final List<String> calls = new ArrayList<>();
 
     @Test
-    void bothSidesTakeTurnsAndTheirOutputsAreComparedAfterEveryPair() {
-        Outcome outcome = new ScenarioRunner(1, 2).run(scenario(Target.none(), 10, 5, () -> calls.add("check")));
+    void theFirstPairComesBeforeTheWarmUpAndBothSidesTakeTurnsAfterIt() {
+        Outcome outcome = new ScenarioRunner(1, 2).run(scenario(10, 5, () -> calls.add("check")));
 
-        assertThat(calls).containsExactly(
+        assertThat(calls).containsExactly("ours", "peer", "check", "warm up",
                 "peer", "ours", "check", "ours", "peer", "check", "peer", "ours", "check", "closed");
-        assertThat(outcome).isInstanceOfSatisfying(Outcome.Measured.class, measured -> assertThat(measured.pairs())
-                .containsExactly(new Outcome.Pair(10, 5), new Outcome.Pair(10, 5)));
+        assertThat(outcome).isInstanceOfSatisfying(Outcome.Measured.class, measured -> {
+            assertThat(measured.pairs()).containsExactly(new Outcome.Pair(10, 5), new Outcome.Pair(10, 5));
+            assertThat(measured.first()).isEqualTo(new Outcome.Pair(10, 5));
+        });
     }
 
     @Test
-    void aScenarioWhoseOutputsDifferFailsAndStillCloses() {
-        Outcome outcome = new ScenarioRunner(0, 1).run(scenario(Target.none(), 10, 5, () -> {
-            throw new IllegalStateException("they differ");
+    void aScenarioWhoseOutputsDifferFailsWithoutATimeAndStillCloses() {
+        Outcome outcome = new ScenarioRunner(0, 1).run(scenario(10, 5, () -> {
+            throw new IllegalStateException("they differ\nhere");
         }));
 
-        assertThat(outcome).isInstanceOfSatisfying(Outcome.Failed.class,
-                failed -> assertThat(failed.cause()).hasMessage("they differ"));
+        assertThat(outcome).isEqualTo(new Outcome.Failed("java.lang.IllegalStateException: they differ?here"));
         assertThat(calls).endsWith("closed");
+    }
+
+    @Test
+    void whatAMachineIsTooSmallForIsLeftOutBeforeAnythingIsPrepared() {
+        Scenario small = scenario(10, 5, () -> { });
+        Scenario large = new Sized(small, Long.MAX_VALUE - 1, 0);
+        Scenario wide = new Sized(small, 0, Long.MAX_VALUE - 1);
+
+        assertThat(new ScenarioRunner(0, 1).run(large)).isInstanceOfSatisfying(Outcome.LeftOut.class,
+                left -> assertThat(left.reason()).startsWith("it takes ").contains(" of memory, and "));
+        assertThat(new ScenarioRunner(0, 1).run(wide)).isInstanceOfSatisfying(Outcome.LeftOut.class,
+                left -> assertThat(left.reason()).contains(" are free; MICROSNAP_SCRATCH names another directory"));
+        assertThat(calls).isEmpty();
     }
 
     @ParameterizedTest
     @CsvSource({"110, 100, MET", "114, 100, CLOSE", "120, 100, MISSED"})
-    void timeIsJudgedAgainstThePeersTime(long ours, long peer, Target.Verdict verdict) {
+    void timeIsJudgedAgainstThePeersTime(long ours, long peer, Row.Verdict verdict) {
         assertThat(verdictOf(Target.timeAtMost(1.10), ours, peer)).isEqualTo(verdict);
     }
 
     @ParameterizedTest
     @CsvSource({"100, 300, MET", "100, 290, CLOSE", "100, 280, MISSED"})
-    void speedIsJudgedAgainstThePeersSpeed(long ours, long peer, Target.Verdict verdict) {
+    void speedIsJudgedAgainstThePeersSpeed(long ours, long peer, Row.Verdict verdict) {
         assertThat(verdictOf(Target.speedAtLeast(3), ours, peer)).isEqualTo(verdict);
     }
 
     @Test
     void theRatioIsTheMedianOfThePairsSoThatDriftCancels() {
-        Outcome.Measured drifting = new Outcome.Measured(scenario(Target.timeAtMost(1), 0, 0, () -> { }), List.of(
-                new Outcome.Pair(100, 100), new Outcome.Pair(220, 200), new Outcome.Pair(360, 300)));
-        assertThat(drifting.ratio()).isEqualTo(1.1);
-        assertThat(drifting.lowestRatio()).isEqualTo(1.0);
-        assertThat(drifting.highestRatio()).isEqualTo(1.2);
-        assertThat(drifting.ours()).isEqualTo(220);
-        assertThat(drifting.peer()).isEqualTo(200);
+        Outcome.Measured drifting = new Outcome.Measured(new Outcome.Pair(1, 1), List.of(new Outcome.Pair(100, 100),
+                new Outcome.Pair(220, 200), new Outcome.Pair(360, 300)), List.of());
+        assertThat(drifting.ratio(Target.timeAtMost(1))).isEqualTo(new Spread(1.0, 1.1, 1.2));
+        assertThat(drifting.ours().median()).isEqualTo(220);
+        assertThat(drifting.peer().median()).isEqualTo(200);
+        assertThat(drifting.firstDiffers()).isTrue();
     }
 
     @Test
     void theSmallWriteScenarioRunsBesideItsPeerInC(CCompiler compiler, @TinyFileSystem Path mountingWorksHere) {
         Outcome outcome = new ScenarioRunner(0, 2).run(new SmallWriteScenario(1 << 20));
-        ByteArrayOutputStream text = new ByteArrayOutputStream();
-        new Report(new PrintStream(text, true, StandardCharsets.UTF_8)).add(outcome);
-        assertThat(text.toString(StandardCharsets.UTF_8)).contains("ours ", "peer ", "ratio ", "in 2 pairs");
+        assertThat(outcome).isInstanceOfSatisfying(Outcome.Measured.class,
+                measured -> assertThat(measured.pairs()).hasSize(2));
     }
 
     @Test
-    void everyScenarioHasANameOfItsOwn() {
-        assertThat(Scenarios.all().stream().map(Scenario::name)).isNotEmpty().doesNotHaveDuplicates();
+    void everyRowHasANameOfItsOwnAcrossAllFamilies() {
+        List<Family> families = Scenarios.families();
+        assertThat(families.stream().flatMap(family -> family.rows().stream()).map(Scenario::name))
+                .isNotEmpty().doesNotHaveDuplicates();
+        assertThat(families.stream().map(family -> family.quick().name())).doesNotHaveDuplicates();
+        assertThat(families.stream().map(Family::name)).doesNotHaveDuplicates();
+        // A quick row may be one of a full run's, of its own family.
+        for (Family family : families) {
+            assertThat(families.stream().filter(other -> !other.equals(family))
+                    .flatMap(other -> other.rows().stream()).map(Scenario::name))
+                    .doesNotContain(family.quick().name());
+        }
     }
 
-    private Target.Verdict verdictOf(Target target, long ours, long peer) {
-        Outcome outcome = new ScenarioRunner(0, 1).run(scenario(target, ours, peer, () -> { }));
-        return ((Outcome.Measured) outcome).verdict();
+    @Test
+    void aTargetIsWhatItsCodeSays() {
+        for (Target target : List.of(Target.none(), Target.timeAtMost(1.15), Target.speedAtLeast(0.75))) {
+            assertThat(Target.parse(target.code())).isEqualTo(target);
+        }
     }
 
-    private Scenario scenario(Target target, long ours, long peer, Duel.Action check) {
+    private static Row.Verdict verdictOf(Target target, long ours, long peer) {
+        return new Row("family", "row", "", Unit.NANOSECONDS, target, new Outcome.Measured(new Outcome.Pair(1, 1),
+                List.of(new Outcome.Pair(ours, peer)), List.of())).verdict();
+    }
+
+    private Scenario scenario(long ours, long peer, Duel.Action check) {
         return new Scenario() {
             @Override
             public String name() {
@@ -94,7 +120,7 @@ final class ScenarioRunnerTest {
 
             @Override
             public Target target() {
-                return target;
+                return Target.none();
             }
 
             @Override
@@ -105,7 +131,8 @@ final class ScenarioRunnerTest {
             @Override
             public Duel prepare(Workbench workbench) {
                 workbench.closeLater(() -> calls.add("closed"));
-                return new Duel(answering("ours", ours), answering("peer", peer), check);
+                return new Duel(answering("ours", ours), answering("peer", peer), check)
+                        .warmedBy(() -> calls.add("warm up"));
             }
         };
     }
@@ -115,5 +142,28 @@ final class ScenarioRunnerTest {
             calls.add(name);
             return nanoseconds;
         };
+    }
+
+    /** A scenario that needs more than it is. */
+    private record Sized(Scenario small, long workingSetBytes, long diskBytes) implements Scenario {
+        @Override
+        public String name() {
+            return small.name();
+        }
+
+        @Override
+        public String question() {
+            return small.question();
+        }
+
+        @Override
+        public Target target() {
+            return small.target();
+        }
+
+        @Override
+        public Duel prepare(Workbench workbench) throws Exception {
+            return small.prepare(workbench);
+        }
     }
 }

@@ -18,7 +18,7 @@ import java.util.List;
 import java.util.Locale;
 
 /** From a snapshot in a store to guest memory that can be used. */
-final class RestoreScenario implements Scenario {
+final class HandOutScenario implements Scenario {
     private static final SnapshotId BASE = new SnapshotId("base");
     private static final SnapshotId DIFF = new SnapshotId("diff");
     /** A restore makes few calls: it takes this many until the code that makes them is compiled to the end. */
@@ -42,7 +42,7 @@ final class RestoreScenario implements Scenario {
         EAGER
     }
 
-    RestoreScenario(Kind kind, long bytes, int count) {
+    HandOutScenario(Kind kind, long bytes, int count) {
         this.kind = kind;
         this.bytes = bytes;
         this.count = count;
@@ -50,7 +50,8 @@ final class RestoreScenario implements Scenario {
 
     @Override
     public String name() {
-        return "restore/" + kind.name().toLowerCase(Locale.ROOT) + (kind == Kind.LAZY ? "" : "/" + count);
+        return "hand-out/" + kind.name().toLowerCase(Locale.ROOT) + (kind == Kind.LAZY ? "" : "/" + count) + "/"
+                + Sizes.name(bytes);
     }
 
     @Override
@@ -96,12 +97,15 @@ final class RestoreScenario implements Scenario {
             Capture.of(store, DIFF, guest.reader()).tracker(tracker).kind(CaptureKind.DIFF).take(paused);
         }
         Copy copy = workbench.closeLater(new Copy(store));
-        for (int restore = 0; restore < restoresToWarmUp(); restore++) {
-            copy.restore();
-            copy.close();
-        }
         return new Duel(
-                Contestant.java(copy::close, copy::restore), peer(workbench, directory), () -> copy.check(guest));
+                Contestant.java(copy::close, copy::restore), peer(workbench, directory), () -> copy.check(guest))
+                .warmedBy(() -> {
+                    copy.close();
+                    for (int restore = 0; restore < restoresToWarmUp(); restore++) {
+                        copy.restore();
+                        copy.close();
+                    }
+                });
     }
 
     private int restoresToWarmUp() {
@@ -116,7 +120,7 @@ final class RestoreScenario implements Scenario {
         return switch (kind) {
             case LAZY -> () -> MILLISECOND;
             case CHAIN -> () -> MILLISECOND + count * RUN;
-            case EAGER -> workbench.peer(RestoreScenario.class, "guest_memory.c", "eager",
+            case EAGER -> workbench.peer(HandOutScenario.class, "guest_memory.c", "eager",
                     directory.resolve("store").resolve("base").resolve("memory.img"), bytes, count);
         };
     }

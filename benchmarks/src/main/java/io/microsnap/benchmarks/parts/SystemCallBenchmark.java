@@ -1,4 +1,4 @@
-package io.microsnap.benchmarks;
+package io.microsnap.benchmarks.parts;
 
 import io.microsnap.core.internal.posix.Posix;
 import java.util.concurrent.TimeUnit;

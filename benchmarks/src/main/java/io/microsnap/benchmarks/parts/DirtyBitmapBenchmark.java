@@ -1,6 +1,7 @@
-package io.microsnap.benchmarks;
+package io.microsnap.benchmarks.parts;
 
 import io.microsnap.core.GuestLayout;
+import io.microsnap.core.SnapshotId;
 import io.microsnap.core.SnapshotReference;
 import io.microsnap.dirty.CaptureOutstandingException;
 import io.microsnap.dirty.DirtyBitmap;
@@ -8,6 +9,7 @@ import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.dirty.Epoch;
 import java.io.IOException;
 import java.util.SplittableRandom;
+import java.util.UUID;
 import java.util.concurrent.TimeUnit;
 import org.openjdk.jmh.annotations.Benchmark;
 import org.openjdk.jmh.annotations.BenchmarkMode;
@@ -31,7 +33,8 @@ public class DirtyBitmapBenchmark {
     private static final int PAGE = 4096;
     private static final int SECTOR = 512;
     private static final long GUEST_BYTES = 4L << 30;
-    private static final SnapshotReference SNAPSHOT = Snapshots.ANY;
+    private static final SnapshotReference SNAPSHOT =
+            new SnapshotReference(new SnapshotId("any"), new UUID(1, 2), 3);
 
     private final GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, GUEST_BYTES);
     private final DirtyBitmap onePercent = DirtyBitmap.of(layout);

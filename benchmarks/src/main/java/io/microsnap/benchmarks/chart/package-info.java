@@ -1,0 +1,2 @@
+/** Draws charts as SVG: scales, marks and labels, without knowing what was measured. */
+package io.microsnap.benchmarks.chart;
