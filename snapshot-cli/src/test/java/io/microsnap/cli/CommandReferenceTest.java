@@ -19,7 +19,8 @@ class CommandReferenceTest {
             Files.writeString(reference, fresh);
         }
         assertThat(reference).as("write it anew: mvn -o -pl snapshot-cli -am test -Dtest=CommandReferenceTest"
-                + " -Dsurefire.failIfNoSpecifiedTests=false -Dtest.jvm.flags=-Dmicrosnap.write-docs=true").hasContent(fresh);
+                + " -Dsurefire.failIfNoSpecifiedTests=false -Dtest.jvm.flags=-Dmicrosnap.write-docs=true")
+                .hasContent(fresh);
     }
 
     @Test
