@@ -200,7 +200,7 @@ class CommandsTest {
         Path even = ram("even", 1 << 20, seed);
         processes.command("mkfifo", directory.resolve("pipe").toString()).awaitExit();
         assertThat(microsnap.run(1, "bake", "--ram", "pipe", "--store", "s", "--id", "a").errors())
-                .contains("pipe is no regular file");
+                .contains("pipe is neither a file nor a block device");
         assertThat(microsnap.run(2, "bake", "--ram", even.toString(), "--store", "s", "--id", "a", "--label", "_=x")
                 .errors()).contains("'_' cannot name a label");
         assertThat(directory.resolve("s")).doesNotExist();
