@@ -358,7 +358,9 @@ static void *run_steadily(void *unused) {
                 run->immediate_exit = 0;
                 stopping = 0;
                 sem_post(&stopped);
-                sem_wait(&resumed);
+                while (sem_wait(&resumed) != 0) {
+                    // The signal that stopped the guest may come only now.
+                }
                 next_round = peer_now();
             }
         }
