@@ -121,11 +121,14 @@ final class CopyAheadScenario implements Scenario {
         boolean flat = question == Question.FLAT || question == Question.FLAT_PAGE_MAP;
         Guest guest = new Guest(workbench, kvm, ramBytes, !flat);
         return switch (question) {
-            case AHEAD -> new Duel(() -> guest.pauseNanos(true), peer(workbench, guest, "ahead"), () -> { });
-            case ONCE -> new Duel(() -> guest.pauseNanos(false), peer(workbench, guest, "once"), () -> { });
+            case AHEAD -> new Duel(() -> guest.pauseNanos(true), peer(workbench, guest, "ahead"),
+                    () -> guest.requireRight(true));
+            case ONCE -> new Duel(() -> guest.pauseNanos(false), peer(workbench, guest, "once"),
+                    () -> guest.requireRight(false));
             case FLAT, FLAT_PAGE_MAP -> {
                 Guest small = new Guest(workbench, kvm, GIB, false);
-                yield new Duel(() -> guest.pauseNanos(true), () -> small.pauseNanos(true), () -> { });
+                yield new Duel(() -> guest.pauseNanos(true), () -> small.pauseNanos(true),
+                        () -> guest.requireRight(true));
             }
             case SLOWED -> new Duel(guest::nanosOfAMillionTouches, peer(workbench, guest, "slowed"), () -> { });
             case SLOWED_BESIDE_IDLE -> new Duel(guest::nanosOfAMillionTouches, guest::nanosOfAMillionTouchesAlone,
@@ -148,7 +151,6 @@ final class CopyAheadScenario implements Scenario {
         private final DirectoryStore store;
         private final GuestMemoryReader reader;
         private final SnapshotReference base;
-        private boolean checked;
 
         Guest(Workbench workbench, Kvm kvm, long bytes, boolean filled) throws Exception {
             SmallMachineSpec spec = SmallMachineSpec.ofRam(bytes).withTracking(DirtyTracking.MANUAL_CLEAR);
@@ -173,10 +175,17 @@ final class CopyAheadScenario implements Scenario {
             return ahead ? capture.copyAhead(CopyAhead.usual()) : capture;
         }
 
-        /** A second of the guest's life, and the pause at its end. The first is held against the guest. */
+        /** Returns how long the pause at the end of a second of the guest's life is. */
         long pauseNanos(boolean ahead) throws IOException {
-            Capture capture = checked ? capture(ahead) : capture(ahead).checked();
-            checked = true;
+            return abandonedPauseNanos(capture(ahead), ahead);
+        }
+
+        /** Compares what a capture has with the guest, which takes a pause as long as that. */
+        void requireRight(boolean ahead) throws IOException {
+            abandonedPauseNanos(capture(ahead).checked(), ahead);
+        }
+
+        private long abandonedPauseNanos(Capture capture, boolean ahead) throws IOException {
             long nanos = pauseNanos(capture, ahead);
             // Abandoned. As if it had been published: the next one is of a second, too.
             tracker.armRelativeTo(base);

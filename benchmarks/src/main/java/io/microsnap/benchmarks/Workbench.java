@@ -27,7 +27,7 @@ import java.util.concurrent.TimeUnit;
 public final class Workbench implements AutoCloseable {
 
     /** Headers that any peer may include. */
-    private static final String[] PEER_HEADERS =
+    static final String[] PEER_HEADERS =
             {"/io/microsnap/benchmarks/peer.h", "/io/microsnap/benchmarks/checksum.h"};
 
     private static final int MOST_WARM_UPS = 400;

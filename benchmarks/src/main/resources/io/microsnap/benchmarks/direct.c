@@ -3,7 +3,6 @@
 //   restore   the file into new memory, 4 MiB a call
 //   vectored  RAM into the file, again and again, 1 MiB a call from 64 pieces
 // MODE is direct (O_DIRECT), dontcache (RWF_DONTCACHE) or cached.
-#define _GNU_SOURCE
 #include "peer.h"
 
 #include <fcntl.h>
