@@ -194,13 +194,15 @@ final class RegistryScenario implements Scenario {
             process = Tethered.start(SERVER.toString(), "serve", config.toString());
             BufferedReader said = process.inputReader();
             String found = "";
-            for (String line = said.readLine(); line != null && found.isEmpty(); line = said.readLine()) {
+            // No line may follow the one that names the port.
+            while (found.isEmpty()) {
+                String line = said.readLine();
+                if (line == null) {
+                    throw new IOException("the registry did not start");
+                }
                 if (line.contains("listening on ")) {
                     found = line.replaceFirst(".*listening on (127\\.0\\.0\\.1:\\d+).*", "$1");
                 }
-            }
-            if (found.isEmpty()) {
-                throw new IOException("the registry did not start");
             }
             host = found;
             Thread.ofVirtual().start(() -> said.lines().forEach(line -> { }));
