@@ -142,7 +142,7 @@ class KillSweepTest {
 
     /** Each call on one filesystem; on the others, which differ in few of them, some each time. */
     private static int step(FileSystemKind kind) {
-        return Effort.choose(17, kind == FileSystemKind.EXT4 ? 8 : 17, 1);
+        return Effort.choose(9, kind == FileSystemKind.EXT4 ? 4 : 9, 1);
     }
 
     private int count(Path path, StoreChange change) throws IOException {
