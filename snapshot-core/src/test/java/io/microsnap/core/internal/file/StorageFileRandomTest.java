@@ -214,9 +214,7 @@ class StorageFileRandomTest {
                 offset &= -4096;
                 bytes = Math.max(4096, bytes & -4096);
             }
-            if (!resizes) {
-                bytes = Math.min(bytes, content.length - offset);
-            }
+            bytes = Math.min(bytes, content.length - offset);
             switch (random.nextInt(resizes && !storage.isDevice() ? 12 : 10)) {
                 case 0, 1, 2 -> requireEqual(offset, bytes, "read");
                 case 3, 4, 5, 6 -> write(offset, bytes);
