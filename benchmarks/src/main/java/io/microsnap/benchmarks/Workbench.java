@@ -27,8 +27,8 @@ import java.util.concurrent.TimeUnit;
 public final class Workbench implements AutoCloseable {
 
     /** Headers that any peer may include. */
-    static final String[] PEER_HEADERS =
-            {"/io/microsnap/benchmarks/peer.h", "/io/microsnap/benchmarks/checksum.h"};
+    private static final List<String> PEER_HEADERS =
+            List.of("/io/microsnap/benchmarks/peer.h", "/io/microsnap/benchmarks/checksum.h");
 
     private static final int MOST_WARM_UPS = 400;
     private static final int QUIET_WARM_UPS = 30;
@@ -105,9 +105,14 @@ public final class Workbench implements AutoCloseable {
     CPeer readingPeer(Class<?> owner, String source, Object... arguments) throws Exception {
         CCompiler compiler = CCompiler.find().orElseThrow(
                 () -> new UnavailableException("there is no C compiler; to enable: apt-get install gcc libc6-dev"));
-        Path program = compiler.program(owner, source, PEER_HEADERS);
+        Path program = compile(compiler, owner, source);
         List<String> words = List.of(arguments).stream().map(String::valueOf).toList();
         return closeLater(new CPeer(program, killLater(CPeer.start(program, words))));
+    }
+
+    /** Compiles a peer: the C program in {@code source}, a resource beside {@code owner}. */
+    static Path compile(CCompiler compiler, Class<?> owner, String source) {
+        return compiler.program(owner, source, PEER_HEADERS.toArray(String[]::new));
     }
 
     /** Kills a process when this JVM is told to end before the scenario does. */

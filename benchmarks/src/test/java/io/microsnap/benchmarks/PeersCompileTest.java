@@ -24,7 +24,7 @@ final class PeersCompileTest {
                     .filter(name -> name.endsWith(".c")).sorted().toList();
             assertThat(peers).contains("kvm.c", "direct.c", "touch.c");
             for (String peer : peers) {
-                assertThat(compiler.get().program(Workbench.class, peer, Workbench.PEER_HEADERS)).isExecutable();
+                assertThat(Workbench.compile(compiler.get(), Workbench.class, peer)).isExecutable();
             }
         }
     }

@@ -64,7 +64,7 @@ final class CaptureSweepTest {
     @RealFileSystems({FileSystemKind.EXT4, FileSystemKind.XFS, FileSystemKind.BTRFS})
     void afterAFailureAtAnyCallTheStoreAndTheEpochAreAsTheyWere(Path on, FileSystemKind fileSystem)
             throws IOException {
-        afterAFailureAtAnyCall(new Scene(on, LAYOUT, 1), fileSystem, 1);
+        afterAFailureAtAnyCall(new Scene(on, LAYOUT, 1), fileSystem, Effort.choose(3, 2, 1));
     }
 
     @Tag("slow")
