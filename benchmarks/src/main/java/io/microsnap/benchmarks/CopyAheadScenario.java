@@ -121,14 +121,11 @@ final class CopyAheadScenario implements Scenario {
         boolean flat = question == Question.FLAT || question == Question.FLAT_PAGE_MAP;
         Guest guest = new Guest(workbench, kvm, ramBytes, !flat);
         return switch (question) {
-            case AHEAD -> new Duel(() -> guest.pauseNanos(true), peer(workbench, guest, "ahead"),
-                    () -> guest.requireRight(true));
-            case ONCE -> new Duel(() -> guest.pauseNanos(false), peer(workbench, guest, "once"),
-                    () -> guest.requireRight(false));
+            case AHEAD -> new Duel(() -> guest.pauseNanos(true), guest.requireRight(true, peer(workbench, guest, "ahead")), () -> { });
+            case ONCE -> new Duel(() -> guest.pauseNanos(false), guest.requireRight(false, peer(workbench, guest, "once")), () -> { });
             case FLAT, FLAT_PAGE_MAP -> {
                 Guest small = new Guest(workbench, kvm, GIB, false);
-                yield new Duel(() -> guest.pauseNanos(true), () -> small.pauseNanos(true),
-                        () -> guest.requireRight(true));
+                yield new Duel(() -> guest.pauseNanos(true), guest.requireRight(true, () -> small.pauseNanos(true)), () -> { });
             }
             case SLOWED -> new Duel(guest::nanosOfAMillionTouches, peer(workbench, guest, "slowed"), () -> { });
             case SLOWED_BESIDE_IDLE -> new Duel(guest::nanosOfAMillionTouches, guest::nanosOfAMillionTouchesAlone,
@@ -180,9 +177,13 @@ final class CopyAheadScenario implements Scenario {
             return abandonedPauseNanos(capture(ahead), ahead);
         }
 
-        /** Compares what a capture has with the guest, which takes a pause as long as that. */
-        void requireRight(boolean ahead) throws IOException {
+        /**
+         * Compares the first capture with the guest, and returns the peer. Later ones cannot be compared: they leave out
+         * what the guest wrote before, as if that had been published.
+         */
+        Contestant requireRight(boolean ahead, Contestant peer) throws IOException {
             abandonedPauseNanos(capture(ahead).checked(), ahead);
+            return peer;
         }
 
         private long abandonedPauseNanos(Capture capture, boolean ahead) throws IOException {
