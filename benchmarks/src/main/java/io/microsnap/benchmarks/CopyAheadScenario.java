@@ -121,11 +121,14 @@ final class CopyAheadScenario implements Scenario {
         boolean flat = question == Question.FLAT || question == Question.FLAT_PAGE_MAP;
         Guest guest = new Guest(workbench, kvm, ramBytes, !flat);
         return switch (question) {
-            case AHEAD -> new Duel(() -> guest.pauseNanos(true), guest.requireRight(true, peer(workbench, guest, "ahead")), () -> { });
-            case ONCE -> new Duel(() -> guest.pauseNanos(false), guest.requireRight(false, peer(workbench, guest, "once")), () -> { });
+            case AHEAD -> new Duel(() -> guest.pauseNanos(true),
+                    guest.requireRight(true, peer(workbench, guest, "ahead")), () -> { });
+            case ONCE -> new Duel(() -> guest.pauseNanos(false),
+                    guest.requireRight(false, peer(workbench, guest, "once")), () -> { });
             case FLAT, FLAT_PAGE_MAP -> {
                 Guest small = new Guest(workbench, kvm, GIB, false);
-                yield new Duel(() -> guest.pauseNanos(true), guest.requireRight(true, () -> small.pauseNanos(true)), () -> { });
+                yield new Duel(() -> guest.pauseNanos(true),
+                        guest.requireRight(true, () -> small.pauseNanos(true)), () -> { });
             }
             case SLOWED -> new Duel(guest::nanosOfAMillionTouches, peer(workbench, guest, "slowed"), () -> { });
             case SLOWED_BESIDE_IDLE -> new Duel(guest::nanosOfAMillionTouches, guest::nanosOfAMillionTouchesAlone,
@@ -178,8 +181,8 @@ final class CopyAheadScenario implements Scenario {
         }
 
         /**
-         * Compares the first capture with the guest, and returns the peer. Later ones cannot be compared: they leave out
-         * what the guest wrote before, as if that had been published.
+         * Compares the first capture with the guest, and returns the peer. Later ones cannot be compared: they leave
+         * out what the guest wrote before, as if that had been published.
          */
         Contestant requireRight(boolean ahead, Contestant peer) throws IOException {
             abandonedPauseNanos(capture(ahead).checked(), ahead);
