@@ -8,7 +8,7 @@ public enum IoMode {
     CACHED,
     /**
      * Leaves the page cache as it was. Where the filesystem can drop pages as soon as they are on disk (ext4 and XFS
-     * with Linux 6.14 and later), the cache is only passed through; elsewhere as {@link #DIRECT}.
+     * with Linux 6.14 and later), writes only pass through the cache; elsewhere, and for reads, as {@link #DIRECT}.
      */
     UNCACHED,
     /** Between memory and the device without the page cache: every write waits for the device. */

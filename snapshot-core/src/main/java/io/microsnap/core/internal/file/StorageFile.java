@@ -70,7 +70,9 @@ public final class StorageFile implements AutoCloseable {
         requireStorage(file.name(), status);
         device = status.isBlockDevice();
         sizeBytes = new AtomicLong(sizeOf(file, status));
-        boolean passes = options.mode() == IoMode.UNCACHED && passesThroughCache(file, sizeBytes.get());
+        // Reads that pass through leave what the kernel read ahead for them.
+        boolean passes = options.mode() == IoMode.UNCACHED && options.writable()
+                && passesThroughCache(file, sizeBytes.get());
         // The files of a filesystem in memory are the page cache's own.
         boolean inMemory = !device && options.mode() == IoMode.UNCACHED
                 && file.fileSystem().type() == FileSystemStat.TMPFS;
