@@ -158,7 +158,7 @@ final class DirectScenario implements Scenario {
         List<RestoredSnapshot> copies = new ArrayList<>();
         return new Duel(Contestant.java(() -> close(copies), () -> copies.add(
                         Restore.of(store, ID).io(mode).threads(2).restore(RestoreEngine.EAGER))),
-                workbench.peer(DirectScenario.class, "direct.c", "restore", image, bytes, peersMode(), inFlight(false),
+                workbench.peer(DirectScenario.class, "direct.c", "restore", image, bytes, "direct", inFlight(false),
                         "-"),
                 () -> {
                     requireNotCached(image);
