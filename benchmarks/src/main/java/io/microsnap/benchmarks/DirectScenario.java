@@ -107,7 +107,7 @@ final class DirectScenario implements Scenario {
         };
     }
 
-    /** Through the page cache a file takes one request at a time, whoever makes it. */
+    /** Through the page cache a file takes one request at a time. */
     private int inFlight(boolean writes) {
         return mode == IoMode.DIRECT || !writes ? 2 : 1;
     }

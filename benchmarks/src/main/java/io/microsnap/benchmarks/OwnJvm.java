@@ -40,7 +40,7 @@ final class OwnJvm {
 
     /**
      * Runs a main class that calls {@link #endWithParent}. The child ends when this JVM does, however that ends: the
-     * child's standard input is a pipe that this JVM alone holds open. When this JVM is told to end, it waits until
+     * child's standard input is a pipe that this JVM alone holds open. When a signal ends this JVM, it waits until
      * the child has taken its filesystems away.
      */
     static Ended run(Class<?> main, String... arguments) throws IOException, InterruptedException {

@@ -18,7 +18,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 
-/** Writes runs as JSON and reads them again: strictly, whoever wrote them. */
+/** Writes runs as JSON and reads them again, strictly: they may come from anywhere. */
 final class RunFile {
     private static final int LARGEST_BYTES = 16 << 20;
     private static final int MOST_ROWS = 2000;

@@ -115,7 +115,7 @@ public final class Workbench implements AutoCloseable {
         return compiler.program(owner, source, PEER_HEADERS.toArray(String[]::new));
     }
 
-    /** Kills a process when this JVM is told to end before the scenario does. */
+    /** Kills a process when a signal ends this JVM before the scenario ends. */
     Process killLater(Process process) {
         processes.add(process);
         return process;
@@ -196,7 +196,7 @@ public final class Workbench implements AutoCloseable {
     }
 
     /**
-     * Leaves no process and no mount when this JVM is told to end in the middle of a scenario. Memory stays mapped: the
+     * Leaves no process and no mount when a signal ends this JVM in the middle of a scenario. Memory stays mapped: the
      * scenario may be using it, and it goes with the JVM.
      */
     private synchronized void end() {

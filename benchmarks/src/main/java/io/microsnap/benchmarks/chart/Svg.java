@@ -57,7 +57,7 @@ final class Svg {
                 .formatted(style, anchor.word(), number(at.x), number(at.y), escaped(words)));
     }
 
-    /** Returns the whole drawing; whoever cannot see it reads its title. */
+    /** Returns the whole drawing; its title is for readers who cannot see it. */
     String drawing(String title, double width, double height, String style) {
         return String.format(Locale.ROOT, "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"chart\" role=\"img\""
                 + " aria-label=\"%s\" viewBox=\"0 0 %s %s\">%s%n%s</svg>%n", escaped(title), number(width),
