@@ -40,6 +40,8 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.SplittableRandom;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.Timeout;
 
 /** Guests on KVM that write at full speed while their memory is copied ahead. */
 @KvmTest
@@ -78,6 +80,7 @@ class CopyAheadKvmTest {
     }
 
     @RealFileSystems(FileSystemKind.XFS)
+    @Timeout(value = 1, unit = TimeUnit.HOURS, threadMode = Timeout.ThreadMode.SEPARATE_THREAD) // Long: 200 programs.
     void theImageIsTheMemoryAtThePauseByteForByte(Path on, Seed seed) throws IOException {
         SplittableRandom random = seed.random();
         int programs = Effort.choose(1, 2, 200);
