@@ -133,7 +133,12 @@ final class PruneTest {
         int calls = prepared(chains, original, directory.resolve("counted"));
         int step = Effort.choose(197, kind == FileSystemKind.EXT4 ? 149 : 293, 1);
         Set<Integer> sizes = new TreeSet<>();
+        // The first and the last call are always among them: only they are sure to show both ends of the way.
+        Set<Integer> positions = new TreeSet<>(Set.of(1, calls));
         for (int position = seed.random().nextInt(1, step + 1); position <= calls; position += step) {
+            positions.add(position);
+        }
+        for (int position : positions) {
             for (boolean dies : new boolean[] {true, false}) {
                 Path path = directory.resolve("struck");
                 Chains.copyStore(original, path);
