@@ -59,7 +59,9 @@ final class PrefetchRun implements AutoCloseable {
         try {
             ReadAhead.Amounts amounts = ahead.run(threads, most);
             Optional<String> because = Optional.empty();
-            if (amounts.leftOutBytes() > 0) {
+            if (ahead.isStopped()) {
+                because = Optional.of("the restored snapshot was closed");
+            } else if (amounts.leftOutBytes() > 0) {
                 because = Optional.of("half of the memory that is available, " + most + " bytes, holds no more");
                 LOG.log(System.Logger.Level.INFO, image + ": " + amounts.leftOutBytes() + " of "
                         + wanted.lengthBytes() + " bytes are not read ahead: " + because.get());

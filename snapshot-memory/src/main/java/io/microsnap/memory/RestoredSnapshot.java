@@ -39,7 +39,7 @@ public final class RestoredSnapshot implements RestoredMachine, AutoCloseable {
     private final Optional<LazyMapping> lazy;
     private final GuestRam memory;
     private final Closing closing;
-    private final DirtyBitmap marked;
+    private Optional<DirtyBitmap> marked = Optional.empty();
     private Optional<DirtyTracker> latest = Optional.empty();
     private Optional<PrefetchRun> ahead = Optional.empty();
     private boolean mappedAhead;
@@ -52,7 +52,6 @@ public final class RestoredSnapshot implements RestoredMachine, AutoCloseable {
         this.lazy = lazy;
         this.closing = closing;
         memory = GuestRam.of(held.layout(), mapping);
-        marked = DirtyBitmap.of(held.layout());
     }
 
     Mapping mapping() {
@@ -157,7 +156,10 @@ public final class RestoredSnapshot implements RestoredMachine, AutoCloseable {
      */
     public synchronized void markWritten(long imageOffset, long lengthBytes) {
         // Kept even where there is a tracker: the next one, should this one be closed, begins with this snapshot again.
-        marked.mark(imageOffset, lengthBytes);
+        if (marked.isEmpty()) {
+            marked = Optional.of(DirtyBitmap.of(held.layout()));
+        }
+        marked.get().mark(imageOffset, lengthBytes);
         latest.ifPresent(tracker -> tracker.markWritten(imageOffset, lengthBytes));
     }
 
@@ -183,7 +185,7 @@ public final class RestoredSnapshot implements RestoredMachine, AutoCloseable {
         }
         DirtyTracker tracker = DirtyTracker.of(held.layout(), all.toArray(DirtySource[]::new));
         try {
-            DirtyBitmap written = marked.copy();
+            DirtyBitmap written = marked.map(DirtyBitmap::copy).orElseGet(() -> DirtyBitmap.of(held.layout()));
             if (lazy.isPresent() && sources.length > 0) {
                 // Without sources, the first harvest tells of all that was written since the restore.
                 lazy.get().changedPages().addTo(written);
@@ -213,9 +215,13 @@ public final class RestoredSnapshot implements RestoredMachine, AutoCloseable {
             try {
                 closing.close();
             } finally {
-                marked.release();
+                releaseMarks();
             }
         }
+    }
+
+    private synchronized void releaseMarks() {
+        marked.ifPresent(DirtyBitmap::release);
     }
 
     private synchronized void endRecording() throws IOException {

@@ -283,6 +283,22 @@ final class WorkingSetTest {
     }
 
     @Test
+    void aPrefetchThatIsStoppedDoesNotBlameTheMemory() throws IOException {
+        evict();
+        try (RestoredSnapshot restored = Restore.of(store, ID).prefetch(Prefetch.NONE).restore(RestoreEngine.LAZY);
+                StoredSnapshot held = store.hold(ID)) {
+            PageRuns wanted = new PageRuns();
+            wanted.add(0, LAYOUT.lengthBytes());
+            PrefetchRun run = new PrefetchRun(Held.compose(held), restored.mapping(), wanted,
+                    ReadAhead.Extent.MAPPED, 2);
+            run.close();
+            run.run();
+            assertThat(run.await().leftOutBytes()).isEqualTo(LAYOUT.lengthBytes());
+            assertThat(run.await().because()).contains("the restored snapshot was closed");
+        }
+    }
+
+    @Test
     void aPrefetchBesideTheGuestEndsWhenTheGuestDoes() throws IOException {
         for (int round = 0; round < 20; round++) {
             evict();

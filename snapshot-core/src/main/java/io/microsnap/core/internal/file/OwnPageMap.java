@@ -23,7 +23,8 @@ final class OwnPageMap implements AutoCloseable {
     private static final MemorySegment RESIDENT = allOnes();
 
     private final Posix posix;
-    private final Arena arena = Arena.ofShared();
+    // Made when it is needed: closing it stops all threads for a moment, and most mappings are never asked.
+    private Arena arena;
     private Descriptor descriptor;
     private PageMapScan scanner;
     private MemorySegment residency;
@@ -67,10 +68,7 @@ final class OwnPageMap implements AutoCloseable {
         if (pages > MOST_RESIDENT_PAGES || posix.constants().operatingSystem() != OperatingSystem.LINUX) {
             return false;
         }
-        if (residency == null) {
-            residency = arena.allocate(MOST_RESIDENT_PAGES);
-        }
-        MemorySegment asked = residency.asSlice(0, pages);
+        MemorySegment asked = residency().asSlice(0, pages);
         // Failed or interrupted, it is only not known.
         return posix.mincore(address, lengthBytes, asked) == 0 && asked.mismatch(RESIDENT.asSlice(0, pages)) < 0;
     }
@@ -87,16 +85,14 @@ final class OwnPageMap implements AutoCloseable {
             ranges.accept(address, lengthBytes);
             return;
         }
-        if (residency == null) {
-            residency = arena.allocate(MOST_RESIDENT_PAGES);
-        }
+        MemorySegment answer = residency();
         long end = address + lengthBytes;
         long runStart = -1;
         for (long at = address; at < end;) {
             long pages = Math.min(MOST_RESIDENT_PAGES, Math.ceilDiv(end - at, page));
-            boolean told = posix.mincore(at, Math.min(pages * page, end - at), residency.asSlice(0, pages)) == 0;
+            boolean told = posix.mincore(at, Math.min(pages * page, end - at), answer.asSlice(0, pages)) == 0;
             for (long index = 0; index < pages; index++) {
-                boolean resident = !told || (residency.get(ValueLayout.JAVA_BYTE, index) & 1) != 0;
+                boolean resident = !told || (answer.get(ValueLayout.JAVA_BYTE, index) & 1) != 0;
                 if (resident && runStart < 0) {
                     runStart = at + index * page;
                 } else if (!resident && runStart >= 0) {
@@ -111,10 +107,20 @@ final class OwnPageMap implements AutoCloseable {
         }
     }
 
+    private MemorySegment residency() {
+        if (arena == null) {
+            arena = Arena.ofShared();
+            residency = arena.allocate(MOST_RESIDENT_PAGES);
+        }
+        return residency;
+    }
+
     /** Frees the buffers and closes the page map, which is not asked any more. */
     @Override
     public void close() throws IOException {
-        arena.close();
+        if (arena != null) {
+            arena.close();
+        }
         if (scanner != null) {
             scanner.close();
         }

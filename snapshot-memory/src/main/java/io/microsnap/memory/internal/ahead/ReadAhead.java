@@ -84,6 +84,11 @@ public final class ReadAhead {
         stopped = true;
     }
 
+    /** Says whether it was told to stop. What it left out then is not for want of memory. */
+    public boolean isStopped() {
+        return stopped;
+    }
+
     private void choose(long mostBytes) throws IOException {
         for (int run = 0; run < wanted.count() && !stopped; run++) {
             long start = wanted.offset(run);
