@@ -386,12 +386,16 @@ final class CopyAheadTest {
         }).take(guest)).isSameAs(enough);
         assertNothingLeft();
         List<PreparedCapture> prepared = new ArrayList<>();
+        List<CopyRound> rounds = new ArrayList<>();
         prepared.add(capture().copyAhead(ON_AND_ON.listener(round -> {
+            rounds.add(round);
+            guest.write(4, 60 + round.number());
             prepared.getFirst().close();
             return true;
         })).prepare());
         assertThatThrownBy(prepared.getFirst()::copyAhead).isInstanceOf(CancelledException.class)
                 .hasMessageContaining("was closed while");
+        assertThat(rounds).as("nothing is copied once it was closed").hasSize(1);
         assertThat(guest.pauses).isZero();
         assertNothingLeft();
         tracker.claim().close();
