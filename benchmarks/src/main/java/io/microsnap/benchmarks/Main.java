@@ -118,7 +118,7 @@ public final class Main implements Callable<Integer> {
         Machine machine = Machine.here();
         report.machine(machine);
         Instant started = Instant.now();
-        Session session = new Session(one -> OwnJvm.measure(one, count), new TimeLeft(System.err), report::row);
+        Session session = new Session(one -> OwnJvm.measure(one, count, quick), new TimeLeft(System.err), report::row);
         Session.Result result = session.run(chosen, comparison);
         Run run = new Run(started, Revision.ofCheckout(), count, machine, result.rows());
         report.summary(run);
@@ -182,6 +182,9 @@ public final class Main implements Callable<Integer> {
         @Option(names = "--pairs", required = true)
         private int pairs;
 
+        @Option(names = "--quick", description = "Warms up for a second at most, and keeps the second pair.")
+        private boolean quick;
+
         @Parameters(paramLabel = "ROW")
         private String name;
 
@@ -193,10 +196,11 @@ public final class Main implements Callable<Integer> {
             PrintStream out = System.out;
             // Only the row may be printed there.
             System.setOut(System.err);
+            System.setProperty(Workbench.QUICK, Boolean.toString(quick));
             for (Family family : Scenarios.families()) {
                 for (Scenario scenario : family.everyRow()) {
                     if (scenario.name().equals(name)) {
-                        Outcome outcome = new ScenarioRunner(WARM_UPS, pairs).run(scenario);
+                        Outcome outcome = new ScenarioRunner(quick ? 0 : WARM_UPS, pairs).run(scenario);
                         out.write(RunFile.write(Row.of(family.name(), scenario, outcome)));
                         out.flush();
                         return 0;

@@ -28,9 +28,14 @@ final class OwnJvm {
     }
 
     /** Measures one scenario. A JVM that ends without a row has failed. */
-    static Row measure(Session.Chosen chosen, int pairs) throws IOException, InterruptedException {
+    static Row measure(Session.Chosen chosen, int pairs, boolean quickly) throws IOException, InterruptedException {
         String name = chosen.scenario().name();
-        Ended ended = run(Main.class, "one", "--pairs", Integer.toString(pairs), name);
+        List<String> arguments = new ArrayList<>(List.of("one", "--pairs", Integer.toString(pairs)));
+        if (quickly) {
+            arguments.add("--quick");
+        }
+        arguments.add(name);
+        Ended ended = run(Main.class, arguments.toArray(String[]::new));
         if (ended.status() != 0) {
             return Row.of(chosen.family(), chosen.scenario(), new Outcome.Failed(
                     "its JVM ended with status " + ended.status() + "; what it said is on standard error"));

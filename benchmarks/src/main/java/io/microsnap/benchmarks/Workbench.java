@@ -33,6 +33,9 @@ public final class Workbench implements AutoCloseable {
     private static final int MOST_WARM_UPS = 400;
     private static final int QUIET_WARM_UPS = 30;
     private static final long MOST_WARM_UP_NANOS = TimeUnit.SECONDS.toNanos(4);
+    private static final long MOST_QUICK_WARM_UP_NANOS = TimeUnit.SECONDS.toNanos(1);
+    /** Set in the JVM of a row that is measured quickly. */
+    static final String QUICK = "microsnap.benchmarks.quick";
     private static final Path SCRATCH = Path.of(
             Objects.requireNonNullElse(System.getenv("MICROSNAP_SCRATCH"), "/var/tmp"));
 
@@ -180,7 +183,7 @@ public final class Workbench implements AutoCloseable {
     static void warmUp(Duel.Action action) throws Exception {
         CompilationMXBean compiler = ManagementFactory.getCompilationMXBean();
         int quiet = 0;
-        long end = System.nanoTime() + MOST_WARM_UP_NANOS;
+        long end = System.nanoTime() + (Boolean.getBoolean(QUICK) ? MOST_QUICK_WARM_UP_NANOS : MOST_WARM_UP_NANOS);
         for (int time = 0; time < MOST_WARM_UPS && quiet < QUIET_WARM_UPS && System.nanoTime() < end; time++) {
             long before = compiler.getTotalCompilationTime();
             action.run();

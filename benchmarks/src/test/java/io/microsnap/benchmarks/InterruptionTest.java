@@ -97,7 +97,7 @@ final class InterruptionTest {
                 System.out.println("measuring");
             });
             for (int time = 0; time < 10; time++) {
-                OwnJvm.measure(new Session.Chosen("restore", RestoreMatrix.quick(256 * Sizes.MIB)), 1000);
+                OwnJvm.measure(new Session.Chosen("restore", RestoreMatrix.quick(256 * Sizes.MIB)), 1000, false);
             }
         }
     }
