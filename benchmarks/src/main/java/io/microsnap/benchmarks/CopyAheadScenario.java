@@ -1,7 +1,7 @@
 package io.microsnap.benchmarks;
 
-import io.microsnap.core.GuestMemoryReader;
 import io.microsnap.core.MachineStateSection;
+import io.microsnap.core.PageReader;
 import io.microsnap.core.PausableMachine;
 import io.microsnap.core.Region;
 import io.microsnap.core.SnapshotId;
@@ -149,7 +149,7 @@ final class CopyAheadScenario implements Scenario {
         private final SmallMachine machine;
         private final DirtyTracker tracker;
         private final DirectoryStore store;
-        private final GuestMemoryReader reader;
+        private final PageReader reader;
         private final SnapshotReference base;
 
         Guest(Workbench workbench, Kvm kvm, long bytes, boolean filled) throws Exception {
@@ -161,7 +161,7 @@ final class CopyAheadScenario implements Scenario {
             tracker = workbench.closeLater(DirtyTracker.of(spec.layout(), source));
             store = workbench.closeLater(DirectoryStore.openOrCreate(Posix.host(),
                     workbench.directory(FileSystemKind.XFS).resolve("store"), StoreOptions.PRIVATE));
-            reader = new GuestMemoryReader(machine.memory());
+            reader = machine.memory().reader();
             machine.load(0, GuestProgram.touch(new Touch(
                     new Region(SmallMachine.PROGRAM_AREA_BYTES, RANGE), Pattern.RANDOM, 11, PAGES_A_ROUND, 0)));
             base = Capture.of(store, new SnapshotId("base"), reader).tracker(tracker).take(this).reference();

@@ -3,7 +3,6 @@ package io.microsnap.memory;
 import io.microsnap.core.IoMode;
 import io.microsnap.core.PageReader;
 import io.microsnap.core.PausableMachine;
-import io.microsnap.core.PausedMachine;
 import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.dedup.AfterBake;
@@ -232,7 +231,7 @@ public final class Capture implements Cloneable {
      * that is paused already.
      */
     public CaptureResult take(PausableMachine machine) throws IOException {
-        if (!(machine instanceof PausedMachine)) {
+        if (!machine.isPausedAlready()) {
             rehearse();
         }
         Capture said = clone();

@@ -5,7 +5,6 @@ import io.microsnap.core.GuestLayout;
 import io.microsnap.core.IoMode;
 import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.PausableMachine;
-import io.microsnap.core.PausedMachine;
 import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.SnapshotReference;
@@ -168,7 +167,7 @@ public final class PreparedCapture implements AutoCloseable {
             claim.ifPresent(held -> requireClaim());
             synchronized (machine) {
                 event.begin();
-                if (!(machine instanceof PausedMachine)) {
+                if (!machine.isPausedAlready()) {
                     // One that stands still already would be kept waiting for it.
                     workers.rouse();
                 }

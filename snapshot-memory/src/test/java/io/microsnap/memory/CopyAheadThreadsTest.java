@@ -3,7 +3,6 @@ package io.microsnap.memory;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.microsnap.core.GuestLayout;
-import io.microsnap.core.GuestMemoryReader;
 import io.microsnap.core.HugePages;
 import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.PausableMachine;
@@ -71,7 +70,7 @@ final class CopyAheadThreadsTest {
                     }
                     CopyAhead options = CopyAhead.usual().rounds(random.nextInt(1, 6)).enough(0)
                             .enough(Duration.ZERO);
-                    CaptureResult result = Capture.of(store, id, new GuestMemoryReader(guest.ram))
+                    CaptureResult result = Capture.of(store, id, guest.ram.reader())
                             .tracker(guest.tracker).kind(kind).threads(random.nextInt(1, 3)).copyAhead(options)
                             .take(guest);
                     assertThat(result.kind()).isEqualTo(kind);

@@ -3,7 +3,7 @@ package io.microsnap.memory;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.microsnap.core.GuestLayout;
-import io.microsnap.core.PausedMachine;
+import io.microsnap.core.PausableMachine;
 import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.internal.posix.Posix;
@@ -28,7 +28,7 @@ final class DamagedBaseTest {
     /** Pages that the storage loses: one among others, and all of a stretch, so that zeros and a hole are met. */
     private static final int[] LOST = {3, 20, 21, 22, 23};
 
-    private static final PausedMachine STILL = new PausedMachine(List.of());
+    private static final PausableMachine STILL = PausableMachine.pausedAlready(List.of());
 
     @TempDir
     private Path directory;

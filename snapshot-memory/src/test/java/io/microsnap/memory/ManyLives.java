@@ -1,7 +1,6 @@
 package io.microsnap.memory;
 
 import io.microsnap.core.GuestLayout;
-import io.microsnap.core.GuestMemoryReader;
 import io.microsnap.core.HugePages;
 import io.microsnap.core.PausableMachine;
 import io.microsnap.core.SnapshotId;
@@ -35,7 +34,7 @@ final class ManyLives {
                 Posix.host(), Path.of(arguments[0], "store"), StoreOptions.PRIVATE)) {
             try (GuestRam ram = GuestRam.anonymous(Posix.host(), LAYOUT, HugePages.NONE)) {
                 ram.mapping(0).fill((byte) 1);
-                Capture.of(store, BASE, new GuestMemoryReader(ram)).take(PAUSED);
+                Capture.of(store, BASE, ram.reader()).take(PAUSED);
             }
             live(store);
             long before = ProcessLimits.offHeapBytes();

@@ -2,7 +2,6 @@ package io.microsnap.benchmarks.parts;
 
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.GuestMemory;
-import io.microsnap.core.GuestMemoryReader;
 import io.microsnap.core.HugePages;
 import io.microsnap.core.PausableMachine;
 import io.microsnap.core.SnapshotId;
@@ -81,7 +80,7 @@ public class SnapshotBenchmark {
     }
 
     private Capture capture(SnapshotId id) {
-        return Capture.of(store, id, new GuestMemoryReader(memory)).afterBake(AfterBake.usual().enabled(false));
+        return Capture.of(store, id, memory.reader()).afterBake(AfterBake.usual().enabled(false));
     }
 
     /** Removes it all. */

@@ -3,7 +3,6 @@ package io.microsnap.kvm.life;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.microsnap.core.GuestLayout;
-import io.microsnap.core.GuestMemoryReader;
 import io.microsnap.core.HugePages;
 import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.PageReader;
@@ -56,7 +55,7 @@ class VmmCaptureTest {
                         vmm.slots(), DirtyTracking.LOG);
                 DirtyTracker tracker = DirtyTracker.of(LAYOUT, vm.openDirtySource());
                 GuestRam seen = GuestRam.anonymous(POSIX, LAYOUT, HugePages.NONE)) {
-            PageReader reader = new GuestMemoryReader(vm.memory());
+            PageReader reader = vm.memory().reader();
             PausableMachine machine = new PausableMachine() {
                 @Override
                 public void pause() {
