@@ -1,6 +1,7 @@
 package io.microsnap.cli;
 
 import io.microsnap.core.GuestLayout;
+import io.microsnap.core.IfExists;
 import io.microsnap.core.IoMode;
 import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.PausableMachine;
@@ -16,7 +17,6 @@ import io.microsnap.memory.Capture;
 import io.microsnap.memory.CaptureResult;
 import io.microsnap.memory.internal.reader.FileMemoryReader;
 import io.microsnap.memory.internal.state.MachineStateFile;
-import io.microsnap.store.IfTaken;
 import io.microsnap.store.SnapshotDescription;
 import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.SpaceUse;
@@ -151,7 +151,7 @@ final class Bake extends CliCommand {
 
     private Capture details(Console console, Capture capture) {
         describe(capture);
-        capture.ifTaken(replace ? IfTaken.REPLACE : IfTaken.REFUSE)
+        capture.ifExists(replace ? IfExists.REPLACE : IfExists.REFUSE)
                 .io(io()).threads(Runtime.getRuntime().availableProcessors()).afterBake(afterBake(console));
         return parent == null ? capture : capture.base(parent);
     }

@@ -1,5 +1,6 @@
 package io.microsnap.memory;
 
+import io.microsnap.core.IfExists;
 import io.microsnap.core.IoMode;
 import io.microsnap.core.PageReader;
 import io.microsnap.core.PausableMachine;
@@ -9,7 +10,6 @@ import io.microsnap.dedup.AfterBake;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.memory.internal.image.Zeros;
 import io.microsnap.store.FragmentationPolicy;
-import io.microsnap.store.IfTaken;
 import io.microsnap.store.SnapshotDescription;
 import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.internal.DirectoryStore;
@@ -40,7 +40,7 @@ public final class Capture implements Cloneable {
     /** What the caller says of the snapshot; kind, parent and base are for the capture to say. */
     SnapshotDescription described;
     Map<String, Path> attachments = Map.of();
-    IfTaken ifTaken = IfTaken.REFUSE;
+    IfExists ifExists = IfExists.REFUSE;
     FragmentationPolicy fragmentation = FragmentationPolicy.DEFAULT;
     AfterBake afterBake = AfterBake.usual();
     Optional<Zeros> zeros = Optional.empty();
@@ -117,8 +117,8 @@ public final class Capture implements Cloneable {
     }
 
     /** What to do where the id is taken; refuse unless told. */
-    public Capture ifTaken(IfTaken decision) {
-        ifTaken = decision;
+    public Capture ifExists(IfExists decision) {
+        ifExists = decision;
         return this;
     }
 

@@ -73,7 +73,7 @@ public final class CapturedSnapshot implements AutoCloseable {
         try {
             pause.epoch().ifPresent(Epoch::requireOpen);
             punchedBytes = finishFiles();
-            manifest = staged.snapshot().publish(describe(), plan.ifTaken);
+            manifest = staged.snapshot().publish(describe(), plan.ifExists);
         } catch (Throwable failure) {
             closing.closeAfter(failure);
             throw failure;

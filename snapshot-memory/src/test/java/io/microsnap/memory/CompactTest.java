@@ -9,7 +9,6 @@ import io.microsnap.core.SnapshotId;
 import io.microsnap.core.internal.posix.Errno;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.core.testing.FaultyPosix;
-import io.microsnap.store.IfHeld;
 import io.microsnap.store.Manifest;
 import io.microsnap.store.SnapshotKind;
 import io.microsnap.store.StoreOptions;
@@ -111,7 +110,7 @@ final class CompactTest {
                 if (!once[0]) {
                     once[0] = true;
                     try {
-                        store.delete(LAST, IfHeld.DELETE);
+                        store.deleteForcibly(LAST);
                     } catch (IOException failure) {
                         throw new UncheckedIOException(failure);
                     }
