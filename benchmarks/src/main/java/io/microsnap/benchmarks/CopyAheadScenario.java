@@ -9,7 +9,6 @@ import io.microsnap.core.SnapshotReference;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dirty.DirtySource;
 import io.microsnap.dirty.DirtyTracker;
-import io.microsnap.dirty.PageMapSource;
 import io.microsnap.kvm.DirtyTracking;
 import io.microsnap.kvm.Kvm;
 import io.microsnap.machine.GuestProgram;
@@ -157,7 +156,7 @@ final class CopyAheadScenario implements Scenario {
             machine = workbench.closeLater(SmallMachine.create(kvm, spec));
             fill(machine.memory().mapping(0), filled ? bytes : SmallMachine.PROGRAM_AREA_BYTES + RANGE);
             DirtySource source = question == Question.FLAT_PAGE_MAP
-                    ? PageMapSource.of(machine.memory()) : machine.openDirtySource();
+                    ? DirtySource.ofPageMap(machine.memory()) : machine.openDirtySource();
             tracker = workbench.closeLater(DirtyTracker.of(spec.layout(), source));
             store = workbench.closeLater(DirectoryStore.openOrCreate(Posix.host(),
                     workbench.directory(FileSystemKind.XFS).resolve("store"), StoreOptions.PRIVATE));

@@ -2,7 +2,7 @@ package io.microsnap.hvf;
 
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.Region;
-import io.microsnap.dirty.WriteProtection;
+import io.microsnap.dirty.internal.WriteProtection;
 import io.microsnap.hvf.internal.binding.HvReturn;
 import io.microsnap.hvf.internal.binding.HypervisorException;
 import io.microsnap.hvf.internal.binding.HypervisorFramework;

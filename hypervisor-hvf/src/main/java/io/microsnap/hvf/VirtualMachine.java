@@ -6,7 +6,7 @@ import io.microsnap.core.Region;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.internal.work.Closing;
 import io.microsnap.dirty.DirtySource;
-import io.microsnap.dirty.ProtectionSource;
+import io.microsnap.dirty.internal.ProtectionSource;
 import io.microsnap.hvf.MachineSpec.InterruptController;
 import io.microsnap.hvf.internal.binding.HvReturn;
 import io.microsnap.hvf.internal.binding.HypervisorException;

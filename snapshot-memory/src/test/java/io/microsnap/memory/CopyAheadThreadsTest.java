@@ -14,8 +14,8 @@ import io.microsnap.core.internal.file.GuestRam;
 import io.microsnap.core.internal.file.Mapping;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.core.internal.work.Uninterrupted;
+import io.microsnap.dirty.DirtySource;
 import io.microsnap.dirty.DirtyTracker;
-import io.microsnap.dirty.PageMapSource;
 import io.microsnap.store.StoreOptions;
 import io.microsnap.store.internal.DirectoryStore;
 import io.microsnap.store.internal.StoredSnapshot;
@@ -108,7 +108,7 @@ final class CopyAheadThreadsTest {
             image = shared ? Mapping.memfd(Posix.host(), "guest", LAYOUT.lengthBytes(), HugePages.NONE)
                     : Mapping.anonymous(Posix.host(), LAYOUT.lengthBytes(), HugePages.NONE);
             ram = GuestRam.of(LAYOUT, image);
-            tracker = DirtyTracker.of(LAYOUT, PageMapSource.of(ram));
+            tracker = DirtyTracker.of(LAYOUT, DirtySource.ofPageMap(ram));
             for (int number = 0; number < THREADS; number++) {
                 SplittableRandom own = random.split();
                 boolean discards = number == 0 && !shared;

@@ -6,8 +6,8 @@ import io.microsnap.core.PausableMachine;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.internal.file.GuestRam;
 import io.microsnap.core.internal.posix.Posix;
+import io.microsnap.dirty.DirtySource;
 import io.microsnap.dirty.DirtyTracker;
-import io.microsnap.dirty.PageMapSource;
 import io.microsnap.memory.misuse.ProcessLimits;
 import io.microsnap.store.StoreOptions;
 import io.microsnap.store.internal.DirectoryStore;
@@ -49,7 +49,7 @@ final class ManyLives {
         SnapshotId id = new SnapshotId("life");
         SnapshotId next = new SnapshotId("next");
         try (RestoredSnapshot restored = Restore.of(store, BASE).verified().restore(RestoreEngine.LAZY);
-                DirtyTracker tracker = restored.tracker(PageMapSource.of(restored.memory()))) {
+                DirtyTracker tracker = restored.tracker(DirtySource.ofPageMap(restored.memory()))) {
             for (long page = 0; page < 100; page++) {
                 restored.memory().mapping(0).set(ValueLayout.JAVA_LONG, page * 4096, page);
             }

@@ -12,8 +12,8 @@ import io.microsnap.core.SnapshotId;
 import io.microsnap.core.internal.file.GuestRam;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
+import io.microsnap.dirty.DirtySource;
 import io.microsnap.dirty.DirtyTracker;
-import io.microsnap.dirty.PageMapSource;
 import io.microsnap.kvm.DirtyTracking;
 import io.microsnap.kvm.Kvm;
 import io.microsnap.kvm.KvmTest;
@@ -99,7 +99,7 @@ class VmmCaptureTest {
         long[] addresses = {Long.parseLong(words.get(3)), Long.parseLong(words.get(4))};
         try (Descriptor memory = Descriptor.ofProcess(POSIX, vmm.pid(), Integer.parseInt(words.get(1)), "their memfd");
                 DirtyTracker tracker = DirtyTracker.of(
-                        LAYOUT, PageMapSource.ofProcess(LAYOUT, addresses, vmm.pid(), Integer.parseInt(words.get(2))));
+                        LAYOUT, DirtySource.ofPageMap(LAYOUT, addresses, vmm.pid(), Integer.parseInt(words.get(2))));
                 GuestRam seen = GuestRam.anonymous(POSIX, LAYOUT, HugePages.NONE);
                 DirectoryStore store = store(directory)) {
             PageReader reader = FileMemoryReader.of(memory, LAYOUT);
