@@ -95,7 +95,8 @@ final class ImportFiles extends CliCommand {
     }
 
     private Capture details(Capture capture) {
-        capture.ifExists(replace ? IfExists.REPLACE : IfExists.REFUSE).threads(Runtime.getRuntime().availableProcessors());
+        capture.ifExists(replace ? IfExists.REPLACE : IfExists.REFUSE)
+                .threads(Runtime.getRuntime().availableProcessors());
         return parent == null ? capture : capture.base(parent);
     }
 

@@ -9,6 +9,6 @@ public enum IfExists {
      * replaced. A process that has a replaced file open keeps it.
      */
     REPLACE,
-    /** As {@link #REPLACE}, but replaces a snapshot that somebody uses, too: a process that has its files open keeps them. */
+    /** As {@link #REPLACE}, and replaces a snapshot that somebody uses, too. */
     REPLACE_EVEN_IF_HELD
 }

@@ -20,8 +20,8 @@ public interface DirtySource extends AutoCloseable {
      * guest's memory at the same address would be taken for it.
      *
      * <p>It sees what is written through the mapping it watches, by the processors of a KVM guest, by stores, by system
-     * calls such as {@code read} into it; and nothing else. The mapping must stay in place while it is watched: one that
-     * is replaced makes the harvest fail. Watching costs the guest a fault for the first write to a page in each epoch,
+     * calls such as {@code read} into it; and nothing else. The mapping must stay in place while it is watched: the
+     * harvest fails if it was replaced. Watching costs the guest a fault for the first write to a page in each epoch,
      * and page tables (2 MiB for each GiB of pages of 4 KiB) also where memory was never touched.
      *
      * @throws TrackingUnavailableException where the kernel lacks it or forbids it, with the reason

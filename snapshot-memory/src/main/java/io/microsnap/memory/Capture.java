@@ -6,7 +6,9 @@ import io.microsnap.core.PageReader;
 import io.microsnap.core.PausableMachine;
 import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotId;
-import io.microsnap.dedup.AfterBake;
+import io.microsnap.dedup.DedupOptions;
+import io.microsnap.dedup.Deduplicator;
+import io.microsnap.dedup.internal.AfterBake;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.memory.internal.image.Zeros;
 import io.microsnap.store.FragmentationPolicy;
@@ -16,6 +18,7 @@ import io.microsnap.store.internal.DirectoryStore;
 import io.microsnap.store.internal.SnapshotFiles;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.Map;
@@ -129,12 +132,25 @@ public final class Capture implements Cloneable {
     }
 
     /**
-     * What becomes of the snapshot once it is published, in the thread that publishes it: one that is full comes to
-     * share blocks with its most alike sibling; {@link AfterBake#usual} unless told. It never fails the capture, keeps
-     * to the fragmentation policy whatever its own options say, and what came of it is in the result.
+     * Sets how a full snapshot shares blocks with its most alike sibling once it is published, in the thread that
+     * publishes it. Without this call it does so, too, for at most ten seconds, and not where the environment variable
+     * {@code MICROSNAP_AUTO_DEDUP} is {@code 0}. Sharing never fails the capture, keeps to the fragmentation policy of
+     * the capture whatever these options say, and its outcome is in the result.
      */
-    public Capture afterBake(AfterBake sharing) {
-        afterBake = Objects.requireNonNull(sharing);
+    public Capture sharing(DedupOptions options) {
+        afterBake = AfterBake.usual().with(options);
+        return this;
+    }
+
+    /** As {@link #sharing(DedupOptions)}, with another limit to its time: what is shared by then stays shared. */
+    public Capture sharing(DedupOptions options, Duration limit) {
+        afterBake = AfterBake.usual().with(options).within(limit);
+        return this;
+    }
+
+    /** Shares no blocks once the snapshot is published; a {@link Deduplicator} can do that later. */
+    public Capture withoutSharing() {
+        afterBake = afterBake.enabled(false);
         return this;
     }
 

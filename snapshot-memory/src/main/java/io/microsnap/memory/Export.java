@@ -223,7 +223,7 @@ public final class Export {
 
     private void requireWhole(Optional<PageChecks> checks) throws IOException {
         if (checks.isPresent()) {
-            Verify.result(snapshot, checks.get()).requireWhole();
+            Verification.result(snapshot, checks.get()).requireWhole();
         }
     }
 }

@@ -208,7 +208,7 @@ final class CampaignTest {
 
         private void assertWhole(SnapshotId id) throws IOException {
             try (StoredSnapshot held = store.hold(id)) {
-                assertThat(Verify.snapshot(held, 2, Progress.NONE).isWhole()).isTrue();
+                assertThat(Verification.of(held, 2, Progress.NONE).isWhole()).isTrue();
             }
         }
 

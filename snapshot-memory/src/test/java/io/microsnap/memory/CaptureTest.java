@@ -900,7 +900,7 @@ final class CaptureTest {
             assertThat(restored.memory().mapping(0).mismatch(guest.bytes())).isEqualTo(-1);
         }
         try (StoredSnapshot held = from.hold(id)) {
-            assertThat(Verify.snapshot(held, 1, io.microsnap.core.Progress.NONE).isWhole()).isTrue();
+            assertThat(Verification.of(held, 1, io.microsnap.core.Progress.NONE).isWhole()).isTrue();
         }
     }
 

@@ -67,7 +67,7 @@ final class CompactTest {
                 assertThat(Compact.snapshot(store, MIDDLE, LANES, Progress.NONE)).isTrue();
                 assertThat(Compact.snapshot(store, LAST, LANES, Progress.NONE)).isTrue();
                 // Opened only now: index and map of the former image are still there.
-                assertThat(Verify.snapshot(held, 1, Progress.NONE).isWhole()).isTrue();
+                assertThat(Verification.of(held, 1, Progress.NONE).isWhole()).isTrue();
                 assertThat(held.manifest().kind()).isEqualTo(SnapshotKind.DIFF);
                 assertThat(running.memory().mapping(0).mismatch(
                         MemorySegment.ofArray(chains.contents().get(MIDDLE)))).isEqualTo(-1);

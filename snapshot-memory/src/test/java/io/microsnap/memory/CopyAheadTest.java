@@ -514,7 +514,7 @@ final class CopyAheadTest {
             }
         }
         try (StoredSnapshot held = from.hold(id)) {
-            assertThat(Verify.snapshot(held, 2, Progress.NONE).isWhole()).as(what).isTrue();
+            assertThat(Verification.of(held, 2, Progress.NONE).isWhole()).as(what).isTrue();
         }
     }
 

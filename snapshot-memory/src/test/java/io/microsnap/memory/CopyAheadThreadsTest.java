@@ -90,7 +90,7 @@ final class CopyAheadThreadsTest {
             }
         }
         try (StoredSnapshot held = store.hold(id)) {
-            assertThat(Verify.snapshot(held, 1, Progress.NONE).isWhole()).as(id.name()).isTrue();
+            assertThat(Verification.of(held, 1, Progress.NONE).isWhole()).as(id.name()).isTrue();
         }
     }
 

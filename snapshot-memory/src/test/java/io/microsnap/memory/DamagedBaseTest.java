@@ -54,12 +54,12 @@ final class DamagedBaseTest {
                     .take(STILL);
             assertThat(next.memory().pagesRecorded()).isEqualTo(LOST.length);
             try (StoredSnapshot held = store.hold(NEXT)) {
-                assertThat(Verify.snapshot(held, 1, Progress.NONE).isWhole()).as("born whole").isTrue();
+                assertThat(Verification.of(held, 1, Progress.NONE).isWhole()).as("born whole").isTrue();
             }
             write(image, LOST, -1);
             try (StoredSnapshot held = store.hold(NEXT); RestoredSnapshot restored = Restore.of(store, NEXT)
                     .restore(RestoreEngine.LAZY)) {
-                assertThat(Verify.snapshot(held, 1, Progress.NONE).isWhole()).as("after the repair").isTrue();
+                assertThat(Verification.of(held, 1, Progress.NONE).isWhole()).as("after the repair").isTrue();
                 assertThat(restored.memory().mapping(0).mismatch(guest.bytes()))
                         .isEqualTo(-1);
             }

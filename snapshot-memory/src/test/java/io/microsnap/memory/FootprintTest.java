@@ -109,7 +109,7 @@ final class FootprintTest {
                             .base(next).progress(look).prepare(), paused);
                 }
                 try (StoredSnapshot held = store.hold(next)) {
-                    if (!Verify.snapshot(held, 1, look).isWhole()) {
+                    if (!Verification.of(held, 1, look).isWhole()) {
                         throw new IOException(held + " is not whole");
                     }
                 }

@@ -70,9 +70,8 @@ public sealed interface SnapshotStore extends AutoCloseable permits DirectorySto
     void delete(SnapshotId id) throws IOException;
 
     /**
-     * Deletes a snapshot although somebody uses it, or may need it. A process that has its files open keeps them. A diff
-     * that needs it, but whose manifest cannot be read, is lost; one whose manifest says that it needs it still
-     * protects it.
+     * Deletes a snapshot, even if somebody uses it or may need it. A process that has its files open keeps them. A diff
+     * that needs it is lost if the manifest of that diff cannot be read; a manifest that names it still protects it.
      *
      * @throws java.nio.file.NoSuchFileException if there is none of that id
      * @throws SnapshotRequiredException if another snapshot requires it as its base

@@ -91,7 +91,7 @@ class LockWaitTest {
         List<Write> writes = List.of(store -> store.delete(id("name")), store -> Snapshots.publish(store, "new", 2),
                 DirectoryStore::gc);
         for (Write write : writes) {
-            try (DirectoryStore store = open(StoreOptions.PRIVATE.waiting(Duration.ofMillis(1), (holder, waited) -> { }))) {
+            try (DirectoryStore store = open(StoreOptions.PRIVATE.waiting(Duration.ofMillis(1)))) {
                 assertThatThrownBy(() -> write.on(store)).isInstanceOf(StoreBusyException.class)
                         .hasMessageContaining(path.toString())
                         .hasMessageContaining("process " + ProcessHandle.current().pid() + " (");
