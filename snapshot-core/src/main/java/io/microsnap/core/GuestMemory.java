@@ -23,6 +23,7 @@ public interface GuestMemory extends AutoCloseable {
         return GuestRam.memfd(Posix.host(), layout, hugePages);
     }
 
+    /** Returns the regions, which do not change. */
     GuestLayout layout();
 
     /** Returns a reader of this memory, for captures. Closing the memory makes it unusable. */

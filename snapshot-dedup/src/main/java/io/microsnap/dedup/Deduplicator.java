@@ -35,6 +35,7 @@ public final class Deduplicator {
     private final DirectoryStore store;
     private final Reflink reflink = new Reflink();
 
+    /** Works on a store, which stays open meanwhile and is not closed by this. */
     public Deduplicator(SnapshotStore store) {
         this.store = DirectoryStore.of(store);
     }

@@ -119,6 +119,7 @@ public final class RestoredSnapshot implements RestoredMachine, AutoCloseable {
         return held.reference();
     }
 
+    /** Returns what the snapshot says of itself. */
     public Manifest manifest() {
         return held.manifest();
     }
