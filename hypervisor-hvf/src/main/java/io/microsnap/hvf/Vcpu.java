@@ -2,10 +2,9 @@ package io.microsnap.hvf;
 
 import io.microsnap.core.SnapshotException;
 import io.microsnap.hvf.VcpuExit.Reason;
-import io.microsnap.hvf.binding.HvReturn;
-import io.microsnap.hvf.binding.HypervisorFramework;
-import io.microsnap.hvf.binding.Structs;
-import io.microsnap.hvf.binding.SystemRegister;
+import io.microsnap.hvf.internal.binding.HvReturn;
+import io.microsnap.hvf.internal.binding.HypervisorFramework;
+import io.microsnap.hvf.internal.binding.Structs;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
