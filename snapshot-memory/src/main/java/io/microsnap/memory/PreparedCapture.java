@@ -18,7 +18,7 @@ import io.microsnap.core.internal.work.Closing;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.dirty.TrackerClaim;
 import io.microsnap.memory.internal.image.ComposedImage;
-import io.microsnap.memory.internal.image.ImageWriter;
+import io.microsnap.memory.internal.image.MemoryWriter;
 import io.microsnap.memory.internal.image.Pace;
 import io.microsnap.memory.internal.image.Workers;
 import io.microsnap.memory.internal.image.Zeros;
@@ -304,7 +304,7 @@ public final class PreparedCapture implements AutoCloseable {
         takeWorkingSet();
         Descriptor image = stagedImage();
         Descriptor indexFile = snapshot.create(SnapshotFiles.PAGE_INDEX);
-        ImageWriter.Builder builder = ImageWriter.into(image, layout).workers(workers).progress(plan.progress)
+        MemoryWriter.Builder builder = MemoryWriter.into(image, layout).workers(workers).progress(plan.progress)
                 .zeros(plan.zeros.orElse(Zeros.suiting(image)));
         if (plan.io != IoMode.CACHED) {
             builder.through(closing.add(StorageFile.over(image, StorageOptions.WRITE.with(plan.io))));
@@ -324,7 +324,7 @@ public final class PreparedCapture implements AutoCloseable {
             map = Optional.of(recorded);
         }
         builder.index(index);
-        ImageWriter writer =
+        MemoryWriter writer =
                 kind == CaptureKind.ONTO_BASE ? builder.startingAsBase() : builder.startingAsZeros();
         staged = new StagedCapture(snapshot, image, index, map, writer);
     }

@@ -148,7 +148,7 @@ final class WriteBehindTest {
                 try (Descriptor image = image(full.posix())) {
                     image.truncate(layout.lengthBytes());
                     int most = threads;
-                    assertThatThrownBy(() -> ImageWriter.into(image, layout).threads(most).startingAsZeros()
+                    assertThatThrownBy(() -> MemoryWriter.into(image, layout).threads(most).startingAsZeros()
                             .dirty(guest, dirty)).isInstanceOf(SystemCallException.class)
                             .hasMessageContaining("ENOSPC").hasNoSuppressedExceptions();
                     assertThat(full.calls("pwrite")).as("nobody tries again").isEqualTo(failing);
@@ -177,7 +177,7 @@ final class WriteBehindTest {
             }
         });
         try (Descriptor image = image()) {
-            assertThatThrownBy(() -> ImageWriter.into(image, layout).threads(2).startingAsZeros().everything(failing))
+            assertThatThrownBy(() -> MemoryWriter.into(image, layout).threads(2).startingAsZeros().everything(failing))
                     .isSameAs(failure).hasNoSuppressedExceptions();
             assertThat(threads()).isZero();
             assertThat(image.sizeBytes()).isLessThanOrEqualTo(Workers.CHUNK_BYTES + LOOKED_AT_BY_THE_WRITER);
@@ -204,7 +204,7 @@ final class WriteBehindTest {
             }
         });
         try (Descriptor image = image()) {
-            assertThatThrownBy(() -> ImageWriter.into(image, layout).threads(2).startingAsZeros().everything(failing))
+            assertThatThrownBy(() -> MemoryWriter.into(image, layout).threads(2).startingAsZeros().everything(failing))
                     .isSameAs(failure).hasNoSuppressedExceptions();
         }
         assertThat(threads()).isZero();
@@ -245,7 +245,7 @@ final class WriteBehindTest {
         InMemoryPageReader guest = InMemoryPageReader.of(layout);
         guest.bytes().fill((byte) 1);
         try (Descriptor image = image()) {
-            assertThatThrownBy(() -> ImageWriter.into(image, layout).threads(2).progress((done, total) -> {
+            assertThatThrownBy(() -> MemoryWriter.into(image, layout).threads(2).progress((done, total) -> {
                 throw new CancelledException("enough");
             }).startingAsZeros().everything(guest)).isInstanceOf(CancelledException.class);
             assertThat(threads()).isZero();
@@ -273,7 +273,7 @@ final class WriteBehindTest {
         try (Descriptor image = image(); Descriptor indexFile = file("index"); Descriptor mapFile = file("map");
                 PageIndex index = PageIndex.create(indexFile, layout); PageMap map = PageMap.create(mapFile, layout);
                 Workers workers = Workers.started(2)) {
-            ImageWriter.into(image, layout).index(index).map(map).workers(workers).startingAsZeros().everything(reader);
+            MemoryWriter.into(image, layout).index(index).map(map).workers(workers).startingAsZeros().everything(reader);
             int writes = watched.calls("pwrite");
             index.finish();
             map.finish();
