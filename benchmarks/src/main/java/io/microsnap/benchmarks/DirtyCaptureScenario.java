@@ -1,9 +1,9 @@
 package io.microsnap.benchmarks;
 
 import io.microsnap.core.PageReader;
+import io.microsnap.core.internal.work.Workers;
 import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.memory.internal.image.MemoryWriter;
-import io.microsnap.memory.internal.image.Workers;
 import io.microsnap.memory.internal.image.Zeros;
 import io.microsnap.store.internal.PageIndex;
 import io.microsnap.store.internal.PageMap;
@@ -150,7 +150,7 @@ final class DirtyCaptureScenario implements Scenario {
             index.populate(0, guest.layout().pageCount());
             map = PageMap.create(images.map(), guest.layout());
             map.populate(0, guest.layout().pageCount());
-            workers = Workers.started(THREADS);
+            workers = Workers.started("capture", THREADS - 1);
             MemoryWriter.Builder builder = MemoryWriter.into(images.image(), guest.layout())
                     .index(index).map(map).workers(workers);
             writer = kind.clones() ? builder.startingAsBase() : builder.startingAsZeros();

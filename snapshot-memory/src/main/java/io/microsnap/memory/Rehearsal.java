@@ -8,10 +8,10 @@ import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.core.internal.posix.SystemCallException;
 import io.microsnap.core.internal.work.Closing;
+import io.microsnap.core.internal.work.Workers;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.dirty.Epoch;
 import io.microsnap.memory.internal.image.MemoryWriter;
-import io.microsnap.memory.internal.image.Workers;
 import io.microsnap.store.internal.PageIndex;
 import io.microsnap.store.internal.PageMap;
 import java.io.IOException;
@@ -83,7 +83,7 @@ final class Rehearsal {
         }
 
         void rehearse(long endNanos) throws IOException {
-            try (Workers alone = Workers.started(1); Workers two = Workers.started(2)) {
+            try (Workers alone = Workers.started("rehearsal", 0); Workers two = Workers.started("rehearsal", 1)) {
                 MemoryWriter.into(image, layout).workers(alone).index(base).startingAsZeros().everything(reader);
                 base.finish();
                 do {

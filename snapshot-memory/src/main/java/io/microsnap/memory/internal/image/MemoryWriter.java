@@ -6,6 +6,7 @@ import io.microsnap.core.Progress;
 import io.microsnap.core.internal.file.Extents;
 import io.microsnap.core.internal.file.StorageFile;
 import io.microsnap.core.internal.posix.Descriptor;
+import io.microsnap.core.internal.work.Workers;
 import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.memory.MemoryWritten;
 import io.microsnap.store.internal.PageChecks;
@@ -131,7 +132,7 @@ public final class MemoryWriter {
 
         /** Works in threads that are started already; closing them is for the caller. */
         public Builder workers(Workers threads) {
-            most = threads.most();
+            most = 1 + threads.count();
             started = Optional.of(threads);
             return this;
         }
@@ -253,7 +254,7 @@ public final class MemoryWriter {
             // A file takes one write at a time, and there is nothing else to do.
             count = 1;
         }
-        count = Math.min(count, Math.ceilDiv(layout.lengthBytes(), Workers.CHUNK_BYTES));
+        count = Math.min(count, Math.ceilDiv(layout.lengthBytes(), ChunkedWork.CHUNK_BYTES));
         Sink whole = sink();
         List<ImageWorker> work = new ArrayList<>();
         while (work.size() < count) {
@@ -293,11 +294,11 @@ public final class MemoryWriter {
 
     private void run(List<ImageWorker> work, Progress heard) throws IOException {
         if (started.isPresent()) {
-            started.get().run(work, layout.lengthBytes(), heard);
+            ChunkedWork.run(started.get(), work, layout.lengthBytes(), heard);
             return;
         }
-        try (Workers threads = Workers.started(work.size())) {
-            threads.run(work, layout.lengthBytes(), heard);
+        try (Workers threads = Workers.started("capture", work.size() - 1)) {
+            ChunkedWork.run(threads, work, layout.lengthBytes(), heard);
         }
     }
 

@@ -346,7 +346,7 @@ final class MemoryWriterTest {
     @Test
     void whatIsDirtyIsWrittenBySeveralThreadsAsByOne(Seed seed) throws IOException {
         SplittableRandom random = seed.random();
-        GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, 2 * Workers.CHUNK_BYTES + 37 * PAGE);
+        GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, 2 * ChunkedWork.CHUNK_BYTES + 37 * PAGE);
         InMemoryPageReader guest = InMemoryPageReader.of(layout);
         DirtyBitmap dirty = DirtyBitmap.of(layout);
         long marked = 0;
@@ -358,8 +358,8 @@ final class MemoryWriterTest {
             marked += length;
         }
         // A run over the border between two chunks.
-        dirty.mark(Workers.CHUNK_BYTES - PAGE, 2 * PAGE);
-        guest.bytes().asSlice(Workers.CHUNK_BYTES - PAGE, 2 * PAGE).fill((byte) 101);
+        dirty.mark(ChunkedWork.CHUNK_BYTES - PAGE, 2 * PAGE);
+        guest.bytes().asSlice(ChunkedWork.CHUNK_BYTES - PAGE, 2 * PAGE).fill((byte) 101);
         List<MemoryWritten> written = new ArrayList<>();
         for (int threads = 1; threads <= 3; threads++) {
             try (Descriptor image = file(directory, "image" + threads);
@@ -380,7 +380,7 @@ final class MemoryWriterTest {
 
     @Test
     void oneWorkerThatFailsStopsTheOthersAndIsWhatTheCallerGets() throws IOException {
-        GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, 4 * Workers.CHUNK_BYTES);
+        GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, 4 * ChunkedWork.CHUNK_BYTES);
         InMemoryPageReader guest = InMemoryPageReader.of(layout);
         try (Descriptor image = file(directory, "image")) {
             assertThatThrownBy(() -> MemoryWriter.into(image, layout).threads(3).progress((done, total) -> {
