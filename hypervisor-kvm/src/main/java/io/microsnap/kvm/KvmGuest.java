@@ -4,6 +4,7 @@ import io.microsnap.core.GuestLayout;
 import io.microsnap.core.GuestMemory;
 import io.microsnap.core.GuestMemoryReader;
 import io.microsnap.core.HugePages;
+import io.microsnap.core.IncompatibleStateException;
 import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.PageReader;
 import io.microsnap.core.PausableMachine;
