@@ -204,7 +204,8 @@ final class Comparison {
         long end = pair.lengthBytes();
         int members = (int) Math.min(threads, Math.ceilDiv(end, PIECE_BYTES));
         try (Workers workers = Workers.started("compare", members - 1)) {
-            workers.run(Collections.nCopies(members, () -> {
+            // One may wait for its turn to read, and at a low rate that is long.
+            workers.runInterruptibly(Collections.nCopies(members, () -> {
                 Reading reading = new Reading(pacer);
                 boolean waits = true;
                 while (!workers.failed()) {

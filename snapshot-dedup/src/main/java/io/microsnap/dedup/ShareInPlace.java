@@ -160,7 +160,8 @@ final class ShareInPlace {
             copyOutOfTheWay(scratch, willBeShared, steps);
         } else {
             try (Workers workers = Workers.started("copy", 1)) {
-                workers.run(List.of(() -> shareRuns(steps), () -> copyOutOfTheWay(scratch, willBeShared, steps)));
+                workers.runInterruptibly(List.of(() -> shareRuns(steps),
+                        () -> copyOutOfTheWay(scratch, willBeShared, steps)));
             }
         }
         Extents.data(scratch, (offset, lengthBytes) ->

@@ -49,7 +49,7 @@ class SmallPartsTest {
         Pacer slow = new Pacer(1);
         Thread caller = Thread.currentThread();
         try (Workers workers = Workers.started("test", 3)) {
-            assertThatThrownBy(() -> workers.run(Collections.nCopies(4, () -> {
+            assertThatThrownBy(() -> workers.runInterruptibly(Collections.nCopies(4, () -> {
                 if (Thread.currentThread() == caller) {
                     while (waiting.get() < 3) {
                         Thread.onSpinWait();

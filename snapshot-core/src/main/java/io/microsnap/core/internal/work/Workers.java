@@ -94,6 +94,15 @@ public final class Workers implements AutoCloseable {
      * failure. May be called again, also after a failure. Must not run concurrently with other calls.
      */
     public void run(List<? extends Task> tasks) throws IOException {
+        run(tasks, () -> { });
+    }
+
+    /** As {@link #run}; a failure that shows when the caller's task has ended interrupts those that may be waiting. */
+    public void runInterruptibly(List<? extends Task> tasks) throws IOException {
+        run(tasks, () -> threads.forEach(Thread::interrupt));
+    }
+
+    private void run(List<? extends Task> tasks, Runnable afterFailure) throws IOException {
         if (tasks.size() > count + 1) {
             throw new IllegalArgumentException(tasks.size() + " tasks side by side in " + (count + 1) + " threads");
         }
@@ -105,8 +114,7 @@ public final class Workers implements AutoCloseable {
         called = true;
         attempt(tasks.getFirst());
         if (failed()) {
-            // One may wait for its turn to read, and at a low rate that is long.
-            threads.forEach(Thread::interrupt);
+            afterFailure.run();
         }
         Uninterrupted.await(working::await);
         check();

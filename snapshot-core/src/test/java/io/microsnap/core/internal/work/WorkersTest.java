@@ -49,7 +49,7 @@ final class WorkersTest {
     }
 
     @Test
-    void aThreadThatSleepsIsWokenWhenTheCallersTaskFails() {
+    void aThreadThatSleepsIsWokenWhenTheCallersTaskFailsIfThatWasAsked() {
         CountDownLatch sleeping = new CountDownLatch(3);
         try (Workers three = Workers.started("test", 3)) {
             Workers.Task sleeper = () -> {
@@ -58,12 +58,31 @@ final class WorkersTest {
                     LockSupport.park();
                 }
             };
-            assertThatThrownBy(() -> three.run(List.of(() -> {
+            assertThatThrownBy(() -> three.runInterruptibly(List.of(() -> {
                 Uninterrupted.await(sleeping::await);
                 throw first;
             }, sleeper, sleeper, sleeper))).isSameAs(first);
         }
         assertThat(Thread.currentThread().isInterrupted()).isFalse();
+    }
+
+    /** It may be reading through a channel of the user's, which an interruption would close. */
+    @Test
+    void otherwiseAFailureInterruptsNoThread() {
+        Thread caller = Thread.currentThread();
+        AtomicBoolean returned = new AtomicBoolean();
+        AtomicBoolean interrupted = new AtomicBoolean();
+        AtomicBoolean begun = new AtomicBoolean();
+        assertThatThrownBy(() -> workers.run(List.of(() -> {
+            spinUntil(begun);
+            throw first;
+        }, () -> {
+            begun.set(true);
+            awaitWaiting(caller, returned);
+            interrupted.set(Thread.currentThread().isInterrupted());
+        }))).isSameAs(first);
+        returned.set(true);
+        assertThat(interrupted).isFalse();
     }
 
     @Test
@@ -113,9 +132,16 @@ final class WorkersTest {
     @Test
     void theCallerWaitsForEveryTask() throws IOException {
         Thread caller = Thread.currentThread();
+        AtomicBoolean begun = new AtomicBoolean();
+        AtomicBoolean atEnd = new AtomicBoolean();
         AtomicBoolean returned = new AtomicBoolean();
         AtomicBoolean returnedEarly = new AtomicBoolean();
-        workers.run(List.of(() -> { }, () -> {
+        workers.run(List.of(() -> {
+            spinUntil(begun);
+            atEnd.set(true);
+        }, () -> {
+            begun.set(true);
+            spinUntil(atEnd);
             awaitWaiting(caller, returned);
             returnedEarly.set(returned.get());
         }));
@@ -134,6 +160,7 @@ final class WorkersTest {
             meet(both);
             awaitWaiting(caller, returned);
             caller.interrupt();
+            awaitInterruptionSeen(caller, returned);
             awaitWaiting(caller, returned);
             returnedEarly.set(returned.get());
         }));
@@ -213,17 +240,21 @@ final class WorkersTest {
 
     @Test
     void anInterruptedThreadClosesThemAllTheSameAndIsInterruptedAfterwards() {
-        CountDownLatch underWay = new CountDownLatch(1);
-        Thread closer = Thread.currentThread();
+        AtomicBoolean underWay = new AtomicBoolean();
+        AtomicBoolean interrupted = new AtomicBoolean();
         AtomicBoolean closed = new AtomicBoolean();
         AtomicBoolean waitedFor = new AtomicBoolean();
+        Thread closer = Thread.currentThread();
         workers.submit(() -> {
-            underWay.countDown();
+            underWay.set(true);
+            spinUntil(interrupted);
+            awaitInterruptionSeen(closer, closed);
             awaitWaiting(closer, closed);
             waitedFor.set(!closed.get());
         }, () -> { });
-        Uninterrupted.await(underWay::await);
+        spinUntil(underWay);
         closer.interrupt();
+        interrupted.set(true);
         workers.close();
         closed.set(true);
         assertThat(Thread.interrupted()).isTrue();
@@ -233,6 +264,19 @@ final class WorkersTest {
     private static List<Thread> threads() {
         return Thread.getAllStackTraces().keySet().stream()
                 .filter(thread -> thread.getName().startsWith("microsnap-")).toList();
+    }
+
+    private static void spinUntil(AtomicBoolean condition) {
+        while (!condition.get()) {
+            Thread.onSpinWait();
+        }
+    }
+
+    /** Right after an interruption a thread still looks as if it waited. */
+    private static void awaitInterruptionSeen(Thread thread, AtomicBoolean orElse) {
+        while (thread.isInterrupted() && !orElse.get()) {
+            Thread.onSpinWait();
+        }
     }
 
     private static void awaitWaiting(Thread thread, AtomicBoolean orElse) {
