@@ -97,9 +97,21 @@ public final class Workers implements AutoCloseable {
         run(tasks, () -> { });
     }
 
-    /** As {@link #run}; a failure that shows when the caller's task has ended interrupts those that may be waiting. */
+    /**
+     * As {@link #run}; a failure that shows when the caller's task has ended interrupts those that may be waiting, and
+     * tasks that have not begun by then never do.
+     */
     public void runInterruptibly(List<? extends Task> tasks) throws IOException {
-        run(tasks, () -> threads.forEach(Thread::interrupt));
+        List<Task> begunInTime = new ArrayList<>();
+        for (Task task : tasks) {
+            begunInTime.add(() -> {
+                // An interruption is lost on a thread that has not taken its task yet.
+                if (!failed()) {
+                    task.run();
+                }
+            });
+        }
+        run(begunInTime, () -> threads.forEach(Thread::interrupt));
     }
 
     private void run(List<? extends Task> tasks, Runnable afterFailure) throws IOException {

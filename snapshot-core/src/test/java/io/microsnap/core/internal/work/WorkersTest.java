@@ -66,6 +66,25 @@ final class WorkersTest {
         assertThat(Thread.currentThread().isInterrupted()).isFalse();
     }
 
+    /** The interruption finds the one thread at other work, and would be lost on the task that comes after it. */
+    @Test
+    void aTaskThatHasNotBegunWhenAnotherFailsNeverDoesIfThatWasAsked() {
+        Thread caller = Thread.currentThread();
+        AtomicBoolean returned = new AtomicBoolean();
+        AtomicBoolean begun = new AtomicBoolean();
+        workers.submit(() -> {
+            while (!workers.failed()) {
+                Thread.onSpinWait();
+            }
+            awaitWaiting(caller, returned);
+        }, () -> { });
+        assertThatThrownBy(() -> workers.runInterruptibly(List.of(() -> {
+            throw first;
+        }, () -> begun.set(true)))).isSameAs(first);
+        returned.set(true);
+        assertThat(begun).isFalse();
+    }
+
     /** It may be reading through a channel of the user's, which an interruption would close. */
     @Test
     void otherwiseAFailureInterruptsNoThread() {
