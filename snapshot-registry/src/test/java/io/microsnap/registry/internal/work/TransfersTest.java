@@ -2,7 +2,6 @@ package io.microsnap.registry.internal.work;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
-import static org.assertj.core.api.Assertions.catchThrowable;
 
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.internal.work.Uninterrupted;
@@ -87,11 +86,9 @@ final class TransfersTest {
         try (Transfers transfers = new Transfers("test", 1, 1, () -> { })) {
             transfers.submit(() -> Uninterrupted.await(stopped::await));
             Thread.currentThread().interrupt();
-            Throwable thrown = catchThrowable(transfers::finish);
-            boolean interrupted = Thread.interrupted();
+            assertThatThrownBy(transfers::finish).isInstanceOf(SnapshotException.class).hasMessage("interrupted");
+            assertThat(Thread.interrupted()).isTrue();
             stopped.countDown();
-            assertThat(thrown).isInstanceOf(SnapshotException.class).hasMessage("interrupted");
-            assertThat(interrupted).isTrue();
         }
     }
 }
