@@ -15,7 +15,7 @@ import io.microsnap.memory.Capture;
 import io.microsnap.memory.Restore;
 import io.microsnap.memory.RestoreEngine;
 import io.microsnap.memory.RestoredSnapshot;
-import io.microsnap.memory.internal.image.ImageWriter;
+import io.microsnap.memory.internal.image.MemoryWriter;
 import io.microsnap.store.StoreOptions;
 import io.microsnap.store.internal.DirectoryStore;
 import io.microsnap.store.internal.PageIndex;
@@ -143,7 +143,7 @@ final class DirectScenario implements Scenario {
                 Descriptor indexFile = Descriptor.open(posix, indexPath, flags, 0600);
                 PageIndex index = PageIndex.create(indexFile, guest.layout())) {
             storage.resize(bytes, Preallocation.NONE);
-            ImageWriter.into(storage.descriptor(), guest.layout()).through(storage).index(index).threads(2)
+            MemoryWriter.into(storage.descriptor(), guest.layout()).through(storage).index(index).threads(2)
                     .startingAsZeros().everything(guest.reader());
             index.finish();
             storage.sync();

@@ -1,9 +1,9 @@
 package io.microsnap.benchmarks;
 
 import io.microsnap.core.PageReader;
+import io.microsnap.core.internal.work.Workers;
 import io.microsnap.dirty.DirtyBitmap;
-import io.microsnap.memory.internal.image.ImageWriter;
-import io.microsnap.memory.internal.image.Workers;
+import io.microsnap.memory.internal.image.MemoryWriter;
 import io.microsnap.memory.internal.image.Zeros;
 import io.microsnap.store.internal.PageIndex;
 import io.microsnap.store.internal.PageMap;
@@ -88,7 +88,7 @@ final class DirtyCaptureScenario implements Scenario {
         baseFiles.renew(bytes);
         PageIndex baseIndex = workbench.closeLater(PageIndex.create(baseFiles.index(), guest.layout()));
         if (kind.clones()) {
-            ImageWriter.into(baseFiles.image(), guest.layout()).zeros(Zeros.DENSE).startingAsZeros()
+            MemoryWriter.into(baseFiles.image(), guest.layout()).zeros(Zeros.DENSE).startingAsZeros()
                     .everything(guest.reader());
             baseFiles.image().sync();
         }
@@ -128,7 +128,7 @@ final class DirtyCaptureScenario implements Scenario {
         private PageIndex index;
         private PageMap map;
         private Workers workers;
-        private ImageWriter writer;
+        private MemoryWriter writer;
 
         Staged(Guest guest, Images images, Path base, PageIndex baseIndex) {
             this.guest = guest;
@@ -150,8 +150,8 @@ final class DirtyCaptureScenario implements Scenario {
             index.populate(0, guest.layout().pageCount());
             map = PageMap.create(images.map(), guest.layout());
             map.populate(0, guest.layout().pageCount());
-            workers = Workers.started(THREADS);
-            ImageWriter.Builder builder = ImageWriter.into(images.image(), guest.layout())
+            workers = Workers.started("capture", THREADS - 1);
+            MemoryWriter.Builder builder = MemoryWriter.into(images.image(), guest.layout())
                     .index(index).map(map).workers(workers);
             writer = kind.clones() ? builder.startingAsBase() : builder.startingAsZeros();
             workers.rouse();

@@ -1,6 +1,6 @@
 package io.microsnap.benchmarks;
 
-import io.microsnap.memory.internal.image.ImageWriter;
+import io.microsnap.memory.internal.image.MemoryWriter;
 import io.microsnap.memory.internal.image.Zeros;
 import io.microsnap.store.internal.PageIndex;
 import io.microsnap.testsupport.FileSystemKind;
@@ -87,7 +87,7 @@ final class FullCaptureScenario implements Scenario {
     }
 
     private void capture(Guest guest, Images images) throws IOException {
-        ImageWriter.Builder writer = ImageWriter.into(images.image(), guest.layout()).threads(kind.threads);
+        MemoryWriter.Builder writer = MemoryWriter.into(images.image(), guest.layout()).threads(kind.threads);
         if (kind == Kind.DENSE) {
             writer.zeros(Zeros.DENSE).startingAsZeros().everything(guest.reader());
             return;

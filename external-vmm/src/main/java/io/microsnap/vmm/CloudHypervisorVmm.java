@@ -13,7 +13,6 @@ import io.microsnap.vmm.internal.cloud.CloudApi;
 import io.microsnap.vmm.internal.cloud.CloudDirectory;
 import io.microsnap.vmm.internal.cloud.MemoryRanges;
 import io.microsnap.vmm.internal.cloud.RangesReader;
-import io.microsnap.vmm.internal.host.GuestDisks;
 import io.microsnap.vmm.internal.host.Jail;
 import io.microsnap.vmm.internal.host.LateReader;
 import io.microsnap.vmm.internal.host.NewDirectory;
@@ -24,7 +23,6 @@ import io.microsnap.vmm.internal.wire.Json;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalLong;
@@ -55,14 +53,9 @@ public final class CloudHypervisorVmm extends DumpingVmm {
         connect();
         api = new CloudApi(http, options.patience());
         Json info = api.info();
-        String state = info.get("state").text();
-        if (!state.equals("Running") && !state.equals("Paused")) {
-            throw new SnapshotException(options.socket() + ": there is no guest to bake: Cloud Hypervisor says '"
-                    + state + "'");
-        }
-        wasRunning = state.equals("Running");
+        requireGuest("Cloud Hypervisor", info.get("state").text());
         reader = new LateReader(layout(info.get("config").get("memory")));
-        keepDisks(disks(info.get("config")));
+        keepDisks(info.get("config"), "disks", "path", "readonly");
         makeScratch();
         attachments.put(CloudDirectory.CONFIG, scratch.file(CloudDirectory.CONFIG));
         attachments.put(CloudDirectory.STATE, scratch.file(CloudDirectory.STATE));
@@ -107,28 +100,11 @@ public final class CloudHypervisorVmm extends DumpingVmm {
         if (hotplugged.isPresent() && hotplugged.get().number() > 0) {
             throw hotPlugged();
         }
-        Optional<Json> shared = zone.find("shared");
-        if (zone.find("file").isPresent() && shared.isPresent() && shared.get().truth()) {
+        if (zone.find("file").isPresent() && zone.isTrue("shared")) {
             throw new SnapshotException(options.socket() + ": the zone '" + zone.get("id").text() + "' is the file "
                     + zone.get("file").text() + ", mapped shared, and Cloud Hypervisor leaves it out of snapshots."
                     + " Pause the guest, and bake that file with --ram");
         }
-    }
-
-    private static List<GuestDisks.Disk> disks(Json configuration) throws SnapshotException {
-        List<GuestDisks.Disk> disks = new ArrayList<>();
-        Optional<Json> listed = configuration.find("disks");
-        if (listed.isPresent()) {
-            for (Json disk : listed.get().list()) {
-                Optional<Json> path = disk.find("path");
-                Optional<Json> readOnly = disk.find("readonly");
-                if (path.isPresent()) {
-                    disks.add(new GuestDisks.Disk(path.get().text(),
-                            readOnly.isPresent() && readOnly.get().truth()));
-                }
-            }
-        }
-        return disks;
     }
 
     @Override

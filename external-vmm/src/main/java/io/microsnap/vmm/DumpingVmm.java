@@ -8,10 +8,13 @@ import io.microsnap.vmm.internal.host.LateReader;
 import io.microsnap.vmm.internal.host.Scratch;
 import io.microsnap.vmm.internal.host.VmmProcess;
 import io.microsnap.vmm.internal.wire.HttpConnection;
+import io.microsnap.vmm.internal.wire.Json;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 
 /** Bakes guests of VMMs that have an HTTP API, and write a paused guest's memory and state to scratch files. */
 abstract sealed class DumpingVmm extends ExternalVmm permits FirecrackerVmm, CloudHypervisorVmm {
@@ -37,8 +40,27 @@ abstract sealed class DumpingVmm extends ExternalVmm permits FirecrackerVmm, Clo
         scratch = closing.add(Scratch.in(parent, process));
     }
 
-    /** Looks for the guest's disks among the files to be kept. */
-    final void keepDisks(List<GuestDisks.Disk> disks) throws IOException {
+    /** Notes whether the guest runs; refuses a VMM that has none. */
+    final void requireGuest(String vmm, String state) throws SnapshotException {
+        if (!state.equals("Running") && !state.equals("Paused")) {
+            throw new SnapshotException(options.socket() + ": there is no guest to bake: " + vmm + " says '" + state
+                    + "'");
+        }
+        wasRunning = state.equals("Running");
+    }
+
+    /** Looks for the guest's disks, as the VMM's configuration lists them, among the files to be kept. */
+    final void keepDisks(Json configuration, String list, String path, String readOnly) throws IOException {
+        List<GuestDisks.Disk> disks = new ArrayList<>();
+        Optional<Json> listed = configuration.find(list);
+        if (listed.isPresent()) {
+            for (Json disk : listed.get().list()) {
+                Optional<Json> file = disk.find(path);
+                if (file.isPresent()) {
+                    disks.add(new GuestDisks.Disk(file.get().text(), disk.isTrue(readOnly)));
+                }
+            }
+        }
         keepDisks(GuestDisks.of(disks, process, options.attachments()));
     }
 

@@ -21,7 +21,6 @@ import io.microsnap.vmm.internal.firecracker.FirecrackerLayout;
 import io.microsnap.vmm.internal.firecracker.StateFile;
 import io.microsnap.vmm.internal.firecracker.Version;
 import io.microsnap.vmm.internal.host.ChangedExtents;
-import io.microsnap.vmm.internal.host.GuestDisks;
 import io.microsnap.vmm.internal.host.Jail;
 import io.microsnap.vmm.internal.host.LateReader;
 import io.microsnap.vmm.internal.host.NewDirectory;
@@ -33,7 +32,6 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -74,12 +72,7 @@ public final class FirecrackerVmm extends DumpingVmm {
         connect();
         api = new FirecrackerApi(http, options.patience());
         version = api.version();
-        String state = api.state();
-        if (!state.equals("Running") && !state.equals("Paused")) {
-            throw new SnapshotException(options.socket() + ": there is no guest to bake: Firecracker says '" + state
-                    + "'");
-        }
-        wasRunning = state.equals("Running");
+        requireGuest("Firecracker", api.state());
         Json configuration = api.configuration();
         if (configuration.find("memory-hotplug").isPresent()) {
             throw new SnapshotException(options.socket() + ": the guest has memory that can be hot-plugged, and only"
@@ -92,7 +85,7 @@ public final class FirecrackerVmm extends DumpingVmm {
             requireTracked(machine, layout);
             changes = Optional.of(new ChangedExtents(layout));
         }
-        keepDisks(disks(configuration));
+        keepDisks(configuration, "drives", "path_on_host", "is_read_only");
         makeScratch();
         long start = process.startTime();
         lastBake = scratch.directory().resolveSibling("microsnap-" + process.pid() + "-" + start + ".last");
@@ -117,27 +110,10 @@ public final class FirecrackerVmm extends DumpingVmm {
             throw new SnapshotException("Firecracker " + version + " writes wrong diffs of guests with more than 3 GiB:"
                     + " bake without --diff, or use 1.14.2 or later");
         }
-        Optional<Json> tracked = machine.find("track_dirty_pages");
-        if (tracked.isEmpty() || !tracked.get().truth()) {
+        if (!machine.isTrue("track_dirty_pages")) {
             throw new SnapshotException(options.socket() + ": Firecracker does not watch what this guest writes: bake"
                     + " without --diff, or start the guest with track_dirty_pages");
         }
-    }
-
-    private static List<GuestDisks.Disk> disks(Json configuration) throws SnapshotException {
-        List<GuestDisks.Disk> disks = new ArrayList<>();
-        Optional<Json> drives = configuration.find("drives");
-        if (drives.isPresent()) {
-            for (Json drive : drives.get().list()) {
-                Optional<Json> path = drive.find("path_on_host");
-                Optional<Json> readOnly = drive.find("is_read_only");
-                if (path.isPresent()) {
-                    disks.add(new GuestDisks.Disk(path.get().text(),
-                            readOnly.isPresent() && readOnly.get().truth()));
-                }
-            }
-        }
-        return disks;
     }
 
     @Override

@@ -1,6 +1,7 @@
 package io.microsnap.hvf;
 
 import io.microsnap.core.DamagedException;
+import io.microsnap.core.IncompatibleStateException;
 import io.microsnap.core.MachineStateSection;
 import io.microsnap.hvf.MachineSpec.InterruptController;
 import io.microsnap.hvf.internal.binding.HvReturn;
@@ -93,7 +94,7 @@ public final class MachineState {
                 differences.add("it is of architecture " + architecture + " (ELF's number), this is AArch64");
             }
             if (!differences.isEmpty()) {
-                throw new IncompatibleStateException(differences);
+                throw incompatible(differences);
             }
             int vcpus = from.getInt();
             int granule = from.getInt();
@@ -174,6 +175,10 @@ public final class MachineState {
         } finally {
             framework.os_release(state);
         }
+    }
+
+    static IncompatibleStateException incompatible(List<String> differences) {
+        return new IncompatibleStateException(differences, "on the same kind of Mac and the same build of macOS");
     }
 
     /**
@@ -277,7 +282,7 @@ public final class MachineState {
     public void load(VirtualMachine vm) throws IOException {
         List<String> differences = differences(vm);
         if (!differences.isEmpty()) {
-            throw new IncompatibleStateException(differences);
+            throw incompatible(differences);
         }
         HypervisorFramework framework = vm.hvf().framework();
         List<Vcpu> into = vm.vcpus();

@@ -1,6 +1,7 @@
 package io.microsnap.hvf;
 
 import io.microsnap.core.SnapshotException;
+import io.microsnap.core.internal.work.Uninterrupted;
 import io.microsnap.hvf.VcpuExit.Reason;
 import io.microsnap.hvf.internal.binding.HvReturn;
 import io.microsnap.hvf.internal.binding.HypervisorFramework;
@@ -71,7 +72,7 @@ public final class Vcpu {
             refused = vcpu.failure;
         }
         if (refused != null) {
-            vcpu.joinThread();
+            Uninterrupted.await(vcpu.thread::join);
             throw refused;
         }
         return vcpu;
@@ -429,23 +430,9 @@ public final class Vcpu {
                 awaitChange();
             }
         }
-        joinThread();
+        Uninterrupted.await(thread::join);
         if (leftBehind != null) {
             throw leftBehind;
-        }
-    }
-
-    private void joinThread() {
-        boolean interrupted = false;
-        while (thread.isAlive()) {
-            try {
-                thread.join();
-            } catch (InterruptedException later) {
-                interrupted = true;
-            }
-        }
-        if (interrupted) {
-            Thread.currentThread().interrupt();
         }
     }
 }

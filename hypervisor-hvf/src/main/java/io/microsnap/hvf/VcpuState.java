@@ -184,7 +184,7 @@ final class VcpuState {
         loadLine(vcpu, InterruptLine.IRQ, (flags & IRQ) != 0, unlike);
         loadLine(vcpu, InterruptLine.FIQ, (flags & FIQ) != 0, unlike);
         if (!unlike.isEmpty()) {
-            throw new IncompatibleStateException(unlike);
+            throw MachineState.incompatible(unlike);
         }
         if ((flags & ON) != 0) {
             vcpu.start();

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.microsnap.core.GuestMemory;
+import io.microsnap.core.IncompatibleStateException;
 import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.SnapshotReference;

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.microsnap.core.DamagedException;
+import io.microsnap.core.IncompatibleStateException;
 import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.internal.file.GuestRam;
 import io.microsnap.hvf.internal.binding.HvReturn;

@@ -1,6 +1,7 @@
 package io.microsnap.kvm;
 
 import io.microsnap.core.DamagedException;
+import io.microsnap.core.IncompatibleStateException;
 import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.internal.posix.Errno;
 import io.microsnap.core.internal.posix.SystemCallException;
@@ -95,7 +96,7 @@ public final class MachineState {
                 differences.add("it is of architecture " + architecture + " (ELF's number), this is x86-64");
             }
             if (!differences.isEmpty()) {
-                throw new IncompatibleStateException(differences);
+                throw incompatible(differences);
             }
             int vcpus = from.getInt();
             int flags = from.getInt();
@@ -138,6 +139,10 @@ public final class MachineState {
         all.put(SUMMARY, new MachineStateSection(SUMMARY, summary.encoded()));
         all.putAll(sections);
         return new MachineState(summary, all);
+    }
+
+    static IncompatibleStateException incompatible(List<String> differences) {
+        return new IncompatibleStateException(differences, "where processor and kernel are like those it was saved on");
     }
 
     /**
@@ -249,7 +254,7 @@ public final class MachineState {
     public void load(Kvm kvm, VirtualMachine vm) throws IOException {
         List<String> differences = differences(kvm, vm);
         if (!differences.isEmpty()) {
-            throw new IncompatibleStateException(differences);
+            throw incompatible(differences);
         }
         try (Arena arena = Arena.ofConfined()) {
             for (Vcpu vcpu : vm.vcpus()) {
@@ -296,7 +301,7 @@ public final class MachineState {
                 List<String> failures = ModelSpecificRegisters.write(
                         vcpu.descriptor(), payload(nameOf(index, MSRS), arena));
                 if (!failures.isEmpty()) {
-                    throw new IncompatibleStateException(failures);
+                    throw incompatible(failures);
                 }
             }
             if (section != null) {

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.microsnap.core.DamagedException;
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.HugePages;
+import io.microsnap.core.IncompatibleStateException;
 import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.internal.file.GuestRam;
 import io.microsnap.core.internal.posix.Errno;

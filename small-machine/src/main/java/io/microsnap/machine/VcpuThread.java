@@ -1,6 +1,7 @@
 package io.microsnap.machine;
 
 import io.microsnap.core.SnapshotException;
+import io.microsnap.core.internal.work.Uninterrupted;
 import io.microsnap.kvm.Vcpu;
 import io.microsnap.kvm.VcpuExit;
 import io.microsnap.kvm.VirtualMachine;
@@ -152,17 +153,7 @@ final class VcpuThread {
             vcpu.interrupt();
             notifyAll();
         }
-        boolean interrupted = false;
-        while (thread.isAlive()) {
-            try {
-                thread.join();
-            } catch (InterruptedException later) {
-                interrupted = true;
-            }
-        }
-        if (interrupted) {
-            Thread.currentThread().interrupt();
-        }
+        Uninterrupted.await(thread::join);
     }
 
     private void live() {

@@ -3,14 +3,15 @@ package io.microsnap.dedup;
 import io.microsnap.core.internal.file.Extents;
 import io.microsnap.core.internal.file.Pages;
 import io.microsnap.core.internal.posix.Descriptor;
+import io.microsnap.core.internal.work.Workers;
 import io.microsnap.dedup.DedupOutcome.Reason;
-import io.microsnap.dedup.internal.Crew;
 import io.microsnap.dedup.internal.IndexEvidence;
 import io.microsnap.dedup.internal.Steps;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.Collections;
 import java.util.concurrent.atomic.AtomicLong;
 
 /**
@@ -202,25 +203,27 @@ final class Comparison {
         AtomicLong next = new AtomicLong();
         long end = pair.lengthBytes();
         int members = (int) Math.min(threads, Math.ceilDiv(end, PIECE_BYTES));
-        Crew crew = new Crew(members);
-        crew.run(() -> {
-            Reading reading = new Reading(pacer);
-            boolean waits = true;
-            while (crew.mayGoOn()) {
-                long from = next.getAndAdd(PIECE_BYTES);
-                if (from >= end) {
-                    return;
+        try (Workers workers = Workers.started("compare", members - 1)) {
+            // One may wait for its turn to read, and at a low rate that is long.
+            workers.runInterruptibly(Collections.nCopies(members, () -> {
+                Reading reading = new Reading(pacer);
+                boolean waits = true;
+                while (!workers.failed()) {
+                    long from = next.getAndAdd(PIECE_BYTES);
+                    if (from >= end) {
+                        return;
+                    }
+                    if (waits) {
+                        readAhead(from + members * PIECE_BYTES, end);
+                    }
+                    long to = Math.min(from + PIECE_BYTES, end);
+                    long started = System.nanoTime();
+                    reading.piece(firstPage(from), firstPage(to - 1) + 1);
+                    waits = System.nanoTime() - started > IN_MEMORY_NANOS;
+                    steps.did(to - from);
                 }
-                if (waits) {
-                    readAhead(from + members * PIECE_BYTES, end);
-                }
-                long to = Math.min(from + PIECE_BYTES, end);
-                long started = System.nanoTime();
-                reading.piece(firstPage(from), firstPage(to - 1) + 1);
-                waits = System.nanoTime() - started > IN_MEMORY_NANOS;
-                steps.did(to - from);
-            }
-        });
+            }));
+        }
     }
 
     /** Has the kernel fetch what will be read soon, while what is there is compared. */

@@ -5,11 +5,12 @@ import io.microsnap.core.internal.file.DedupeOutcome;
 import io.microsnap.core.internal.file.Extents;
 import io.microsnap.core.internal.file.Reflink;
 import io.microsnap.core.internal.posix.Descriptor;
+import io.microsnap.core.internal.work.Workers;
 import io.microsnap.dedup.DedupOutcome.Reason;
-import io.microsnap.dedup.internal.Crew;
 import io.microsnap.dedup.internal.Steps;
 import java.io.IOException;
 import java.util.HashSet;
+import java.util.List;
 import java.util.OptionalInt;
 import java.util.Set;
 
@@ -154,17 +155,14 @@ final class ShareInPlace {
                 willBeShared.add(distance);
             }
         });
-        Thread sharing = Thread.currentThread();
-        Crew crew = new Crew(Math.min(2, threads));
-        crew.run(() -> {
-            if (Thread.currentThread() == sharing) {
-                shareRuns(steps);
-            } else {
-                copyOutOfTheWay(scratch, willBeShared, steps);
-            }
-        });
         if (threads == 1) {
+            shareRuns(steps);
             copyOutOfTheWay(scratch, willBeShared, steps);
+        } else {
+            try (Workers workers = Workers.started("copy", 1)) {
+                workers.runInterruptibly(List.of(() -> shareRuns(steps),
+                        () -> copyOutOfTheWay(scratch, willBeShared, steps)));
+            }
         }
         Extents.data(scratch, (offset, lengthBytes) ->
                 reflink.dedupeRange(scratch, offset, pair.target(), offset, lengthBytes));

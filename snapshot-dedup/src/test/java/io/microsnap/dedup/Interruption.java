@@ -1,6 +1,6 @@
 package io.microsnap.dedup;
 
-import io.microsnap.dedup.internal.Crew;
+import io.microsnap.core.internal.work.Workers;
 import java.io.IOException;
 import java.util.concurrent.atomic.AtomicReference;
 
@@ -10,7 +10,7 @@ final class Interruption {
     }
 
     /** What the work throws when it is interrupted as soon as it waits, or null if it never waits. */
-    static Throwable asSoonAsItWaits(Crew.Work work) throws InterruptedException {
+    static Throwable asSoonAsItWaits(Workers.Task work) throws InterruptedException {
         AtomicReference<Throwable> thrown = new AtomicReference<>();
         Thread worker = Thread.ofPlatform().start(() -> {
             try {

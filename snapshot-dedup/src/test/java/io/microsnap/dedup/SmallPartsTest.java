@@ -3,11 +3,12 @@ package io.microsnap.dedup;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import io.microsnap.dedup.internal.Crew;
+import io.microsnap.core.internal.work.Workers;
 import io.microsnap.dedup.internal.Steps;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Test;
@@ -43,38 +44,23 @@ class SmallPartsTest {
     }
 
     @Test
-    void aCrewStopsWhenOneFailsAndSaysWhy() {
-        for (int size = 1; size <= 4; size++) {
-            AtomicInteger started = new AtomicInteger();
-            Crew crew = new Crew(size);
-            assertThatThrownBy(() -> crew.run(() -> {
-                if (started.incrementAndGet() == 1) {
-                    throw new IOException("first");
-                }
-                while (crew.mayGoOn()) {
-                    Thread.onSpinWait();
-                }
-            })).isInstanceOf(IOException.class).hasMessage("first");
-        }
-    }
-
-    @Test
     void aThreadThatWaitsForItsTurnIsWokenWhenAnotherFails() {
-        Crew crew = new Crew(4);
         AtomicInteger waiting = new AtomicInteger();
         Pacer slow = new Pacer(1);
         Thread caller = Thread.currentThread();
-        assertThatThrownBy(() -> crew.run(() -> {
-            if (Thread.currentThread() == caller) {
-                while (waiting.get() < 3) {
-                    Thread.onSpinWait();
+        try (Workers workers = Workers.started("test", 3)) {
+            assertThatThrownBy(() -> workers.runInterruptibly(Collections.nCopies(4, () -> {
+                if (Thread.currentThread() == caller) {
+                    while (waiting.get() < 3) {
+                        Thread.onSpinWait();
+                    }
+                    throw new IOException("first");
                 }
-                throw new IOException("first");
-            }
-            waiting.incrementAndGet();
-            slow.await(Integer.MAX_VALUE);
-            slow.await(Integer.MAX_VALUE);
-        })).isInstanceOf(IOException.class).hasMessage("first");
+                waiting.incrementAndGet();
+                slow.await(Integer.MAX_VALUE);
+                slow.await(Integer.MAX_VALUE);
+            }))).isInstanceOf(IOException.class).hasMessage("first");
+        }
         assertThat(Thread.currentThread().isInterrupted()).isFalse();
     }
 

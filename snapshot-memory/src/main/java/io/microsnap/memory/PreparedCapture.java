@@ -15,12 +15,12 @@ import io.microsnap.core.internal.file.StorageFile;
 import io.microsnap.core.internal.file.StorageOptions;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.work.Closing;
+import io.microsnap.core.internal.work.Workers;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.dirty.TrackerClaim;
 import io.microsnap.memory.internal.image.ComposedImage;
-import io.microsnap.memory.internal.image.ImageWriter;
+import io.microsnap.memory.internal.image.MemoryWriter;
 import io.microsnap.memory.internal.image.Pace;
-import io.microsnap.memory.internal.image.Workers;
 import io.microsnap.memory.internal.image.Zeros;
 import io.microsnap.memory.internal.state.MachineStateFile;
 import io.microsnap.store.SnapshotStore;
@@ -80,8 +80,8 @@ public final class PreparedCapture implements AutoCloseable {
             prepared.requireFreeId();
             plan.reader.requireMapped();
             prepared.findBase();
-            prepared.workers = prepared.closing.add(Workers.started(
-                    plan.io == IoMode.DIRECT ? Math.max(2, plan.threads) : plan.threads));
+            prepared.workers = prepared.closing.add(Workers.started("capture",
+                    (plan.io == IoMode.DIRECT ? Math.max(2, plan.threads) : plan.threads) - 1));
             prepared.stage();
             if (plan.tracker.isPresent()) {
                 plan.tracker.get().arm();
@@ -303,7 +303,7 @@ public final class PreparedCapture implements AutoCloseable {
         takeWorkingSet();
         Descriptor image = stagedImage();
         Descriptor indexFile = snapshot.create(SnapshotFiles.PAGE_INDEX);
-        ImageWriter.Builder builder = ImageWriter.into(image, layout).workers(workers).progress(plan.progress)
+        MemoryWriter.Builder builder = MemoryWriter.into(image, layout).workers(workers).progress(plan.progress)
                 .zeros(plan.zeros.orElse(Zeros.suiting(image)));
         if (plan.io != IoMode.CACHED) {
             builder.through(closing.add(StorageFile.over(image, StorageOptions.WRITE.with(plan.io))));
@@ -323,7 +323,7 @@ public final class PreparedCapture implements AutoCloseable {
             map = Optional.of(recorded);
         }
         builder.index(index);
-        ImageWriter writer =
+        MemoryWriter writer =
                 kind == CaptureKind.ONTO_BASE ? builder.startingAsBase() : builder.startingAsZeros();
         staged = new StagedCapture(snapshot, image, index, map, writer);
     }

@@ -8,10 +8,10 @@ import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.core.internal.posix.SystemCallException;
 import io.microsnap.core.internal.work.Closing;
+import io.microsnap.core.internal.work.Workers;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.dirty.Epoch;
-import io.microsnap.memory.internal.image.ImageWriter;
-import io.microsnap.memory.internal.image.Workers;
+import io.microsnap.memory.internal.image.MemoryWriter;
 import io.microsnap.store.internal.PageIndex;
 import io.microsnap.store.internal.PageMap;
 import java.io.IOException;
@@ -83,8 +83,8 @@ final class Rehearsal {
         }
 
         void rehearse(long endNanos) throws IOException {
-            try (Workers alone = Workers.started(1); Workers two = Workers.started(2)) {
-                ImageWriter.into(image, layout).workers(alone).index(base).startingAsZeros().everything(reader);
+            try (Workers alone = Workers.started("rehearsal", 0); Workers two = Workers.started("rehearsal", 1)) {
+                MemoryWriter.into(image, layout).workers(alone).index(base).startingAsZeros().everything(reader);
                 base.finish();
                 do {
                     two.rouse();
@@ -100,7 +100,7 @@ final class Rehearsal {
         private void full(Workers workers) throws IOException {
             try (Closing own = new Closing()) {
                 PageIndex index = own.add(PageIndex.create(file(own, 0), layout));
-                ImageWriter.into(image, layout).workers(workers).index(index).startingAsZeros().everything(reader);
+                MemoryWriter.into(image, layout).workers(workers).index(index).startingAsZeros().everything(reader);
             }
         }
 
@@ -112,7 +112,7 @@ final class Rehearsal {
             try (Closing own = new Closing(); Epoch epoch = tracker.harvest()) {
                 PageIndex index = own.add(PageIndex.createFrom(base, file(own, 0)));
                 PageMap map = own.add(PageMap.create(file(own, 0), layout));
-                ImageWriter.into(image, layout).workers(workers).index(index).map(map).startingAsBase()
+                MemoryWriter.into(image, layout).workers(workers).index(index).map(map).startingAsBase()
                         .dirty(reader, epoch.bitmap());
             }
         }

@@ -1,7 +1,7 @@
 package io.microsnap.memory;
 
 import io.microsnap.core.internal.posix.Descriptor;
-import io.microsnap.memory.internal.image.ImageWriter;
+import io.microsnap.memory.internal.image.MemoryWriter;
 import io.microsnap.store.internal.PageIndex;
 import io.microsnap.store.internal.PageMap;
 import io.microsnap.store.internal.StagedSnapshot;
@@ -14,5 +14,5 @@ import java.util.Optional;
  * @param writer writes the image, the index and the map
  */
 record StagedCapture(StagedSnapshot snapshot, Descriptor image, PageIndex index, Optional<PageMap> map,
-        ImageWriter writer) {
+        MemoryWriter writer) {
 }

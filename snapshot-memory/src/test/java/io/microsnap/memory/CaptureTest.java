@@ -198,7 +198,7 @@ final class CaptureTest {
 
     private static Stream<Thread> laneThreads() {
         return Thread.getAllStackTraces().keySet().stream()
-                .filter(thread -> thread.getName().startsWith("microsnap-worker-"));
+                .filter(thread -> thread.getName().startsWith("microsnap-capture-"));
     }
 
     @RealFileSystems({FileSystemKind.XFS, FileSystemKind.BTRFS})

@@ -1,5 +1,6 @@
 package io.microsnap.dedup.internal;
 
+import io.microsnap.core.internal.work.Workers;
 import io.microsnap.dedup.DedupOptions;
 import io.microsnap.dedup.Sibling;
 import io.microsnap.dedup.SiblingPolicy;
@@ -14,6 +15,7 @@ import io.microsnap.store.internal.PageMap;
 import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
@@ -117,14 +119,16 @@ public final class SiblingChoice {
         AtomicInteger next = new AtomicInteger();
         // There is no telling how much of the whole this is; but it can be stopped.
         Steps steps = new Steps(options.progress(), 1);
-        Crew crew = new Crew(Math.max(1, Math.min(options.threads(), manifests.size())));
-        crew.run(() -> {
-            for (int at = next.getAndIncrement(); at < manifests.size() && crew.mayGoOn();
-                    at = next.getAndIncrement()) {
-                compare(manifests.get(at), comparing).ifPresent(compared::add);
-                steps.did(0);
-            }
-        });
+        int members = Math.max(1, Math.min(options.threads(), manifests.size()));
+        try (Workers workers = Workers.started("compare", members - 1)) {
+            workers.run(Collections.nCopies(members, () -> {
+                for (int at = next.getAndIncrement(); at < manifests.size() && !workers.failed();
+                        at = next.getAndIncrement()) {
+                    compare(manifests.get(at), comparing).ifPresent(compared::add);
+                    steps.did(0);
+                }
+            }));
+        }
         return new ArrayList<>(compared);
     }
 

@@ -12,25 +12,17 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
+import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.function.Function;
 
 /**
- * Reads one small JSON object and nothing else: UTF-8, every key known and given once, every value of its type and in
- * its range. What is refused is named by line, column and key.
+ * Reads one JSON document and nothing else: UTF-8, no longer and no deeper than its limits, every key given once. Of
+ * our own documents every key is known, every value of its type and in its range. What is refused is named by line,
+ * column and key.
  */
 public final class StrictJson implements AutoCloseable {
-    private static final int DEEPEST = 8;
-    private static final int LONGEST_STRING = 1 << 16;
-    private static final int LONGEST_NAME = 256;
-    private static final int LONGEST_NUMBER = 20;
-    private static final JsonFactory FACTORY = JsonFactory.builder()
-            .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
-            .disable(JsonFactory.Feature.CANONICALIZE_FIELD_NAMES)
-            .disable(JsonFactory.Feature.INTERN_FIELD_NAMES)
-            .streamReadConstraints(StreamReadConstraints.builder().maxNestingDepth(DEEPEST)
-                    .maxStringLength(LONGEST_STRING).maxNameLength(LONGEST_NAME).maxNumberLength(LONGEST_NUMBER)
-                    .build())
-            .build();
+    private static final Limits SMALL = new Limits(8, 1 << 16, 256, 20);
 
     private final String file;
     private final JsonParser parser;
@@ -38,6 +30,30 @@ public final class StrictJson implements AutoCloseable {
     private StrictJson(String file, JsonParser parser) {
         this.file = file;
         this.parser = parser;
+    }
+
+    /** What a document may hold at the most: what is more is refused before it takes memory. */
+    public static final class Limits {
+        private final JsonFactory factory;
+
+        /** Sets each limit; lengths are in characters. */
+        public Limits(int depth, int stringLength, int nameLength, int numberLength) {
+            factory = JsonFactory.builder()
+                    .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
+                    .disable(JsonFactory.Feature.CANONICALIZE_FIELD_NAMES)
+                    .disable(JsonFactory.Feature.INTERN_FIELD_NAMES)
+                    .streamReadConstraints(StreamReadConstraints.builder().maxNestingDepth(depth)
+                            .maxStringLength(stringLength).maxNameLength(nameLength).maxNumberLength(numberLength)
+                            .build())
+                    .build();
+        }
+    }
+
+    /** Takes the document's one value. */
+    @FunctionalInterface
+    public interface Document {
+        /** Reads the current value. */
+        void read(StrictJson json) throws IOException;
     }
 
     /** Takes the value of one key. */
@@ -54,14 +70,19 @@ public final class StrictJson implements AutoCloseable {
         void read() throws IOException;
     }
 
-    /** Hands each key of the document's one object to the reader. */
+    /** Hands each key of a small document's one object to the reader. */
     public static void read(String file, byte[] document, Function<StrictJson, Keys> reader) throws DamagedException {
-        try (StrictJson json = new StrictJson(file, FACTORY.createParser(decode(file, document)))) {
+        read(file, document, SMALL, json -> json.object(reader.apply(json)));
+    }
+
+    /** Hands a document's one value to the reader. */
+    public static void read(String file, byte[] document, Limits limits, Document reader) throws DamagedException {
+        try (StrictJson json = new StrictJson(file, limits.factory.createParser(decode(file, document)))) {
             try {
                 json.parser.nextToken();
-                json.object(reader.apply(json));
+                reader.read(json);
                 if (json.parser.nextToken() != null) {
-                    throw json.refused("something follows the end of the object");
+                    throw json.refused("something follows the end of the document");
                 }
             } catch (JsonProcessingException e) {
                 JsonLocation at = e.getLocation();
@@ -136,6 +157,24 @@ public final class StrictJson implements AutoCloseable {
         }
         expect(JsonToken.VALUE_FALSE, "true or false");
         return false;
+    }
+
+    /** What the current value is, in documents that others wrote; no token where the document has ended. */
+    public Optional<JsonToken> token() {
+        return Optional.ofNullable(parser.currentToken());
+    }
+
+    /** The current value is a string of whatever characters. */
+    public String text() throws IOException {
+        expect(JsonToken.VALUE_STRING, "a string");
+        return parser.getText();
+    }
+
+    /** The current value is a number: empty where it is none that a long can hold exactly. */
+    public OptionalLong number() throws IOException {
+        boolean fits = parser.currentToken() == JsonToken.VALUE_NUMBER_INT
+                && parser.getNumberType() != JsonParser.NumberType.BIG_INTEGER;
+        return fits ? OptionalLong.of(parser.getLongValue()) : OptionalLong.empty();
     }
 
     /** Whether the current value is {@code null}. */

@@ -2,43 +2,29 @@ package io.microsnap.vmm.internal.wire;
 
 import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonGenerator;
-import com.fasterxml.jackson.core.JsonParser;
-import com.fasterxml.jackson.core.JsonProcessingException;
-import com.fasterxml.jackson.core.JsonToken;
-import com.fasterxml.jackson.core.StreamReadConstraints;
-import com.fasterxml.jackson.core.StreamReadFeature;
+import io.microsnap.core.DamagedException;
 import io.microsnap.core.SnapshotException;
+import io.microsnap.store.internal.StrictJson;
 import java.io.IOException;
 import java.io.StringWriter;
-import java.nio.ByteBuffer;
-import java.nio.charset.CharacterCodingException;
-import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalLong;
 
 /**
  * A JSON value that somebody else wrote, checked where it is used: asking it for what it is not is a failure that says
- * where in which document. The document's length is bounded by its reader, its depth here.
+ * where in which document. The document's length is bounded by its reader, all else by {@link StrictJson}.
  */
 public final class Json {
-    private static final int DEEPEST = 64;
-    private static final int LONGEST_STRING = 64 << 20;
-    private static final int LONGEST_NUMBER = 64;
-    private static final int LONGEST_NAME = 4096;
     private static final int MOST_VALUES = 4 << 20;
+    /** Cloud Hypervisor's whole state is one string. */
+    private static final StrictJson.Limits LIMITS = new StrictJson.Limits(64, 64 << 20, 4096, 64);
     private static final Object NULL = new Object();
-    private static final JsonFactory FACTORY = JsonFactory.builder()
-            .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
-            .disable(JsonFactory.Feature.CANONICALIZE_FIELD_NAMES)
-            .disable(JsonFactory.Feature.INTERN_FIELD_NAMES)
-            .streamReadConstraints(StreamReadConstraints.builder().maxNestingDepth(DEEPEST)
-                    .maxStringLength(LONGEST_STRING).maxNameLength(LONGEST_NAME).maxNumberLength(LONGEST_NUMBER)
-                    .build())
-            .build();
+    private static final Object NO_LONG = new Object();
 
     private final String where;
     private final Object value;
@@ -50,60 +36,42 @@ public final class Json {
 
     /** Parses one document and nothing behind it. The name is for messages. */
     public static Json parse(String name, byte[] document) throws SnapshotException {
-        String text;
+        int[] values = {0};
+        Object[] root = {NULL};
         try {
-            text = StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(document)).toString();
-        } catch (CharacterCodingException notUtf8) {
-            throw new SnapshotException(name + " is not UTF-8, and so no JSON", notUtf8);
+            StrictJson.read(name, document, LIMITS, json -> root[0] = read(json, values));
+        } catch (DamagedException refused) {
+            // Nothing that is stored is damaged: another process wrote this.
+            throw new SnapshotException(refused.getMessage() + "; it is not JSON that microsnap accepts", refused);
         }
-        try (JsonParser parser = FACTORY.createParser(text)) {
-            if (parser.nextToken() == null) {
-                throw new SnapshotException(name + " is empty, and JSON was expected");
-            }
-            int[] values = {0};
-            Object value = read(parser, name, values);
-            if (parser.nextToken() != null) {
-                throw new SnapshotException(name + ": something follows the end of the JSON");
-            }
-            return new Json(name, value);
-        } catch (JsonProcessingException malformed) {
-            throw new SnapshotException(name + " is not JSON: " + malformed.getOriginalMessage(), malformed);
-        } catch (SnapshotException refused) {
-            throw refused;
-        } catch (IOException impossible) {
-            throw new SnapshotException(name + " cannot be read as JSON", impossible);
-        }
+        return new Json(name, root[0]);
     }
 
-    private static Object read(JsonParser parser, String name, int[] values) throws IOException {
+    private static Object read(StrictJson json, int[] values) throws IOException {
         if (++values[0] > MOST_VALUES) {
-            throw new SnapshotException(name + " has more than " + MOST_VALUES + " values");
+            throw json.refused("there are more than " + MOST_VALUES + " values");
         }
-        return switch (parser.currentToken()) {
+        return switch (json.token().orElseThrow(() -> json.refused("the document is empty"))) {
             case START_OBJECT -> {
                 Map<String, Object> object = new LinkedHashMap<>();
-                while (parser.nextToken() != JsonToken.END_OBJECT) {
-                    String key = parser.currentName();
-                    parser.nextToken();
-                    object.put(key, read(parser, name, values));
-                }
+                json.object(key -> {
+                    object.put(key, read(json, values));
+                    return true;
+                });
                 yield object;
             }
             case START_ARRAY -> {
                 List<Object> array = new ArrayList<>();
-                while (parser.nextToken() != JsonToken.END_ARRAY) {
-                    array.add(read(parser, name, values));
-                }
+                json.array(() -> array.add(read(json, values)));
                 yield array;
             }
-            case VALUE_STRING -> parser.getText();
-            case VALUE_NUMBER_INT -> parser.getNumberType() == JsonParser.NumberType.BIG_INTEGER
-                    ? (Object) parser.getBigIntegerValue() : (Object) parser.getLongValue();
-            case VALUE_NUMBER_FLOAT -> parser.getText().length() > LONGEST_NUMBER ? NULL : parser.getDoubleValue();
-            case VALUE_TRUE -> true;
-            case VALUE_FALSE -> false;
-            case VALUE_NULL -> NULL;
-            default -> throw new SnapshotException(name + " is not JSON: it ends too early");
+            case VALUE_STRING -> json.text();
+            case VALUE_NUMBER_INT, VALUE_NUMBER_FLOAT -> {
+                OptionalLong number = json.number();
+                yield number.isPresent() ? (Object) number.getAsLong() : NO_LONG;
+            }
+            case VALUE_TRUE, VALUE_FALSE -> json.bool();
+            default -> NULL;
         };
     }
 
@@ -118,12 +86,14 @@ public final class Json {
         return find(key).orElseThrow(() -> new SnapshotException(where + " has no '" + key + "'"));
     }
 
-    public boolean isObject() {
-        return value instanceof Map;
-    }
-
     public String text() throws SnapshotException {
         return as(String.class, "text");
+    }
+
+    /** Returns whether this is an object that has the key, and its value is true. */
+    public boolean isTrue(String key) throws SnapshotException {
+        Optional<Json> found = find(key);
+        return found.isPresent() && found.get().truth();
     }
 
     public boolean truth() throws SnapshotException {

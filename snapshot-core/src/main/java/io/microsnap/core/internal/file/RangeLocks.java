@@ -1,5 +1,6 @@
 package io.microsnap.core.internal.file;
 
+import io.microsnap.core.internal.work.Uninterrupted;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -29,19 +30,13 @@ final class RangeLocks {
     /** Waits until no earlier range overlaps with this one. */
     Range hold(long from, long to) {
         Range range = new Range(from, to);
-        boolean interrupted = false;
         synchronized (this) {
             inOrder.add(range);
-            while (waits(range)) {
-                try {
+            Uninterrupted.await(() -> {
+                while (waits(range)) {
                     wait();
-                } catch (InterruptedException later) {
-                    interrupted = true;
                 }
-            }
-        }
-        if (interrupted) {
-            Thread.currentThread().interrupt();
+            });
         }
         return range;
     }

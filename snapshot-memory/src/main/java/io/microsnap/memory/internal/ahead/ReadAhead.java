@@ -5,8 +5,9 @@ import io.microsnap.core.Progress;
 import io.microsnap.core.internal.file.Advice;
 import io.microsnap.core.internal.file.Mapping;
 import io.microsnap.core.internal.posix.Descriptor;
+import io.microsnap.core.internal.work.Workers;
+import io.microsnap.memory.internal.image.ChunkedWork;
 import io.microsnap.memory.internal.image.ComposedImage;
-import io.microsnap.memory.internal.image.Workers;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
@@ -130,17 +131,17 @@ public final class ReadAhead {
 
     private void map(int threads) throws IOException {
         int useful = (int) Math.min(threads, Math.ceilDiv(Math.max(1, taken.count()), RUNS_AT_ONCE));
-        List<Workers.Worker> mappers = new ArrayList<>();
+        List<ChunkedWork.Worker> mappers = new ArrayList<>();
         while (mappers.size() < useful) {
             mappers.add(new Mapper());
         }
-        try (Workers workers = Workers.started(useful)) {
-            workers.run(mappers, taken.count(), Progress.NONE);
+        try (Workers workers = Workers.started("map", useful - 1)) {
+            ChunkedWork.run(workers, mappers, taken.count(), Progress.NONE);
         }
     }
 
     /** Maps some runs; its chunks are of runs, not of bytes. */
-    private final class Mapper implements Workers.Worker {
+    private final class Mapper implements ChunkedWork.Worker {
         @Override
         public long chunkBytes() {
             return RUNS_AT_ONCE;

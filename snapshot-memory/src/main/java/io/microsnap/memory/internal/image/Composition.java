@@ -25,7 +25,7 @@ public final class Composition {
     public static void intoEmpty(ComposedImage image, StorageFile target, Optional<PageChecks> checks, int threads,
             Progress progress) throws IOException {
         target.resize(image.layout().lengthBytes(), Preallocation.NONE);
-        ImageWriter.into(target.descriptor(), image.layout()).through(target).checks(checks)
+        MemoryWriter.into(target.descriptor(), image.layout()).through(target).checks(checks)
                 .zeros(Zeros.suiting(target.descriptor())).threads(threads).progress(progress).startingAsZeros()
                 .everything(image);
     }
@@ -37,7 +37,7 @@ public final class Composition {
      */
     public static void ontoDevice(ComposedImage image, StorageFile device, Optional<PageChecks> checks, int threads,
             Progress progress) throws IOException {
-        ImageWriter.into(device.descriptor(), image.layout()).through(device).checks(checks).zeros(Zeros.DENSE)
+        MemoryWriter.into(device.descriptor(), image.layout()).through(device).checks(checks).zeros(Zeros.DENSE)
                 .threads(threads).progress(progress).startingAsZeros().everything(image);
     }
 

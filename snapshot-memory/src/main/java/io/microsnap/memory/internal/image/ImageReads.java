@@ -3,6 +3,7 @@ package io.microsnap.memory.internal.image;
 import io.microsnap.core.PageReader;
 import io.microsnap.core.Progress;
 import io.microsnap.core.internal.file.PageScratch;
+import io.microsnap.core.internal.work.Workers;
 import io.microsnap.store.internal.PageChecks;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
@@ -86,16 +87,16 @@ public final class ImageReads {
 
     private static void run(PageReader source, int threads, Progress progress, WorkerParts parts) throws IOException {
         long lengthBytes = source.layout().lengthBytes();
-        List<Workers.Worker> work = new ArrayList<>();
-        while (work.size() < Math.min(threads, Math.ceilDiv(lengthBytes, Workers.CHUNK_BYTES))) {
+        List<ChunkedWork.Worker> work = new ArrayList<>();
+        while (work.size() < Math.min(threads, Math.ceilDiv(lengthBytes, ChunkedWork.CHUNK_BYTES))) {
             PopulatedRuns runs = new PopulatedRuns(source, parts.make());
             work.add((offset, length) -> {
                 runs.run(offset, length);
                 runs.flush();
             });
         }
-        try (Workers workers = Workers.started(work.size())) {
-            workers.run(work, lengthBytes, progress);
+        try (Workers workers = Workers.started("read", work.size() - 1)) {
+            ChunkedWork.run(workers, work, lengthBytes, progress);
         }
     }
 }

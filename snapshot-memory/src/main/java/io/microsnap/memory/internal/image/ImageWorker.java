@@ -6,7 +6,7 @@ import java.io.IOException;
 import java.util.Optional;
 
 /** One thread's part in writing an image: looks at chunk after chunk and gives its sink the pages to write. */
-final class ImageWorker implements Workers.Worker {
+final class ImageWorker implements ChunkedWork.Worker {
     private final Optional<DirtyBitmap> pages;
     private final Sink sink;
     private final PagePass pass;

@@ -20,7 +20,7 @@ interface Sink {
 
     /** How much its worker takes at once. */
     default long chunkBytes() {
-        return Workers.CHUNK_BYTES;
+        return ChunkedWork.CHUNK_BYTES;
     }
 
     /** Hears that its worker is about to take a chunk, if one is left. */

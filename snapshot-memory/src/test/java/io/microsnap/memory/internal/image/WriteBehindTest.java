@@ -14,6 +14,7 @@ import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Errno;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.core.internal.posix.SystemCallException;
+import io.microsnap.core.internal.work.Workers;
 import io.microsnap.core.testing.FaultyPosix;
 import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.memory.InMemoryPageReader;
@@ -133,7 +134,7 @@ final class WriteBehindTest {
 
     @Test
     void whatKeepsItFromWritingIsWhatTheCallerGetsAndEverybodyStops() throws IOException {
-        GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, 4 * Workers.CHUNK_BYTES);
+        GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, 4 * ChunkedWork.CHUNK_BYTES);
         InMemoryPageReader guest = InMemoryPageReader.of(layout);
         DirtyBitmap dirty = DirtyBitmap.of(layout);
         for (long page = 0; page < layout.pageCount(); page += 8) {
@@ -147,7 +148,7 @@ final class WriteBehindTest {
                 try (Descriptor image = image(full.posix())) {
                     image.truncate(layout.lengthBytes());
                     int most = threads;
-                    assertThatThrownBy(() -> ImageWriter.into(image, layout).threads(most).startingAsZeros()
+                    assertThatThrownBy(() -> MemoryWriter.into(image, layout).threads(most).startingAsZeros()
                             .dirty(guest, dirty)).isInstanceOf(SystemCallException.class)
                             .hasMessageContaining("ENOSPC").hasNoSuppressedExceptions();
                     assertThat(full.calls("pwrite")).as("nobody tries again").isEqualTo(failing);
@@ -159,7 +160,7 @@ final class WriteBehindTest {
 
     @Test
     void whereLookingFailsNothingIsWrittenAnyMore() throws IOException {
-        GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, 4 * Workers.CHUNK_BYTES);
+        GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, 4 * ChunkedWork.CHUNK_BYTES);
         InMemoryPageReader guest = InMemoryPageReader.of(layout);
         guest.bytes().fill((byte) 1);
         IOException failure = new IOException("the page map cannot be read");
@@ -176,17 +177,17 @@ final class WriteBehindTest {
             }
         });
         try (Descriptor image = image()) {
-            assertThatThrownBy(() -> ImageWriter.into(image, layout).threads(2).startingAsZeros().everything(failing))
+            assertThatThrownBy(() -> MemoryWriter.into(image, layout).threads(2).startingAsZeros().everything(failing))
                     .isSameAs(failure).hasNoSuppressedExceptions();
             assertThat(threads()).isZero();
-            assertThat(image.sizeBytes()).isLessThanOrEqualTo(Workers.CHUNK_BYTES + LOOKED_AT_BY_THE_WRITER);
+            assertThat(image.sizeBytes()).isLessThanOrEqualTo(ChunkedWork.CHUNK_BYTES + LOOKED_AT_BY_THE_WRITER);
         }
     }
 
     /** It waits for what the other hands over, and the other has nothing more to hand over. */
     @Test
     void whereLookingFailsTheCallerIsNotLeftWaiting() throws IOException {
-        GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, 2 * Workers.CHUNK_BYTES);
+        GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, 2 * ChunkedWork.CHUNK_BYTES);
         IOException failure = new IOException("the page map cannot be read");
         Thread caller = Thread.currentThread();
         AtomicBoolean helping = new AtomicBoolean();
@@ -203,7 +204,7 @@ final class WriteBehindTest {
             }
         });
         try (Descriptor image = image()) {
-            assertThatThrownBy(() -> ImageWriter.into(image, layout).threads(2).startingAsZeros().everything(failing))
+            assertThatThrownBy(() -> MemoryWriter.into(image, layout).threads(2).startingAsZeros().everything(failing))
                     .isSameAs(failure).hasNoSuppressedExceptions();
         }
         assertThat(threads()).isZero();
@@ -240,22 +241,22 @@ final class WriteBehindTest {
 
     @Test
     void whenItIsCancelledNothingIsWrittenAnyMore() throws IOException {
-        GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, 4 * Workers.CHUNK_BYTES);
+        GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, 4 * ChunkedWork.CHUNK_BYTES);
         InMemoryPageReader guest = InMemoryPageReader.of(layout);
         guest.bytes().fill((byte) 1);
         try (Descriptor image = image()) {
-            assertThatThrownBy(() -> ImageWriter.into(image, layout).threads(2).progress((done, total) -> {
+            assertThatThrownBy(() -> MemoryWriter.into(image, layout).threads(2).progress((done, total) -> {
                 throw new CancelledException("enough");
             }).startingAsZeros().everything(guest)).isInstanceOf(CancelledException.class);
             assertThat(threads()).isZero();
-            assertThat(image.sizeBytes()).isLessThanOrEqualTo(Workers.CHUNK_BYTES + LOOKED_AT_BY_THE_WRITER);
+            assertThat(image.sizeBytes()).isLessThanOrEqualTo(ChunkedWork.CHUNK_BYTES + LOOKED_AT_BY_THE_WRITER);
         }
     }
 
     /** One that finished them earlier would leave out what the last one has yet to look at. */
     @Test
     void theLastLookingWorkerFinishesTheIndexAndTheMap() throws IOException {
-        GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, 2 * Workers.CHUNK_BYTES);
+        GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, 2 * ChunkedWork.CHUNK_BYTES);
         InMemoryPageReader guest = InMemoryPageReader.of(layout);
         guest.bytes().fill((byte) 1);
         Thread caller = Thread.currentThread();
@@ -271,8 +272,9 @@ final class WriteBehindTest {
         });
         try (Descriptor image = image(); Descriptor indexFile = file("index"); Descriptor mapFile = file("map");
                 PageIndex index = PageIndex.create(indexFile, layout); PageMap map = PageMap.create(mapFile, layout);
-                Workers workers = Workers.started(2)) {
-            ImageWriter.into(image, layout).index(index).map(map).workers(workers).startingAsZeros().everything(reader);
+                Workers workers = Workers.started("test", 1)) {
+            MemoryWriter.into(image, layout).index(index).map(map).workers(workers).startingAsZeros()
+                    .everything(reader);
             int writes = watched.calls("pwrite");
             index.finish();
             map.finish();

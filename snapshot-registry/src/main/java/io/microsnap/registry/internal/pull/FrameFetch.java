@@ -6,7 +6,7 @@ import io.microsnap.registry.internal.client.RegistryClient;
 import io.microsnap.registry.internal.format.Blob;
 import io.microsnap.registry.internal.format.Frame;
 import io.microsnap.registry.internal.format.FrameTable;
-import io.microsnap.registry.internal.work.Workers;
+import io.microsnap.registry.internal.work.Transfers;
 import io.microsnap.store.internal.PageIndex;
 import java.io.IOException;
 import java.lang.foreign.Arena;
@@ -30,7 +30,7 @@ final class FrameFetch implements AutoCloseable {
     private final FrameTable table;
     private final Descriptor image;
     private final PullProgress progress;
-    private final Workers workers;
+    private final Transfers workers;
     private final Arena arena = Arena.ofShared();
     private final List<Lane> threads = new ArrayList<>();
     private final BlockingQueue<Lane> free = new LinkedBlockingQueue<>();
@@ -50,7 +50,7 @@ final class FrameFetch implements AutoCloseable {
             threads.add(new Lane(arena.allocate(MOST_BYTES), new FrameReader(index)));
         }
         free.addAll(threads);
-        workers = new Workers("pull", transfers, 2 * transfers, progress::tell);
+        workers = new Transfers("pull", transfers, 2 * transfers, progress::tell);
     }
 
     /** Adds a frame: they come by pack and offset. */

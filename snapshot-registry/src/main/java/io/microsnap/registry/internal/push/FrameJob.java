@@ -1,5 +1,6 @@
 package io.microsnap.registry.internal.push;
 
+import io.microsnap.core.internal.work.Workers;
 import io.microsnap.registry.internal.format.Digest;
 import io.microsnap.registry.internal.format.Frame;
 import io.microsnap.registry.internal.format.FrameCompression;
@@ -9,8 +10,8 @@ import java.lang.foreign.MemorySegment;
 import java.security.MessageDigest;
 import java.util.Arrays;
 import java.util.concurrent.ExecutionException;
-import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Future;
+import java.util.concurrent.FutureTask;
 
 /** Room for the pages of one frame and what becomes of them; used again and again. Filled by one thread at a time. */
 final class FrameJob implements AutoCloseable {
@@ -61,8 +62,10 @@ final class FrameJob implements AutoCloseable {
     }
 
     /** Compresses in one of the threads. */
-    void start(ExecutorService threads) {
-        work = threads.submit(this::compress);
+    void start(Workers threads) {
+        FutureTask<?> compression = new FutureTask<>(this::compress, null);
+        work = compression;
+        threads.submit(compression::run, () -> { });
     }
 
     private void compress() {

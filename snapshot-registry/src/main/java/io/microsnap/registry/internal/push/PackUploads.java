@@ -7,7 +7,7 @@ import io.microsnap.registry.internal.format.Artifact;
 import io.microsnap.registry.internal.format.Digest;
 import io.microsnap.registry.internal.format.Frame;
 import io.microsnap.registry.internal.format.Pack;
-import io.microsnap.registry.internal.work.Workers;
+import io.microsnap.registry.internal.work.Transfers;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -31,8 +31,8 @@ final class PackUploads implements AutoCloseable {
     private final List<String> otherRepositories;
     private final int firstNumber;
     private final int packBytes;
-    private final Workers.Tick tick;
-    private final Workers workers;
+    private final Transfers.Tick tick;
+    private final Transfers workers;
     private final Arena arena = Arena.ofShared();
     private final BlockingQueue<MemorySegment> free = new LinkedBlockingQueue<>();
     private int buffersToMake;
@@ -47,7 +47,7 @@ final class PackUploads implements AutoCloseable {
      * @param firstNumber the number of the first pack in the frame table
      */
     PackUploads(RegistryClient client, List<String> otherRepositories, int firstNumber, long imageBytes, int transfers,
-            Workers.Tick tick) {
+            Transfers.Tick tick) {
         this.client = client;
         this.otherRepositories = otherRepositories;
         this.firstNumber = firstNumber;
@@ -56,7 +56,7 @@ final class PackUploads implements AutoCloseable {
         buffersToMake = MOST_BUFFERED_BYTES / largest;
         // A small image needs no large buffer: stored, it is never longer than it was.
         packBytes = (int) Math.min(largest, Math.max(imageBytes, 1));
-        workers = new Workers("push", Math.min(transfers, buffersToMake), buffersToMake, tick);
+        workers = new Transfers("push", Math.min(transfers, buffersToMake), buffersToMake, tick);
     }
 
     /** Adds a frame; returns it with its place. */

@@ -14,7 +14,7 @@ import io.microsnap.registry.internal.format.Blob;
 import io.microsnap.registry.internal.format.Digest;
 import io.microsnap.registry.internal.remote.RemoteArtifact;
 import io.microsnap.registry.internal.remote.RemoteTable;
-import io.microsnap.registry.internal.work.Workers;
+import io.microsnap.registry.internal.work.Transfers;
 import io.microsnap.store.SnapshotFile;
 import io.microsnap.store.SnapshotKind;
 import io.microsnap.store.internal.DirectoryStore;
@@ -230,7 +230,7 @@ public final class PushSession {
         blobs.add(artifact.artifact().config());
         blobs.addAll(artifact.artifact().layers());
         AtomicBoolean all = new AtomicBoolean(true);
-        try (Workers workers = new Workers("look", settings.transfers(), 2 * settings.transfers(), () -> { })) {
+        try (Transfers workers = new Transfers("look", settings.transfers(), 2 * settings.transfers(), () -> { })) {
             for (Blob blob : blobs) {
                 workers.submit(() -> {
                     if (all.get() && !test.holds(blob)) {

@@ -3,6 +3,8 @@ package io.microsnap.registry.internal.push;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
+import io.microsnap.core.internal.work.Closing;
+import io.microsnap.core.internal.work.Workers;
 import io.microsnap.registry.internal.client.Body;
 import io.microsnap.registry.internal.client.RegistryClient;
 import io.microsnap.registry.internal.format.Artifact;
@@ -33,9 +35,6 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.SortedMap;
 import java.util.TreeMap;
-import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
-import java.util.concurrent.TimeUnit;
 
 /** Brings the blobs of one snapshot into the registry, and makes the artifact that names them. */
 final class SnapshotUpload {
@@ -130,17 +129,14 @@ final class SnapshotUpload {
     }
 
     private List<Pack> uploadOwn(FrameTableWriter table, PageSet given, int firstPack) throws IOException {
-        ExecutorService threads = Executors.newFixedThreadPool(settings.threads(),
-                Thread.ofPlatform().daemon().name("microsnap-compress-", 1).factory());
-        List<FrameJob> jobs = new ArrayList<>();
-        Arena arena = Arena.ofShared();
-        try (PackUploads uploads = new PackUploads(client, otherRepositories, firstPack,
-                manifest.layout().lengthBytes(), settings.transfers(), progress::check)) {
+        try (Arena arena = Arena.ofShared(); Closing jobs = new Closing();
+                Workers threads = Workers.started("compress", settings.threads());
+                PackUploads uploads = new PackUploads(client, otherRepositories, firstPack,
+                        manifest.layout().lengthBytes(), settings.transfers(), progress::check)) {
             ArrayDeque<FrameJob> free = new ArrayDeque<>();
             for (int job = 0; job < settings.threads() * JOBS_FOR_EACH_THREAD; job++) {
-                jobs.add(new FrameJob(arena, manifest.layout().pageBytes(), settings.level()));
+                free.add(jobs.add(new FrameJob(arena, manifest.layout().pageBytes(), settings.level())));
             }
-            free.addAll(jobs);
             ArrayDeque<FrameJob> running = new ArrayDeque<>();
             new OwnPages(held, own, given).each((page, memory, offset, lengthBytes) -> {
                 FrameJob job = free.peek();
@@ -165,10 +161,6 @@ final class SnapshotUpload {
             List<Pack> packs = uploads.finish();
             progress.finished(manifest.layout().lengthBytes());
             return packs;
-        } finally {
-            stop(threads);
-            jobs.forEach(FrameJob::close);
-            arena.close();
         }
     }
 
@@ -178,24 +170,6 @@ final class SnapshotUpload {
         progress.reached(job.imageEnd());
         job.clear();
         return job;
-    }
-
-    private static void stop(ExecutorService threads) {
-        threads.shutdownNow();
-        boolean interrupted = false;
-        while (true) {
-            try {
-                // A frame takes a millisecond; what they use is closed after this.
-                if (threads.awaitTermination(1, TimeUnit.MINUTES)) {
-                    break;
-                }
-            } catch (InterruptedException e) {
-                interrupted = true;
-            }
-        }
-        if (interrupted) {
-            Thread.currentThread().interrupt();
-        }
     }
 
     private RemoteArtifact artifact(RemoteSnapshot snapshot, List<Pack> packs, Optional<RemoteArtifact> base)

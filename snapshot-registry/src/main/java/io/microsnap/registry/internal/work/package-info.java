@@ -1,2 +1,2 @@
-/** Threads that work for one push or pull. */
+/** Work that threads do beside a push or pull. */
 package io.microsnap.registry.internal.work;
