@@ -77,7 +77,7 @@ public final class ManyMachines {
     private static void live(Kvm kvm, DirectoryStore store, int number) throws Exception {
         SnapshotId id = new SnapshotId("machine-" + number);
         List<DirtyTracking> kinds = List.of(DirtyTracking.values());
-        SmallMachineSpec spec = SmallMachineSpec.ofRam(4 * MIB).withVcpus(1 + number % 2)
+        SmallMachineSpec spec = SmallMachineSpec.ofRam(2 * MIB).withVcpus(1 + number % 2)
                 .withTracking(kinds.get(number % kinds.size()));
         try (SmallMachine machine = SmallMachine.create(kvm, spec);
                 DirtyTracker tracker = DirtyTracker.of(spec.layout(), machine.openDirtySource())) {

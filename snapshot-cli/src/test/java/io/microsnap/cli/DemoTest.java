@@ -14,8 +14,11 @@ import java.util.Map;
 import java.util.Set;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.api.parallel.Execution;
+import org.junit.jupiter.api.parallel.ExecutionMode;
 
 /** The first thing that anybody runs. */
+@Execution(ExecutionMode.CONCURRENT)
 class DemoTest {
     @TempDir
     private Path directory;

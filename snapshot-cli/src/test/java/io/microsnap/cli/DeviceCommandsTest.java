@@ -17,8 +17,11 @@ import java.nio.file.Path;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.api.parallel.Execution;
+import org.junit.jupiter.api.parallel.ExecutionMode;
 
 /** Commands past the page cache, and on block devices. */
+@Execution(ExecutionMode.CONCURRENT)
 class DeviceCommandsTest {
     private static final int MIB = 1 << 20;
 

@@ -8,6 +8,7 @@ import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonToken;
 import io.microsnap.testsupport.ChildProcess;
 import io.microsnap.testsupport.ChildProcesses;
+import java.io.File;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -18,20 +19,37 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
 
-/** Runs {@code ./microsnap} as a person does: a process of its own, from a directory of the test. */
+/**
+ * Runs commands in a directory of the test. {@link #start} and {@link #builder} are {@code ./microsnap} as a person
+ * runs it, a process of its own; {@link #run} and {@link #json} have one {@link CommandServer} run one command after
+ * another.
+ */
 final class Launcher {
     private final ChildProcesses processes;
     private final Path directory;
+    private final Path checkout;
     private final Path script;
+    private final boolean eachInItsOwnProcess;
+    private ChildProcess server;
 
     Launcher(ChildProcesses processes, Path directory) {
+        this(processes, directory, false);
+    }
+
+    private Launcher(ChildProcesses processes, Path directory, boolean eachInItsOwnProcess) {
         this.processes = processes;
         this.directory = directory;
-        Path checkout = checkout();
+        this.eachInItsOwnProcess = eachInItsOwnProcess;
+        checkout = checkout();
         script = checkout.resolve("microsnap");
         // The launcher builds what is stale, and a build inside this build would pull the classes from under it.
         assumeTrue(isFresh(checkout), "the launcher's jar is missing or older than the code; ./microsnap --version"
                 + " builds it, and ./check does that before it tests");
+    }
+
+    /** The same, whose every command is {@code ./microsnap} as a person runs it. */
+    Launcher eachInItsOwnProcess() {
+        return new Launcher(processes, directory, true);
     }
 
     private static Path checkout() {
@@ -80,11 +98,30 @@ final class Launcher {
 
     /** What a command came to; its status must be the one expected. */
     ChildProcess.Exit run(int status, String... arguments) {
-        ChildProcess.Exit exit = start(arguments).awaitExit();
+        ChildProcess.Exit exit = eachInItsOwnProcess ? start(arguments).awaitExit() : serve(arguments);
         assertThat(exit.status()).as(String.join(" ", arguments) + "\n" + exit.output() + exit.errors())
                 .isEqualTo(status);
         assertThat(exit.errors()).as("no stack trace").doesNotContain("\tat ");
         return exit;
+    }
+
+    private synchronized ChildProcess.Exit serve(String... arguments) {
+        if (server == null) {
+            server = startServer();
+        }
+        server.send(CommandServer.line(arguments));
+        return CommandServer.exit(server);
+    }
+
+    private ChildProcess startServer() {
+        String classes = checkout.resolve("target/launcher/microsnap.jar") + File.pathSeparator
+                + checkout.resolve("snapshot-cli/target/test-classes");
+        ProcessBuilder builder = new ProcessBuilder(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "@" + checkout.resolve("support/jvm.options"), "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC",
+                "-cp", classes, CommandServer.class.getName());
+        builder.environment().put("LC_ALL", "C.UTF-8");
+        return processes.start(builder.directory(directory.toFile()));
     }
 
     /** The one document that a command prints with {@code --json}: objects as maps, arrays as lists. */

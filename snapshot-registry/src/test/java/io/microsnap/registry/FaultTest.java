@@ -34,8 +34,11 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.api.parallel.Execution;
+import org.junit.jupiter.api.parallel.ExecutionMode;
 
 /** Harm at any byte between client and registry, death of either, a full disk: never a wrong or visible half. */
+@Execution(ExecutionMode.CONCURRENT)
 class FaultTest {
     private static final List<Harm> HARMS = List.of(Harm.values());
     private static final int PAGES = 300;

@@ -34,8 +34,11 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.api.parallel.Execution;
+import org.junit.jupiter.api.parallel.ExecutionMode;
 
 /** Snapshots of every kind through a real registry: pushed, pulled, shared; nothing twice. */
+@Execution(ExecutionMode.CONCURRENT)
 class PushPullTest {
     static final Patience QUICK = new Patience(3, Duration.ofMillis(1), Duration.ofMillis(5), Duration.ofSeconds(20),
             1 << 10);

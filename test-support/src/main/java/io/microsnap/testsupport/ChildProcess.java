@@ -47,6 +47,16 @@ public final class ChildProcess {
         return output.awaitLine(text, this);
     }
 
+    /** Returns all that follows on its standard output, up to and with the next line that contains {@code text}. */
+    public String outputThrough(String text) {
+        return output.through(text, this);
+    }
+
+    /** Returns all that follows on its standard error, up to and with the next line that contains {@code text}. */
+    public String errorsThrough(String text) {
+        return errors.through(text, this);
+    }
+
     /** Writes a line to its standard input. */
     public void send(String line) {
         try {
@@ -145,6 +155,17 @@ public final class ChildProcess {
 
         synchronized String soFar() {
             return text.toString();
+        }
+
+        String through(String wanted, ChildProcess child) {
+            int from;
+            synchronized (this) {
+                from = passed;
+            }
+            awaitLine(wanted, child);
+            synchronized (this) {
+                return text.substring(from, passed);
+            }
         }
 
         String awaitLine(String wanted, ChildProcess child) {

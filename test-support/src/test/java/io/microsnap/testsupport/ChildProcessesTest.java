@@ -42,6 +42,18 @@ final class ChildProcessesTest {
     }
 
     @Test
+    void whatAChildSaysUpToALineIsGivenOnceAndWhole(ChildProcesses children) {
+        ChildProcess echo = children.java(Echo.class);
+        echo.send("one");
+        echo.send("two");
+        echo.send("three");
+        assertThat(echo.outputThrough("two")).isEqualTo("ready \nheard one\nheard two\n");
+        echo.endInput();
+        assertThat(echo.outputThrough("three")).isEqualTo("heard three\n");
+        assertThat(echo.errorsThrough("good")).isEqualTo("goodbye\n");
+    }
+
+    @Test
     void aKilledChildIsDeadWhenKillReturns(ChildProcesses children) {
         ChildProcess echo = children.java(Echo.class);
         echo.awaitLine("ready");

@@ -14,10 +14,13 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.api.parallel.Execution;
+import org.junit.jupiter.api.parallel.ExecutionMode;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /** Guests that go on in other processes from their snapshots. */
+@Execution(ExecutionMode.CONCURRENT)
 @HvfTest
 class WholeLifeTest {
     /** What a life said at its end. */
@@ -55,7 +58,8 @@ class WholeLifeTest {
     private static Report live(
             ChildProcesses processes, Path directory, int generation, CaptureKind kind, Life.Engine engine) {
         List<String> command = new ArrayList<>(List.of(ProcessHandle.current().info().command().orElseThrow(),
-                "@" + Checkout.jvmOptions(), "-cp", System.getProperty("java.class.path")));
+                "@" + Checkout.jvmOptions(), "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC",
+                "-cp", System.getProperty("java.class.path")));
         if (TestHost.isReal()) {
             command.add("-Dmicrosnap.hvf=real");
         }

@@ -19,8 +19,12 @@ import java.util.EnumSet;
 import java.util.List;
 import java.util.Set;
 import java.util.SplittableRandom;
+import java.util.TreeSet;
+import org.junit.jupiter.api.parallel.Execution;
+import org.junit.jupiter.api.parallel.ExecutionMode;
 
 /** A process that is killed, or a call that fails, at any position leaves the old state or the new one. */
+@Execution(ExecutionMode.CONCURRENT)
 class KillSweepTest {
     private static final Set<String> NEVER_INTERRUPTED = Set.of("mmap", "munmap");
     private static final Set<String> TRANSFERS = Set.of("pread", "pwrite", "copy_file_range");
@@ -35,8 +39,7 @@ class KillSweepTest {
             int calls = count(path, change);
             boolean oldSeen = false;
             boolean newSeen = false;
-            int step = step(kind);
-            for (int position = seed.random().nextInt(1, step + 1); position <= calls; position += step) {
+            for (int position : positions(calls, kind, seed)) {
                 prepare(path, change);
                 FaultyPosix dying = FaultyPosix.host().deadFrom(position);
                 try {
@@ -80,8 +83,7 @@ class KillSweepTest {
             Path path = directory.resolve(change.name());
             int calls = count(path, change);
             int failures = 0;
-            int step = step(kind);
-            for (int position = seed.random().nextInt(1, step + 1); position <= calls; position += step) {
+            for (int position : positions(calls, kind, seed)) {
                 prepare(path, change);
                 FaultyPosix failing = FaultyPosix.host().at(position).fails(Errno.EIO);
                 String where = change + " with EIO at call " + position + " of " + calls;
@@ -140,9 +142,17 @@ class KillSweepTest {
         }
     }
 
-    /** Each call on one filesystem; on the others, which differ in few of them, some each time. */
-    private static int step(FileSystemKind kind) {
-        return Effort.choose(9, kind == FileSystemKind.EXT4 ? 4 : 9, 1);
+    /**
+     * Of the calls, some each time: more on one filesystem than on the others, which differ in few of them. The first
+     * and the last are always among them: only they are sure to show the old state and the new one.
+     */
+    private static Set<Integer> positions(int calls, FileSystemKind kind, Seed seed) {
+        int step = Effort.choose(9, kind == FileSystemKind.EXT4 ? 4 : 9, 1);
+        Set<Integer> positions = new TreeSet<>(Set.of(1, calls));
+        for (int position = seed.random().nextInt(1, step + 1); position <= calls; position += step) {
+            positions.add(position);
+        }
+        return positions;
     }
 
     private int count(Path path, StoreChange change) throws IOException {

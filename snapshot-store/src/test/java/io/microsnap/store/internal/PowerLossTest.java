@@ -15,8 +15,11 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Set;
+import org.junit.jupiter.api.parallel.Execution;
+import org.junit.jupiter.api.parallel.ExecutionMode;
 
 /** Whatever a power failure leaves of an operation's writes, the store recovers to the old state or the new one. */
+@Execution(ExecutionMode.CONCURRENT)
 class PowerLossTest {
     private final Posix posix = Posix.host();
     private Path directory;
