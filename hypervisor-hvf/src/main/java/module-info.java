@@ -4,5 +4,4 @@ module io.microsnap.hvf {
     requires transitive io.microsnap.dirty;
 
     exports io.microsnap.hvf;
-    exports io.microsnap.hvf.binding;
 }

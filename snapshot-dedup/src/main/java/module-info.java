@@ -6,5 +6,5 @@ module io.microsnap.dedup {
     requires jdk.jfr;
 
     exports io.microsnap.dedup;
-    exports io.microsnap.dedup.internal to io.microsnap.registry;
+    exports io.microsnap.dedup.internal to io.microsnap.memory, io.microsnap.registry;
 }

@@ -1,10 +1,9 @@
 package example;
 
 import io.microsnap.core.SnapshotId;
-import io.microsnap.dedup.AfterBake;
 import io.microsnap.dedup.DedupOptions;
 import io.microsnap.dedup.DedupOutcome;
-import io.microsnap.dedup.StoreDeduplicator;
+import io.microsnap.dedup.Deduplicator;
 import io.microsnap.kvm.Kvm;
 import io.microsnap.kvm.KvmGuest;
 import io.microsnap.kvm.MachineSpec;
@@ -135,7 +134,7 @@ public final class VmManager {
             throws IOException {
         // Deduplicated when the VM manager has time for it, and not in the thread that captures.
         return Capture.of(store, id, vm.reader()).tracker(vm.tracker()).kind(kind).imageName(OS_IMAGE)
-                .afterBake(AfterBake.usual().enabled(false)).take(vm);
+                .withoutSharing().take(vm);
     }
 
     private static void say(CaptureResult result) {
@@ -199,7 +198,7 @@ public final class VmManager {
     }
 
     private static void deduplicate(SnapshotStore store) throws IOException {
-        DedupOutcome outcome = new StoreDeduplicator(store).deduplicate(SIBLING, READY, DedupOptions.DEFAULTS);
+        DedupOutcome outcome = new Deduplicator(store).deduplicate(SIBLING, READY, DedupOptions.DEFAULTS);
         System.out.println(SIBLING + switch (outcome) {
             case DedupOutcome.Deduplicated done -> " shares " + done.report().sharedBytes() + " bytes";
             case DedupOutcome.LeftAlone alone -> " is left alone: " + alone.explanation();

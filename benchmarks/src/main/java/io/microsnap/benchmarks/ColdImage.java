@@ -1,7 +1,6 @@
 package io.microsnap.benchmarks;
 
 import io.microsnap.core.GuestLayout;
-import io.microsnap.core.GuestMemoryReader;
 import io.microsnap.core.HugePages;
 import io.microsnap.core.PausableMachine;
 import io.microsnap.core.SnapshotId;
@@ -54,7 +53,7 @@ final class ColdImage implements AutoCloseable {
             for (long at = 0; at < bytes; at += Long.BYTES) {
                 memory.set(ValueLayout.JAVA_LONG, at, (at + 1) * GOLDEN);
             }
-            Capture.of(store, ID, new GuestMemoryReader(ram)).take(PausableMachine.pausedAlready(List.of()));
+            Capture.of(store, ID, ram.reader()).take(PausableMachine.pausedAlready(List.of()));
         }
         return workbench.closeLater(new ColdImage(directory, store, store.hold(ID)));
     }

@@ -1,7 +1,7 @@
 package io.microsnap.benchmarks;
 
-import io.microsnap.core.GuestMemoryReader;
 import io.microsnap.core.MachineStateSection;
+import io.microsnap.core.PageReader;
 import io.microsnap.core.PausableMachine;
 import io.microsnap.core.Region;
 import io.microsnap.core.SnapshotId;
@@ -9,7 +9,6 @@ import io.microsnap.core.SnapshotReference;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dirty.DirtySource;
 import io.microsnap.dirty.DirtyTracker;
-import io.microsnap.dirty.PageMapSource;
 import io.microsnap.kvm.DirtyTracking;
 import io.microsnap.kvm.Kvm;
 import io.microsnap.machine.GuestProgram;
@@ -149,7 +148,7 @@ final class CopyAheadScenario implements Scenario {
         private final SmallMachine machine;
         private final DirtyTracker tracker;
         private final DirectoryStore store;
-        private final GuestMemoryReader reader;
+        private final PageReader reader;
         private final SnapshotReference base;
 
         Guest(Workbench workbench, Kvm kvm, long bytes, boolean filled) throws Exception {
@@ -157,11 +156,11 @@ final class CopyAheadScenario implements Scenario {
             machine = workbench.closeLater(SmallMachine.create(kvm, spec));
             fill(machine.memory().mapping(0), filled ? bytes : SmallMachine.PROGRAM_AREA_BYTES + RANGE);
             DirtySource source = question == Question.FLAT_PAGE_MAP
-                    ? PageMapSource.of(machine.memory()) : machine.openDirtySource();
+                    ? DirtySource.ofPageMap(machine.memory()) : machine.openDirtySource();
             tracker = workbench.closeLater(DirtyTracker.of(spec.layout(), source));
             store = workbench.closeLater(DirectoryStore.openOrCreate(Posix.host(),
                     workbench.directory(FileSystemKind.XFS).resolve("store"), StoreOptions.PRIVATE));
-            reader = new GuestMemoryReader(machine.memory());
+            reader = machine.memory().reader();
             machine.load(0, GuestProgram.touch(new Touch(
                     new Region(SmallMachine.PROGRAM_AREA_BYTES, RANGE), Pattern.RANDOM, 11, PAGES_A_ROUND, 0)));
             base = Capture.of(store, new SnapshotId("base"), reader).tracker(tracker).take(this).reference();

@@ -48,10 +48,9 @@ final class DedupCompareScenario implements Scenario {
         DedupImages images = DedupImages.make(directory, LENGTH, RUN_BYTES, DIFFERING_PERCENT);
         Path ours = directory.resolve("ours");
         images.renew(ours);
-        Deduplicator deduplicator = new Deduplicator();
         DedupOptions options = DedupOptions.DEFAULTS.with(Accounting.PAGES).withThreads(threads);
         return new Duel(
-                () -> comparing(deduplicator.estimate(images.canonical(), ours, options)),
+                () -> comparing(Deduplicator.estimateFiles(images.canonical(), ours, options)),
                 workbench.peer(DedupCompareScenario.class, "compare_pages.c", images.canonical(), ours),
                 () -> images.requireSame(ours));
     }

@@ -57,13 +57,12 @@ final class DedupScenario implements Scenario {
         DedupImages images = DedupImages.make(directory, bytes, RUN_BYTES, DIFFERING_PERCENT);
         Path ours = directory.resolve("ours");
         Path peers = directory.resolve("peers");
-        Deduplicator deduplicator = new Deduplicator();
         DedupOptions options = DedupOptions.DEFAULTS.with(engine).with(Accounting.PAGES);
         return new Duel(
                 () -> {
                     images.renew(ours);
                     long start = System.nanoTime();
-                    DedupOutcome outcome = deduplicator.deduplicate(images.canonical(), ours, options);
+                    DedupOutcome outcome = Deduplicator.deduplicateFiles(images.canonical(), ours, options);
                     long all = System.nanoTime() - start;
                     return all - report(outcome).time().publishing().toNanos();
                 },

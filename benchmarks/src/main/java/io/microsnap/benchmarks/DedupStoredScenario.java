@@ -6,9 +6,8 @@ import io.microsnap.core.SnapshotId;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dedup.Accounting;
-import io.microsnap.dedup.AfterBake;
 import io.microsnap.dedup.DedupOptions;
-import io.microsnap.dedup.StoreDeduplicator;
+import io.microsnap.dedup.Deduplicator;
 import io.microsnap.memory.Capture;
 import io.microsnap.memory.internal.reader.FileMemoryReader;
 import io.microsnap.store.StoreOptions;
@@ -70,7 +69,7 @@ final class DedupStoredScenario implements Scenario {
         bake(store, CANONICAL, images.canonical());
         Files.delete(images.canonical());
         Path canonical = storePath.resolve(CANONICAL.toString()).resolve(SnapshotFiles.MEMORY);
-        StoreDeduplicator deduplicator = new StoreDeduplicator(store);
+        Deduplicator deduplicator = new Deduplicator(store);
         DedupOptions options = DedupOptions.DEFAULTS.with(Accounting.PAGES);
         Path peers = directory.resolve("peers");
         Path fresh = storePath.resolve(FRESH.toString()).resolve(SnapshotFiles.MEMORY);
@@ -94,7 +93,7 @@ final class DedupStoredScenario implements Scenario {
         Posix posix = Posix.host();
         GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, Files.size(image));
         try (Descriptor open = Descriptor.open(posix, image, posix.constants().O_RDONLY, 0)) {
-            Capture.of(store, id, FileMemoryReader.of(open, layout)).afterBake(AfterBake.usual().enabled(false))
+            Capture.of(store, id, FileMemoryReader.of(open, layout)).withoutSharing()
                     .take(PausableMachine.pausedAlready(List.of()));
         }
     }

@@ -46,10 +46,9 @@ final class DuperemoveScenario implements Scenario {
         Path ours = directory.resolve("ours");
         Path theirs = directory.resolve("theirs");
         DedupOptions options = DedupOptions.DEFAULTS.with(Accounting.PAGES);
-        Deduplicator deduplicator = new Deduplicator();
         return new Duel(
                 Contestant.java(() -> images.renew(ours),
-                        () -> DedupScenario.report(deduplicator.deduplicate(images.canonical(), ours, options))),
+                        () -> DedupScenario.report(Deduplicator.deduplicateFiles(images.canonical(), ours, options))),
                 Contestant.command(() -> images.renew(theirs),
                         "duperemove", "-d", images.canonical().toString(), theirs.toString()),
                 () -> images.requireSame(theirs));

@@ -1,7 +1,6 @@
 package io.microsnap.benchmarks;
 
 import io.microsnap.core.GuestLayout;
-import io.microsnap.core.GuestMemoryReader;
 import io.microsnap.core.HugePages;
 import io.microsnap.core.PageReader;
 import io.microsnap.core.internal.file.GuestRam;
@@ -67,7 +66,7 @@ final class Guest {
     }
 
     PageReader reader() {
-        return new GuestMemoryReader(ram);
+        return ram.reader();
     }
 
     /** Dirty runs evenly spread, each moved by a hash of its number: the C peer's very places. */

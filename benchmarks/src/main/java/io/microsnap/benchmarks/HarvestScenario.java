@@ -7,7 +7,7 @@ import io.microsnap.core.internal.file.GuestRam;
 import io.microsnap.core.internal.file.Mapping;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dirty.DirtyBitmap;
-import io.microsnap.dirty.PageMapSource;
+import io.microsnap.dirty.DirtySource;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.SplittableRandom;
@@ -54,7 +54,7 @@ public final class HarvestScenario implements Scenario {
         GuestRam ram = workbench.closeLater(GuestRam.of(layout, mapping));
         mapping.advise(0, guestBytes, Advice.NO_HUGE_PAGES);
         MemorySegment memory = mapping.segment().fill((byte) 1);
-        PageMapSource source = workbench.closeLater(PageMapSource.of(ram));
+        DirtySource source = workbench.closeLater(DirtySource.ofPageMap(ram));
         source.arm();
         DirtyBitmap bitmap = DirtyBitmap.of(layout);
         SplittableRandom random = new SplittableRandom(1);

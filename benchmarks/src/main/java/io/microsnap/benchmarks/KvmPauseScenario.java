@@ -1,7 +1,7 @@
 package io.microsnap.benchmarks;
 
-import io.microsnap.core.GuestMemoryReader;
 import io.microsnap.core.MachineStateSection;
+import io.microsnap.core.PageReader;
 import io.microsnap.core.PausableMachine;
 import io.microsnap.core.Region;
 import io.microsnap.core.SnapshotId;
@@ -103,7 +103,7 @@ final class KvmPauseScenario implements Scenario {
         GuestProgram program = GuestProgram.touch(
                 new Touch(range, Pattern.RUNS, 11, (int) (RAM / PAGE * DIRTY), 1));
         machine.load(0, program);
-        GuestMemoryReader reader = new GuestMemoryReader(machine.memory());
+        PageReader reader = machine.memory().reader();
         PausableMachine pausable = new PausableMachine() {
             @Override
             public void pause() throws IOException {

@@ -81,8 +81,7 @@ final class ReadAfterDedupScenario implements Scenario {
         Path never = directory.resolve("never");
         images.renew(ours);
         images.renew(never);
-        DedupScenario.report(new Deduplicator()
-                .deduplicate(images.canonical(), ours, DedupOptions.DEFAULTS));
+        DedupScenario.report(Deduplicator.deduplicateFiles(images.canonical(), ours, DedupOptions.DEFAULTS));
         return new Duel(contestant(ours), contestant(never), () -> images.requireSame(ours));
     }
 

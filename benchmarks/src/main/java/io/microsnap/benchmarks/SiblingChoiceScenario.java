@@ -3,8 +3,8 @@ package io.microsnap.benchmarks;
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.internal.posix.Posix;
+import io.microsnap.dedup.Deduplicator;
 import io.microsnap.dedup.SiblingPolicy;
-import io.microsnap.dedup.StoreDeduplicator;
 import io.microsnap.store.SnapshotDescription;
 import io.microsnap.store.StoreOptions;
 import io.microsnap.store.internal.DirectoryStore;
@@ -58,7 +58,7 @@ final class SiblingChoiceScenario implements Scenario {
             publish(store, new SnapshotId("sibling-" + sibling), differing(fresh, sibling == BEST ? 4 : 5, sibling));
         }
         publish(store, FRESH, fresh);
-        StoreDeduplicator deduplicator = new StoreDeduplicator(store);
+        Deduplicator deduplicator = new Deduplicator(store);
         return new Duel(
                 Contestant.java(() -> { }, () -> requireBest(deduplicator)),
                 () -> TimeUnit.MILLISECONDS.toNanos(ALLOWED_MILLIS),
@@ -71,7 +71,7 @@ final class SiblingChoiceScenario implements Scenario {
                 });
     }
 
-    private static void requireBest(StoreDeduplicator deduplicator) throws IOException {
+    private static void requireBest(Deduplicator deduplicator) throws IOException {
         SnapshotId chosen = deduplicator.siblings(FRESH, SiblingPolicy.MOST_ALIKE).getFirst().reference().id();
         if (!chosen.equals(new SnapshotId("sibling-" + BEST))) {
             throw new IOException(chosen + " was chosen, and sibling-" + BEST + " is the most alike");

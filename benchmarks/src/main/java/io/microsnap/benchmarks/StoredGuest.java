@@ -3,9 +3,8 @@ package io.microsnap.benchmarks;
 import io.microsnap.core.PausableMachine;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.internal.posix.Posix;
-import io.microsnap.dedup.AfterBake;
 import io.microsnap.dedup.DedupOptions;
-import io.microsnap.dedup.StoreDeduplicator;
+import io.microsnap.dedup.Deduplicator;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.memory.Capture;
 import io.microsnap.memory.CaptureKind;
@@ -102,7 +101,7 @@ final class StoredGuest {
             case CHAIN_8 -> stored.change(tracker, CaptureKind.DIFF, 8);
             case SIBLING -> {
                 stored.change(tracker, CaptureKind.FULL, 1);
-                new StoreDeduplicator(store).deduplicate(stored.id(), BASE, DedupOptions.DEFAULTS);
+                new Deduplicator(store).deduplicate(stored.id(), BASE, DedupOptions.DEFAULTS);
             }
         }
         return stored;
@@ -132,7 +131,7 @@ final class StoredGuest {
 
     private void capture(SnapshotId id, DirtyTracker tracker, CaptureKind kind) throws IOException {
         Capture.of(store, id, guest.reader()).tracker(tracker).kind(kind).threads(2)
-                .afterBake(AfterBake.usual().enabled(false)).take(PausableMachine.pausedAlready(List.of()));
+                .withoutSharing().take(PausableMachine.pausedAlready(List.of()));
     }
 
     SnapshotId id() {

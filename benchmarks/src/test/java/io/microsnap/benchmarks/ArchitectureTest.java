@@ -96,7 +96,7 @@ final class ArchitectureTest {
 
     /** Where native functions are linked: nowhere else may {@link Linker} be touched. */
     private static final String[] BINDING_PACKAGES = {
-        "io.microsnap.core.internal.posix..", "io.microsnap.hvf.binding.."
+        "io.microsnap.core.internal.posix..", "io.microsnap.hvf.internal.binding.."
     };
 
     /** Static state that changes all the same. */

@@ -10,7 +10,7 @@ import io.microsnap.core.SnapshotId;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.memory.CaptureKind;
 import io.microsnap.memory.CaptureResult;
-import io.microsnap.memory.Verify;
+import io.microsnap.memory.Verification;
 import io.microsnap.store.StoreOptions;
 import io.microsnap.store.internal.DirectoryStore;
 import io.microsnap.store.internal.StoredSnapshot;
@@ -89,7 +89,7 @@ class QemuGuestTest {
                     .isBetween(lastTick + 1, lastTick + 2);
             assertThat(copy.status()).isEqualTo("running");
             try (StoredSnapshot held = store.hold(new SnapshotId("two"))) {
-                assertThat(Verify.snapshot(held, 2, Progress.NONE).isWhole()).isTrue();
+                assertThat(Verification.of(held, 2, Progress.NONE).isWhole()).isTrue();
             }
         }
     }
@@ -132,7 +132,7 @@ class QemuGuestTest {
                 }
             }
             try (StoredSnapshot held = store.hold(new SnapshotId("bake-5"))) {
-                assertThat(Verify.snapshot(held, 2, Progress.NONE).isWhole()).isTrue();
+                assertThat(Verification.of(held, 2, Progress.NONE).isWhole()).isTrue();
             }
         }
     }
@@ -232,7 +232,7 @@ class QemuGuestTest {
                         .as("its RAM is private now").hasMessageContaining("share=on");
             }
             try (StoredSnapshot held = store.hold(new SnapshotId("one"))) {
-                assertThat(Verify.snapshot(held, 2, Progress.NONE).isWhole()).isTrue();
+                assertThat(Verification.of(held, 2, Progress.NONE).isWhole()).isTrue();
             }
         }
     }

@@ -1,7 +1,7 @@
 package io.microsnap.hvf;
 
-import io.microsnap.hvf.binding.HvReturn;
-import io.microsnap.hvf.binding.HypervisorException;
+import io.microsnap.hvf.internal.binding.HvReturn;
+import io.microsnap.hvf.internal.binding.HypervisorException;
 
 /** Makes exceptions of results. */
 final class Calls {

@@ -2,11 +2,11 @@ package io.microsnap.hvf;
 
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.Region;
-import io.microsnap.dirty.WriteProtection;
-import io.microsnap.hvf.binding.HvReturn;
-import io.microsnap.hvf.binding.HypervisorException;
-import io.microsnap.hvf.binding.HypervisorFramework;
-import io.microsnap.hvf.binding.Numbers;
+import io.microsnap.dirty.internal.WriteProtection;
+import io.microsnap.hvf.internal.binding.HvReturn;
+import io.microsnap.hvf.internal.binding.HypervisorException;
+import io.microsnap.hvf.internal.binding.HypervisorFramework;
+import io.microsnap.hvf.internal.binding.Numbers;
 import java.io.IOException;
 
 /**

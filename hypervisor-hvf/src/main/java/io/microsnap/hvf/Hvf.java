@@ -2,7 +2,7 @@ package io.microsnap.hvf;
 
 import io.microsnap.core.GuestMemory;
 import io.microsnap.core.SnapshotException;
-import io.microsnap.hvf.binding.HypervisorFramework;
+import io.microsnap.hvf.internal.binding.HypervisorFramework;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -32,7 +32,7 @@ public final class Hvf {
     }
 
     /** Uses the calls given. */
-    public static Hvf over(HypervisorFramework framework) {
+    static Hvf over(HypervisorFramework framework) {
         return new Hvf(framework);
     }
 

@@ -2,7 +2,6 @@ package io.microsnap.hvf;
 
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.GuestMemory;
-import io.microsnap.core.GuestMemoryReader;
 import io.microsnap.core.HugePages;
 import io.microsnap.core.IncompatibleStateException;
 import io.microsnap.core.MachineStateSection;
@@ -43,7 +42,7 @@ public final class HvfGuest implements PausableMachine, AutoCloseable {
         this.vm = vm;
         this.tracker = tracker;
         this.freeMemory = freeMemory;
-        reader = new GuestMemoryReader(vm.memory());
+        reader = vm.memory().reader();
     }
 
     /** Makes a tracker of what tells the writes. */

@@ -1,6 +1,6 @@
 package io.microsnap.hvf;
 
-import io.microsnap.hvf.binding.Numbers;
+import io.microsnap.hvf.internal.binding.Numbers;
 
 /** Names the lines by which a vCPU is interrupted where it has no interrupt controller. */
 public enum InterruptLine {

@@ -1,6 +1,6 @@
 package io.microsnap.hvf;
 
-import io.microsnap.hvf.binding.Numbers;
+import io.microsnap.hvf.internal.binding.Numbers;
 
 /** Names the general registers of a vCPU. */
 public enum Register {

@@ -1,7 +1,7 @@
 package io.microsnap.hvf;
 
-import io.microsnap.hvf.binding.Numbers;
-import io.microsnap.hvf.binding.Structs;
+import io.microsnap.hvf.internal.binding.Numbers;
+import io.microsnap.hvf.internal.binding.Structs;
 import java.lang.foreign.MemorySegment;
 
 /**

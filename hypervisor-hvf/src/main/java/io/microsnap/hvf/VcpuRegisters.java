@@ -1,9 +1,8 @@
 package io.microsnap.hvf;
 
-import io.microsnap.hvf.binding.HvReturn;
-import io.microsnap.hvf.binding.HypervisorException;
-import io.microsnap.hvf.binding.HypervisorFramework;
-import io.microsnap.hvf.binding.SystemRegister;
+import io.microsnap.hvf.internal.binding.HvReturn;
+import io.microsnap.hvf.internal.binding.HypervisorException;
+import io.microsnap.hvf.internal.binding.HypervisorFramework;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;

@@ -2,7 +2,6 @@ package io.microsnap.hvf;
 
 import io.microsnap.core.DamagedException;
 import io.microsnap.core.MachineStateSection;
-import io.microsnap.hvf.binding.SystemRegister;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;

@@ -1,6 +1,6 @@
 package io.microsnap.hvf;
 
-import io.microsnap.hvf.binding.HypervisorFramework;
+import io.microsnap.hvf.internal.binding.HypervisorFramework;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Proxy;
 import java.util.List;

@@ -14,7 +14,7 @@ import io.microsnap.dirty.DirtySource;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.dirty.Epoch;
 import io.microsnap.dirty.RestoredMachine;
-import io.microsnap.hvf.binding.HvReturn;
+import io.microsnap.hvf.internal.binding.HvReturn;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;

@@ -4,8 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.microsnap.core.GuestLayout;
 import io.microsnap.dirty.DirtyBitmap;
-import io.microsnap.dirty.ProtectionSource;
-import io.microsnap.dirty.WriteProtection;
+import io.microsnap.dirty.internal.ProtectionSource;
+import io.microsnap.dirty.internal.WriteProtection;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;

@@ -6,9 +6,8 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.microsnap.core.internal.file.GuestRam;
 import io.microsnap.hvf.VcpuExit.Reason;
-import io.microsnap.hvf.binding.HvReturn;
-import io.microsnap.hvf.binding.StandIn;
-import io.microsnap.hvf.binding.SystemRegister;
+import io.microsnap.hvf.internal.binding.HvReturn;
+import io.microsnap.hvf.internal.binding.StandIn;
 import io.microsnap.testsupport.Effort;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;

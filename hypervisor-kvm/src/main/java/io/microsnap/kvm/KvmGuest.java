@@ -2,7 +2,6 @@ package io.microsnap.kvm;
 
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.GuestMemory;
-import io.microsnap.core.GuestMemoryReader;
 import io.microsnap.core.HugePages;
 import io.microsnap.core.IncompatibleStateException;
 import io.microsnap.core.MachineStateSection;
@@ -50,7 +49,7 @@ public final class KvmGuest implements PausableMachine, AutoCloseable {
         this.tracker = tracker;
         this.threads = threads;
         this.ownMemory = ownMemory;
-        reader = new GuestMemoryReader(vm.memory());
+        reader = vm.memory().reader();
     }
 
     /** Makes a tracker of what tells the writes. */

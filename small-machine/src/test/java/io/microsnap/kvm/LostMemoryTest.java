@@ -4,7 +4,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.microsnap.core.GuestLayout;
-import io.microsnap.core.GuestMemoryReader;
 import io.microsnap.core.HugePages;
 import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.PausableMachine;
@@ -73,13 +72,13 @@ class LostMemoryTest {
     @Test
     void afterASlotWasRemovedACaptureIsRefusedBeforeAnythingIsPausedOrRead() throws IOException {
         try (VirtualMachine vm = attach(); DirtyTracker tracker = tracker(vm)) {
-            Capture.of(store, new SnapshotId("first"), new GuestMemoryReader(vm.memory())).tracker(tracker)
+            Capture.of(store, new SnapshotId("first"), vm.memory().reader()).tracker(tracker)
                     .take(machine());
             asked.clear();
             vm.slotsChanged(slots.subList(0, 1));
             unmap(slots.get(1));
 
-            assertThatThrownBy(() -> Capture.of(store, new SnapshotId("second"), new GuestMemoryReader(vm.memory()))
+            assertThatThrownBy(() -> Capture.of(store, new SnapshotId("second"), vm.memory().reader())
                     .tracker(tracker).take(machine())).isInstanceOf(SnapshotException.class)
                     .hasMessageContaining("removed a slot").hasMessageContaining("slot 1")
                     .hasMessageContaining("attach anew");
@@ -88,7 +87,7 @@ class LostMemoryTest {
                     .hasMessageContaining("attach anew");
         }
         try (VirtualMachine vm = attach(slots.subList(0, 1)); DirtyTracker tracker = tracker(vm)) {
-            Capture.of(store, new SnapshotId("third"), new GuestMemoryReader(vm.memory())).tracker(tracker)
+            Capture.of(store, new SnapshotId("third"), vm.memory().reader()).tracker(tracker)
                     .take(machine());
         }
         assertThat(store.list()).hasSize(2);
@@ -119,7 +118,7 @@ class LostMemoryTest {
     void memoryUnmappedWithoutAWordFailsTheCaptureWhichResumesTheMachine() throws IOException {
         try (VirtualMachine vm = attach(); DirtyTracker tracker = tracker(vm);
                 PreparedCapture prepared = Capture.of(store, new SnapshotId("only"),
-                        new GuestMemoryReader(vm.memory())).tracker(tracker).prepare()) {
+                        vm.memory().reader()).tracker(tracker).prepare()) {
             unmap(slots.get(1));
             assertThatThrownBy(() -> prepared.capture(machine())).isInstanceOf(SnapshotException.class)
                     .hasMessageContaining("slot 1").hasMessageContaining("no longer mapped")

@@ -1,6 +1,5 @@
 package io.microsnap.kvm;
 
-import io.microsnap.core.GuestMemoryReader;
 import io.microsnap.core.PausableMachine;
 import io.microsnap.core.Region;
 import io.microsnap.core.SnapshotId;
@@ -89,7 +88,7 @@ public final class ManyMachines {
                 Thread.onSpinWait();
             }
             machine.pause();
-            Capture.of(store, id, new GuestMemoryReader(machine.memory())).tracker(tracker)
+            Capture.of(store, id, machine.memory().reader()).tracker(tracker)
                     .take(PausableMachine.pausedAlready(machine.saveState()));
         }
         try (RestoredSnapshot restored = Restore.of(store, id).restore(RestoreEngine.LAZY);

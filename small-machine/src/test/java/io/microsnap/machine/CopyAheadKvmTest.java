@@ -23,7 +23,7 @@ import io.microsnap.memory.CopyAhead;
 import io.microsnap.memory.Restore;
 import io.microsnap.memory.RestoreEngine;
 import io.microsnap.memory.RestoredSnapshot;
-import io.microsnap.memory.Verify;
+import io.microsnap.memory.Verification;
 import io.microsnap.store.StoreOptions;
 import io.microsnap.store.internal.DirectoryStore;
 import io.microsnap.store.internal.PageMap;
@@ -199,7 +199,7 @@ class CopyAheadKvmTest {
             assertThat(restored.memory().mapping(0).mismatch(expected)).isEqualTo(-1);
         }
         try (StoredSnapshot held = store.hold(id)) {
-            assertThat(Verify.snapshot(held, 1, Progress.NONE).isWhole()).isTrue();
+            assertThat(Verification.of(held, 1, Progress.NONE).isWhole()).isTrue();
             if (held.pageMap().isPresent()) {
                 assertThat(unmapped(store, held.pageMap().get(), expected)).isEmpty();
             }

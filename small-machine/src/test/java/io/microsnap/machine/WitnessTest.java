@@ -11,7 +11,6 @@ import io.microsnap.core.internal.file.GuestRam;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.dirty.DirtySource;
-import io.microsnap.dirty.PageMapSource;
 import io.microsnap.kvm.DirtyTracking;
 import io.microsnap.kvm.Kvm;
 import io.microsnap.kvm.KvmTest;
@@ -42,7 +41,7 @@ class WitnessTest {
             SmallMachineSpec spec = SmallMachineSpec.ofLayout(LAYOUT).withVcpus(2).withTracking(tracking);
             try (Kvm kvm = Kvm.open(); SmallMachine machine = SmallMachine.create(kvm, spec);
                     DirtySource source = machine.openDirtySource();
-                    DirtySource witness = PageMapSource.of(machine.memory())) {
+                    DirtySource witness = DirtySource.ofPageMap(machine.memory())) {
                 for (int program = 0; program < Effort.choose(10, 30, 700); program++) {
                     Touch first = touch(random, machine.reach().getFirst());
                     Touch second = touch(random, machine.reach().getLast());

@@ -1,6 +1,7 @@
 package io.microsnap.cli;
 
 import io.microsnap.core.GuestLayout;
+import io.microsnap.core.IfExists;
 import io.microsnap.core.IoMode;
 import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.PausableMachine;
@@ -11,12 +12,12 @@ import io.microsnap.core.internal.file.StorageOptions;
 import io.microsnap.core.internal.posix.Constants;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
-import io.microsnap.dedup.AfterBake;
+import io.microsnap.dedup.Accounting;
+import io.microsnap.dedup.DedupOptions;
 import io.microsnap.memory.Capture;
 import io.microsnap.memory.CaptureResult;
 import io.microsnap.memory.internal.reader.FileMemoryReader;
 import io.microsnap.memory.internal.state.MachineStateFile;
-import io.microsnap.store.IfTaken;
 import io.microsnap.store.SnapshotDescription;
 import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.SpaceUse;
@@ -151,8 +152,9 @@ final class Bake extends CliCommand {
 
     private Capture details(Console console, Capture capture) {
         describe(capture);
-        capture.ifTaken(replace ? IfTaken.REPLACE : IfTaken.REFUSE)
-                .io(io()).threads(Runtime.getRuntime().availableProcessors()).afterBake(afterBake(console));
+        capture.ifExists(replace ? IfExists.REPLACE : IfExists.REFUSE)
+                .io(io()).threads(Runtime.getRuntime().availableProcessors());
+        share(console, capture);
         return parent == null ? capture : capture.base(parent);
     }
 
@@ -160,11 +162,14 @@ final class Bake extends CliCommand {
         return direct ? IoMode.UNCACHED : IoMode.CACHED;
     }
 
-    private AfterBake afterBake(Console console) {
-        AfterBake usual = AfterBake.usual();
-        // Ctrl-C ends the sharing; the snapshot is there.
-        AfterBake stoppable = usual.with(usual.options().with((done, total) -> console.interruption().check()));
-        return noDedup ? stoppable.enabled(false) : stoppable;
+    private void share(Console console, Capture capture) {
+        if (noDedup) {
+            capture.withoutSharing();
+        } else {
+            // Ctrl-C ends the sharing; the snapshot is there.
+            capture.sharing(DedupOptions.DEFAULTS.with(Accounting.PAGES)
+                    .with((done, total) -> console.interruption().check()));
+        }
     }
 
     /** Opens a file, and refuses what is none without waiting for it: a pipe has no length that could be trusted. */

@@ -5,17 +5,15 @@ import io.microsnap.core.DamagedException;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.dedup.Accounting;
-import io.microsnap.dedup.BatchOptions;
 import io.microsnap.dedup.BatchReport;
 import io.microsnap.dedup.DedupOptions;
 import io.microsnap.dedup.DedupOutcome;
 import io.microsnap.dedup.DedupReport;
+import io.microsnap.dedup.Deduplicator;
 import io.microsnap.dedup.Engine;
 import io.microsnap.dedup.Estimate;
 import io.microsnap.dedup.Sibling;
 import io.microsnap.dedup.SiblingPolicy;
-import io.microsnap.dedup.StoreBatch;
-import io.microsnap.dedup.StoreDeduplicator;
 import io.microsnap.store.FragmentationPolicy;
 import io.microsnap.store.internal.DirectoryStore;
 import java.io.IOException;
@@ -128,9 +126,9 @@ final class Dedup extends CliCommand {
 
     private List<Estimate> estimates(DirectoryStore open, DedupOptions options) throws IOException {
         if (id == null) {
-            return new StoreBatch(open).estimate(SiblingPolicy.MOST_ALIKE, options);
+            return new Deduplicator(open).estimateAll(SiblingPolicy.MOST_ALIKE, options);
         }
-        StoreDeduplicator deduplicator = new StoreDeduplicator(open);
+        Deduplicator deduplicator = new Deduplicator(open);
         return List.of(canonical == null ? deduplicator.estimate(id, SiblingPolicy.MOST_ALIKE, options)
                 : deduplicator.estimate(id, canonical, options));
     }
@@ -152,7 +150,7 @@ final class Dedup extends CliCommand {
         List<Document> documents = new ArrayList<>();
         BatchReport report;
         try (ProgressLine progress = console.progress("dedup")) {
-            report = new StoreBatch(open).run(BatchOptions.DEFAULTS.with(options).with(progress));
+            report = new Deduplicator(open).deduplicateAll(SiblingPolicy.MOST_ALIKE, options.with(progress));
         }
         int status = ExitStatus.OK;
         for (BatchReport.Entry entry : report.entries()) {
@@ -173,7 +171,7 @@ final class Dedup extends CliCommand {
     }
 
     private int one(Console console, DirectoryStore open, DedupOptions asked) throws IOException {
-        StoreDeduplicator deduplicator = new StoreDeduplicator(open);
+        Deduplicator deduplicator = new Deduplicator(open);
         DedupOutcome outcome;
         try (ProgressLine progress = console.progress("dedup")) {
             DedupOptions options = asked.with(progress);

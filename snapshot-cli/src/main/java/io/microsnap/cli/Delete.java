@@ -2,7 +2,6 @@ package io.microsnap.cli;
 
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.SnapshotId;
-import io.microsnap.store.IfHeld;
 import io.microsnap.store.SnapshotRequiredException;
 import io.microsnap.store.internal.DirectoryStore;
 import java.io.IOException;
@@ -35,7 +34,11 @@ final class Delete extends CliCommand {
     int run(Console console) throws IOException {
         try (DirectoryStore open = store.open(console)) {
             try {
-                open.delete(snapshot.id(), force ? IfHeld.DELETE : IfHeld.REFUSE);
+                if (force) {
+                    open.deleteForcibly(snapshot.id());
+                } else {
+                    open.delete(snapshot.id());
+                }
             } catch (SnapshotRequiredException required) {
                 throw needed(console, open.dependents(snapshot.id()), required);
             }

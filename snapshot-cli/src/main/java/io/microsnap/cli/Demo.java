@@ -11,13 +11,12 @@ import io.microsnap.core.internal.posix.Constants;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.OperatingSystem;
 import io.microsnap.core.internal.posix.Posix;
-import io.microsnap.dedup.AfterBake;
 import io.microsnap.dedup.DedupOptions;
 import io.microsnap.dedup.DedupOutcome;
 import io.microsnap.dedup.DedupReport;
+import io.microsnap.dedup.Deduplicator;
 import io.microsnap.dedup.Engine;
 import io.microsnap.dedup.SiblingPolicy;
-import io.microsnap.dedup.StoreDeduplicator;
 import io.microsnap.memory.Capture;
 import io.microsnap.memory.CaptureKind;
 import io.microsnap.memory.CaptureResult;
@@ -190,7 +189,7 @@ final class Demo extends CliCommand {
         try (ProgressLine progress = console.progress(name)) {
             result = capture.imageName(IMAGE).bakerVersion("demo")
                     // That is shown as a step of its own.
-                    .afterBake(AfterBake.usual().enabled(false)).progress(progress).take(counting);
+                    .withoutSharing().progress(progress).take(counting);
         }
         report.captured(name, result);
         return new Captured(new SnapshotId(name), counting.counter());
@@ -231,7 +230,7 @@ final class Demo extends CliCommand {
         SnapshotId sibling = snapshots.getLast().id();
         // A guest this small changes more of itself than the default would cut its image into pieces for.
         DedupOptions options = DedupOptions.DEFAULTS.with(FragmentationPolicy.DEFAULT.sharingEverything());
-        DedupOutcome outcome = new StoreDeduplicator(store).deduplicate(sibling, SiblingPolicy.MOST_ALIKE, options);
+        DedupOutcome outcome = new Deduplicator(store).deduplicate(sibling, SiblingPolicy.MOST_ALIKE, options);
         return switch (outcome) {
             case DedupOutcome.Deduplicated done -> Optional.of(done.report());
             case DedupOutcome.LeftAlone leftAlone -> {

@@ -13,7 +13,7 @@ import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.FileSystemStat;
 import io.microsnap.core.internal.posix.OperatingSystem;
 import io.microsnap.core.internal.posix.Posix;
-import io.microsnap.dirty.PageMapSource;
+import io.microsnap.dirty.DirtySource;
 import io.microsnap.hvf.Hvf;
 import io.microsnap.kvm.DirtyTracking;
 import io.microsnap.kvm.Kvm;
@@ -142,7 +142,7 @@ final class Doctor extends CliCommand {
         }
         GuestLayout layout = GuestLayout.ofSingleRegion(posix.getpagesize(), PROBE_BYTES);
         try (GuestRam memory = GuestRam.anonymous(posix, layout, HugePages.NONE);
-                PageMapSource source = PageMapSource.of(memory)) {
+                DirtySource source = DirtySource.ofPageMap(memory)) {
             source.arm();
             source.disarm();
             found(console, "page-map scan", true, "works for this user",

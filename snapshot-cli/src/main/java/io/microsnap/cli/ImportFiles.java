@@ -1,10 +1,10 @@
 package io.microsnap.cli;
 
 import io.microsnap.core.GuestLayout;
+import io.microsnap.core.IfExists;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.memory.Capture;
 import io.microsnap.memory.CaptureResult;
-import io.microsnap.store.IfTaken;
 import io.microsnap.store.SnapshotStore;
 import io.microsnap.vmm.VmmFiles;
 import java.io.IOException;
@@ -95,7 +95,8 @@ final class ImportFiles extends CliCommand {
     }
 
     private Capture details(Capture capture) {
-        capture.ifTaken(replace ? IfTaken.REPLACE : IfTaken.REFUSE).threads(Runtime.getRuntime().availableProcessors());
+        capture.ifExists(replace ? IfExists.REPLACE : IfExists.REFUSE)
+                .threads(Runtime.getRuntime().availableProcessors());
         return parent == null ? capture : capture.base(parent);
     }
 

@@ -2,7 +2,6 @@ package io.microsnap.cli;
 
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.GuestMemory;
-import io.microsnap.core.GuestMemoryReader;
 import io.microsnap.core.HugePages;
 import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.PageReader;
@@ -156,7 +155,7 @@ final class SimulatedDemoGuest implements DemoGuest {
 
     @Override
     public PageReader reader() {
-        return new GuestMemoryReader(memory);
+        return memory.reader();
     }
 
     @Override

@@ -1,6 +1,5 @@
 package io.microsnap.cli;
 
-import io.microsnap.store.LockWait;
 import io.microsnap.store.StoreOptions;
 import io.microsnap.store.internal.DirectoryStore;
 import java.io.IOException;
@@ -44,13 +43,13 @@ final class StoreLocation {
             throw new ParameterException(spec.commandLine(), "--wait " + waitSeconds + ": not less than 0 seconds");
         }
         boolean[] told = {false};
-        return StoreOptions.PRIVATE.waiting(new LockWait(Duration.ofSeconds(waitSeconds), (holder, waited) -> {
+        return StoreOptions.PRIVATE.waiting(Duration.ofSeconds(waitSeconds), (holder, waited) -> {
             console.interruption().check();
             if (!told[0]) {
                 told[0] = true;
                 console.remark("waiting for " + holder + ", which is changing the store; for up to " + waitSeconds
                         + " s (--wait)");
             }
-        }));
+        });
     }
 }

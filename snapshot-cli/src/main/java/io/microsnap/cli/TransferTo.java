@@ -1,7 +1,6 @@
 package io.microsnap.cli;
 
 import io.microsnap.core.SnapshotReference;
-import io.microsnap.store.PageVerification;
 import io.microsnap.store.internal.DirectoryStore;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -38,8 +37,8 @@ final class TransferTo extends CliCommand {
                 DirectoryStore to = DirectoryStore.openOrCreate(console.posix(), destination,
                         store.options(console));
                 ProgressLine progress = console.progress("transfer")) {
-            made = from.transfer(snapshot.id(), to,
-                    unchecked ? PageVerification.NONE : PageVerification.EVERY_PAGE, progress);
+            made = unchecked ? from.transferUnchecked(snapshot.id(), to, progress)
+                    : from.transfer(snapshot.id(), to, progress);
         }
         console.report(new Document().put("to_store", destination)
                 .put("transferred", made.stream().map(Manifests::document).toList()));

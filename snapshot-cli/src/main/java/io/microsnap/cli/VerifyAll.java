@@ -4,7 +4,6 @@ import io.microsnap.core.CancelledException;
 import io.microsnap.core.DamagedException;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.memory.Verification;
-import io.microsnap.memory.Verify;
 import io.microsnap.store.MissingBaseException;
 import io.microsnap.store.SnapshotEntry;
 import io.microsnap.store.internal.DirectoryStore;
@@ -81,7 +80,7 @@ final class VerifyAll extends CliCommand {
         try (StoredSnapshot held = open.hold(snapshot);
                 ProgressLine progress = console.progress("verify " + snapshot)) {
             int threads = Runtime.getRuntime().availableProcessors();
-            verification = Verify.snapshot(held, threads, progress);
+            verification = Verification.of(held, threads, progress);
         } catch (DamagedException | MissingBaseException failure) {
             return damaged(console, snapshot.name(), failure.getMessage(), documents);
         }

@@ -9,6 +9,7 @@ public final class DamagedException extends SnapshotException {
         super(message);
     }
 
+    /** The message names the file and the place in it. */
     public DamagedException(String message, Throwable cause) {
         super(message, cause);
     }

@@ -64,10 +64,12 @@ public final class GuestLayout {
         return new GuestLayout(pageBytes, regions, true);
     }
 
+    /** Returns the size of a page. */
     public int pageBytes() {
         return pageBytes;
     }
 
+    /** Returns the regions in ascending order of guest address; the list does not change. */
     public List<Region> regions() {
         return regions;
     }

@@ -1,5 +1,6 @@
 package io.microsnap.core;
 
+import io.microsnap.core.internal.file.GuestMemoryReader;
 import io.microsnap.core.internal.file.GuestRam;
 import io.microsnap.core.internal.posix.Posix;
 import java.io.IOException;
@@ -22,7 +23,13 @@ public interface GuestMemory extends AutoCloseable {
         return GuestRam.memfd(Posix.host(), layout, hugePages);
     }
 
+    /** Returns the regions, which do not change. */
     GuestLayout layout();
+
+    /** Returns a reader of this memory, for captures. Closing the memory makes it unusable. */
+    default PageReader reader() {
+        return new GuestMemoryReader(this);
+    }
 
     /** The host mapping behind a region: exactly as long as the region, readable and writable by any thread. */
     MemorySegment mapping(int region);

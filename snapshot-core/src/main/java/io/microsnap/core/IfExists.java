@@ -1,9 +1,14 @@
 package io.microsnap.core;
 
-/** What to do where the destination's name is already taken by a file. */
+/** What to do where the name of what is written, a file or a snapshot, is taken already. */
 public enum IfExists {
-    /** Leave it, and fail with {@link java.nio.file.FileAlreadyExistsException}. */
+    /** Leave what is there, and fail with {@link java.nio.file.FileAlreadyExistsException}. */
     REFUSE,
-    /** Put the new file in its place, in one step. */
-    REPLACE
+    /**
+     * Put the new one in its place, in one step. A snapshot that somebody uses, or that another one requires, is not
+     * replaced. A process that has a replaced file open keeps it.
+     */
+    REPLACE,
+    /** As {@link #REPLACE}, and replaces a snapshot that somebody uses, too. */
+    REPLACE_EVEN_IF_HELD
 }

@@ -8,6 +8,7 @@ import java.lang.foreign.MemorySegment;
  * come from several threads at once.
  */
 public interface PageReader {
+    /** Returns the layout of the image, which does not change. */
     GuestLayout layout();
 
     /**

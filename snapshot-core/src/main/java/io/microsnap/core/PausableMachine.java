@@ -26,6 +26,14 @@ public interface PausableMachine {
     /** Lets the machine go on. */
     void resume() throws IOException;
 
+    /**
+     * Returns whether the machine stands still before {@link #pause}. A capture then leaves out what would only prolong
+     * the stop, such as making the code of a pause ready.
+     */
+    default boolean isPausedAlready() {
+        return false;
+    }
+
     /** A machine that somebody else has paused, and resumes when the capture is done. */
     static PausableMachine pausedAlready(List<MachineStateSection> state) {
         return new PausedMachine(List.copyOf(state));

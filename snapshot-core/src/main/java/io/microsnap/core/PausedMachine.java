@@ -7,7 +7,12 @@ import java.util.List;
  *
  * @param saveState what was saved when it was paused
  */
-public record PausedMachine(List<MachineStateSection> saveState) implements PausableMachine {
+record PausedMachine(List<MachineStateSection> saveState) implements PausableMachine {
+    @Override
+    public boolean isPausedAlready() {
+        return true;
+    }
+
     @Override
     public void pause() {
         // Somebody else did.

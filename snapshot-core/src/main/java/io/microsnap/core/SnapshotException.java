@@ -10,10 +10,12 @@ import java.io.IOException;
 public class SnapshotException extends IOException {
     private static final long serialVersionUID = 1L;
 
+    /** The message says what happened, where, why, and what the reader can do. */
     public SnapshotException(String message) {
         super(message);
     }
 
+    /** The message says what happened, where, why, and what the reader can do. */
     public SnapshotException(String message, Throwable cause) {
         super(message, cause);
     }

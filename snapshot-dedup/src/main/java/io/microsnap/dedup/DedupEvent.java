@@ -17,7 +17,7 @@ import jdk.jfr.StackTrace;
 @Description("A snapshot was compared with another one, to share blocks with it")
 @StackTrace(false)
 final class DedupEvent extends Event {
-    private static final System.Logger LOG = System.getLogger(StoreDeduplicator.class.getName());
+    private static final System.Logger LOG = System.getLogger(Deduplicator.class.getName());
 
     @Label("Store")
     String store;

@@ -35,18 +35,22 @@ public record DedupOptions(Optional<Engine> engine, FragmentationPolicy fragment
         }
     }
 
+    /** Returns these options with another engine. */
     public DedupOptions with(Engine other) {
         return with(Optional.of(other), fragmentation, accounting, progress);
     }
 
+    /** Returns these options with another fragmentation policy. */
     public DedupOptions with(FragmentationPolicy other) {
         return with(engine, other, accounting, progress);
     }
 
+    /** Returns these options with other measurements. */
     public DedupOptions with(Accounting other) {
         return with(engine, fragmentation, other, progress);
     }
 
+    /** Returns these options with another listener, which may cancel. */
     public DedupOptions with(Progress other) {
         return with(engine, fragmentation, accounting, other);
     }
@@ -57,20 +61,24 @@ public record DedupOptions(Optional<Engine> engine, FragmentationPolicy fragment
                 newEngine, policy, measured, rereads, bytesPerSecond, threads, patience, listener);
     }
 
+    /** Returns these options; the result is read once more and compared. */
     public DedupOptions withRereading() {
         return new DedupOptions(
                 engine, fragmentation, accounting, true, bytesPerSecond, threads, patience, progress);
     }
 
+    /** Returns these options with another limit to how much is read in a second. */
     public DedupOptions withBytesPerSecond(long limit) {
         return new DedupOptions(engine, fragmentation, accounting, rereads, limit, threads, patience, progress);
     }
 
+    /** Returns these options with another number of threads. */
     public DedupOptions withThreads(int count) {
         return new DedupOptions(
                 engine, fragmentation, accounting, rereads, bytesPerSecond, count, patience, progress);
     }
 
+    /** Returns these options with another limit to waiting for an image that is being deduplicated. */
     public DedupOptions withPatience(Duration longest) {
         return new DedupOptions(
                 engine, fragmentation, accounting, rereads, bytesPerSecond, threads, longest, progress);

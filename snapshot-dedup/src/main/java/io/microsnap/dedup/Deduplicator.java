@@ -1,117 +1,284 @@
 package io.microsnap.dedup;
 
-import io.microsnap.core.internal.file.Durability;
+import io.microsnap.core.SnapshotId;
 import io.microsnap.core.internal.file.Reflink;
-import io.microsnap.core.internal.file.ReflinkOutcome;
-import io.microsnap.core.internal.file.StagedFile;
-import io.microsnap.core.internal.posix.Constants;
-import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
-import io.microsnap.core.internal.posix.Stat;
 import io.microsnap.dedup.DedupOutcome.Reason;
+import io.microsnap.dedup.internal.IndexLikeness;
+import io.microsnap.dedup.internal.SiblingChoice;
+import io.microsnap.store.Manifest;
+import io.microsnap.store.SnapshotStore;
+import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Optional;
+import java.util.function.Consumer;
+import java.util.function.Predicate;
 
 /**
- * Lets one image share blocks with another: two plain files, in no store. Keep one for as long as the filesystems stay
- * mounted: it remembers which of them cannot. Any number of threads may use it.
+ * Lets snapshots of one store share blocks: a snapshot with the sibling most like it, or with one that is named. What
+ * a snapshot holds does not change, and it can be restored and be a base all the while; for as long as this takes
+ * neither of the two can be deleted.
+ *
+ * <p>Images that are in use, or that others need, stay the same files: blocks are shared in place. Any number of
+ * threads and processes may work on one store; two never work on the same snapshot.
  */
 public final class Deduplicator {
-    private final Posix posix;
+    private static final System.Logger LOG = System.getLogger(Deduplicator.class.getName());
+
+    /** Whatever was replaced by a clone of another that often while this waited for it is left to the others. */
+    private static final int ATTEMPTS = 3;
+
+    private final DirectoryStore store;
     private final Reflink reflink = new Reflink();
 
-    /** Speaks to the operating system this process runs on. */
-    public Deduplicator() {
-        this(Posix.host());
-    }
-
-    Deduplicator(Posix posix) {
-        this.posix = posix;
+    /** Works on a store, which stays open meanwhile and is not closed by this. */
+    public Deduplicator(SnapshotStore store) {
+        this.store = DirectoryStore.of(store);
     }
 
     /**
-     * Has the target share what it has in common with the canonical image. The target's bytes, mode, times and
-     * attributes stay what they are, whatever happens; whether anything was shared is in the outcome. While this runs
+     * Shares blocks with the sibling that the policy chooses.
+     *
+     * @throws NoSuchFileException if there is no such snapshot
+     * @throws IOException if it is damaged or a system call fails; the snapshot is then as it was
+     */
+    public DedupOutcome deduplicate(SnapshotId target, SiblingPolicy policy, DedupOptions options)
+            throws IOException {
+        return deduplicate(target, policy, whole(), candidate -> true, options);
+    }
+
+    /** As {@link #deduplicate(SnapshotId, SiblingPolicy, DedupOptions)}, with those that come into question only. */
+    DedupOutcome deduplicate(SnapshotId target, SiblingPolicy policy, List<Manifest> whole,
+            Predicate<Manifest> siblings, DedupOptions options) throws IOException {
+        return reported(target, () -> {
+            boolean pinned = isPinned(target, whole);
+            try (StoredSnapshot held = store.hold(target)) {
+                SiblingChoice choice = new SiblingChoice(store, options);
+                for (Sibling sibling : choice.rank(held, whole.stream().filter(siblings).toList(), policy)) {
+                    try (StoredSnapshot canonical = store.hold(sibling.reference().id())) {
+                        if (canonical.reference().equals(sibling.reference())) {
+                            return run(canonical, held, pinned, options, sibling);
+                        }
+                    } catch (NoSuchFileException gone) {
+                        LOG.log(System.Logger.Level.DEBUG, "{0} was deleted since it was compared", sibling);
+                    }
+                }
+                return noSibling(held);
+            }
+        });
+    }
+
+    private DedupOutcome.LeftAlone noSibling(StoredSnapshot held) {
+        return new DedupOutcome.LeftAlone(Reason.NO_SIBLING, "no other snapshot in " + store
+                + " has the image, size, layout and version of " + held.id(), Optional.empty());
+    }
+
+    /**
+     * Shares blocks with one particular snapshot, whatever image it is of.
+     *
+     * @throws NoSuchFileException if there is no such target
+     * @throws IOException if either is damaged or a system call fails; the snapshot is then as it was
+     */
+    public DedupOutcome deduplicate(SnapshotId target, SnapshotId canonical, DedupOptions options)
+            throws IOException {
+        return reported(target, () -> {
+            if (target.equals(canonical)) {
+                return new DedupOutcome.LeftAlone(Reason.SAME_FILE, target + " is itself", Optional.empty());
+            }
+            boolean pinned = isPinned(target, whole());
+            try (StoredSnapshot held = store.hold(target); StoredSnapshot other = holdCanonical(canonical)) {
+                return run(other, held, pinned, options, askedFor(other));
+            } catch (LeaveAlone reason) {
+                return new DedupOutcome.LeftAlone(reason.reason(), reason.getMessage(), Optional.empty());
+            }
+        });
+    }
+
+    /**
+     * Tells what {@link #deduplicate(SnapshotId, SiblingPolicy, DedupOptions)} would come to, from page indexes and
+     * extents; nothing is locked and nothing changes.
+     *
+     * @throws NoSuchFileException if there is no such snapshot
+     */
+    public Estimate estimate(SnapshotId target, SiblingPolicy policy, DedupOptions options) throws IOException {
+        return estimate(target, whole(), policy, options);
+    }
+
+    Estimate estimate(SnapshotId target, List<Manifest> candidates, SiblingPolicy policy, DedupOptions options)
+            throws IOException {
+        try (StoredSnapshot held = store.hold(target)) {
+            List<Sibling> ranked = new SiblingChoice(store, options).rank(held, candidates, policy);
+            if (ranked.isEmpty()) {
+                return new Estimate(held.reference(), Optional.empty(), 0, noSibling(held));
+            }
+            try (StoredSnapshot canonical = store.hold(ranked.getFirst().reference().id())) {
+                return estimate(canonical, held, options, ranked.getFirst());
+            }
+        }
+    }
+
+    /**
+     * Tells what {@link #deduplicate(SnapshotId, SnapshotId, DedupOptions)} would come to. Where the two have not the
+     * same regions, and indexes say nothing, both images are read.
+     *
+     * @throws NoSuchFileException if one of them is not there
+     */
+    public Estimate estimate(SnapshotId target, SnapshotId canonical, DedupOptions options) throws IOException {
+        try (StoredSnapshot held = store.hold(target); StoredSnapshot other = store.hold(canonical)) {
+            return estimate(other, held, options, askedFor(other));
+        }
+    }
+
+    private Estimate estimate(StoredSnapshot canonical, StoredSnapshot target, DedupOptions options, Sibling sibling)
+            throws IOException {
+        boolean comparable = canonical.layout().equals(target.layout());
+        long equalPages = !comparable ? 0 : new IndexLikeness(SiblingChoice.evidence(target))
+                .exact(SiblingChoice.evidence(canonical)).equalPages();
+        DedupOutcome expected = PairDedup.estimate(imagesOf(canonical, target), workplace(target, whole()), options,
+                reflink);
+        return new Estimate(target.reference(), Optional.of(sibling), equalPages * target.layout().pageBytes(),
+                withSibling(expected, sibling));
+    }
+
+    /**
+     * Deduplicates every snapshot that has an older sibling, the oldest first: each with the one that the policy
+     * chooses among those that are older. So the oldest of a family keeps its image, and all others share with it.
+     *
+     * <p>What is done is seen in the files themselves: a run that was cancelled or killed is resumed by running again,
+     * and several processes share the work. A snapshot that fails is reported, and the others are gone on with.
+     *
+     * @param options how each snapshot is deduplicated; its progress hears how much of all images was worked on, and
+     *     may cancel the run, which the report then says
+     */
+    public BatchReport deduplicateAll(SiblingPolicy policy, DedupOptions options) throws IOException {
+        return deduplicateAll(policy, options, entry -> { });
+    }
+
+    /** As {@link #deduplicateAll(SiblingPolicy, DedupOptions)}; the listener hears of each snapshot that is done. */
+    public BatchReport deduplicateAll(
+            SiblingPolicy policy, DedupOptions options, Consumer<BatchReport.Entry> listener) throws IOException {
+        return new StoreBatch(this).run(policy, options, listener);
+    }
+
+    /**
+     * Tells what {@link #deduplicateAll(SiblingPolicy, DedupOptions)} could gain, from page indexes and extents; no
+     * image is read, nothing changes. A snapshot whose index is damaged is expected to fail.
+     */
+    public List<Estimate> estimateAll(SiblingPolicy policy, DedupOptions options) throws IOException {
+        return new StoreBatch(this).estimate(policy, options);
+    }
+
+    /**
+     * Lets a file share what it has in common with another one; neither is in a store. The target's bytes, mode, times
+     * and attributes stay what they are, whatever happens; whether anything was shared is in the outcome. Meanwhile
      * nobody should write either file: in place that is safe, and a swap is given up if it is noticed.
      *
      * @throws IOException if a file is missing or a system call fails; the target is then as it was, and nothing is
      *     left behind
      */
-    public DedupOutcome deduplicate(Path canonical, Path target, DedupOptions options) throws IOException {
-        Constants constants = posix.constants();
-        int flags = constants.O_RDONLY | constants.O_NONBLOCK;
-        try (Descriptor canonicalFile = Descriptor.open(posix, canonical, flags, 0);
-                Descriptor targetFile = Descriptor.open(posix, target, flags | constants.O_NOFOLLOW, 0)) {
-            return PairDedup.run(new PairDedup.Images(canonicalFile, targetFile, posix.getpagesize(), Optional.empty()),
-                    new Beside(posix, target, reflink), options, reflink);
+    public static DedupOutcome deduplicateFiles(Path canonical, Path target, DedupOptions options)
+            throws IOException {
+        return new FileDeduplicator(Posix.host()).deduplicate(canonical, target, options);
+    }
+
+    /** Tells what {@link #deduplicateFiles} would come to: both files are read, and nothing is locked or changed. */
+    public static DedupOutcome estimateFiles(Path canonical, Path target, DedupOptions options) throws IOException {
+        return new FileDeduplicator(Posix.host()).estimate(canonical, target, options);
+    }
+
+    /** The siblings of a snapshot that come into question, best first; it takes no lock and changes nothing. */
+    public List<Sibling> siblings(SnapshotId target, SiblingPolicy policy) throws IOException {
+        try (StoredSnapshot held = store.hold(target)) {
+            return new SiblingChoice(store, DedupOptions.DEFAULTS).rank(held, whole(), policy);
         }
     }
 
-    /** Tells what {@link #deduplicate} would come to: both images are read, and nothing is locked or changed. */
-    public DedupOutcome estimate(Path canonical, Path target, DedupOptions options) throws IOException {
-        Constants constants = posix.constants();
-        int flags = constants.O_RDONLY | constants.O_NONBLOCK;
-        try (Descriptor canonicalFile = Descriptor.open(posix, canonical, flags, 0);
-                Descriptor targetFile = Descriptor.open(posix, target, flags | constants.O_NOFOLLOW, 0)) {
-            return PairDedup.estimate(
-                    new PairDedup.Images(canonicalFile, targetFile, posix.getpagesize(), Optional.empty()),
-                    new Beside(posix, target, reflink), options, reflink);
+    List<Manifest> whole() throws IOException {
+        return SiblingChoice.whole(store);
+    }
+
+    DirectoryStore store() {
+        return store;
+    }
+
+    private DedupOutcome run(StoredSnapshot canonical, StoredSnapshot target, boolean pinned, DedupOptions options,
+            Sibling sibling) throws IOException {
+        return withSibling(PairDedup.run(imagesOf(canonical, target), new StoreWorkplace(store, target, !pinned),
+                options, reflink), sibling);
+    }
+
+    private static PairDedup.Images imagesOf(StoredSnapshot canonical, StoredSnapshot target) throws IOException {
+        boolean comparable = canonical.layout().equals(target.layout());
+        return new PairDedup.Images(canonical.image(), target.image(), target.layout().pageBytes(), !comparable
+                ? Optional.empty()
+                : Optional.of(new PairDedup.Evidence(
+                        SiblingChoice.evidence(canonical), SiblingChoice.evidence(target))));
+    }
+
+    private StoreWorkplace workplace(StoredSnapshot target, List<Manifest> whole) {
+        return new StoreWorkplace(store, target, !isRequired(target.id(), whole));
+    }
+
+    private static Sibling askedFor(StoredSnapshot canonical) {
+        return new Sibling(canonical.reference(), Double.NaN, "asked for");
+    }
+
+    private static DedupOutcome withSibling(DedupOutcome outcome, Sibling sibling) {
+        return switch (outcome) {
+            case DedupOutcome.Deduplicated(DedupReport report) ->
+                    new DedupOutcome.Deduplicated(report.withSibling(sibling));
+            case DedupOutcome.LeftAlone(Reason reason, String explanation, Optional<DedupReport> report) ->
+                    new DedupOutcome.LeftAlone(reason, explanation, report.map(found -> found.withSibling(sibling)));
+            case DedupOutcome.Failed failed -> failed;
+        };
+    }
+
+    private StoredSnapshot holdCanonical(SnapshotId id) throws IOException {
+        try {
+            return store.hold(id);
+        } catch (NoSuchFileException gone) {
+            throw new LeaveAlone(Reason.SIBLING_GONE, id + " is not in " + store);
         }
     }
 
-    /** New files are made beside the old one. */
-    private record Beside(Posix posix, Path target, Reflink reflink) implements Workplace {
-        private static final int PRIVATE = 0600;
+    /** Whether its image must stay the same file: somebody has it open, or will through another snapshot. */
+    private boolean isPinned(SnapshotId id, List<Manifest> whole) throws IOException {
+        return store.isHeld(id) || isRequired(id, whole);
+    }
 
-        @Override
-        public void withScratchFile(Use use) throws IOException {
-            Constants constants = posix.constants();
-            Path directory = target.toAbsolutePath().getParent();
-            try (Descriptor nameless =
-                    Descriptor.open(posix, directory, constants.O_TMPFILE | constants.O_RDWR, PRIVATE)) {
-                use.accept(nameless);
+    private static boolean isRequired(SnapshotId id, List<Manifest> whole) {
+        return whole.stream().anyMatch(
+                manifest -> manifest.requiredBase().filter(base -> base.id().equals(id)).isPresent());
+    }
+
+    @FunctionalInterface
+    private interface Work {
+        DedupOutcome run() throws IOException;
+    }
+
+    private DedupOutcome reported(SnapshotId target, Work work) throws IOException {
+        DedupEvent event = new DedupEvent();
+        event.begin();
+        try {
+            DedupOutcome outcome = work.run();
+            for (int attempt = 1; attempt < ATTEMPTS && wasReplaced(outcome); attempt++) {
+                outcome = work.run();
             }
-        }
-
-        @Override
-        public boolean mayReplaceTarget() {
-            return true;
-        }
-
-        @Override
-        public Successor clone(Descriptor canonical) throws IOException {
-            StagedFile staged = StagedFile.create(posix, target);
-            try {
-                return switch (reflink.cloneInto(canonical, staged)) {
-                    case ReflinkOutcome.Cloned cloned -> new Staged(staged);
-                    case ReflinkOutcome.Unsupported unsupported ->
-                            throw new LeaveAlone(Reason.UNSUPPORTED, canonical + ": " + unsupported.reason());
-                    case ReflinkOutcome.SourceVanished vanished ->
-                            throw new LeaveAlone(Reason.SIBLING_GONE, canonical + " is gone");
-                };
-            } catch (Throwable failure) {
-                try (staged) {
-                    throw failure;
-                }
-            }
+            event.end(store, target, outcome);
+            return outcome;
+        } catch (IOException | RuntimeException failure) {
+            event.end(store, target, new DedupOutcome.Failed(failure));
+            throw failure;
         }
     }
 
-    private record Staged(StagedFile file) implements Workplace.Successor {
-        @Override
-        public Descriptor descriptor() {
-            return file.descriptor();
-        }
-
-        @Override
-        public boolean takePlaceOf(Stat expected) throws IOException {
-            return file.commitInPlaceOf(expected, Durability.FULL);
-        }
-
-        @Override
-        public void close() throws IOException {
-            file.close();
-        }
+    /** The holder of the lock replaced it by a clone: the snapshot is there, but in another file. */
+    private static boolean wasReplaced(DedupOutcome outcome) {
+        return outcome instanceof DedupOutcome.LeftAlone alone && alone.report().isEmpty()
+                && (alone.reason() == Reason.TARGET_GONE || alone.reason() == Reason.SIBLING_GONE);
     }
 }

@@ -6,7 +6,6 @@ import io.microsnap.core.Progress;
 import io.microsnap.dedup.DedupOutcome.Reason;
 import io.microsnap.dedup.internal.SiblingChoice;
 import io.microsnap.store.Manifest;
-import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
 import java.nio.file.NoSuchFileException;
@@ -16,36 +15,29 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalLong;
+import java.util.function.Consumer;
 import java.util.function.Predicate;
 
-/**
- * Deduplicates a whole store: each snapshot with the most alike of those that are older, the oldest first. So the
- * oldest of a family keeps its image, and all others share with it.
- *
- * <p>What is done is seen in the files themselves: a run that was cancelled or killed is resumed by running again, and
- * several processes share the work. A snapshot that fails is reported, and the others are gone on with.
- */
-public final class StoreBatch {
+/** Deduplicates a whole store: see {@link Deduplicator#deduplicateAll(SiblingPolicy, DedupOptions)}. */
+final class StoreBatch {
     private static final System.Logger LOG = System.getLogger(StoreBatch.class.getName());
     private static final Comparator<Manifest> OLDEST_FIRST =
             Comparator.comparing(Manifest::created).thenComparing(manifest -> manifest.id().key());
 
-    private final StoreDeduplicator deduplicator;
+    private final Deduplicator deduplicator;
 
-    public StoreBatch(SnapshotStore store) {
-        deduplicator = new StoreDeduplicator(store);
+    StoreBatch(Deduplicator deduplicator) {
+        this.deduplicator = deduplicator;
     }
 
     /** Deduplicates every snapshot that has an older sibling. */
-    public BatchReport run(BatchOptions options) throws IOException {
-        return new Run(options).run();
+    BatchReport run(SiblingPolicy policy, DedupOptions options, Consumer<BatchReport.Entry> listener)
+            throws IOException {
+        return new Run(policy, options, listener).run();
     }
 
-    /**
-     * Tells what {@link #run} could gain, from page indexes and extents; no image is read, nothing changes. A snapshot
-     * whose index is damaged is expected to fail.
-     */
-    public List<Estimate> estimate(SiblingPolicy policy, DedupOptions options) throws IOException {
+    /** Tells what {@link #run} could gain. */
+    List<Estimate> estimate(SiblingPolicy policy, DedupOptions options) throws IOException {
         List<Manifest> whole = whole();
         List<Estimate> estimates = new ArrayList<>();
         for (Manifest manifest : whole) {
@@ -76,7 +68,9 @@ public final class StoreBatch {
 
     /** One pass over the store. */
     private final class Run {
-        private final BatchOptions options;
+        private final SiblingPolicy policy;
+        private final DedupOptions options;
+        private final Consumer<BatchReport.Entry> listener;
         private final long startNanos = System.nanoTime();
         private final List<Manifest> whole = whole();
         private final List<BatchReport.Entry> entries = new ArrayList<>();
@@ -85,8 +79,10 @@ public final class StoreBatch {
         private long doneBytes;
         private boolean cancelled;
 
-        Run(BatchOptions options) throws IOException {
+        Run(SiblingPolicy policy, DedupOptions options, Consumer<BatchReport.Entry> listener) throws IOException {
+            this.policy = policy;
             this.options = options;
+            this.listener = listener;
             targets = whole.stream().filter(manifest -> whole.stream().anyMatch(olderSiblingsOf(manifest))).toList();
             totalBytes = targets.stream().mapToLong(manifest -> manifest.layout().lengthBytes()).sum();
         }
@@ -110,7 +106,7 @@ public final class StoreBatch {
                 }
                 // All else is done: now they are worth waiting for.
                 for (Manifest target : busy) {
-                    report(target, deduplicate(target, options.each().patience()));
+                    report(target, deduplicate(target, options.patience()));
                 }
             } catch (CancelledException stopped) {
                 cancelled = true;
@@ -126,7 +122,7 @@ public final class StoreBatch {
                     Math.min(totalBytes, before + (long) ((double) done / total * length)), totalBytes);
             try {
                 return deduplicator.deduplicate(
-                        target.id(), options.policy(), whole, olderSiblingsOf(target),
+                        target.id(), policy, whole, olderSiblingsOf(target),
                         eachWith(part).withPatience(patience));
             } catch (CancelledException stopped) {
                 throw stopped;
@@ -140,18 +136,18 @@ public final class StoreBatch {
 
         /** Free space is measured once, for all of them. */
         private DedupOptions eachWith(Progress progress) {
-            DedupOptions each = options.each().with(progress);
+            DedupOptions each = options.with(progress);
             return each.accounting() == Accounting.FREE_SPACE ? each.with(Accounting.EXTENTS) : each;
         }
 
         private void report(Manifest target, DedupOutcome outcome) {
             BatchReport.Entry entry = new BatchReport.Entry(target.reference(), outcome);
             entries.add(entry);
-            options.listener().accept(entry);
+            listener.accept(entry);
         }
 
         private OptionalLong freeBytes() throws IOException {
-            if (options.each().accounting() != Accounting.FREE_SPACE || targets.isEmpty()) {
+            if (options.accounting() != Accounting.FREE_SPACE || targets.isEmpty()) {
                 return OptionalLong.empty();
             }
             for (Manifest manifest : whole) {

@@ -13,6 +13,7 @@ import io.microsnap.dedup.DedupOutcome.Deduplicated;
 import io.microsnap.dedup.DedupOutcome.Failed;
 import io.microsnap.dedup.DedupOutcome.LeftAlone;
 import io.microsnap.dedup.DedupOutcome.Reason;
+import io.microsnap.dedup.internal.AfterBake;
 import io.microsnap.store.StoreOptions;
 import io.microsnap.store.internal.DirectoryStore;
 import io.microsnap.store.internal.SnapshotFiles;
@@ -128,7 +129,7 @@ class AfterBakeTest {
             AfterBake afterBake = AfterBake.usual();
             report = ((Deduplicated) afterBake.baked(store, Bakery.id("fresh"))).report();
             assertThat(afterBake.baked(store, Bakery.id("fresh"))).isInstanceOf(LeftAlone.class);
-            DeduplicatorTest.write(directory.resolve("store/fresh").resolve(SnapshotFiles.PAGE_INDEX), 8192,
+            FileDeduplicatorTest.write(directory.resolve("store/fresh").resolve(SnapshotFiles.PAGE_INDEX), 8192,
                     new byte[] {1, 2, 3});
             assertThat(afterBake.baked(store, Bakery.id("fresh"))).isInstanceOf(Failed.class);
             recording.stop();
@@ -217,7 +218,7 @@ class AfterBakeTest {
 
     /** Takes what is logged about deduplications meanwhile. */
     private static final class LogCapture extends Handler implements AutoCloseable {
-        private final Logger logger = Logger.getLogger(StoreDeduplicator.class.getName());
+        private final Logger logger = Logger.getLogger(Deduplicator.class.getName());
         private final Level level = logger.getLevel();
         private final List<LogRecord> records = new ArrayList<>();
 

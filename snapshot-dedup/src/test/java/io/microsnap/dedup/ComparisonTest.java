@@ -28,8 +28,8 @@ class ComparisonTest {
         Path canonicalPath = Files.write(directory.resolve("canonical"), TwoImages.bytes(4 * page + 5000, 1));
         Path targetPath = directory.resolve("target");
         assertThat(new Reflink().clone(Posix.host(), canonicalPath, targetPath, Durability.FULL).isCloned()).isTrue();
-        DeduplicatorTest.write(targetPath, page, TwoImages.bytes(BLOCK, 2));
-        DeduplicatorTest.write(targetPath, 3 * page - BLOCK, TwoImages.bytes(BLOCK, 3));
+        FileDeduplicatorTest.write(targetPath, page, TwoImages.bytes(BLOCK, 2));
+        FileDeduplicatorTest.write(targetPath, 3 * page - BLOCK, TwoImages.bytes(BLOCK, 3));
         try (Descriptor canonical = TwoImages.open(canonicalPath); Descriptor target = TwoImages.open(targetPath)) {
             Comparison comparison = new Comparison(ImagePair.ofOurOwn(canonical, target), page);
             comparison.holes();

@@ -39,7 +39,7 @@ class PairCampaignTest {
     }
 
     private void campaign(Path directory, FileSystemKind kind, Engine engine, Seed seed) throws IOException {
-        Deduplicator deduplicator = new Deduplicator(Posix.host());
+        FileDeduplicator deduplicator = new FileDeduplicator(Posix.host());
         SplittableRandom random = seed.random();
         // For each engine on each filesystem: 200 in all.
         int pairs = Effort.choose(5, 20, 1000);

@@ -28,7 +28,7 @@ class SampleTest {
     private static final int STRIDE = 16 * MIB;
     private static final int STRIDES = 32;
 
-    private final Deduplicator deduplicator = new Deduplicator(Posix.host());
+    private final FileDeduplicator deduplicator = new FileDeduplicator(Posix.host());
 
     @RealFileSystems(FileSystemKind.XFS)
     void whatASampleDidNotShowTheKernelFinds(Path directory, Seed seed) throws IOException {
@@ -95,7 +95,7 @@ class SampleTest {
                 fetched.add(watched.calls("posix_fadvise"));
             }
         });
-        DedupOutcome outcome = new Deduplicator(watched.posix())
+        DedupOutcome outcome = new FileDeduplicator(watched.posix())
                 .deduplicate(canonical, target, DedupOptions.DEFAULTS.with(Engine.SHARE_IN_PLACE));
         assertThat(outcome).isInstanceOf(DedupOutcome.Deduplicated.class);
         // The first asks for nothing, the second is the probe; at the third, of what was not sampled, both files are on

@@ -99,7 +99,7 @@ class ShareInPlaceTest {
         int[] asked = {0};
         watched.before(call -> {
             if (call.name().equals("ioctl") && call.arguments().get(1).equals(FIDEDUPERANGE) && ++asked[0] == 2) {
-                DeduplicatorTest.write(directory.resolve("target"), 0, new byte[1]);
+                FileDeduplicatorTest.write(directory.resolve("target"), 0, new byte[1]);
             }
         });
         sharing(directory, watched.posix(), unlimited(), List.of(5), (sharing, comparison) -> {

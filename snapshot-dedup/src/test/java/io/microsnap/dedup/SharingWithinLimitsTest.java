@@ -8,6 +8,7 @@ import io.microsnap.core.internal.file.Extents;
 import io.microsnap.dedup.DedupOutcome.Deduplicated;
 import io.microsnap.dedup.DedupOutcome.LeftAlone;
 import io.microsnap.dedup.DedupOutcome.Reason;
+import io.microsnap.dedup.internal.AfterBake;
 import io.microsnap.store.FragmentationPolicy;
 import io.microsnap.store.internal.DirectoryStore;
 import io.microsnap.store.internal.StoredSnapshot;
@@ -42,7 +43,7 @@ class SharingWithinLimitsTest {
         try (DirectoryStore store = Bakery.store(directory)) {
             Bakery.bake(store, "old", guest);
             Bakery.bake(store, "fresh", like);
-            StoreDeduplicator deduplicator = new StoreDeduplicator(store);
+            Deduplicator deduplicator = new Deduplicator(store);
             Estimate estimate = deduplicator.estimate(
                     Bakery.id("fresh"), SiblingPolicy.MOST_ALIKE, DedupOptions.DEFAULTS);
             DedupReport report = done(deduplicator.deduplicate(
@@ -70,7 +71,7 @@ class SharingWithinLimitsTest {
             byte[] old = Bakery.changed(guest, 30, random);
             Bakery.bake(store, "oldest", guest);
             Bakery.bake(store, "old", old);
-            done(new StoreDeduplicator(store).deduplicate(
+            done(new Deduplicator(store).deduplicate(
                     Bakery.id("old"), SiblingPolicy.MOST_ALIKE, DedupOptions.DEFAULTS));
             for (Engine engine : Engine.values()) {
                 for (long limit : new long[] {2048, 8192, 1 << 20}) {
@@ -80,9 +81,9 @@ class SharingWithinLimitsTest {
                     Bakery.bake(store, name, like);
                     DedupOptions options = DedupOptions.DEFAULTS.with(engine)
                             .with(POLICY.withExtentsPerGiBToShare(limit));
-                    Estimate estimate = new StoreDeduplicator(store)
+                    Estimate estimate = new Deduplicator(store)
                             .estimate(Bakery.id(name), Bakery.id("old"), options);
-                    DedupReport report = done(new StoreDeduplicator(store)
+                    DedupReport report = done(new Deduplicator(store)
                             .deduplicate(Bakery.id(name), Bakery.id("old"), options));
                     assertThat((double) report.sharedBytes() / estimate.sharableBytes()).as(name)
                             .isBetween(0.95, 1.05);
@@ -101,7 +102,7 @@ class SharingWithinLimitsTest {
         IntStream.range(0, LENGTH / PAGE).filter(page -> page % 2 == 0).forEach(page -> scattered[page * PAGE]++);
         try (DirectoryStore store = Bakery.store(directory)) {
             Bakery.bake(store, "old", guest);
-            StoreDeduplicator deduplicator = new StoreDeduplicator(store);
+            Deduplicator deduplicator = new Deduplicator(store);
             assertThat(foreseen(deduplicator, "old")).isEqualTo(Reason.NO_SIBLING);
             Bakery.bake(store, "fresh", scattered);
             assertThat(foreseen(deduplicator, "fresh")).isEqualTo(Reason.TOO_FRAGMENTED);
@@ -141,7 +142,7 @@ class SharingWithinLimitsTest {
         }
     }
 
-    private static Reason foreseen(StoreDeduplicator deduplicator, String name) throws IOException {
+    private static Reason foreseen(Deduplicator deduplicator, String name) throws IOException {
         Estimate estimate = deduplicator.estimate(
                 Bakery.id(name), SiblingPolicy.MOST_ALIKE, DedupOptions.DEFAULTS);
         assertThat(estimate.sharableBytes()).isZero();

@@ -49,7 +49,7 @@ class SiblingChoiceTest {
                     siblings.add(differing(guest, 12 + random.nextInt(100), random));
                     bake(store, "sibling-" + sibling, siblings.getLast());
                 }
-                StoreDeduplicator deduplicator = new StoreDeduplicator(store);
+                Deduplicator deduplicator = new Deduplicator(store);
                 for (int round = 0; round < 20; round++) {
                     int best = random.nextInt(19);
                     bake(store, "fresh", differing(siblings.get(best), 20, random));
@@ -77,7 +77,7 @@ class SiblingChoiceTest {
                 }
                 Bakery.bakeIndex(store, "fresh", guest);
                 List<Sibling> ranked =
-                        new StoreDeduplicator(store).siblings(id("fresh"), SiblingPolicy.MOST_ALIKE);
+                        new Deduplicator(store).siblings(id("fresh"), SiblingPolicy.MOST_ALIKE);
                 assertThat(ranked.getFirst().reference().id()).as("family " + family + ", " + seed)
                         .isEqualTo(id("sibling-" + best));
                 assertThat(ranked.getFirst().likeness()).isBetween(0.95, 0.97);
@@ -116,7 +116,7 @@ class SiblingChoiceTest {
                     .withImage(Bakery.IMAGE).withBakedByVersion(Bakery.VERSION));
             bake(store, "other-length", Arrays.copyOf(guest, LENGTH / 2));
             bake(store, "fresh", guest);
-            StoreDeduplicator deduplicator = new StoreDeduplicator(store);
+            Deduplicator deduplicator = new Deduplicator(store);
             assertThat(deduplicator.siblings(id("fresh"), SiblingPolicy.MOST_ALIKE)).isEmpty();
             bake(store, "sibling", changed(guest, 90, new SplittableRandom(1)));
             assertThat(first(deduplicator, SiblingPolicy.MOST_ALIKE)).isEqualTo(id("sibling"));
@@ -132,7 +132,7 @@ class SiblingChoiceTest {
             bake(store, "two", guest);
             bake(store, "fresh", guest, describe(LENGTH).withParent(parent.reference()));
             bake(store, "orphan", guest);
-            StoreDeduplicator deduplicator = new StoreDeduplicator(store);
+            Deduplicator deduplicator = new Deduplicator(store);
             assertThat(deduplicator.siblings(id("fresh"), SiblingPolicy.MOST_ALIKE).stream()
                     .map(sibling -> sibling.reference().id()))
                     .containsExactly(id("parent"), id("orphan"), id("two"), id("one"));
@@ -151,7 +151,7 @@ class SiblingChoiceTest {
             bake(store, "some-alike", someAlike);
             bake(store, "zeros", new byte[LENGTH]);
             bake(store, "fresh", guest);
-            List<Sibling> ranked = new StoreDeduplicator(store).siblings(id("fresh"), SiblingPolicy.MOST_ALIKE);
+            List<Sibling> ranked = new Deduplicator(store).siblings(id("fresh"), SiblingPolicy.MOST_ALIKE);
             assertThat(ranked.getFirst().reference().id()).isEqualTo(id("some-alike"));
             assertThat(ranked.getFirst().likeness()).isEqualTo(0.25);
             assertThat(ranked.getLast().likeness()).isZero();
@@ -173,13 +173,13 @@ class SiblingChoiceTest {
             Files.write(file("short-image", SnapshotFiles.MEMORY), new byte[PAGE]);
             Path manifest = file("lying-manifest", SnapshotFiles.MANIFEST);
             Files.writeString(manifest, Files.readString(manifest).replaceAll("root:[0-9a-f]{8}", "root:00c0ffee"));
-            assertThat(new StoreDeduplicator(store).siblings(id("fresh"), SiblingPolicy.MOST_ALIKE).stream()
+            assertThat(new Deduplicator(store).siblings(id("fresh"), SiblingPolicy.MOST_ALIKE).stream()
                     .map(sibling -> sibling.reference().id())).containsExactly(id("good"));
             for (int at = 0; at < 5; at++) {
                 bake(store, "damaged-" + at, guest);
                 damage(file("damaged-" + at, SnapshotFiles.PAGE_INDEX), 8192);
             }
-            assertThat(first(new StoreDeduplicator(store), SiblingPolicy.MOST_ALIKE))
+            assertThat(first(new Deduplicator(store), SiblingPolicy.MOST_ALIKE))
                     .as("though more are damaged than are looked at closely").isEqualTo(id("good"));
         }
     }
@@ -195,7 +195,7 @@ class SiblingChoiceTest {
             bake(store, "base", base);
             Bakery.bakeDiff(store, "one", "base", base, one);
             Bakery.bakeDiff(store, "other", "base", base, other);
-            List<Sibling> ranked = new StoreDeduplicator(store).siblings(id("other"), SiblingPolicy.MOST_ALIKE);
+            List<Sibling> ranked = new Deduplicator(store).siblings(id("other"), SiblingPolicy.MOST_ALIKE);
             assertThat(ranked.getFirst().reference().id()).isEqualTo(id("one"));
             assertThat(ranked.getFirst().likeness()).isEqualTo(24.0 / 32);
             assertThat(ranked.getLast().reference().id()).isEqualTo(id("base"));
@@ -224,11 +224,11 @@ class SiblingChoiceTest {
     }
 
     private static double likeness(DirectoryStore store, String target, String sibling) throws IOException {
-        return new StoreDeduplicator(store).siblings(id(target), SiblingPolicy.MOST_ALIKE).stream()
+        return new Deduplicator(store).siblings(id(target), SiblingPolicy.MOST_ALIKE).stream()
                 .filter(found -> found.reference().id().equals(id(sibling))).findFirst().orElseThrow().likeness();
     }
 
-    private static SnapshotId first(StoreDeduplicator deduplicator, SiblingPolicy policy) throws IOException {
+    private static SnapshotId first(Deduplicator deduplicator, SiblingPolicy policy) throws IOException {
         return deduplicator.siblings(id("fresh"), policy).getFirst().reference().id();
     }
 
@@ -295,6 +295,6 @@ class SiblingChoiceTest {
     }
 
     private static void damage(Path file, long offset) {
-        DeduplicatorTest.write(file, offset, new byte[] {1, 2, 3});
+        FileDeduplicatorTest.write(file, offset, new byte[] {1, 2, 3});
     }
 }

@@ -39,6 +39,8 @@ import java.util.SplittableRandom;
 
 class StoreBatchTest {
     private static final int LENGTH = 4 << 20;
+    private static final SiblingPolicy ALIKE = SiblingPolicy.MOST_ALIKE;
+    private static final DedupOptions USUAL = DedupOptions.DEFAULTS;
 
     private final byte[] guest = TwoImages.bytes(LENGTH, 1);
 
@@ -47,20 +49,18 @@ class StoreBatchTest {
         try (DirectoryStore store = Bakery.store(directory)) {
             Map<String, byte[]> guests = family(store, seed.random(), 5);
             bake(store, "stranger", TwoImages.bytes(LENGTH / 2, 9));
-            List<Estimate> estimates = new StoreBatch(store).estimate(SiblingPolicy.MOST_ALIKE, DedupOptions.DEFAULTS);
+            List<Estimate> estimates = new Deduplicator(store).estimateAll(ALIKE, USUAL);
             assertThat(estimates).hasSize(4).allSatisfy(estimate -> assertThat(estimate.equalBytes()).isEqualTo(
                     equalBytes(guests, estimate.target(), estimate.sibling().orElseThrow().reference())));
             long free = TwoImages.freeBytes(directory);
             List<SnapshotId> heard = new ArrayList<>();
             long[] last = {0};
-            BatchReport report = new StoreBatch(store).run(BatchOptions.DEFAULTS
-                    .with(DedupOptions.DEFAULTS.with(Accounting.FREE_SPACE))
-                    .with((done, total) -> {
+            BatchReport report = new Deduplicator(store).deduplicateAll(ALIKE,
+                    DedupOptions.DEFAULTS.with(Accounting.FREE_SPACE).with((done, total) -> {
                         assertThat(done).isBetween(last[0], total);
                         assertThat(total).isEqualTo(4L * LENGTH);
                         last[0] = done;
-                    })
-                    .with(entry -> heard.add(entry.target().id())));
+                    }), entry -> heard.add(entry.target().id()));
             assertThat(report.entries()).extracting(entry -> entry.target().id())
                     .containsExactly(id("guest-3"), id("guest-2"), id("guest-1"), id("guest-0")).isEqualTo(heard);
             assertThat(report.entries()).allSatisfy(
@@ -78,7 +78,7 @@ class StoreBatchTest {
                     .isGreaterThanOrEqualTo(report.sharedBytes() * 9 / 10);
             assertThat(report.freeBytesAfter().orElseThrow()).isGreaterThan(report.freeBytesBefore().orElseThrow());
             requireUnchanged(store, guests);
-            assertThat(new StoreBatch(store).run(BatchOptions.DEFAULTS).entries()).allSatisfy(entry ->
+            assertThat(new Deduplicator(store).deduplicateAll(ALIKE, USUAL).entries()).allSatisfy(entry ->
                     assertThat(entry.outcome()).isInstanceOfSatisfying(LeftAlone.class,
                             alone -> assertThat(alone.reason()).isEqualTo(Reason.ALREADY_SHARED)));
         }
@@ -88,15 +88,16 @@ class StoreBatchTest {
     void aCancelledRunIsResumedWithoutDoingAnythingTwice(Path directory, Seed seed) throws IOException {
         try (DirectoryStore store = Bakery.store(directory)) {
             Map<String, byte[]> guests = family(store, seed.random(), 5);
-            BatchReport cancelled = new StoreBatch(store).run(BatchOptions.DEFAULTS.with((done, total) -> {
-                if (done > total / 2) {
-                    throw new CancelledException("enough");
-                }
-            }));
+            BatchReport cancelled = new Deduplicator(store).deduplicateAll(ALIKE, DedupOptions.DEFAULTS.with(
+                    (done, total) -> {
+                        if (done > total / 2) {
+                            throw new CancelledException("enough");
+                        }
+                    }));
             assertThat(cancelled.cancelled()).isTrue();
             assertThat(cancelled.entries()).hasSizeBetween(1, 3);
             requireUnchanged(store, guests);
-            BatchReport resumed = new StoreBatch(store).run(BatchOptions.DEFAULTS);
+            BatchReport resumed = new Deduplicator(store).deduplicateAll(ALIKE, USUAL);
             assertThat(resumed.cancelled()).isFalse();
             for (int at = 0; at < 4; at++) {
                 DedupOutcome outcome = resumed.entries().get(at).outcome();
@@ -127,12 +128,12 @@ class StoreBatchTest {
                         place.resolve("store/second").resolve(SnapshotFiles.MEMORY))) {
                     assertThat(theirs.tryLock(true)).isTrue();
                     Duration patience = lastingly ? Duration.ofMillis(20) : Duration.ofMinutes(1);
-                    report = new StoreBatch(store).run(BatchOptions.DEFAULTS
-                            .with(DedupOptions.DEFAULTS.withPatience(patience)).with(entry -> {
+                    report = new Deduplicator(store).deduplicateAll(ALIKE,
+                            DedupOptions.DEFAULTS.withPatience(patience), entry -> {
                                 if (!lastingly) {
                                     close(theirs);
                                 }
-                            }));
+                            });
                 }
                 assertThat(report.entries()).extracting(entry -> entry.target().id())
                         .containsExactly(id("third"), id("second"));
@@ -159,8 +160,8 @@ class StoreBatchTest {
     void withoutClonesItSaysSoOnceAndStops(Path directory, Seed seed) throws IOException {
         try (DirectoryStore store = Bakery.store(directory)) {
             Map<String, byte[]> guests = family(store, seed.random(), 5);
-            assertThat(new StoreBatch(store).run(BatchOptions.DEFAULTS).entries()).singleElement().satisfies(entry ->
-                    assertThat(entry.outcome()).isInstanceOfSatisfying(LeftAlone.class,
+            assertThat(new Deduplicator(store).deduplicateAll(ALIKE, USUAL).entries()).singleElement().satisfies(one ->
+                    assertThat(one.outcome()).isInstanceOfSatisfying(LeftAlone.class,
                             alone -> assertThat(alone.reason()).isEqualTo(Reason.UNSUPPORTED)));
             requireUnchanged(store, guests);
         }
@@ -170,14 +171,14 @@ class StoreBatchTest {
     void oneDamagedSnapshotDoesNotKeepTheOthersFromSharing(Path directory, Seed seed) throws IOException {
         try (DirectoryStore store = Bakery.store(directory)) {
             family(store, seed.random(), 4);
-            DeduplicatorTest.write(directory.resolve("store/guest-2").resolve(SnapshotFiles.PAGE_INDEX), 8192,
+            FileDeduplicatorTest.write(directory.resolve("store/guest-2").resolve(SnapshotFiles.PAGE_INDEX), 8192,
                     new byte[] {1, 2, 3});
-            List<Estimate> estimates = new StoreBatch(store).estimate(SiblingPolicy.MOST_ALIKE, DedupOptions.DEFAULTS);
+            List<Estimate> estimates = new Deduplicator(store).estimateAll(ALIKE, USUAL);
             assertThat(estimates).extracting(estimate -> estimate.target().id().toString())
                     .containsExactly("guest-2", "guest-1", "guest-0");
             assertThat(estimates.getFirst().expected()).isInstanceOfSatisfying(DedupOutcome.Failed.class,
                     failed -> assertThat(failed.cause()).isInstanceOf(DamagedException.class));
-            List<BatchReport.Entry> entries = new StoreBatch(store).run(BatchOptions.DEFAULTS).entries();
+            List<BatchReport.Entry> entries = new Deduplicator(store).deduplicateAll(ALIKE, USUAL).entries();
             assertThat(entries.getFirst().outcome()).isInstanceOf(DedupOutcome.Failed.class);
             assertThat(entries.subList(1, 3)).allSatisfy(
                     entry -> assertThat(entry.outcome()).isInstanceOf(Deduplicated.class));
@@ -218,8 +219,8 @@ class StoreBatchTest {
             }
             requireUnchanged(store, guests);
             // What they left undone, because somebody had deleted a sibling or had it in hand, one alone completes.
-            new StoreBatch(store).run(BatchOptions.DEFAULTS);
-            assertThat(new StoreBatch(store).run(BatchOptions.DEFAULTS).entries()).allSatisfy(entry ->
+            new Deduplicator(store).deduplicateAll(ALIKE, USUAL);
+            assertThat(new Deduplicator(store).deduplicateAll(ALIKE, USUAL).entries()).allSatisfy(entry ->
                     assertThat(entry.outcome()).isInstanceOfSatisfying(LeftAlone.class,
                             alone -> assertThat(alone.reason()).isEqualTo(Reason.ALREADY_SHARED)));
             requireUnchanged(store, guests);
@@ -279,7 +280,7 @@ class StoreBatchTest {
             try (DirectoryStore store = Bakery.store(Path.of(arguments[0]))) {
                 System.out.println("ready");
                 System.in.read();
-                BatchReport report = new StoreBatch(store).run(BatchOptions.DEFAULTS);
+                BatchReport report = new Deduplicator(store).deduplicateAll(ALIKE, USUAL);
                 for (BatchReport.Entry entry : report.entries()) {
                     if (entry.outcome() instanceof DedupOutcome.Failed(Exception cause)
                             && !(cause instanceof NoSuchFileException)) {

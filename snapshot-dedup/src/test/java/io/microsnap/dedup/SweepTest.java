@@ -70,7 +70,7 @@ class SweepTest {
                 assertThat(images.canonical).as(what).hasBinaryContent(canonical);
                 run(Posix.host(), images, Engine.CLONE_AND_SWAP);
                 assertThat(images.target).as(what + ", then again").hasBinaryContent(target);
-                assertThat(DeduplicatorTest.namesIn(directory)).as(what)
+                assertThat(FileDeduplicatorTest.namesIn(directory)).as(what)
                         .containsExactlyInAnyOrder("canonical", "target");
             }
         }
@@ -128,7 +128,7 @@ class SweepTest {
             assertThat(faulty.openDescriptors()).as(what + ": " + outcome).isEmpty();
             // What could not be removed because the removal itself failed is left to the next one.
             run(Posix.host(), images, Engine.CLONE_AND_SWAP);
-            assertThat(DeduplicatorTest.namesIn(directory)).as(what + ": " + outcome)
+            assertThat(FileDeduplicatorTest.namesIn(directory)).as(what + ": " + outcome)
                     .containsExactlyInAnyOrder("canonical", "target");
             assertThat(images.target).as(what + ", then again").hasBinaryContent(target);
             Files.delete(images.target);
@@ -142,7 +142,7 @@ class SweepTest {
     }
 
     private static DedupOutcome run(Posix posix, TwoImages images, Engine engine) throws IOException {
-        return new Deduplicator(posix).deduplicate(images.canonical, images.target, DedupOptions.DEFAULTS
+        return new FileDeduplicator(posix).deduplicate(images.canonical, images.target, DedupOptions.DEFAULTS
                 .with(engine).with(FragmentationPolicy.DEFAULT.sharingEverything()).withThreads(1));
     }
 
@@ -155,7 +155,7 @@ class SweepTest {
             Posix host = Posix.host();
             FaultyPosix killing = FaultyPosix.over(host).at(Integer.parseInt(arguments[2])).killsTheProcess();
             try (DirectoryStore store = Bakery.store(killing.posix(), Path.of(arguments[0]))) {
-                new StoreDeduplicator(store).deduplicate(Bakery.id("fresh"), SiblingPolicy.MOST_ALIKE,
+                new Deduplicator(store).deduplicate(Bakery.id("fresh"), SiblingPolicy.MOST_ALIKE,
                         DedupOptions.DEFAULTS.with(Engine.valueOf(arguments[1])).withThreads(1));
             }
         }

@@ -63,7 +63,7 @@ class WhileInUseTest {
                         reads.incrementAndGet();
                     }
                 });
-                StoreDeduplicator deduplicator = new StoreDeduplicator(store);
+                Deduplicator deduplicator = new Deduplicator(store);
                 for (FragmentationPolicy budget : new FragmentationPolicy[] {
                         FragmentationPolicy.DEFAULT, FragmentationPolicy.DEFAULT.sharingEverything()}) {
                     DedupOptions options = DedupOptions.DEFAULTS.with(budget);
@@ -98,7 +98,7 @@ class WhileInUseTest {
                 memory = Mapping.file(held.image(), 0, LENGTH, Access.PRIVATE);
             }
             try (memory) {
-                assertThat(new StoreDeduplicator(store).deduplicate(Bakery.id("guest"), SiblingPolicy.MOST_ALIKE,
+                assertThat(new Deduplicator(store).deduplicate(Bakery.id("guest"), SiblingPolicy.MOST_ALIKE,
                         DedupOptions.DEFAULTS.with(Engine.CLONE_AND_SWAP))).isInstanceOf(Deduplicated.class);
                 assertThat(memory.segment().toArray(ValueLayout.JAVA_BYTE)).isEqualTo(guest);
             }

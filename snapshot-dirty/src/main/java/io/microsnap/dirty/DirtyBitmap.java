@@ -67,6 +67,7 @@ public final class DirtyBitmap {
         return new DirtyBitmap(layout, blockBytes);
     }
 
+    /** Returns the layout of the guest, whose image offsets the bitmap is asked by. */
     public GuestLayout layout() {
         return layout;
     }

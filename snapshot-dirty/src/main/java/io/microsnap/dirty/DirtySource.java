@@ -1,6 +1,7 @@
 package io.microsnap.dirty;
 
 import io.microsnap.core.GuestLayout;
+import io.microsnap.core.GuestMemory;
 import java.io.IOException;
 import java.util.Set;
 
@@ -12,6 +13,38 @@ import java.util.Set;
  * What is written while {@link #harvest} runs is reported by it or by the next one.
  */
 public interface DirtySource extends AutoCloseable {
+    /**
+     * Watches the mapping of guest memory in this process without its hypervisor's help: Linux (6.7 and later)
+     * write-protects the pages, lets the first write through by itself, and tells afterwards which pages were written.
+     * It needs no privilege, and no thread waits on it. The memory is kept mapped while the source is open: another
+     * guest's memory at the same address would be taken for it.
+     *
+     * <p>It sees what is written through the mapping it watches, by the processors of a KVM guest, by stores, by system
+     * calls such as {@code read} into it; and nothing else. The mapping must stay in place while it is watched: the
+     * harvest fails if it was replaced. Watching costs the guest a fault for the first write to a page in each epoch,
+     * and page tables (2 MiB for each GiB of pages of 4 KiB) also where memory was never touched.
+     *
+     * @throws TrackingUnavailableException where the kernel lacks it or forbids it, with the reason
+     */
+    static DirtySource ofPageMap(GuestMemory memory) throws IOException {
+        return PageMapSource.of(memory);
+    }
+
+    /**
+     * As {@link #ofPageMap(GuestMemory)}, for memory of another process, which made a userfaultfd for it and must be
+     * traceable by this one.
+     *
+     * @param layout the guest
+     * @param addresses where each region starts in that process: a page boundary
+     * @param process its process id
+     * @param userfaultfd the descriptor's number there: fresh, or with {@code UFFD_FEATURE_WP_ASYNC} agreed on already
+     * @throws TrackingUnavailableException where the kernel lacks it, with the reason
+     */
+    static DirtySource ofPageMap(GuestLayout layout, long[] addresses, long process, int userfaultfd)
+            throws IOException {
+        return PageMapSource.ofProcess(layout, addresses, process, userfaultfd);
+    }
+
     /** What messages call it, such as {@code KVM dirty log}. */
     String name();
 

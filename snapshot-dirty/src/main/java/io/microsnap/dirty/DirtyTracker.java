@@ -87,6 +87,7 @@ public final class DirtyTracker implements AutoCloseable {
         return new DirtyTracker(layout, List.of(sources));
     }
 
+    /** Returns the layout of the guest. */
     public GuestLayout layout() {
         return layout;
     }

@@ -1,5 +1,6 @@
 package io.microsnap.dirty;
 
+import io.microsnap.core.SnapshotException;
 import io.microsnap.core.SnapshotReference;
 import java.util.Objects;
 import java.util.Optional;
@@ -48,8 +49,8 @@ public final class Epoch implements AutoCloseable {
         return Optional.ofNullable(parent);
     }
 
-    /** Refuses every snapshot but the one that this epoch is relative to. */
-    public void requireRelativeTo(SnapshotReference base) throws OtherBaseException {
+    /** Refuses every snapshot but the one that this epoch is relative to, and says what to capture against. */
+    public void requireRelativeTo(SnapshotReference base) throws SnapshotException {
         if (unknownBecause != null) {
             throw new OtherBaseException(unknownBecause, base);
         }

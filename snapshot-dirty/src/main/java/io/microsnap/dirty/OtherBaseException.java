@@ -4,7 +4,7 @@ import io.microsnap.core.SnapshotException;
 import io.microsnap.core.SnapshotReference;
 
 /** An epoch was to be used against a snapshot other than the one it is relative to. */
-public final class OtherBaseException extends SnapshotException {
+final class OtherBaseException extends SnapshotException {
     private static final long serialVersionUID = 1L;
 
     OtherBaseException(SnapshotReference relativeTo, SnapshotReference base) {

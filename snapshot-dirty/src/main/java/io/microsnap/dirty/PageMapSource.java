@@ -17,17 +17,8 @@ import java.nio.file.Path;
 import java.util.EnumSet;
 import java.util.Set;
 
-/**
- * Watches a process's mapping of guest memory without its hypervisor's help: Linux (6.7 and later) write-protects the
- * pages, lets the first write through by itself, and tells afterwards which pages were written. It serves this process
- * and others, needs no privilege, and no thread waits on it.
- *
- * <p>It sees what is written through the mapping it watches, by the processors of a KVM guest, by stores, by system
- * calls such as {@code read} into it; and nothing else. The mapping must stay in place while it is watched: one that is
- * replaced makes the harvest fail. Watching costs the guest a fault for the first write to a page in each epoch, and
- * page tables (2 MiB for each GiB of pages of 4 KiB) also where memory was never touched.
- */
-public final class PageMapSource implements DirtySource {
+/** Watches a process's mapping of guest memory: see {@link DirtySource#ofPageMap(GuestMemory)}. */
+final class PageMapSource implements DirtySource {
     private static final Categories WRITTEN = Categories.allOf(PageMapScan.PAGE_IS_WRITTEN);
     private static final long TAKE = PageMapScan.PM_SCAN_WP_MATCHING | PageMapScan.PM_SCAN_CHECK_WPASYNC;
 
@@ -52,13 +43,8 @@ public final class PageMapSource implements DirtySource {
         hostPageBytes = pagemap.posix().getpagesize();
     }
 
-    /**
-     * Watches memory of this process, and keeps it mapped: another guest's memory at the same address would be taken
-     * for it.
-     *
-     * @throws TrackingUnavailableException where the kernel lacks it or forbids it, with the reason
-     */
-    public static PageMapSource of(GuestMemory memory) throws IOException {
+    /** Called by {@link DirtySource#ofPageMap(GuestMemory)}. */
+    static PageMapSource of(GuestMemory memory) throws IOException {
         return of(Posix.host(), memory);
     }
 
@@ -83,16 +69,8 @@ public final class PageMapSource implements DirtySource {
         }
     }
 
-    /**
-     * Watches memory of another process, which made a userfaultfd for it and must be traceable by this one.
-     *
-     * @param layout the guest
-     * @param addresses where each region starts in that process: a page boundary
-     * @param process its process id
-     * @param userfaultfd the descriptor's number there: fresh, or with {@code UFFD_FEATURE_WP_ASYNC} agreed on already
-     * @throws TrackingUnavailableException where the kernel lacks it, with the reason
-     */
-    public static PageMapSource ofProcess(GuestLayout layout, long[] addresses, long process, int userfaultfd)
+    /** Called by {@link DirtySource#ofPageMap(GuestLayout, long[], long, int)}. */
+    static PageMapSource ofProcess(GuestLayout layout, long[] addresses, long process, int userfaultfd)
             throws IOException {
         Posix posix = Posix.host();
         Descriptor taken = Descriptor.ofProcess(posix, process, userfaultfd, "userfaultfd of process " + process);

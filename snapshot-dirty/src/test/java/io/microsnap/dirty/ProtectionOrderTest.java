@@ -2,6 +2,7 @@ package io.microsnap.dirty;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.microsnap.dirty.internal.ProtectionSource;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;

@@ -10,6 +10,8 @@ import io.microsnap.core.Region;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.SnapshotReference;
 import io.microsnap.dirty.BitmapModel.Run;
+import io.microsnap.dirty.internal.ProtectionSource;
+import io.microsnap.dirty.internal.WriteProtection;
 import io.microsnap.testsupport.Effort;
 import io.microsnap.testsupport.Seed;
 import java.io.IOException;

@@ -1,22 +1,24 @@
 package io.microsnap.memory;
 
+import io.microsnap.core.IfExists;
 import io.microsnap.core.IoMode;
 import io.microsnap.core.PageReader;
 import io.microsnap.core.PausableMachine;
-import io.microsnap.core.PausedMachine;
 import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotId;
-import io.microsnap.dedup.AfterBake;
+import io.microsnap.dedup.DedupOptions;
+import io.microsnap.dedup.Deduplicator;
+import io.microsnap.dedup.internal.AfterBake;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.memory.internal.image.Zeros;
 import io.microsnap.store.FragmentationPolicy;
-import io.microsnap.store.IfTaken;
 import io.microsnap.store.SnapshotDescription;
 import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.internal.DirectoryStore;
 import io.microsnap.store.internal.SnapshotFiles;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.Map;
@@ -41,7 +43,7 @@ public final class Capture implements Cloneable {
     /** What the caller says of the snapshot; kind, parent and base are for the capture to say. */
     SnapshotDescription described;
     Map<String, Path> attachments = Map.of();
-    IfTaken ifTaken = IfTaken.REFUSE;
+    IfExists ifExists = IfExists.REFUSE;
     FragmentationPolicy fragmentation = FragmentationPolicy.DEFAULT;
     AfterBake afterBake = AfterBake.usual();
     Optional<Zeros> zeros = Optional.empty();
@@ -118,8 +120,8 @@ public final class Capture implements Cloneable {
     }
 
     /** What to do where the id is taken; refuse unless told. */
-    public Capture ifTaken(IfTaken decision) {
-        ifTaken = decision;
+    public Capture ifExists(IfExists decision) {
+        ifExists = decision;
         return this;
     }
 
@@ -130,12 +132,25 @@ public final class Capture implements Cloneable {
     }
 
     /**
-     * What becomes of the snapshot once it is published, in the thread that publishes it: one that is full comes to
-     * share blocks with its most alike sibling; {@link AfterBake#usual} unless told. It never fails the capture, keeps
-     * to the fragmentation policy whatever its own options say, and what came of it is in the result.
+     * Sets how a full snapshot shares blocks with its most alike sibling once it is published, in the thread that
+     * publishes it. Without this call it does so, too, for at most ten seconds, and not where the environment variable
+     * {@code MICROSNAP_AUTO_DEDUP} is {@code 0}. Sharing never fails the capture, keeps to the fragmentation policy of
+     * the capture whatever these options say, and its outcome is in the result.
      */
-    public Capture afterBake(AfterBake sharing) {
-        afterBake = Objects.requireNonNull(sharing);
+    public Capture sharing(DedupOptions options) {
+        afterBake = AfterBake.usual().with(options);
+        return this;
+    }
+
+    /** As {@link #sharing(DedupOptions)}, with another limit to its time: what is shared by then stays shared. */
+    public Capture sharing(DedupOptions options, Duration limit) {
+        afterBake = AfterBake.usual().with(options).within(limit);
+        return this;
+    }
+
+    /** Shares no blocks once the snapshot is published; a {@link Deduplicator} can do that later. */
+    public Capture withoutSharing() {
+        afterBake = afterBake.enabled(false);
         return this;
     }
 
@@ -232,7 +247,7 @@ public final class Capture implements Cloneable {
      * that is paused already.
      */
     public CaptureResult take(PausableMachine machine) throws IOException {
-        if (!(machine instanceof PausedMachine)) {
+        if (!machine.isPausedAlready()) {
             rehearse();
         }
         Capture said = clone();

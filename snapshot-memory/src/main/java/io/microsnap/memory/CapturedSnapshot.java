@@ -2,8 +2,8 @@ package io.microsnap.memory;
 
 import io.microsnap.core.SnapshotReference;
 import io.microsnap.core.internal.work.Closing;
-import io.microsnap.dedup.AfterBake;
 import io.microsnap.dedup.DedupOutcome;
+import io.microsnap.dedup.internal.AfterBake;
 import io.microsnap.dirty.Epoch;
 import io.microsnap.memory.internal.state.MachineStateFile;
 import io.microsnap.store.Manifest;
@@ -59,7 +59,7 @@ public final class CapturedSnapshot implements AutoCloseable {
     /**
      * Makes the snapshot durable and visible, and commits the tracker's epoch. When this returns, the snapshot
      * survives a power failure; when it throws, there is none, and the tracker has back what changed.
-     * A full snapshot then shares blocks with a sibling, as {@link Capture#afterBake} says.
+     * A full snapshot then shares blocks with a sibling, as {@code Capture.sharing} says.
      *
      * @throws IllegalStateException if it was published or closed already, or abandoned through the tracker
      */
@@ -73,7 +73,7 @@ public final class CapturedSnapshot implements AutoCloseable {
         try {
             pause.epoch().ifPresent(Epoch::requireOpen);
             punchedBytes = finishFiles();
-            manifest = staged.snapshot().publish(describe(), plan.ifTaken);
+            manifest = staged.snapshot().publish(describe(), plan.ifExists);
         } catch (Throwable failure) {
             closing.closeAfter(failure);
             throw failure;

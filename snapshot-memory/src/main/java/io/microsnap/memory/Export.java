@@ -17,7 +17,6 @@ import io.microsnap.memory.internal.image.ComposedImage;
 import io.microsnap.memory.internal.image.Composition;
 import io.microsnap.memory.internal.image.OpenedImage;
 import io.microsnap.store.HeldSnapshot;
-import io.microsnap.store.IfTaken;
 import io.microsnap.store.Manifest;
 import io.microsnap.store.SnapshotDescription;
 import io.microsnap.store.SnapshotFile;
@@ -163,10 +162,10 @@ public final class Export {
      * Publishes a snapshot of the same machine at the same moment that needs no base: with its state, attachments,
      * labels and parent.
      */
-    public Manifest toSnapshot(SnapshotStore store, SnapshotId flat, IfTaken ifTaken) throws IOException {
+    public Manifest toSnapshot(SnapshotStore store, SnapshotId flat, IfExists ifExists) throws IOException {
         try (StagedSnapshot staged = DirectoryStore.of(store).stage(flat)) {
             fill(staged, checks());
-            return staged.publish(description(), ifTaken);
+            return staged.publish(description(), ifExists);
         }
     }
 
@@ -224,7 +223,7 @@ public final class Export {
 
     private void requireWhole(Optional<PageChecks> checks) throws IOException {
         if (checks.isPresent()) {
-            Verify.result(snapshot, checks.get()).requireWhole();
+            Verification.result(snapshot, checks.get()).requireWhole();
         }
     }
 }

@@ -2,10 +2,10 @@ package io.microsnap.memory;
 
 import io.microsnap.core.CancelledException;
 import io.microsnap.core.GuestLayout;
+import io.microsnap.core.IfExists;
 import io.microsnap.core.IoMode;
 import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.PausableMachine;
-import io.microsnap.core.PausedMachine;
 import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.SnapshotReference;
@@ -23,7 +23,6 @@ import io.microsnap.memory.internal.image.MemoryWriter;
 import io.microsnap.memory.internal.image.Pace;
 import io.microsnap.memory.internal.image.Zeros;
 import io.microsnap.memory.internal.state.MachineStateFile;
-import io.microsnap.store.IfTaken;
 import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.internal.PageIndex;
 import io.microsnap.store.internal.PageMap;
@@ -168,7 +167,7 @@ public final class PreparedCapture implements AutoCloseable {
             claim.ifPresent(held -> requireClaim());
             synchronized (machine) {
                 event.begin();
-                if (!(machine instanceof PausedMachine)) {
+                if (!machine.isPausedAlready()) {
                     // One that stands still already would be kept waiting for it.
                     workers.rouse();
                 }
@@ -212,7 +211,7 @@ public final class PreparedCapture implements AutoCloseable {
     }
 
     private void requireFreeId() throws IOException {
-        if (plan.ifTaken == IfTaken.REFUSE && plan.store.contains(plan.id)) {
+        if (plan.ifExists == IfExists.REFUSE && plan.store.contains(plan.id)) {
             throw new FileAlreadyExistsException(plan.id.name(), null,
                     "the store has a snapshot of this id already; delete it, replace it, or take another id");
         }
@@ -293,7 +292,7 @@ public final class PreparedCapture implements AutoCloseable {
 
     /** What is to be replaced may be the base, but none that the base requires: better known before the pause. */
     private void requireNotRequired(StoredSnapshot held) throws SnapshotException {
-        if (plan.ifTaken != IfTaken.REFUSE && held.base().isPresent() && Held.needs(held.base().get(), plan.id)) {
+        if (plan.ifExists != IfExists.REFUSE && held.base().isPresent() && Held.needs(held.base().get(), plan.id)) {
             throw new SnapshotException(plan.id + " cannot be replaced: the base " + held.id()
                     + " requires it; capture under another id");
         }
@@ -414,7 +413,7 @@ public final class PreparedCapture implements AutoCloseable {
     }
 
     private boolean wouldReplaceItsBase() {
-        return plan.ifTaken != IfTaken.REFUSE && base.orElseThrow().id().equals(plan.id);
+        return plan.ifExists != IfExists.REFUSE && base.orElseThrow().id().equals(plan.id);
     }
 
     /** Cloning takes time for each extent. Where the filesystem does not count them, that is no reason against it. */

@@ -1,8 +1,8 @@
 package io.microsnap.memory;
 
 import io.microsnap.core.GuestLayout;
-import io.microsnap.core.GuestMemoryReader;
 import io.microsnap.core.HugePages;
+import io.microsnap.core.PageReader;
 import io.microsnap.core.internal.file.GuestRam;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
@@ -63,7 +63,7 @@ final class Rehearsal {
     private static final class Stage {
         private final Posix posix;
         private final GuestLayout layout;
-        private final GuestMemoryReader reader;
+        private final PageReader reader;
         private final DirtyTracker tracker;
         private final Descriptor image;
         private final PageIndex base;
@@ -76,7 +76,7 @@ final class Rehearsal {
             for (long at = 0; at < GUEST_BYTES / 2; at += Long.BYTES) {
                 bytes.set(ValueLayout.JAVA_LONG, at, at + 1);
             }
-            reader = new GuestMemoryReader(memory);
+            reader = memory.reader();
             tracker = closing.add(DirtyTracker.ofMarks(layout));
             image = file(closing, GUEST_BYTES);
             base = closing.add(PageIndex.create(file(closing, 0), layout));

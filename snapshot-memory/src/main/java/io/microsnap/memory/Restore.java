@@ -278,7 +278,7 @@ public final class Restore {
             int inFlight = io == IoMode.DIRECT ? Math.max(2, threads) : threads;
             ImageReads.into(mapping.segment(), source.image(), checks, inFlight, progress);
             if (checks.isPresent()) {
-                Verify.result(image.held, checks.get()).requireWhole();
+                Verification.result(image.held, checks.get()).requireWhole();
             }
             return new Made(mapping, Optional.empty());
         } catch (Throwable failure) {
@@ -294,6 +294,6 @@ public final class Restore {
     private void verify(StoredSnapshot held, ComposedImage composed) throws IOException {
         PageChecks checks = new PageChecks(held.pageIndex());
         ImageReads.check(composed, checks, threads, progress);
-        Verify.result(held, checks).requireWhole();
+        Verification.result(held, checks).requireWhole();
     }
 }

@@ -1,7 +1,6 @@
 package io.microsnap.memory;
 
 import io.microsnap.core.GuestMemory;
-import io.microsnap.core.GuestMemoryReader;
 import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.PageReader;
 import io.microsnap.core.SnapshotReference;
@@ -120,6 +119,7 @@ public final class RestoredSnapshot implements RestoredMachine, AutoCloseable {
         return held.reference();
     }
 
+    /** Returns what the snapshot says of itself. */
     public Manifest manifest() {
         return held.manifest();
     }
@@ -132,7 +132,7 @@ public final class RestoredSnapshot implements RestoredMachine, AutoCloseable {
 
     /** Reads the memory as it is now, for the next capture. */
     public PageReader reader() {
-        return new GuestMemoryReader(memory);
+        return memory.reader();
     }
 
     /** The machine's state beside its memory, in the order it was saved; none where none was. */

@@ -2,7 +2,8 @@
  * Captures machines and restores them. A {@link io.microsnap.memory.Capture} says what to capture; it is prepared while
  * the machine runs, captured during the pause, and published afterwards. A {@link io.microsnap.memory.Restore} brings
  * the memory back by one of the {@link io.microsnap.memory.RestoreEngine}s, as a
- * {@link io.microsnap.memory.RestoredSnapshot}. {@link io.microsnap.memory.Verify}, {@link io.microsnap.memory.Export},
- * {@link io.microsnap.memory.Compact} and {@link io.microsnap.memory.Prune} look after snapshots.
+ * {@link io.microsnap.memory.RestoredSnapshot}. {@link io.microsnap.memory.Verification},
+ * {@link io.microsnap.memory.Export}, {@link io.microsnap.memory.Compact} and {@link io.microsnap.memory.Prune} look
+ * after snapshots.
  */
 package io.microsnap.memory;

@@ -11,11 +11,11 @@ import io.microsnap.core.SnapshotId;
 import io.microsnap.core.internal.posix.Errno;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.core.testing.FaultyPosix;
-import io.microsnap.dedup.AfterBake;
 import io.microsnap.dedup.DedupOptions;
 import io.microsnap.dedup.DedupOutcome;
 import io.microsnap.dedup.DedupOutcome.Reason;
 import io.microsnap.dedup.Engine;
+import io.microsnap.dedup.internal.AfterBake;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.store.FragmentationPolicy;
 import io.microsnap.store.StoreOptions;
@@ -63,13 +63,12 @@ final class AutoDedupTest {
     void everySwitchSwitchesItOff(Path on, ChildProcesses children) throws IOException {
         try (DirectoryStore store = open(Posix.host(), on)) {
             bakeOld(store);
-            AfterBake usual = AfterBake.usual();
-            CaptureResult off = full(store).afterBake(usual.enabled(false)).take(STANDING);
+            CaptureResult off = full(store).withoutSharing().take(STANDING);
             assertThat(reason(off)).isEqualTo(Reason.SWITCHED_OFF);
             assertThat(store.space(FRESH).exclusiveBytes().orElseThrow()).isGreaterThanOrEqualTo(LENGTH);
             store.delete(FRESH);
 
-            assertThat(reason(full(store).afterBake(usual.within(Duration.ZERO)).take(STANDING)))
+            assertThat(reason(full(store).sharing(DedupOptions.DEFAULTS, Duration.ZERO).take(STANDING)))
                     .isEqualTo(Reason.OUT_OF_TIME);
             assertRestores(store);
             store.delete(FRESH);
@@ -116,9 +115,9 @@ final class AutoDedupTest {
     void aBakeThatIsInterruptedAfterwardsIsPublishedAllTheSame(Path on) throws IOException {
         try (DirectoryStore store = open(Posix.host(), on)) {
             bakeOld(store);
-            AfterBake interrupting = AfterBake.usual().with(DedupOptions.DEFAULTS.with(
-                    (done, total) -> Thread.currentThread().interrupt()));
-            CaptureResult result = full(store).afterBake(interrupting).take(STANDING);
+            DedupOptions interrupting = DedupOptions.DEFAULTS.with(
+                    (done, total) -> Thread.currentThread().interrupt());
+            CaptureResult result = full(store).sharing(interrupting).take(STANDING);
             assertThat(Thread.interrupted()).isTrue();
             assertThat(result.dedup()).containsInstanceOf(DedupOutcome.Failed.class);
             assertRestores(store);
@@ -130,8 +129,8 @@ final class AutoDedupTest {
     void aCloneMayTakeTheImagesPlace(Path on) throws IOException {
         try (DirectoryStore store = open(Posix.host(), on)) {
             bakeOld(store);
-            CaptureResult fresh = full(store).afterBake(AfterBake.usual()
-                    .with(DedupOptions.DEFAULTS.with(Engine.CLONE_AND_SWAP))).take(STANDING);
+            CaptureResult fresh = full(store)
+                    .sharing(DedupOptions.DEFAULTS.with(Engine.CLONE_AND_SWAP)).take(STANDING);
             assertThat(fresh.dedup()).containsInstanceOf(DedupOutcome.Deduplicated.class);
             assertRestores(store);
         }

@@ -7,7 +7,6 @@ import io.microsnap.core.IfExists;
 import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.internal.posix.Posix;
-import io.microsnap.store.IfTaken;
 import io.microsnap.store.SnapshotEntry;
 import io.microsnap.store.StoreOptions;
 import io.microsnap.store.internal.DirectoryStore;
@@ -209,7 +208,7 @@ final class CampaignTest {
 
         private void assertWhole(SnapshotId id) throws IOException {
             try (StoredSnapshot held = store.hold(id)) {
-                assertThat(Verify.snapshot(held, 2, Progress.NONE).isWhole()).isTrue();
+                assertThat(Verification.of(held, 2, Progress.NONE).isWhole()).isTrue();
             }
         }
 
@@ -224,7 +223,7 @@ final class CampaignTest {
             SnapshotId last = List.copyOf(generations.keySet()).getLast();
             SnapshotId flat = new SnapshotId("flat");
             try (StoredSnapshot held = store.hold(last)) {
-                Export.of(held).toSnapshot(store, flat, IfTaken.REFUSE);
+                Export.of(held).toSnapshot(store, flat, IfExists.REFUSE);
             }
             generations.put(flat, generations.get(last));
             assertWhole(flat);

@@ -416,7 +416,7 @@ final class CaptureSweepTest {
                 }
             }
             try (StoredSnapshot held = healthy.hold(NEXT)) {
-                assertThat(Verify.snapshot(held, 1, Progress.NONE).isWhole()).as(what).isTrue();
+                assertThat(Verification.of(held, 1, Progress.NONE).isWhole()).as(what).isTrue();
             }
         }
 

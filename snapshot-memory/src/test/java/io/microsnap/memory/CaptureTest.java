@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.microsnap.core.CancelledException;
 import io.microsnap.core.GuestLayout;
+import io.microsnap.core.IfExists;
 import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.PageReader;
 import io.microsnap.core.PausableMachine;
@@ -21,7 +22,6 @@ import io.microsnap.dirty.DirtySource;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.dirty.SourceOwnership;
 import io.microsnap.dirty.WritePath;
-import io.microsnap.store.IfTaken;
 import io.microsnap.store.Manifest;
 import io.microsnap.store.SnapshotDescription;
 import io.microsnap.store.SnapshotFile;
@@ -227,7 +227,7 @@ final class CaptureTest {
             Capture.of(cloning, BASE, guest).tracker(tracker).take(machine);
             for (int value = 3; value < 5; value++) {
                 write(7, value);
-                CaptureResult next = Capture.of(cloning, BASE, guest).tracker(tracker).ifTaken(IfTaken.REPLACE)
+                CaptureResult next = Capture.of(cloning, BASE, guest).tracker(tracker).ifExists(IfExists.REPLACE)
                         .take(machine);
                 assertThat(next.kind()).isEqualTo(CaptureKind.ONTO_BASE);
                 assertThat(next.memory().pagesRecorded()).isEqualTo(1);
@@ -526,7 +526,7 @@ final class CaptureTest {
         machine.calls.clear();
         assertThatThrownBy(() -> capture(BASE).prepare()).isInstanceOf(FileAlreadyExistsException.class)
                 .hasMessageContaining("base");
-        assertThatThrownBy(() -> capture(BASE).kind(CaptureKind.DIFF).ifTaken(IfTaken.REPLACE).prepare())
+        assertThatThrownBy(() -> capture(BASE).kind(CaptureKind.DIFF).ifExists(IfExists.REPLACE).prepare())
                 .isInstanceOf(SnapshotException.class).hasMessageContaining("it is to replace");
         try (DirtyTracker other = DirtyTracker.ofMarks(GuestLayout.ofSingleRegion(PAGE, 255 * PAGE))) {
             assertThatThrownBy(() -> Capture.of(store, NEXT, guest).tracker(other).kind(CaptureKind.FULL).prepare())
@@ -752,7 +752,7 @@ final class CaptureTest {
     @Test
     void aBaseThatIsGoneOrReplacedMakesTheNextCaptureFullUnlessADiffWasAskedFor() throws IOException {
         CaptureResult first = capture(BASE).take(machine);
-        Capture.of(store, BASE, guest).ifTaken(IfTaken.REPLACE).take(machine);
+        Capture.of(store, BASE, guest).ifExists(IfExists.REPLACE).take(machine);
         assertThatThrownBy(() -> capture(NEXT).kind(CaptureKind.DIFF).take(machine))
                 .isInstanceOf(SnapshotException.class).hasMessageContaining(first.reference().toString());
         store.delete(BASE);
@@ -769,9 +769,9 @@ final class CaptureTest {
     @Test
     void aBaseInWhosePlaceIsAnotherSnapshotIsNotBuiltOn() throws IOException {
         for (boolean known : new boolean[] {true, false}) {
-            CaptureResult first = capture(BASE).ifTaken(IfTaken.REPLACE).kind(CaptureKind.FULL).take(machine);
+            CaptureResult first = capture(BASE).ifExists(IfExists.REPLACE).kind(CaptureKind.FULL).take(machine);
             write(7, known ? 3 : 4);
-            Capture.of(store, BASE, InMemoryPageReader.of(LAYOUT)).ifTaken(IfTaken.REPLACE).take(machine);
+            Capture.of(store, BASE, InMemoryPageReader.of(LAYOUT)).ifExists(IfExists.REPLACE).take(machine);
             if (!known) {
                 tracker.invalidate("a slot was moved");
             }
@@ -900,7 +900,7 @@ final class CaptureTest {
             assertThat(restored.memory().mapping(0).mismatch(guest.bytes())).isEqualTo(-1);
         }
         try (StoredSnapshot held = from.hold(id)) {
-            assertThat(Verify.snapshot(held, 1, io.microsnap.core.Progress.NONE).isWhole()).isTrue();
+            assertThat(Verification.of(held, 1, io.microsnap.core.Progress.NONE).isWhole()).isTrue();
         }
     }
 

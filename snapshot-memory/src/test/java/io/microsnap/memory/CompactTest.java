@@ -9,7 +9,6 @@ import io.microsnap.core.SnapshotId;
 import io.microsnap.core.internal.posix.Errno;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.core.testing.FaultyPosix;
-import io.microsnap.store.IfHeld;
 import io.microsnap.store.Manifest;
 import io.microsnap.store.SnapshotKind;
 import io.microsnap.store.StoreOptions;
@@ -68,7 +67,7 @@ final class CompactTest {
                 assertThat(Compact.snapshot(store, MIDDLE, LANES, Progress.NONE)).isTrue();
                 assertThat(Compact.snapshot(store, LAST, LANES, Progress.NONE)).isTrue();
                 // Opened only now: index and map of the former image are still there.
-                assertThat(Verify.snapshot(held, 1, Progress.NONE).isWhole()).isTrue();
+                assertThat(Verification.of(held, 1, Progress.NONE).isWhole()).isTrue();
                 assertThat(held.manifest().kind()).isEqualTo(SnapshotKind.DIFF);
                 assertThat(running.memory().mapping(0).mismatch(
                         MemorySegment.ofArray(chains.contents().get(MIDDLE)))).isEqualTo(-1);
@@ -111,7 +110,7 @@ final class CompactTest {
                 if (!once[0]) {
                     once[0] = true;
                     try {
-                        store.delete(LAST, IfHeld.DELETE);
+                        store.deleteForcibly(LAST);
                     } catch (IOException failure) {
                         throw new UncheckedIOException(failure);
                     }

@@ -5,7 +5,6 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.microsnap.core.CancelledException;
 import io.microsnap.core.GuestLayout;
-import io.microsnap.core.GuestMemoryReader;
 import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.PageReader;
 import io.microsnap.core.PausableMachine;
@@ -438,7 +437,7 @@ final class CopyAheadTest {
         try (RestoredSnapshot restored = Restore.of(store, NEXT).mostMappings(0).restore(RestoreEngine.LAZY)) {
             MemorySegment memory = restored.memory().mapping(0);
             int[] asked = {0};
-            PageReader meddling = new Meddling(new GuestMemoryReader(restored.memory()), () -> {
+            PageReader meddling = new Meddling(restored.memory().reader(), () -> {
                 if (asked[0]++ == 0) {
                     memory.set(ValueLayout.JAVA_INT, 7L * PAGE, 5000);
                 }
@@ -515,7 +514,7 @@ final class CopyAheadTest {
             }
         }
         try (StoredSnapshot held = from.hold(id)) {
-            assertThat(Verify.snapshot(held, 2, Progress.NONE).isWhole()).as(what).isTrue();
+            assertThat(Verification.of(held, 2, Progress.NONE).isWhole()).as(what).isTrue();
         }
     }
 

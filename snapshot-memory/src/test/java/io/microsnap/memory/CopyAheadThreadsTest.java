@@ -3,7 +3,6 @@ package io.microsnap.memory;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.microsnap.core.GuestLayout;
-import io.microsnap.core.GuestMemoryReader;
 import io.microsnap.core.HugePages;
 import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.PausableMachine;
@@ -15,8 +14,8 @@ import io.microsnap.core.internal.file.GuestRam;
 import io.microsnap.core.internal.file.Mapping;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.core.internal.work.Uninterrupted;
+import io.microsnap.dirty.DirtySource;
 import io.microsnap.dirty.DirtyTracker;
-import io.microsnap.dirty.PageMapSource;
 import io.microsnap.store.StoreOptions;
 import io.microsnap.store.internal.DirectoryStore;
 import io.microsnap.store.internal.StoredSnapshot;
@@ -71,7 +70,7 @@ final class CopyAheadThreadsTest {
                     }
                     CopyAhead options = CopyAhead.usual().rounds(random.nextInt(1, 6)).enough(0)
                             .enough(Duration.ZERO);
-                    CaptureResult result = Capture.of(store, id, new GuestMemoryReader(guest.ram))
+                    CaptureResult result = Capture.of(store, id, guest.ram.reader())
                             .tracker(guest.tracker).kind(kind).threads(random.nextInt(1, 3)).copyAhead(options)
                             .take(guest);
                     assertThat(result.kind()).isEqualTo(kind);
@@ -91,7 +90,7 @@ final class CopyAheadThreadsTest {
             }
         }
         try (StoredSnapshot held = store.hold(id)) {
-            assertThat(Verify.snapshot(held, 1, Progress.NONE).isWhole()).as(id.name()).isTrue();
+            assertThat(Verification.of(held, 1, Progress.NONE).isWhole()).as(id.name()).isTrue();
         }
     }
 
@@ -109,7 +108,7 @@ final class CopyAheadThreadsTest {
             image = shared ? Mapping.memfd(Posix.host(), "guest", LAYOUT.lengthBytes(), HugePages.NONE)
                     : Mapping.anonymous(Posix.host(), LAYOUT.lengthBytes(), HugePages.NONE);
             ram = GuestRam.of(LAYOUT, image);
-            tracker = DirtyTracker.of(LAYOUT, PageMapSource.of(ram));
+            tracker = DirtyTracker.of(LAYOUT, DirtySource.ofPageMap(ram));
             for (int number = 0; number < THREADS; number++) {
                 SplittableRandom own = random.split();
                 boolean discards = number == 0 && !shared;

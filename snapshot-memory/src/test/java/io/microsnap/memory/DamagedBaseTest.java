@@ -3,7 +3,7 @@ package io.microsnap.memory;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.microsnap.core.GuestLayout;
-import io.microsnap.core.PausedMachine;
+import io.microsnap.core.PausableMachine;
 import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.internal.posix.Posix;
@@ -28,7 +28,7 @@ final class DamagedBaseTest {
     /** Pages that the storage loses: one among others, and all of a stretch, so that zeros and a hole are met. */
     private static final int[] LOST = {3, 20, 21, 22, 23};
 
-    private static final PausedMachine STILL = new PausedMachine(List.of());
+    private static final PausableMachine STILL = PausableMachine.pausedAlready(List.of());
 
     @TempDir
     private Path directory;
@@ -54,12 +54,12 @@ final class DamagedBaseTest {
                     .take(STILL);
             assertThat(next.memory().pagesRecorded()).isEqualTo(LOST.length);
             try (StoredSnapshot held = store.hold(NEXT)) {
-                assertThat(Verify.snapshot(held, 1, Progress.NONE).isWhole()).as("born whole").isTrue();
+                assertThat(Verification.of(held, 1, Progress.NONE).isWhole()).as("born whole").isTrue();
             }
             write(image, LOST, -1);
             try (StoredSnapshot held = store.hold(NEXT); RestoredSnapshot restored = Restore.of(store, NEXT)
                     .restore(RestoreEngine.LAZY)) {
-                assertThat(Verify.snapshot(held, 1, Progress.NONE).isWhole()).as("after the repair").isTrue();
+                assertThat(Verification.of(held, 1, Progress.NONE).isWhole()).as("after the repair").isTrue();
                 assertThat(restored.memory().mapping(0).mismatch(guest.bytes()))
                         .isEqualTo(-1);
             }

@@ -13,7 +13,6 @@ import io.microsnap.core.internal.file.Extents;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dirty.DirtyTracker;
-import io.microsnap.store.IfTaken;
 import io.microsnap.store.Manifest;
 import io.microsnap.store.SnapshotDescription;
 import io.microsnap.store.SnapshotFile;
@@ -67,7 +66,7 @@ final class ExportTest {
             Manifest flat;
             try (StoredSnapshot held = store.hold(DIFF)) {
                 diff = held.manifest();
-                flat = Export.of(held).toSnapshot(store, FLAT, IfTaken.REFUSE);
+                flat = Export.of(held).toSnapshot(store, FLAT, IfExists.REFUSE);
             }
             SnapshotDescription was = diff.description();
             assertThat(was.parent()).isPresent();
@@ -104,7 +103,7 @@ final class ExportTest {
                             .isInstanceOf(DamagedException.class).hasMessageContaining(address)
                             .hasMessageContaining(holder.name() + " holds");
                     assertThat(file).doesNotExist();
-                    assertThatThrownBy(() -> Export.of(held).threads(2).toSnapshot(store, FLAT, IfTaken.REFUSE))
+                    assertThatThrownBy(() -> Export.of(held).threads(2).toSnapshot(store, FLAT, IfExists.REFUSE))
                             .isInstanceOf(DamagedException.class).hasMessageContaining(address);
                     Export.of(held).unchecked().toFile(file, IfExists.REFUSE);
                     assertThat(Files.readAllBytes(file)[page * PAGE + 9]).isEqualTo((byte) 7);
@@ -151,7 +150,7 @@ final class ExportTest {
                     Export.of(held).attachmentToFile("disk", file, IfExists.REPLACE))
                     .isInstanceOf(DamagedException.class).hasMessageContaining("again");
             assertThat(file).hasContent("bytes");
-            assertThatThrownBy(() -> Export.of(held).toSnapshot(store, FLAT, IfTaken.REFUSE))
+            assertThatThrownBy(() -> Export.of(held).toSnapshot(store, FLAT, IfExists.REFUSE))
                     .isInstanceOf(DamagedException.class).hasMessageContaining("disk");
         }
     }

@@ -3,7 +3,6 @@ package io.microsnap.memory;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.microsnap.core.GuestLayout;
-import io.microsnap.core.GuestMemoryReader;
 import io.microsnap.core.PausableMachine;
 import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotId;
@@ -100,17 +99,17 @@ final class FootprintTest {
                 file.truncate(bytes);
                 try (GuestRam ram = GuestRam.of(layout, Mapping.file(file, 0, bytes, Access.SHARED_WRITE))) {
                     write(ram.mapping(0), tracker, 64, 2);
-                    capture(Capture.of(store, base, new GuestMemoryReader(ram)).tracker(tracker).progress(look)
+                    capture(Capture.of(store, base, ram.reader()).tracker(tracker).progress(look)
                             .prepare(), paused);
                     write(ram.mapping(0), tracker, 256, 1);
-                    capture(Capture.of(store, next, new GuestMemoryReader(ram)).tracker(tracker).progress(look)
+                    capture(Capture.of(store, next, ram.reader()).tracker(tracker).progress(look)
                             .kind(CaptureKind.DIFF).prepare(), paused);
                     tracker.invalidate("everything is to be compared");
-                    capture(Capture.of(store, new SnapshotId("compared"), new GuestMemoryReader(ram)).tracker(tracker)
+                    capture(Capture.of(store, new SnapshotId("compared"), ram.reader()).tracker(tracker)
                             .base(next).progress(look).prepare(), paused);
                 }
                 try (StoredSnapshot held = store.hold(next)) {
-                    if (!Verify.snapshot(held, 1, look).isWhole()) {
+                    if (!Verification.of(held, 1, look).isWhole()) {
                         throw new IOException(held + " is not whole");
                     }
                 }

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.fail;
 
 import io.microsnap.core.GuestLayout;
+import io.microsnap.core.IfExists;
 import io.microsnap.core.PausableMachine;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.SnapshotId;
@@ -15,7 +16,6 @@ import io.microsnap.core.internal.posix.SystemCallException;
 import io.microsnap.core.testing.FaultyPosix;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.store.FragmentationPolicy;
-import io.microsnap.store.IfTaken;
 import io.microsnap.store.StoreOptions;
 import io.microsnap.store.internal.DirectoryStore;
 import io.microsnap.store.internal.StoredSnapshot;
@@ -111,7 +111,7 @@ final class GenerationsTest {
         try (DirectoryStore store = open(on)) {
             boot();
             for (int generation = 1; generation < 5; generation++) {
-                CaptureResult result = capture(store, LATEST).ifTaken(IfTaken.REPLACE).take(STANDING);
+                CaptureResult result = capture(store, LATEST).ifExists(IfExists.REPLACE).take(STANDING);
                 if (generation == 2) {
                     assertThat(result.kind()).isEqualTo(
                             fileSystem.reflinks() ? CaptureKind.ONTO_BASE : CaptureKind.FULL);
@@ -122,10 +122,10 @@ final class GenerationsTest {
                 assertThat(tracker.parent()).contains(result.reference());
                 change(seed.random(), generation);
             }
-            assertThatThrownBy(() -> capture(store, LATEST).kind(CaptureKind.DIFF).ifTaken(IfTaken.REPLACE).prepare())
+            assertThatThrownBy(() -> capture(store, LATEST).kind(CaptureKind.DIFF).ifExists(IfExists.REPLACE).prepare())
                     .isInstanceOf(SnapshotException.class).hasMessageContaining("replace latest, which it would need");
             capture(store, id(1)).kind(CaptureKind.DIFF).take(STANDING);
-            assertThatThrownBy(() -> capture(store, LATEST).ifTaken(IfTaken.REPLACE).prepare())
+            assertThatThrownBy(() -> capture(store, LATEST).ifExists(IfExists.REPLACE).prepare())
                     .isInstanceOf(SnapshotException.class).hasMessageContaining("the base g1 requires it");
         }
     }
@@ -135,8 +135,8 @@ final class GenerationsTest {
         try (DirectoryStore store = open(on)) {
             boot();
             capture(store, LATEST).take(STANDING);
-            Capture.of(store, LATEST, guest).ifTaken(IfTaken.REPLACE).take(STANDING);
-            assertThat(capture(store, LATEST).ifTaken(IfTaken.REPLACE).take(STANDING).kind())
+            Capture.of(store, LATEST, guest).ifExists(IfExists.REPLACE).take(STANDING);
+            assertThat(capture(store, LATEST).ifExists(IfExists.REPLACE).take(STANDING).kind())
                     .isEqualTo(CaptureKind.FULL);
         }
     }

@@ -77,7 +77,7 @@ class HugeSparseSnapshotTest {
                     DirectoryStore.open(Posix.host(), Path.of(arguments[0]), StoreOptions.PRIVATE)) {
                 for (SnapshotId id : List.of(BASE, DIFF)) {
                     try (StoredSnapshot held = store.hold(id)) {
-                        Verification verification = Verify.snapshot(held, 2, Progress.NONE);
+                        Verification verification = Verification.of(held, 2, Progress.NONE);
                         System.out.println(id + (verification.isWhole() ? " whole" : " damaged"));
                     }
                 }

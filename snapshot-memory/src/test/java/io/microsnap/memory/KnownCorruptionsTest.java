@@ -134,7 +134,7 @@ final class KnownCorruptionsTest {
                 assertThat(Extents.punch(image, 64 * PAGE, 16 * PAGE)).isTrue();
             }
             try (StoredSnapshot held = store.hold(BASE)) {
-                Verification found = Verify.snapshot(held, 1, Progress.NONE);
+                Verification found = Verification.of(held, 1, Progress.NONE);
                 assertThat(found.badCount()).isEqualTo(16);
                 assertThat(found.firstBad().getFirst().imageOffset()).isEqualTo(64 * PAGE);
             }

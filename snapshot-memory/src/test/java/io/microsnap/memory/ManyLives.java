@@ -1,14 +1,13 @@
 package io.microsnap.memory;
 
 import io.microsnap.core.GuestLayout;
-import io.microsnap.core.GuestMemoryReader;
 import io.microsnap.core.HugePages;
 import io.microsnap.core.PausableMachine;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.internal.file.GuestRam;
 import io.microsnap.core.internal.posix.Posix;
+import io.microsnap.dirty.DirtySource;
 import io.microsnap.dirty.DirtyTracker;
-import io.microsnap.dirty.PageMapSource;
 import io.microsnap.memory.misuse.ProcessLimits;
 import io.microsnap.store.StoreOptions;
 import io.microsnap.store.internal.DirectoryStore;
@@ -35,7 +34,7 @@ final class ManyLives {
                 Posix.host(), Path.of(arguments[0], "store"), StoreOptions.PRIVATE)) {
             try (GuestRam ram = GuestRam.anonymous(Posix.host(), LAYOUT, HugePages.NONE)) {
                 ram.mapping(0).fill((byte) 1);
-                Capture.of(store, BASE, new GuestMemoryReader(ram)).take(PAUSED);
+                Capture.of(store, BASE, ram.reader()).take(PAUSED);
             }
             live(store);
             long before = ProcessLimits.offHeapBytes();
@@ -50,7 +49,7 @@ final class ManyLives {
         SnapshotId id = new SnapshotId("life");
         SnapshotId next = new SnapshotId("next");
         try (RestoredSnapshot restored = Restore.of(store, BASE).verified().restore(RestoreEngine.LAZY);
-                DirtyTracker tracker = restored.tracker(PageMapSource.of(restored.memory()))) {
+                DirtyTracker tracker = restored.tracker(DirtySource.ofPageMap(restored.memory()))) {
             for (long page = 0; page < 100; page++) {
                 restored.memory().mapping(0).set(ValueLayout.JAVA_LONG, page * 4096, page);
             }

@@ -3,7 +3,7 @@ package io.microsnap.memory;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.microsnap.core.GuestLayout;
-import io.microsnap.core.PausedMachine;
+import io.microsnap.core.PausableMachine;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.store.StoreOptions;
@@ -18,7 +18,7 @@ import org.junit.jupiter.api.io.TempDir;
 final class RequestedKindTest {
     private static final int PAGE = 4096;
     private static final SnapshotId BASE = new SnapshotId("base");
-    private static final PausedMachine STILL = new PausedMachine(List.of());
+    private static final PausableMachine STILL = PausableMachine.pausedAlready(List.of());
 
     @TempDir
     private Path directory;

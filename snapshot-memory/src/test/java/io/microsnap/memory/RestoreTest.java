@@ -341,7 +341,7 @@ final class RestoreTest {
         damage("base/memory.img", 9L * PAGE);
 
         try (StoredSnapshot held = store.hold(TOP)) {
-            Verification found = Verify.snapshot(held, 2, Progress.NONE);
+            Verification found = Verification.of(held, 2, Progress.NONE);
             assertThat(found.badCount()).isEqualTo(2);
             assertThat(found.firstBad()).containsExactly(
                     new Verification.BadPage(9L * PAGE, 9L * PAGE, "base"),
@@ -359,7 +359,7 @@ final class RestoreTest {
     void aZeroPageThatIsNoLongerZeroAndDataThatBecameAHoleAreFound() throws IOException {
         damage("base/memory.img", 1L * PAGE);
         try (StoredSnapshot held = store.hold(BASE)) {
-            assertThat(Verify.snapshot(held, 1, Progress.NONE).firstBad())
+            assertThat(Verification.of(held, 1, Progress.NONE).firstBad())
                     .extracting(Verification.BadPage::imageOffset).containsExactly(1L * PAGE);
         }
         Path image = writable("base/memory.img");
@@ -369,7 +369,7 @@ final class RestoreTest {
             file.truncate(bytes);
         }
         try (StoredSnapshot held = store.hold(BASE)) {
-            assertThat(Verify.snapshot(held, 1, Progress.NONE).badCount()).isEqualTo((LAYOUT.pageCount() + 2) / 3);
+            assertThat(Verification.of(held, 1, Progress.NONE).badCount()).isEqualTo((LAYOUT.pageCount() + 2) / 3);
         }
     }
 
@@ -417,13 +417,13 @@ final class RestoreTest {
         Capture.of(store, id, guest).attach("disk", disk).take(PausableMachine.pausedAlready(List.of(section)));
         for (String file : List.of("machine.bin", "attachments/disk", "memory.idx")) {
             try (StoredSnapshot held = store.hold(id)) {
-                assertThat(Verify.snapshot(held, 1, Progress.NONE).isWhole()).isTrue();
+                assertThat(Verification.of(held, 1, Progress.NONE).isWhole()).isTrue();
             }
             Path path = writable("whole/" + file);
             byte[] before = Files.readAllBytes(path);
             damage("whole/" + file, before.length - 1);
             try (StoredSnapshot held = store.hold(id)) {
-                assertThatThrownBy(() -> Verify.snapshot(held, 1, Progress.NONE)).as(file)
+                assertThatThrownBy(() -> Verification.of(held, 1, Progress.NONE)).as(file)
                         .isInstanceOf(DamagedException.class).hasMessageContaining(path.getFileName().toString());
             }
             Files.write(path, before);

@@ -2,7 +2,6 @@ package io.microsnap.memory;
 
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.GuestMemory;
-import io.microsnap.core.GuestMemoryReader;
 import io.microsnap.core.HugePages;
 import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.PageReader;
@@ -95,7 +94,7 @@ final class SimulatedGuest implements PausableMachine, AutoCloseable {
     }
 
     PageReader reader() {
-        return new GuestMemoryReader(memory);
+        return memory.reader();
     }
 
     GuestLayout layout() {

@@ -4,7 +4,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.microsnap.core.GuestLayout;
-import io.microsnap.core.GuestMemoryReader;
 import io.microsnap.core.PageReader;
 import io.microsnap.core.PausableMachine;
 import io.microsnap.core.RangeConsumer;
@@ -159,13 +158,13 @@ final class TruncatedMemoryTest {
         fill(KEPT_PAGES, PAGES - KEPT_PAGES, 1);
     }
 
-    private GuestMemoryReader reader() {
-        return new GuestMemoryReader(ram);
+    private PageReader reader() {
+        return ram.reader();
     }
 
     /** Reads the memory, whose file is shortened once the capture has begun and knows what is populated. */
     private PageReader shortened() {
-        GuestMemoryReader reader = reader();
+        PageReader reader = reader();
         return new PageReader() {
             @Override
             public GuestLayout layout() {

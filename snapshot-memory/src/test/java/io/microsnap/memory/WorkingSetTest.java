@@ -10,9 +10,9 @@ import io.microsnap.core.SnapshotId;
 import io.microsnap.core.internal.posix.Errno;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.core.testing.FaultyPosix;
+import io.microsnap.dirty.DirtySource;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.dirty.Epoch;
-import io.microsnap.dirty.PageMapSource;
 import io.microsnap.dirty.TrackingUnavailableException;
 import io.microsnap.memory.internal.ahead.PageRuns;
 import io.microsnap.memory.internal.ahead.ReadAhead;
@@ -148,7 +148,7 @@ final class WorkingSetTest {
     @Test
     void aRecordingAndAPageMapSourceShareTheRegistrationWhicheverEndsFirst() throws IOException {
         try (RestoredSnapshot restored = Restore.of(store, ID).recordable().restore(RestoreEngine.LAZY)) {
-            DirtyTracker tracker = restored.tracker(PageMapSource.of(restored.memory()));
+            DirtyTracker tracker = restored.tracker(DirtySource.ofPageMap(restored.memory()));
             WorkingSetRecording recording = restored.recordWorkingSet();
             touch(restored, 10);
             write(restored, 11);

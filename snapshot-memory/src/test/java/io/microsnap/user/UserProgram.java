@@ -2,7 +2,6 @@ package io.microsnap.user;
 
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.GuestMemory;
-import io.microsnap.core.GuestMemoryReader;
 import io.microsnap.core.HugePages;
 import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.PausableMachine;
@@ -43,7 +42,7 @@ public final class UserProgram {
             for (String name : List.of("first", "second")) {
                 ram.mapping(0).set(ValueLayout.JAVA_BYTE, 3 * PAGE, (byte) name.length());
                 tracker.markWritten(3 * PAGE, 1);
-                Capture.of(store, new SnapshotId(name), new GuestMemoryReader(ram)).tracker(tracker)
+                Capture.of(store, new SnapshotId(name), ram.reader()).tracker(tracker)
                         .imageName("debian").take(machine);
             }
             try (RestoredSnapshot restored = Restore.of(store, new SnapshotId("second")).verified()

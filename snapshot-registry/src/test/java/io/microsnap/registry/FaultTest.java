@@ -9,7 +9,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.microsnap.core.CancelledException;
 import io.microsnap.core.Progress;
 import io.microsnap.core.internal.posix.Posix;
-import io.microsnap.memory.Verify;
+import io.microsnap.memory.Verification;
 import io.microsnap.registry.FaultProxy.Harm;
 import io.microsnap.registry.internal.client.Patience;
 import io.microsnap.store.SnapshotEntry;
@@ -166,7 +166,7 @@ class FaultTest {
         for (SnapshotEntry entry : store.list()) {
             assertThat(entry).isInstanceOf(SnapshotEntry.Whole.class);
             try (StoredSnapshot held = store.hold(id(entry.name()))) {
-                Verify.snapshot(held, 1, Progress.NONE).requireWhole();
+                Verification.of(held, 1, Progress.NONE).requireWhole();
             }
         }
     }

@@ -10,7 +10,7 @@ import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.memory.Restore;
 import io.microsnap.memory.RestoreEngine;
 import io.microsnap.memory.RestoredSnapshot;
-import io.microsnap.memory.Verify;
+import io.microsnap.memory.Verification;
 import io.microsnap.store.Manifest;
 import io.microsnap.store.SnapshotDescription;
 import io.microsnap.store.internal.DirectoryStore;
@@ -175,7 +175,7 @@ final class Guests {
     /** Verified page by page, byte for byte what it was, by every engine that restores. */
     static void requireWhole(DirectoryStore store, String name, byte[] guest) throws IOException {
         try (StoredSnapshot held = store.hold(id(name))) {
-            Verify.snapshot(held, 1, Progress.NONE).requireWhole();
+            Verification.of(held, 1, Progress.NONE).requireWhole();
             assertThat(content(held)).as(name).isEqualTo(guest);
         }
         try (RestoredSnapshot lazy = Restore.of(store, id(name)).restore(RestoreEngine.LAZY);

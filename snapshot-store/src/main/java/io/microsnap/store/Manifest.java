@@ -104,10 +104,12 @@ public record Manifest(
         return find(files, SnapshotFiles.PAGE_INDEX).root();
     }
 
+    /** Returns what the image holds. */
     public SnapshotKind kind() {
         return description.kind();
     }
 
+    /** Returns the regions and the page size of the guest. */
     public GuestLayout layout() {
         return description.layout();
     }

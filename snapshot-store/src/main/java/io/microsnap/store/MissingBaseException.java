@@ -9,6 +9,7 @@ public final class MissingBaseException extends SnapshotException {
 
     private final transient SnapshotReference base;
 
+    /** The message names the snapshot and its base, and says why that is missing. */
     public MissingBaseException(String snapshot, SnapshotReference base, String why) {
         super(snapshot + " requires the base " + base + ", " + why);
         this.base = base;

@@ -8,6 +8,7 @@ package io.microsnap.store;
  * @param alive pieces of work that somebody still does
  */
 public record Recovered(int removed, long freedBytes, int alive) {
+    /** Nothing was found. */
     public static final Recovered NOTHING = new Recovered(0, 0, 0);
 
     /** Both together: what was removed adds up, and who is alive the later one knows. */

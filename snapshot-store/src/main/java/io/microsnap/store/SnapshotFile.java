@@ -33,10 +33,12 @@ public record SnapshotFile(String name, long lengthBytes, String digest) {
         }
     }
 
+    /** Describes a file whose digest is the root of a page index or map. */
     public static SnapshotFile withRoot(String name, long lengthBytes, int root) {
         return new SnapshotFile(name, lengthBytes, ROOT + String.format("%08x", root));
     }
 
+    /** Describes a file whose digest is the SHA-256 of its bytes. */
     public static SnapshotFile withSha256(String name, long lengthBytes, String hex) {
         return new SnapshotFile(name, lengthBytes, SHA256 + hex);
     }

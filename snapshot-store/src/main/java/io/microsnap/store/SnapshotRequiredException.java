@@ -12,6 +12,7 @@ public final class SnapshotRequiredException extends SnapshotException {
 
     private final transient List<SnapshotId> dependents;
 
+    /** The message names the first ten dependents and says what to do with them. */
     public SnapshotRequiredException(SnapshotId id, List<SnapshotId> dependents) {
         super(id + " is the base of " + dependents.stream().limit(NAMED).map(SnapshotId::name)
                 .collect(Collectors.joining(", "))

@@ -42,7 +42,7 @@ public sealed interface SnapshotStore extends AutoCloseable permits DirectorySto
      * @throws io.microsnap.core.DamagedException if its manifest or files are not what they should be
      * @throws MissingBaseException if a base is gone
      * @throws SnapshotException if it requires a feature that this version does not have
-     * @throws ChainTooLongException if it requires more bases than {@link #LONGEST_CHAIN} allows
+     * @throws SnapshotException if it requires more bases than {@link #LONGEST_CHAIN} allows
      */
     HeldSnapshot hold(SnapshotId id) throws IOException;
 
@@ -58,21 +58,26 @@ public sealed interface SnapshotStore extends AutoCloseable permits DirectorySto
     /** Returns whether anybody holds a snapshot at this moment. */
     boolean isHeld(SnapshotId id) throws IOException;
 
-    /** Deletes a snapshot that nobody uses; when this returns, durably. */
-    default void delete(SnapshotId id) throws IOException {
-        delete(id, IfHeld.REFUSE);
-    }
-
     /**
      * Deletes a snapshot, whole or damaged; when this returns, durably.
      *
      * @throws java.nio.file.NoSuchFileException if there is none of that id
      * @throws SnapshotRequiredException if another snapshot requires it as its base
-     * @throws DependentsUnknownException if another one may, for its manifest cannot be read; not if it is forced
-     * @throws SnapshotInUseException if somebody uses it and it is not forced
+     * @throws SnapshotInUseException if somebody uses it
+     * @throws SnapshotException if another snapshot may require it, for the manifest of that one cannot be read
      * @throws StoreBusyException if another process changes the store for longer than the options allow to wait
      */
-    void delete(SnapshotId id, IfHeld ifHeld) throws IOException;
+    void delete(SnapshotId id) throws IOException;
+
+    /**
+     * Deletes a snapshot, even if somebody uses it or may need it. A process that has its files open keeps them. A diff
+     * that needs it is lost if the manifest of that diff cannot be read; a manifest that names it still protects it.
+     *
+     * @throws java.nio.file.NoSuchFileException if there is none of that id
+     * @throws SnapshotRequiredException if another snapshot requires it as its base
+     * @throws StoreBusyException if another process changes the store for longer than the options allow to wait
+     */
+    void deleteForcibly(SnapshotId id) throws IOException;
 
     /**
      * Deletes this publication, and none that took its name, as {@link #delete(SnapshotId)} does.
@@ -93,7 +98,7 @@ public sealed interface SnapshotStore extends AutoCloseable permits DirectorySto
     /**
      * Removes unfinished work of dead processes, and no snapshot. Opening a store does it too, as far as it can without
      * waiting, but keeps unfinished images that a later pull could go on with. This waits for writers as the
-     * {@link LockWait} of the store's options says.
+     * options of the store say.
      */
     Recovered gc() throws IOException;
 
@@ -114,13 +119,10 @@ public sealed interface SnapshotStore extends AutoCloseable permits DirectorySto
      * @throws io.microsnap.core.DamagedException if something is not what was published; what is damaged is not copied
      * @throws java.nio.file.FileAlreadyExistsException if the other store has another snapshot under one of the ids
      */
-    default List<SnapshotReference> transfer(SnapshotId id, SnapshotStore to, Progress progress) throws IOException {
-        return transfer(id, to, PageVerification.EVERY_PAGE, progress);
-    }
+    List<SnapshotReference> transfer(SnapshotId id, SnapshotStore to, Progress progress) throws IOException;
 
-    /** As {@link #transfer(SnapshotId, SnapshotStore, Progress)}; leaves the pages unchecked where that is asked. */
-    List<SnapshotReference> transfer(SnapshotId id, SnapshotStore to, PageVerification verification, Progress progress)
-            throws IOException;
+    /** As {@link #transfer}, but does not check pages: what is only cloned is not even read. */
+    List<SnapshotReference> transferUnchecked(SnapshotId id, SnapshotStore to, Progress progress) throws IOException;
 
     /** Closes the store. What is held stays usable; what is staged has to be published or closed before. */
     @Override

@@ -7,6 +7,7 @@ import java.time.Duration;
 public final class StoreBusyException extends SnapshotException {
     private static final long serialVersionUID = 1L;
 
+    /** The message names the store, the process that has its lock, and how long this one waited. */
     public StoreBusyException(String store, String holder, Duration waited) {
         super(store + " is being changed by " + holder + ", for which this process waited " + waited.toMillis()
                 + " ms; try again, wait longer, or see whether that process was stopped or hangs");

@@ -1,27 +1,50 @@
 package io.microsnap.store;
 
+import java.io.IOException;
+import java.time.Duration;
 import java.util.Objects;
 import java.util.OptionalInt;
 
 /**
- * How a store is opened: whom its files belong to, and how long its lock is waited for.
+ * How a store is opened: whom its files belong to, and how long a writer waits for another one. Publishing, deleting
+ * and recovery exclude each other in a store and take milliseconds each; only a process that was stopped, or hangs in a
+ * system call, keeps the others waiting.
  *
  * @param group the group they are given to; none leaves them to the group of this process
  * @param fileMode permissions of files; publication takes the write bits
  * @param directoryMode permissions of directories
- * @param lockWait how long a writer waits for another one
+ * @param longestWait when a writer gives up with a {@link StoreBusyException}; zero does not wait at all
+ * @param waitListener hears that a writer waits, and for whom
  */
-public record StoreOptions(OptionalInt group, int fileMode, int directoryMode, LockWait lockWait) {
-    /** For the user of this process and nobody else. */
-    public static final StoreOptions PRIVATE = new StoreOptions(OptionalInt.empty(), 0600, 0700, LockWait.DEFAULT);
+public record StoreOptions(
+        OptionalInt group, int fileMode, int directoryMode, Duration longestWait, WaitListener waitListener) {
+    /** For the user of this process and nobody else. A writer waits for half a minute, without a listener. */
+    public static final StoreOptions PRIVATE = new StoreOptions(
+            OptionalInt.empty(), 0600, 0700, Duration.ofSeconds(30), (holder, waited) -> { });
 
     private static final int GROUP_READS = 0040;
     private static final int GROUP_ENTERS = 0050;
     private static final int ALL = 0777;
 
+    /** Hears that a writer waits. */
+    @FunctionalInterface
+    public interface WaitListener {
+        /**
+         * Called again and again, some fifty times a second, from the thread that waits. What this throws ends the
+         * waiting and is passed on; nothing was changed then.
+         *
+         * @param holder the process that has the lock, such as {@code process 4711 (java)}, as far as that is known
+         * @param waited since when
+         */
+        void waiting(String holder, Duration waited) throws IOException;
+    }
+
     /** Refuses modes with which the store could not be used by its owner. */
     public StoreOptions {
-        Objects.requireNonNull(lockWait);
+        Objects.requireNonNull(waitListener);
+        if (longestWait.isNegative()) {
+            throw new IllegalArgumentException("nobody can wait for " + longestWait);
+        }
         if ((fileMode & ~ALL) != 0 || (fileMode & 0600) != 0600) {
             throw new IllegalArgumentException("file mode " + Integer.toOctalString(fileMode)
                     + ": it has at least 600 and nothing but permissions");
@@ -35,11 +58,16 @@ public record StoreOptions(OptionalInt group, int fileMode, int directoryMode, L
     /** Readable by a group too: for VMMs that run under users of their own. */
     public static StoreOptions readableBy(int group) {
         return new StoreOptions(OptionalInt.of(group), PRIVATE.fileMode | GROUP_READS,
-                PRIVATE.directoryMode | GROUP_ENTERS, LockWait.DEFAULT);
+                PRIVATE.directoryMode | GROUP_ENTERS, PRIVATE.longestWait, PRIVATE.waitListener);
     }
 
-    /** The same, with another limit to waiting, and somebody who hears of it. */
-    public StoreOptions waiting(LockWait wait) {
-        return new StoreOptions(group, fileMode, directoryMode, wait);
+    /** The same, with another limit to waiting. */
+    public StoreOptions waiting(Duration longest) {
+        return waiting(longest, waitListener);
+    }
+
+    /** The same, with another limit to waiting, and a listener that hears of it. */
+    public StoreOptions waiting(Duration longest, WaitListener listener) {
+        return new StoreOptions(group, fileMode, directoryMode, longest, listener);
     }
 }

@@ -2,13 +2,11 @@ package io.microsnap.benchmarks.parts;
 
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.GuestMemory;
-import io.microsnap.core.GuestMemoryReader;
 import io.microsnap.core.HugePages;
 import io.microsnap.core.PausableMachine;
 import io.microsnap.core.SnapshotId;
-import io.microsnap.dedup.AfterBake;
+import io.microsnap.dedup.Deduplicator;
 import io.microsnap.dedup.SiblingPolicy;
-import io.microsnap.dedup.StoreDeduplicator;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.memory.Capture;
 import io.microsnap.memory.CaptureKind;
@@ -57,7 +55,7 @@ public class SnapshotBenchmark {
     private SnapshotStore store;
     private GuestMemory memory;
     private DirtyTracker tracker;
-    private StoreDeduplicator deduplicator;
+    private Deduplicator deduplicator;
     private long generation;
 
     /** A guest whose pages are all written, captured; and siblings of it. */
@@ -77,11 +75,11 @@ public class SnapshotBenchmark {
         }
         tracker = DirtyTracker.ofMarks(layout);
         capture(BASE).tracker(tracker).take(paused);
-        deduplicator = new StoreDeduplicator(store);
+        deduplicator = new Deduplicator(store);
     }
 
     private Capture capture(SnapshotId id) {
-        return Capture.of(store, id, new GuestMemoryReader(memory)).afterBake(AfterBake.usual().enabled(false));
+        return Capture.of(store, id, memory.reader()).withoutSharing();
     }
 
     /** Removes it all. */

@@ -1,6 +1,5 @@
 package io.microsnap.kvm.life;
 
-import io.microsnap.core.GuestMemoryReader;
 import io.microsnap.core.PausableMachine;
 import io.microsnap.core.Region;
 import io.microsnap.core.SnapshotId;
@@ -102,7 +101,7 @@ public final class Life {
         if (!check.holds()) {
             throw new AssertionError("generation " + generation + ": " + check);
         }
-        CaptureResult result = Capture.of(store, id(generation), new GuestMemoryReader(machine.memory()))
+        CaptureResult result = Capture.of(store, id(generation), machine.memory().reader())
                 .tracker(tracker).kind(kind)
                 .take(paused(machine));
         System.out.println("generation " + generation + " " + result.kind() + " from " + touched + " " + counted

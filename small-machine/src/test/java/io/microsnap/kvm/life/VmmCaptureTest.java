@@ -3,7 +3,6 @@ package io.microsnap.kvm.life;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.microsnap.core.GuestLayout;
-import io.microsnap.core.GuestMemoryReader;
 import io.microsnap.core.HugePages;
 import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.PageReader;
@@ -13,8 +12,8 @@ import io.microsnap.core.SnapshotId;
 import io.microsnap.core.internal.file.GuestRam;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
+import io.microsnap.dirty.DirtySource;
 import io.microsnap.dirty.DirtyTracker;
-import io.microsnap.dirty.PageMapSource;
 import io.microsnap.kvm.DirtyTracking;
 import io.microsnap.kvm.Kvm;
 import io.microsnap.kvm.KvmTest;
@@ -56,7 +55,7 @@ class VmmCaptureTest {
                         vmm.slots(), DirtyTracking.LOG);
                 DirtyTracker tracker = DirtyTracker.of(LAYOUT, vm.openDirtySource());
                 GuestRam seen = GuestRam.anonymous(POSIX, LAYOUT, HugePages.NONE)) {
-            PageReader reader = new GuestMemoryReader(vm.memory());
+            PageReader reader = vm.memory().reader();
             PausableMachine machine = new PausableMachine() {
                 @Override
                 public void pause() {
@@ -100,7 +99,7 @@ class VmmCaptureTest {
         long[] addresses = {Long.parseLong(words.get(3)), Long.parseLong(words.get(4))};
         try (Descriptor memory = Descriptor.ofProcess(POSIX, vmm.pid(), Integer.parseInt(words.get(1)), "their memfd");
                 DirtyTracker tracker = DirtyTracker.of(
-                        LAYOUT, PageMapSource.ofProcess(LAYOUT, addresses, vmm.pid(), Integer.parseInt(words.get(2))));
+                        LAYOUT, DirtySource.ofPageMap(LAYOUT, addresses, vmm.pid(), Integer.parseInt(words.get(2))));
                 GuestRam seen = GuestRam.anonymous(POSIX, LAYOUT, HugePages.NONE);
                 DirectoryStore store = store(directory)) {
             PageReader reader = FileMemoryReader.of(memory, LAYOUT);

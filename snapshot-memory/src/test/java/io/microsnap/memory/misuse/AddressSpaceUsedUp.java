@@ -1,7 +1,6 @@
 package io.microsnap.memory.misuse;
 
 import io.microsnap.core.GuestLayout;
-import io.microsnap.core.GuestMemoryReader;
 import io.microsnap.core.HugePages;
 import io.microsnap.core.PausableMachine;
 import io.microsnap.core.SnapshotId;
@@ -39,7 +38,7 @@ final class AddressSpaceUsedUp implements Misuse {
             for (int write = 0; write < 100; write++) {
                 ram.mapping(0).set(ValueLayout.JAVA_LONG, random.nextLong(GUEST_BYTES / 8) * 8, random.nextLong());
             }
-            Capture.of(store, LARGE, new GuestMemoryReader(ram)).take(PAUSED);
+            Capture.of(store, LARGE, ram.reader()).take(PAUSED);
             limit(addressSpaceBytes() + JVM_BYTES + random.nextLong(2 * GUEST_BYTES));
             List<RestoredSnapshot> restored = new ArrayList<>();
             try {

@@ -7,9 +7,7 @@ import io.microsnap.core.SnapshotId;
 import io.microsnap.core.SnapshotReference;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
-import io.microsnap.store.IfHeld;
 import io.microsnap.store.Manifest;
-import io.microsnap.store.PageVerification;
 import io.microsnap.store.Recovered;
 import io.microsnap.store.SnapshotEntry;
 import io.microsnap.store.SnapshotStore;
@@ -130,13 +128,18 @@ public final class DirectoryStore implements SnapshotStore {
     }
 
     @Override
-    public void delete(SnapshotId id, IfHeld ifHeld) throws IOException {
-        Publication.delete(store, id, Optional.empty(), ifHeld);
+    public void delete(SnapshotId id) throws IOException {
+        Publication.delete(store, id, Optional.empty(), Publication.Force.NONE);
+    }
+
+    @Override
+    public void deleteForcibly(SnapshotId id) throws IOException {
+        Publication.delete(store, id, Optional.empty(), Publication.Force.FULL);
     }
 
     @Override
     public void delete(SnapshotReference reference) throws IOException {
-        Publication.delete(store, reference.id(), Optional.of(reference), IfHeld.REFUSE);
+        Publication.delete(store, reference.id(), Optional.of(reference), Publication.Force.NONE);
     }
 
     @Override
@@ -229,7 +232,17 @@ public final class DirectoryStore implements SnapshotStore {
     }
 
     @Override
-    public List<SnapshotReference> transfer(SnapshotId id, SnapshotStore to, PageVerification verification,
+    public List<SnapshotReference> transfer(SnapshotId id, SnapshotStore to, Progress progress) throws IOException {
+        return transfer(id, to, PageVerification.EVERY_PAGE, progress);
+    }
+
+    @Override
+    public List<SnapshotReference> transferUnchecked(SnapshotId id, SnapshotStore to, Progress progress)
+            throws IOException {
+        return transfer(id, to, PageVerification.NONE, progress);
+    }
+
+    private List<SnapshotReference> transfer(SnapshotId id, SnapshotStore to, PageVerification verification,
             Progress progress) throws IOException {
         try (StoredSnapshot held = hold(id)) {
             return new Transfer(of(to), verification, progress).copy(held);

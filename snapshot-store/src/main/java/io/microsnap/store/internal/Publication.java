@@ -1,15 +1,12 @@
 package io.microsnap.store.internal;
 
+import io.microsnap.core.IfExists;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.SnapshotReference;
 import io.microsnap.core.internal.posix.Constants;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.work.Closing;
-import io.microsnap.store.ChainTooLongException;
-import io.microsnap.store.DependentsUnknownException;
-import io.microsnap.store.IfHeld;
-import io.microsnap.store.IfTaken;
 import io.microsnap.store.Manifest;
 import io.microsnap.store.MissingBaseException;
 import io.microsnap.store.SnapshotInUseException;
@@ -36,13 +33,12 @@ final class Publication {
     }
 
     /** What is not respected. Only who deletes a snapshot by name is taken to know that nothing needs it. */
-    private record Force(boolean evenIfHeld, boolean evenIfMaybeRequired) {
-        static Force of(IfHeld ifHeld) {
-            return new Force(ifHeld == IfHeld.DELETE, ifHeld == IfHeld.DELETE);
-        }
+    record Force(boolean evenIfHeld, boolean evenIfMaybeRequired) {
+        static final Force NONE = new Force(false, false);
+        static final Force FULL = new Force(true, true);
 
-        static Force of(IfTaken ifTaken) {
-            return new Force(ifTaken == IfTaken.REPLACE_EVEN_IF_HELD, false);
+        static Force of(IfExists ifExists) {
+            return new Force(ifExists == IfExists.REPLACE_EVEN_IF_HELD, false);
         }
     }
 
@@ -51,7 +47,7 @@ final class Publication {
     }
 
     /** The staged directory, whose content is durable, takes the snapshot's name. */
-    static void publish(StoreDirectory store, StagingDirectory staged, Manifest manifest, IfTaken ifTaken)
+    static void publish(StoreDirectory store, StagingDirectory staged, Manifest manifest, IfExists ifExists)
             throws IOException {
         StoreEvents.Publish event = StoreEvents.publish();
         Optional<Leaving> replaced = Optional.empty();
@@ -59,12 +55,12 @@ final class Publication {
             requireBase(store, manifest);
             if (store.root().statusAt(manifest.id().key()).isEmpty()) {
                 appear(store, staged, manifest.id());
-            } else if (ifTaken == IfTaken.REFUSE) {
+            } else if (ifExists == IfExists.REFUSE) {
                 throw new FileAlreadyExistsException(store.root() + "/" + manifest.id().key(), null,
                         "the store has a snapshot " + manifest.id()
                                 + " already; delete it, replace it, or take another id");
             } else {
-                replaced = Optional.of(replace(store, staged, manifest, ifTaken));
+                replaced = Optional.of(replace(store, staged, manifest, ifExists));
             }
         }
         event.end(store, manifest, replaced.isPresent());
@@ -93,7 +89,7 @@ final class Publication {
     }
 
     /** The snapshot's name goes, and then its files. */
-    static void delete(StoreDirectory store, SnapshotId id, Optional<SnapshotReference> only, IfHeld ifHeld)
+    static void delete(StoreDirectory store, SnapshotId id, Optional<SnapshotReference> only, Force force)
             throws IOException {
         StoreEvents.Delete event = StoreEvents.delete();
         Leaving leaving;
@@ -101,7 +97,7 @@ final class Publication {
             if (only.isPresent()) {
                 requireSame(store, only.get());
             }
-            leaving = leaving(store, id, Force.of(ifHeld), Optional.empty());
+            leaving = leaving(store, id, force, Optional.empty());
             boolean renamed = false;
             try {
                 Constants constants = store.root().posix().constants();
@@ -133,10 +129,10 @@ final class Publication {
         });
     }
 
-    private static Leaving replace(StoreDirectory store, StagingDirectory staged, Manifest manifest, IfTaken ifTaken)
+    private static Leaving replace(StoreDirectory store, StagingDirectory staged, Manifest manifest, IfExists ifExists)
             throws IOException {
         SnapshotId id = manifest.id();
-        Leaving old = leaving(store, id, Force.of(ifTaken), manifest.requiredBase());
+        Leaving old = leaving(store, id, Force.of(ifExists), manifest.requiredBase());
         boolean exchanged = false;
         try {
             share(staged);

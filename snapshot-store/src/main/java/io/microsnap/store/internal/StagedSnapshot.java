@@ -15,7 +15,6 @@ import io.microsnap.core.internal.posix.Constants;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.core.internal.work.Closing;
-import io.microsnap.store.IfTaken;
 import io.microsnap.store.Manifest;
 import io.microsnap.store.MissingBaseException;
 import io.microsnap.store.SnapshotDescription;
@@ -194,9 +193,9 @@ public final class StagedSnapshot implements AutoCloseable {
         files.put(SnapshotFiles.MEMORY, image.moveTo(directory.descriptor(), SnapshotFiles.MEMORY));
     }
 
-    /** As {@link #publish(SnapshotDescription, IfTaken)}, refusing an id that is taken. */
+    /** As {@link #publish(SnapshotDescription, IfExists)}, refusing an id that is taken. */
     public Manifest publish(SnapshotDescription description) throws IOException {
-        return publish(description, IfTaken.REFUSE);
+        return publish(description, IfExists.REFUSE);
     }
 
     /**
@@ -208,10 +207,10 @@ public final class StagedSnapshot implements AutoCloseable {
      * @throws SnapshotInUseException if the one to be replaced is in use
      * @throws MissingBaseException if the base it requires is gone
      */
-    public synchronized Manifest publish(SnapshotDescription description, IfTaken ifTaken) throws IOException {
+    public synchronized Manifest publish(SnapshotDescription description, IfExists ifExists) throws IOException {
         requireStaged();
         return publish(new Manifest(id, UUID.randomUUID(), Publication.now(), description, describe(description)),
-                ifTaken);
+                ifExists);
     }
 
     /**
@@ -255,13 +254,13 @@ public final class StagedSnapshot implements AutoCloseable {
             throw new DamagedException(manifest.reference() + " did not arrive whole: its files are " + arrived
                     + ", but its manifest says " + manifest.files());
         }
-        return publish(manifest, IfTaken.REFUSE);
+        return publish(manifest, IfExists.REFUSE);
     }
 
-    private Manifest publish(Manifest manifest, IfTaken ifTaken) throws IOException {
+    private Manifest publish(Manifest manifest, IfExists ifExists) throws IOException {
         requireStaged();
         seal(manifest);
-        Publication.publish(store, directory, manifest, ifTaken);
+        Publication.publish(store, directory, manifest, ifExists);
         published = true;
         return manifest;
     }

@@ -3,7 +3,6 @@ package io.microsnap.store.internal;
 import io.microsnap.core.internal.posix.Constants;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.work.Closing;
-import io.microsnap.store.LockWait;
 import io.microsnap.store.StoreBusyException;
 import io.microsnap.store.StoreOptions;
 import java.io.IOException;
@@ -41,7 +40,7 @@ final class StoreLock implements AutoCloseable {
     static StoreLock acquire(Descriptor root, StoreOptions options) throws IOException {
         return take(root, options, file -> {
             if (!file.tryLock(true)) {
-                await(file, root, options.lockWait());
+                await(file, root, options);
             }
             return true;
         }).orElseThrow();
@@ -72,7 +71,7 @@ final class StoreLock implements AutoCloseable {
     }
 
     /** Asks again and again: a thread that waits in {@code flock} cannot be interrupted. */
-    private static void await(Descriptor file, Descriptor root, LockWait wait) throws IOException {
+    private static void await(Descriptor file, Descriptor root, StoreOptions options) throws IOException {
         long start = System.nanoTime();
         long pauseNanos = FIRST_PAUSE_NANOS;
         boolean told = false;
@@ -82,7 +81,7 @@ final class StoreLock implements AutoCloseable {
                         + ", which is changing " + root);
             }
             Duration waited = Duration.ofNanos(System.nanoTime() - start);
-            if (waited.compareTo(wait.longest()) >= 0) {
+            if (waited.compareTo(options.longestWait()) >= 0) {
                 throw new StoreBusyException(root.name(), LockHolder.of(file), waited);
             }
             if (waited.compareTo(NOT_WORTH_TELLING) >= 0) {
@@ -91,9 +90,9 @@ final class StoreLock implements AutoCloseable {
                     told = true;
                     LOG.log(System.Logger.Level.INFO, "{0}: waiting for {1}", root, holder);
                 }
-                wait.listener().waiting(holder, waited);
+                options.waitListener().waiting(holder, waited);
             }
-            LockSupport.parkNanos(Math.min(pauseNanos, wait.longest().minus(waited).toNanos()));
+            LockSupport.parkNanos(Math.min(pauseNanos, options.longestWait().minus(waited).toNanos()));
             pauseNanos = Math.min(2 * pauseNanos, LONGEST_PAUSE_NANOS);
         }
     }

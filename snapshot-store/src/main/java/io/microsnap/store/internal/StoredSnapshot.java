@@ -8,7 +8,6 @@ import io.microsnap.core.SnapshotReference;
 import io.microsnap.core.internal.posix.Constants;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.work.Closing;
-import io.microsnap.store.ChainTooLongException;
 import io.microsnap.store.HeldSnapshot;
 import io.microsnap.store.Manifest;
 import io.microsnap.store.MissingBaseException;

@@ -5,7 +5,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.microsnap.core.internal.posix.Posix;
-import io.microsnap.store.ChainTooLongException;
 import io.microsnap.store.Manifest;
 import io.microsnap.store.SnapshotDescription;
 import io.microsnap.store.SnapshotEntry;

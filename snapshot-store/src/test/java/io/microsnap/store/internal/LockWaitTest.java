@@ -9,7 +9,6 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.microsnap.core.CancelledException;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
-import io.microsnap.store.LockWait;
 import io.microsnap.store.StoreBusyException;
 import io.microsnap.store.StoreOptions;
 import io.microsnap.testsupport.RealFileSystems;
@@ -59,13 +58,13 @@ class LockWaitTest {
         return file;
     }
 
-    private DirectoryStore open(LockWait wait) throws IOException {
-        return DirectoryStore.open(posix, path, StoreOptions.PRIVATE.waiting(wait));
+    private DirectoryStore open(StoreOptions options) throws IOException {
+        return DirectoryStore.open(posix, path, options);
     }
 
     @Test
     void readersWaitForNobodyAndLeaveRecoveryToOthers() throws IOException {
-        try (DirectoryStore store = open(new LockWait(LONG, (holder, waited) -> {
+        try (DirectoryStore store = open(StoreOptions.PRIVATE.waiting(LONG, (holder, waited) -> {
             throw new AssertionError("a reader waits for " + holder);
         }))) {
             assertThat(store.recovered().removed()).isZero();
@@ -78,7 +77,7 @@ class LockWaitTest {
             }
         }
         lock.close();
-        try (DirectoryStore store = open(LockWait.DEFAULT)) {
+        try (DirectoryStore store = open(StoreOptions.PRIVATE)) {
             assertThat(store.recovered().removed()).isEqualTo(1);
         }
     }
@@ -92,14 +91,14 @@ class LockWaitTest {
         List<Write> writes = List.of(store -> store.delete(id("name")), store -> Snapshots.publish(store, "new", 2),
                 DirectoryStore::gc);
         for (Write write : writes) {
-            try (DirectoryStore store = open(new LockWait(Duration.ofMillis(1), (holder, waited) -> { }))) {
+            try (DirectoryStore store = open(StoreOptions.PRIVATE.waiting(Duration.ofMillis(1)))) {
                 assertThatThrownBy(() -> write.on(store)).isInstanceOf(StoreBusyException.class)
                         .hasMessageContaining(path.toString())
                         .hasMessageContaining("process " + ProcessHandle.current().pid() + " (");
             }
         }
         lock.close();
-        try (DirectoryStore store = open(LockWait.DEFAULT)) {
+        try (DirectoryStore store = open(StoreOptions.PRIVATE)) {
             assertThat(store.list()).hasSize(1);
             assertThat(Snapshots.verify(store, "name")).as("nothing was changed").isEqualTo(1);
         }
@@ -108,8 +107,8 @@ class LockWaitTest {
     @RealFileSystems
     void theHolderIsFoundOnEveryFilesystem(Path place) throws IOException {
         Path here = place.resolve("store");
-        LockWait none = new LockWait(Duration.ZERO, (holder, waited) -> { });
-        try (DirectoryStore store = DirectoryStore.openOrCreate(posix, here, StoreOptions.PRIVATE.waiting(none))) {
+        StoreOptions none = StoreOptions.PRIVATE.waiting(Duration.ZERO, (holder, waited) -> { });
+        try (DirectoryStore store = DirectoryStore.openOrCreate(posix, here, none)) {
             Snapshots.publish(store, "name", 1);
             try (Descriptor _ = lock(here)) {
                 assertThatThrownBy(() -> store.delete(id("name"))).isInstanceOf(StoreBusyException.class)
@@ -122,7 +121,7 @@ class LockWaitTest {
     @Test
     void whoWaitsIsToldForWhomAndGoesOnWhenTheLockIsFree() throws IOException {
         List<String> told = new ArrayList<>();
-        LockWait wait = new LockWait(LONG, (holder, waited) -> {
+        StoreOptions wait = StoreOptions.PRIVATE.waiting(LONG, (holder, waited) -> {
             told.add(holder);
             assertThat(waited).isPositive();
             lock.close();
@@ -136,7 +135,7 @@ class LockWaitTest {
 
     @Test
     void aListenerThatThrowsEndsTheWaiting() throws IOException {
-        LockWait wait = LockWait.DEFAULT.telling((holder, waited) -> {
+        StoreOptions wait = StoreOptions.PRIVATE.waiting(LONG, (holder, waited) -> {
             throw new CancelledException("no longer for " + holder);
         });
         try (DirectoryStore store = open(wait)) {
@@ -147,7 +146,7 @@ class LockWaitTest {
 
     @Test
     void anInterruptEndsTheWaitingAndStaysSet() throws IOException {
-        LockWait wait = new LockWait(LONG, (holder, waited) -> Thread.currentThread().interrupt());
+        StoreOptions wait = StoreOptions.PRIVATE.waiting(LONG, (holder, waited) -> Thread.currentThread().interrupt());
         try (DirectoryStore store = open(wait)) {
             assertThatThrownBy(() -> store.delete(id("name"))).isInstanceOf(InterruptedIOException.class);
             assertThat(Thread.interrupted()).isTrue();
@@ -158,6 +157,6 @@ class LockWaitTest {
     @Test
     void nobodyWaitsForLessThanNothing() {
         assertThatIllegalArgumentException().isThrownBy(() ->
-                new LockWait(Duration.ofNanos(-1), (holder, waited) -> { }));
+                StoreOptions.PRIVATE.waiting(Duration.ofNanos(-1), (holder, waited) -> { }));
     }
 }

@@ -3,9 +3,8 @@ package io.microsnap.store.internal;
 import static io.microsnap.store.internal.Snapshots.id;
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.microsnap.core.IfExists;
 import io.microsnap.core.internal.posix.Posix;
-import io.microsnap.store.IfHeld;
-import io.microsnap.store.IfTaken;
 import io.microsnap.store.MissingBaseException;
 import io.microsnap.store.SnapshotEntry;
 import io.microsnap.store.SnapshotInUseException;
@@ -86,11 +85,11 @@ class ManyProcessesTest {
             try {
                 switch (random.nextInt(9)) {
                     case 0 -> Snapshots.publish(store, name, generation);
-                    case 1 -> Snapshots.publish(store, name, generation, IfTaken.REPLACE);
-                    case 2 -> Snapshots.publish(store, name, generation, IfTaken.REPLACE_EVEN_IF_HELD);
+                    case 1 -> Snapshots.publish(store, name, generation, IfExists.REPLACE);
+                    case 2 -> Snapshots.publish(store, name, generation, IfExists.REPLACE_EVEN_IF_HELD);
                     case 3 -> Snapshots.publishDiff(store, "diff-of-" + name, name, generation);
                     case 4 -> store.delete(id(random.nextBoolean() ? name : "diff-of-" + name));
-                    case 5 -> store.delete(id("diff-of-" + name), IfHeld.DELETE);
+                    case 5 -> store.deleteForcibly(id("diff-of-" + name));
                     case 6 -> {
                         for (SnapshotEntry entry : store.list()) {
                             if (entry instanceof SnapshotEntry.Damaged damaged) {

@@ -8,6 +8,7 @@ import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.microsnap.core.DamagedException;
+import io.microsnap.core.IfExists;
 import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.SnapshotReference;
@@ -16,12 +17,8 @@ import io.microsnap.core.internal.file.FileCopy;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.core.testing.FaultyPosix;
-import io.microsnap.store.IfHeld;
-import io.microsnap.store.IfTaken;
-import io.microsnap.store.LockWait;
 import io.microsnap.store.Manifest;
 import io.microsnap.store.MissingBaseException;
-import io.microsnap.store.PageVerification;
 import io.microsnap.store.Recovered;
 import io.microsnap.store.SnapshotDescription;
 import io.microsnap.store.SnapshotEntry;
@@ -101,7 +98,7 @@ class SnapshotStoreTest {
         Manifest first = Snapshots.publish(store, "name", 1);
         assertThatThrownBy(() -> Snapshots.publish(store, "NAME", 2)).isInstanceOf(FileAlreadyExistsException.class);
         assertThat(Snapshots.verify(store, "name")).isEqualTo(1);
-        Manifest second = Snapshots.publish(store, "NAME", 2, IfTaken.REPLACE);
+        Manifest second = Snapshots.publish(store, "NAME", 2, IfExists.REPLACE);
         assertThat(Snapshots.verify(store, "name")).isEqualTo(2);
         assertThat(second.uuid()).isNotEqualTo(first.uuid());
         assertThat(store.list()).containsExactly(new SnapshotEntry.Whole(second));
@@ -113,7 +110,7 @@ class SnapshotStoreTest {
         try (StagedSnapshot staged = store.stage(id("name"))) {
             Snapshots.fill(staged, 2);
             assertThatThrownBy(() -> staged.publish(Snapshots.full(2))).isInstanceOf(FileAlreadyExistsException.class);
-            staged.publish(Snapshots.full(2), IfTaken.REPLACE);
+            staged.publish(Snapshots.full(2), IfExists.REPLACE);
         }
         assertThat(Snapshots.verify(store, "name")).isEqualTo(2);
     }
@@ -125,12 +122,12 @@ class SnapshotStoreTest {
         try (StoredSnapshot held = store.hold(id("name"))) {
             assertThat(store.isHeld(id("name"))).isTrue();
             assertThatThrownBy(() -> store.delete(id("name"))).isInstanceOf(SnapshotInUseException.class);
-            assertThatThrownBy(() -> Snapshots.publish(store, "name", 2, IfTaken.REPLACE))
+            assertThatThrownBy(() -> Snapshots.publish(store, "name", 2, IfExists.REPLACE))
                     .isInstanceOf(SnapshotInUseException.class);
             try (StoredSnapshot another = store.hold(id("name"))) {
                 assertThat(another.reference()).isEqualTo(held.reference());
             }
-            Snapshots.publish(store, "name", 2, IfTaken.REPLACE_EVEN_IF_HELD);
+            Snapshots.publish(store, "name", 2, IfExists.REPLACE_EVEN_IF_HELD);
             assertThat(held.image().sizeBytes()).isEqualTo(Snapshots.LAYOUT.lengthBytes());
             assertThatThrownBy(held::pageIndex).as("what was not open yet is gone")
                     .isInstanceOf(NoSuchFileException.class).hasMessageContaining("by force");
@@ -156,8 +153,8 @@ class SnapshotStoreTest {
         try (StagedSnapshot staged = store.stage(id("name"))) {
             Snapshots.fill(staged, 1);
             Manifest published = staged.publish(Snapshots.full(1));
-            for (IfTaken ifTaken : IfTaken.values()) {
-                assertThatIllegalStateException().isThrownBy(() -> staged.publish(Snapshots.full(2), ifTaken));
+            for (IfExists ifExists : IfExists.values()) {
+                assertThatIllegalStateException().isThrownBy(() -> staged.publish(Snapshots.full(2), ifExists));
             }
             assertThatIllegalStateException().isThrownBy(() -> staged.create(SnapshotFiles.attachment("late")));
             assertThat(store.inspect(id("name"))).isEqualTo(published);
@@ -229,11 +226,11 @@ class SnapshotStoreTest {
         Snapshots.publish(store, "base", 1);
         Snapshots.publishDiff(store, "diff", "base", 2);
         assertThat(Snapshots.verify(store, "diff")).isEqualTo(2);
-        for (IfHeld ifHeld : IfHeld.values()) {
-            assertThatThrownBy(() -> store.delete(id("base"), ifHeld)).isInstanceOf(SnapshotRequiredException.class)
-                    .hasMessageContaining("diff");
-        }
-        assertThatThrownBy(() -> Snapshots.publish(store, "base", 3, IfTaken.REPLACE_EVEN_IF_HELD))
+        assertThatThrownBy(() -> store.delete(id("base"))).isInstanceOf(SnapshotRequiredException.class)
+                .hasMessageContaining("diff");
+        assertThatThrownBy(() -> store.deleteForcibly(id("base"))).isInstanceOf(SnapshotRequiredException.class)
+                .hasMessageContaining("diff");
+        assertThatThrownBy(() -> Snapshots.publish(store, "base", 3, IfExists.REPLACE_EVEN_IF_HELD))
                 .isInstanceOf(SnapshotRequiredException.class);
         store.delete(id("diff"));
         store.delete(id("base"));
@@ -258,7 +255,7 @@ class SnapshotStoreTest {
         Snapshots.publishDiff(store, "diff", "base", 2);
         try (StoredSnapshot held = store.hold(id("diff"))) {
             assertThat(held.base()).isPresent();
-            store.delete(id("diff"), IfHeld.DELETE);
+            store.deleteForcibly(id("diff"));
             assertThatThrownBy(() -> store.delete(id("base"))).isInstanceOf(SnapshotInUseException.class);
         }
         store.delete(id("base"));
@@ -283,7 +280,7 @@ class SnapshotStoreTest {
     @Test
     void aReplacedNamesakeIsNotTakenForTheBase() throws IOException {
         SnapshotReference old = Snapshots.publish(store, "base", 1).reference();
-        Snapshots.publish(store, "base", 1, IfTaken.REPLACE);
+        Snapshots.publish(store, "base", 1, IfExists.REPLACE);
         try (StagedSnapshot staged = store.stage(id("diff"))) {
             Snapshots.fill(staged, 2);
             try (PageMap map = PageMap.create(staged.create(SnapshotFiles.PAGE_MAP), Snapshots.LAYOUT)) {
@@ -365,7 +362,7 @@ class SnapshotStoreTest {
                         .isInstanceOf(DamagedException.class).hasMessageContaining(holder)
                         .hasMessageContaining("0x" + Integer.toHexString(page * Snapshots.PAGE));
                 assertThat(other.list()).hasSize(page == 1 ? 1 : 0);
-                assertThat(store.transfer(id("diff"), other, PageVerification.NONE, Progress.NONE))
+                assertThat(store.transferUnchecked(id("diff"), other, Progress.NONE))
                         .hasSize(page == 1 ? 1 : 2);
             }
             Files.write(image, before);
@@ -404,7 +401,7 @@ class SnapshotStoreTest {
         assertThat(store.gc().removed()).as("the former one").isEqualTo(1);
         try (StoredSnapshot held = store.hold(id("name")); StagedSnapshot staged = store.stage(id("name"))) {
             Snapshots.fill(staged, 1);
-            Snapshots.publish(store, "name", 2, IfTaken.REPLACE_EVEN_IF_HELD);
+            Snapshots.publish(store, "name", 2, IfExists.REPLACE_EVEN_IF_HELD);
             assertThatThrownBy(() -> staged.publishInPlaceOf(held, full.description()))
                     .isInstanceOf(NoSuchFileException.class).hasMessageContaining("deleted or replaced meanwhile");
         }
@@ -437,7 +434,7 @@ class SnapshotStoreTest {
         }
         Files.move(elsewhere, path.resolve("nested"));
         assertThatThrownBy(() -> store.delete(id("nested"))).hasMessageContaining("is a store of its own");
-        assertThatThrownBy(() -> store.delete(id("nested"), IfHeld.DELETE))
+        assertThatThrownBy(() -> store.deleteForcibly(id("nested")))
                 .hasMessageContaining("is a store of its own");
         assertThat(path.resolve("nested/precious/snapshot.json")).exists();
     }
@@ -517,7 +514,7 @@ class SnapshotStoreTest {
         Path place = directory.resolve("for-a-group");
         try (DirectoryStore open = DirectoryStore.openOrCreate(posix, place, StoreOptions.readableBy(group))) {
             Snapshots.publish(open, "name", 1);
-            Snapshots.publish(open, "name", 2, IfTaken.REPLACE);
+            Snapshots.publish(open, "name", 2, IfExists.REPLACE);
             open.addHint(id("name"), SnapshotFiles.WORKING_SET, ByteBuffer.wrap(new byte[] {1}));
         }
         try (Stream<Path> files = Files.walk(place.resolve("name"))) {
@@ -531,10 +528,10 @@ class SnapshotStoreTest {
         assertThat(Files.getAttribute(place, "unix:gid")).isEqualTo(group);
         for (int mode : List.of(0400, 01600, 0700 << 3)) {
             assertThatIllegalArgumentException().isThrownBy(() -> new StoreOptions(
-                    OptionalInt.empty(), mode, 0700, LockWait.DEFAULT));
+                    OptionalInt.empty(), mode, 0700, Duration.ZERO, (holder, waited) -> { }));
         }
         assertThatIllegalArgumentException().isThrownBy(() -> new StoreOptions(
-                OptionalInt.empty(), 0600, 0600, LockWait.DEFAULT));
+                OptionalInt.empty(), 0600, 0600, Duration.ZERO, (holder, waited) -> { }));
     }
 
     @Test
@@ -546,7 +543,7 @@ class SnapshotStoreTest {
             }
             recording.start();
             Manifest first = Snapshots.publish(store, "name", 1);
-            Manifest second = Snapshots.publish(store, "name", 2, IfTaken.REPLACE);
+            Manifest second = Snapshots.publish(store, "name", 2, IfExists.REPLACE);
             store.delete(id("name"));
             Path leftover = Files.createDirectory(path.resolve(".staging").resolve("0".repeat(32)));
             Files.write(leftover.resolve("memory.img"), new byte[Snapshots.PAGE]);

@@ -3,9 +3,9 @@ package io.microsnap.store.internal;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.microsnap.core.GuestLayout;
+import io.microsnap.core.IfExists;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.internal.posix.Descriptor;
-import io.microsnap.store.IfTaken;
 import io.microsnap.store.Manifest;
 import io.microsnap.store.SnapshotDescription;
 import java.io.IOException;
@@ -33,13 +33,13 @@ final class Snapshots {
 
     /** A full snapshot with machine state and an attachment. */
     static Manifest publish(DirectoryStore store, String name, int generation) throws IOException {
-        return publish(store, name, generation, IfTaken.REFUSE);
+        return publish(store, name, generation, IfExists.REFUSE);
     }
 
-    static Manifest publish(DirectoryStore store, String name, int generation, IfTaken ifTaken) throws IOException {
+    static Manifest publish(DirectoryStore store, String name, int generation, IfExists ifExists) throws IOException {
         try (StagedSnapshot staged = store.stage(id(name))) {
             fill(staged, generation);
-            return staged.publish(full(generation), ifTaken);
+            return staged.publish(full(generation), ifExists);
         }
     }
 

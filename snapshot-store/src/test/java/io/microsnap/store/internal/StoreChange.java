@@ -2,10 +2,10 @@ package io.microsnap.store.internal;
 
 import static io.microsnap.store.internal.Snapshots.id;
 
+import io.microsnap.core.IfExists;
 import io.microsnap.core.Progress;
 import io.microsnap.core.internal.file.FileCopy;
 import io.microsnap.core.internal.posix.Descriptor;
-import io.microsnap.store.IfTaken;
 import io.microsnap.store.SnapshotEntry;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -31,7 +31,7 @@ enum StoreChange {
     REPLACE("bystander=1,changed=1", "bystander=1,changed=2") {
         @Override
         void make(DirectoryStore store) throws IOException {
-            Snapshots.publish(store, "changed", 2, IfTaken.REPLACE);
+            Snapshots.publish(store, "changed", 2, IfExists.REPLACE);
         }
     },
     DELETE("bystander=1,changed=1", "bystander=1") {
@@ -92,7 +92,7 @@ enum StoreChange {
                     store.delete(id("changed"));
                 }
             }
-            case REPLACE, DELETE -> Snapshots.publish(store, "changed", 1, IfTaken.REPLACE);
+            case REPLACE, DELETE -> Snapshots.publish(store, "changed", 1, IfExists.REPLACE);
             case HINT -> hint(store, "old");
             case EXCHANGE_IMAGE -> { }
         }

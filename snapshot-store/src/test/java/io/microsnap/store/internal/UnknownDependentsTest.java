@@ -4,12 +4,10 @@ import static io.microsnap.store.internal.Snapshots.id;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.microsnap.core.IfExists;
 import io.microsnap.core.internal.posix.Errno;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.core.testing.FaultyPosix;
-import io.microsnap.store.DependentsUnknownException;
-import io.microsnap.store.IfHeld;
-import io.microsnap.store.IfTaken;
 import io.microsnap.store.SnapshotRequiredException;
 import io.microsnap.store.StoreOptions;
 import java.io.IOException;
@@ -51,8 +49,8 @@ class UnknownDependentsTest {
     void aDependentThatCannotBeOpenedProtectsItsBase(Errno errno) throws IOException {
         for (Attempt attempt : new Attempt[] {
             on -> on.delete(id("base")),
-            on -> Snapshots.publish(on, "base", 3, IfTaken.REPLACE),
-            on -> Snapshots.publish(on, "base", 3, IfTaken.REPLACE_EVEN_IF_HELD)}) {
+            on -> Snapshots.publish(on, "base", 3, IfExists.REPLACE),
+            on -> Snapshots.publish(on, "base", 3, IfExists.REPLACE_EVEN_IF_HELD)}) {
             int position = opensOf("diff", attempt);
             FaultyPosix failing = FaultyPosix.host().at("openat", position).andLater().fails(errno);
             try (DirectoryStore other = DirectoryStore.open(failing.posix(), path, StoreOptions.PRIVATE)) {
@@ -93,7 +91,7 @@ class UnknownDependentsTest {
         rewrite(manifest, flipped);
         assertThatThrownBy(() -> store.delete(id("base"))).isInstanceOf(DependentsUnknownException.class)
                 .hasMessageContaining("diff").hasMessageContaining("snapshot.json");
-        assertThatThrownBy(() -> Snapshots.publish(store, "base", 3, IfTaken.REPLACE))
+        assertThatThrownBy(() -> Snapshots.publish(store, "base", 3, IfExists.REPLACE))
                 .isInstanceOf(DependentsUnknownException.class);
         rewrite(manifest, sound);
         assertThat(Snapshots.verify(store, "diff")).as("nothing is lost").isEqualTo(2);
@@ -106,7 +104,7 @@ class UnknownDependentsTest {
         Snapshots.publish(store, "base", 1);
         Snapshots.publishDiff(store, "diff", "base", 2);
         rewrite(manifest, flipped);
-        store.delete(id("base"), IfHeld.DELETE);
+        store.deleteForcibly(id("base"));
         assertThat(path.resolve("base")).doesNotExist();
     }
 

@@ -5,10 +5,10 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.microsnap.core.DamagedException;
 import io.microsnap.core.GuestLayout;
+import io.microsnap.core.IfExists;
 import io.microsnap.core.Progress;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
-import io.microsnap.store.IfTaken;
 import io.microsnap.store.StoreOptions;
 import io.microsnap.store.WorkingSet;
 import io.microsnap.testsupport.Effort;
@@ -154,7 +154,7 @@ final class WorkingSetTest {
     void aSetOfAReplacedSnapshotIsIgnoredAndReplacedByTheNextRecording() throws IOException {
         record("name", 3, 5);
         byte[] old = Files.readAllBytes(file("name"));
-        Snapshots.publish(store, "name", 2, IfTaken.REPLACE);
+        Snapshots.publish(store, "name", 2, IfExists.REPLACE);
         assertThat(file("name")).doesNotExist();
         // As somebody who copies files by hand would have it.
         store.addHint(Snapshots.id("name"), SnapshotFiles.WORKING_SET, ByteBuffer.wrap(old));

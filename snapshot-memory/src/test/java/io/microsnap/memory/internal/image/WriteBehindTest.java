@@ -5,7 +5,6 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.microsnap.core.CancelledException;
 import io.microsnap.core.GuestLayout;
-import io.microsnap.core.GuestMemoryReader;
 import io.microsnap.core.HugePages;
 import io.microsnap.core.PageReader;
 import io.microsnap.core.RangeConsumer;
@@ -57,7 +56,7 @@ final class WriteBehindTest {
                 ram.mapping(region).fill((byte) (region + 1));
             }
             WriteBehind behind = new WriteBehind(
-                    new Sink.Image(image), new GuestMemoryReader(ram), NOTHING);
+                    new Sink.Image(image), ram.reader(), NOTHING);
             WriteBehind.Feed one = behind.feed();
             WriteBehind.Feed other = behind.feed();
             one.write(2 * PAGE, PAGE);

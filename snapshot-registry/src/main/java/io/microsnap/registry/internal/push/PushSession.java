@@ -4,9 +4,9 @@ import io.microsnap.core.DamagedException;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.SnapshotReference;
+import io.microsnap.dedup.Deduplicator;
 import io.microsnap.dedup.Sibling;
 import io.microsnap.dedup.SiblingPolicy;
-import io.microsnap.dedup.StoreDeduplicator;
 import io.microsnap.registry.internal.client.BlobsUnknownException;
 import io.microsnap.registry.internal.client.RegistryClient;
 import io.microsnap.registry.internal.client.RegistryClient.ServedManifest;
@@ -270,7 +270,7 @@ public final class PushSession {
         }
 
         private Optional<Donor> sibling(StoredSnapshot held) throws IOException {
-            for (Sibling sibling : new StoreDeduplicator(store).siblings(held.id(), SiblingPolicy.MOST_ALIKE)) {
+            for (Sibling sibling : new Deduplicator(store).siblings(held.id(), SiblingPolicy.MOST_ALIKE)) {
                 Optional<RemoteArtifact> artifact = find(sibling.reference());
                 Optional<StoredSnapshot> local =
                         artifact.isEmpty() ? Optional.empty() : holdExactly(sibling.reference());

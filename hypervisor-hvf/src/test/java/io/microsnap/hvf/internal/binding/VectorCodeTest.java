@@ -1,4 +1,4 @@
-package io.microsnap.hvf.binding;
+package io.microsnap.hvf.internal.binding;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;

@@ -1,9 +1,10 @@
-package io.microsnap.hvf.binding;
+package io.microsnap.hvf.internal.binding;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.microsnap.hvf.HvfTest;
+import io.microsnap.hvf.SystemRegister;
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;

@@ -1,11 +1,11 @@
-package io.microsnap.hvf.binding;
+package io.microsnap.hvf.internal.binding;
 
-import static io.microsnap.hvf.binding.Downcall.BOOLEAN;
-import static io.microsnap.hvf.binding.Downcall.INT;
-import static io.microsnap.hvf.binding.Downcall.LONG;
-import static io.microsnap.hvf.binding.Downcall.POINTER;
-import static io.microsnap.hvf.binding.Downcall.UNSIGNED_SHORT;
-import static io.microsnap.hvf.binding.Downcall.unexpected;
+import static io.microsnap.hvf.internal.binding.Downcall.BOOLEAN;
+import static io.microsnap.hvf.internal.binding.Downcall.INT;
+import static io.microsnap.hvf.internal.binding.Downcall.LONG;
+import static io.microsnap.hvf.internal.binding.Downcall.POINTER;
+import static io.microsnap.hvf.internal.binding.Downcall.UNSIGNED_SHORT;
+import static io.microsnap.hvf.internal.binding.Downcall.unexpected;
 
 import io.microsnap.core.internal.posix.Posix;
 import java.lang.foreign.Arena;

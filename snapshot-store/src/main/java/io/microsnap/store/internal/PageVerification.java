@@ -1,4 +1,4 @@
-package io.microsnap.store;
+package io.microsnap.store.internal;
 
 /** Whether what is copied out of a store is held against its page index on the way. */
 public enum PageVerification {

@@ -1,4 +1,4 @@
-package io.microsnap.hvf.binding;
+package io.microsnap.hvf;
 
 import java.util.ArrayList;
 import java.util.List;

@@ -1,4 +1,4 @@
-package io.microsnap.hvf.binding;
+package io.microsnap.hvf.internal.binding;
 
 import java.lang.foreign.MemorySegment;
 import java.util.Set;

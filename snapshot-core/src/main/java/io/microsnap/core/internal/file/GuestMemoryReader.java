@@ -1,6 +1,9 @@
-package io.microsnap.core;
+package io.microsnap.core.internal.file;
 
-import io.microsnap.core.internal.file.Truncation;
+import io.microsnap.core.GuestLayout;
+import io.microsnap.core.GuestMemory;
+import io.microsnap.core.PageReader;
+import io.microsnap.core.RangeConsumer;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 

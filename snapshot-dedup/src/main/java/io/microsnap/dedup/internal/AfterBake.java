@@ -1,9 +1,14 @@
-package io.microsnap.dedup;
+package io.microsnap.dedup.internal;
 
 import io.microsnap.core.CancelledException;
 import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotId;
+import io.microsnap.dedup.Accounting;
+import io.microsnap.dedup.DedupOptions;
+import io.microsnap.dedup.DedupOutcome;
 import io.microsnap.dedup.DedupOutcome.Reason;
+import io.microsnap.dedup.Deduplicator;
+import io.microsnap.dedup.SiblingPolicy;
 import io.microsnap.store.SnapshotStore;
 import java.io.IOException;
 import java.time.Duration;
@@ -39,7 +44,8 @@ public record AfterBake(boolean enabled, Duration limit, DedupOptions options) {
         return usual(System.getenv());
     }
 
-    static AfterBake usual(Map<String, String> environment) {
+    /** As {@link #usual()}, with these variables for the environment. */
+    public static AfterBake usual(Map<String, String> environment) {
         return new AfterBake(!OFF.equals(environment.get(SWITCH)), USUAL_LIMIT,
                 DedupOptions.DEFAULTS.with(Accounting.PAGES));
     }
@@ -67,7 +73,7 @@ public record AfterBake(boolean enabled, Duration limit, DedupOptions options) {
         }
         TimeLimit time = new TimeLimit(options.progress(), limit);
         try {
-            return new StoreDeduplicator(store)
+            return new Deduplicator(store)
                     .deduplicate(fresh, SiblingPolicy.MOST_ALIKE, options.with(time).withPatience(limit));
         } catch (IOException | RuntimeException failure) {
             if (time.isUp) {

@@ -1,4 +1,4 @@
-package io.microsnap.hvf.binding;
+package io.microsnap.hvf.internal.binding;
 
 import io.microsnap.core.internal.posix.Constants;
 import io.microsnap.core.internal.posix.Posix;

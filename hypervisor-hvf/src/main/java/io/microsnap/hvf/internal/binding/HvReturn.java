@@ -1,4 +1,4 @@
-package io.microsnap.hvf.binding;
+package io.microsnap.hvf.internal.binding;
 
 /** Names the results of Hypervisor.framework's functions ({@code hv_return_t}) and says what to do about them. */
 public enum HvReturn {

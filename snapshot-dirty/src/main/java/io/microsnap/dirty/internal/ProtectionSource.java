@@ -1,6 +1,10 @@
-package io.microsnap.dirty;
+package io.microsnap.dirty.internal;
 
 import io.microsnap.core.GuestLayout;
+import io.microsnap.dirty.DirtyBitmap;
+import io.microsnap.dirty.DirtySource;
+import io.microsnap.dirty.SourceOwnership;
+import io.microsnap.dirty.WritePath;
 import java.io.IOException;
 import java.lang.invoke.VarHandle;
 import java.util.EnumSet;

@@ -1,5 +1,6 @@
-package io.microsnap.hvf.binding;
+package io.microsnap.hvf.internal.binding;
 
+import io.microsnap.hvf.SystemRegister;
 import io.microsnap.testsupport.CCompiler;
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;

@@ -1,4 +1,4 @@
-package io.microsnap.hvf.binding;
+package io.microsnap.hvf.internal.binding;
 
 /** Holds the numbers of Hypervisor.framework on Apple silicon that have no type of their own. */
 public final class Numbers {

@@ -1,7 +1,8 @@
-package io.microsnap.store;
+package io.microsnap.store.internal;
 
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.SnapshotId;
+import io.microsnap.store.SnapshotStore;
 
 /** A snapshot requires more bases, one upon another, than {@link SnapshotStore#LONGEST_CHAIN} allows. */
 public final class ChainTooLongException extends SnapshotException {

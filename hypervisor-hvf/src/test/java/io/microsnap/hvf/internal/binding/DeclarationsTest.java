@@ -1,8 +1,9 @@
-package io.microsnap.hvf.binding;
+package io.microsnap.hvf.internal.binding;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import io.microsnap.hvf.SystemRegister;
 import io.microsnap.testsupport.CCompiler;
 import io.microsnap.testsupport.ChildProcesses;
 import java.io.IOException;

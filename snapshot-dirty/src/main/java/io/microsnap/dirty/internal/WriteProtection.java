@@ -1,4 +1,4 @@
-package io.microsnap.dirty;
+package io.microsnap.dirty.internal;
 
 import io.microsnap.core.GuestLayout;
 import java.io.IOException;
