@@ -1,12 +1,12 @@
 package io.microsnap.store;
 
-/** What deletion does with a snapshot that somebody uses, or may need. */
+/** What deletion does with a snapshot that is in use, or that another snapshot may need. */
 public enum IfHeld {
-    /** It is a {@link SnapshotInUseException}, or a {@link DependentsUnknownException}. */
+    /** Deletion throws {@link SnapshotInUseException} or {@link DependentsUnknownException}. */
     REFUSE,
     /**
-     * It is deleted all the same, by force: those that have its files open keep them, and a diff that needs it, but
-     * whose manifest cannot be read, is lost. One whose manifest says that it needs it still protects it.
+     * The snapshot is deleted by force: processes that have its files open keep them, and a diff that needs it is lost
+     * if that diff's manifest cannot be read. A diff with a readable manifest still protects its base.
      */
     DELETE
 }

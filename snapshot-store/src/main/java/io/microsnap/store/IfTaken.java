@@ -1,10 +1,10 @@
 package io.microsnap.store;
 
-/** What publication does when a snapshot of that id is already there. */
+/** What publication does if the store already has a snapshot of that id. */
 public enum IfTaken {
-    /** It is a {@link java.nio.file.FileAlreadyExistsException}. */
+    /** Publication throws {@link java.nio.file.FileAlreadyExistsException}. */
     REFUSE,
-    /** The old one is replaced, atomically, unless somebody uses it or another snapshot requires it. */
+    /** The old one is replaced atomically, unless a process uses it or another snapshot requires it. */
     REPLACE,
     /** As {@link #REPLACE}, in use or not: a process that has its files open keeps them. */
     REPLACE_EVEN_IF_HELD
