@@ -19,13 +19,13 @@ import java.util.Set;
 
 /**
  * Watches a process's mapping of guest memory without its hypervisor's help: Linux (6.7 and later) write-protects the
- * pages, lets the first write through by itself, and tells afterwards which pages were written. It serves this process
- * and others, needs no privilege, and no thread waits on it.
+ * pages, allows the first write to each by itself, and reports later which pages were written. It works for this
+ * process and others, needs no privilege, and no thread waits for it.
  *
- * <p>It sees what is written through the mapping it watches, by the processors of a KVM guest, by stores, by system
- * calls such as {@code read} into it; and nothing else. The mapping must stay in place while it is watched: one that is
- * replaced makes the harvest fail. Watching costs the guest a fault for the first write to a page in each epoch, and
- * page tables (2 MiB for each GiB of pages of 4 KiB) also where memory was never touched.
+ * <p>It sees only writes through the mapping it watches: by the processors of a KVM guest, by stores, and by system
+ * calls such as {@code read} into it. The mapping must stay in place while it is watched: if it is replaced, the
+ * harvest fails. Watching costs the guest a fault for the first write to a page in each epoch, and page tables (2 MiB
+ * for each GiB of pages of 4 KiB) even for memory that was never touched.
  */
 public final class PageMapSource implements DirtySource {
     private static final Categories WRITTEN = Categories.allOf(PageMapScan.PAGE_IS_WRITTEN);
@@ -53,8 +53,8 @@ public final class PageMapSource implements DirtySource {
     }
 
     /**
-     * Watches memory of this process, and keeps it mapped: another guest's memory at the same address would be taken
-     * for it.
+     * Watches memory of this process, and keeps it mapped: otherwise another guest's memory at the same address could
+     * be taken for it.
      *
      * @throws TrackingUnavailableException where the kernel lacks it or forbids it, with the reason
      */
@@ -84,12 +84,13 @@ public final class PageMapSource implements DirtySource {
     }
 
     /**
-     * Watches memory of another process, which made a userfaultfd for it and must be traceable by this one.
+     * Watches memory of another process, which made a userfaultfd for it. This process must be allowed to trace that
+     * one.
      *
      * @param layout the guest
      * @param addresses where each region starts in that process: a page boundary
      * @param process its process id
-     * @param userfaultfd the descriptor's number there: fresh, or with {@code UFFD_FEATURE_WP_ASYNC} agreed on already
+     * @param userfaultfd the descriptor's number there: fresh, or with {@code UFFD_FEATURE_WP_ASYNC} already negotiated
      * @throws TrackingUnavailableException where the kernel lacks it, with the reason
      */
     public static PageMapSource ofProcess(GuestLayout layout, long[] addresses, long process, int userfaultfd)
@@ -107,7 +108,7 @@ public final class PageMapSource implements DirtySource {
         }
     }
 
-    /** The descriptors become the source's, and are closed with it; not if this throws. */
+    /** Makes a source that owns the descriptors and closes them. If this throws, the caller still owns them. */
     static PageMapSource of(
             GuestLayout layout, long[] addresses, Descriptor userfaultfd, Descriptor pagemap) throws IOException {
         requireOnePerRegion(layout, addresses);
@@ -193,7 +194,8 @@ public final class PageMapSource implements DirtySource {
             long lengthBytes = layout.regions().get(region).lengthBytes();
             scan.scan(pagemap, start, start + mappedBytes(region), TAKE, WRITTEN, (address, length) ->
                     into.mark(imageOffset + address - start, Math.min(length, lengthBytes - (address - start))));
-            // To a scan, a process that is gone looks like one that writes nothing. This changes nothing and notices.
+            // To a scan, a dead process looks like one that writes nothing. Registering again has no effect, but fails
+            // for a dead process.
             register(region);
         }
         armed = true;
@@ -205,7 +207,7 @@ public final class PageMapSource implements DirtySource {
         protection.unregister();
     }
 
-    /** Where the process or its mapping has gone already, there is nothing left to take off. */
+    /** Ends watching. If the process or its mapping is gone already, there is no protection to remove. */
     @Override
     public void close() throws IOException {
         if (closed) {
@@ -217,7 +219,7 @@ public final class PageMapSource implements DirtySource {
         }
     }
 
-    /** Memory of a restore may be watched by a recording of its working set, too, with the same userfaultfd. */
+    /** Shares the userfaultfd of restored memory, because a recording of the working set may watch that memory, too. */
     private static AsynchronousProtection.Use use(Posix posix, GuestMemory memory, long[] addresses)
             throws IOException {
         AsynchronousProtection protection = memory instanceof GuestRam ram ? ram.protection()
@@ -231,12 +233,11 @@ public final class PageMapSource implements DirtySource {
             if (failure.errno() != Errno.ENOSYS) {
                 throw failure;
             }
-            throw new TrackingUnavailableException("this system has no userfaultfd; Linux 6.7 or later has what is"
-                    + " needed", failure);
+            throw new TrackingUnavailableException("this system has no userfaultfd; use Linux 6.7 or later", failure);
         }
     }
 
-    /** With another kind of protection a write to a protected page waits for ever: tries it with no page. */
+    /** Tests the protection on zero pages: with another kind, a write to a protected page would wait for ever. */
     private void requireAsynchronous() throws IOException {
         try {
             protection.register();
@@ -257,8 +258,8 @@ public final class PageMapSource implements DirtySource {
 
     private TrackingUnavailableException unavailable(IOException cause) {
         return new TrackingUnavailableException("memory at address " + Long.toHexString(addresses[0]) + " cannot be"
-                + " protected asynchronously: Linux 6.7 or later is needed, and a userfaultfd that was handed over has"
-                + " to be fresh, or agreed on with UFFD_FEATURE_WP_ASYNC", cause);
+                + " protected asynchronously: Linux 6.7 or later is needed, and a userfaultfd from another process"
+                + " has to be fresh, or negotiated with UFFD_FEATURE_WP_ASYNC", cause);
     }
 
     private void register(int region) throws IOException {
@@ -272,7 +273,7 @@ public final class PageMapSource implements DirtySource {
                 + Long.toHexString(addresses[region]) + ", " + layout.regions().get(region));
     }
 
-    /** An imported image may end mid-page; its mapping does not. */
+    /** Returns the length of the region's mapping: an imported image may end within a page, its mapping does not. */
     private long mappedBytes(int region) {
         return mappedBytes(layout, hostPageBytes)[region];
     }
