@@ -11,26 +11,28 @@ import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
 
-/** Proves that a snapshot is what was captured: every page against its index, through all the bases it needs. */
+/**
+ * Proves that a snapshot is as it was captured: checks every page against its index, through all the bases it needs.
+ */
 public final class Verify {
     private Verify() {
     }
 
     /**
-     * Reads everything once. Pages that are not what the index says are found and told; an index, map or other file
-     * that is damaged is a {@code DamagedException}, for then there is nothing to hold the pages against.
+     * Reads everything once and reports pages that do not match the index. Throws {@code DamagedException} if an index,
+     * map or other file is damaged, because then nothing is left to check the pages against.
      */
     public static Verification snapshot(HeldSnapshot held, int threads, Progress progress) throws IOException {
         StoredSnapshot snapshot = (StoredSnapshot) held;
         snapshot.verifyFiles();
         PageChecks checks = new PageChecks(snapshot.pageIndex());
-        ImageReads.check(Held.compose(snapshot), checks, threads, progress);
+        ImageReads.check(BaseChain.compose(snapshot), checks, threads, progress);
         return result(snapshot, checks);
     }
 
     static Verification result(StoredSnapshot snapshot, PageChecks checks) throws IOException {
         GuestLayout layout = snapshot.layout();
-        ComposedImage composed = Held.compose(snapshot);
+        ComposedImage composed = BaseChain.compose(snapshot);
         List<Verification.BadPage> bad = new ArrayList<>();
         for (long offset : checks.badOffsets()) {
             composed.pieces(offset, 1, (layer, from, length) -> bad.add(new Verification.BadPage(

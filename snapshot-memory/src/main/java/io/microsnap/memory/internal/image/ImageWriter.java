@@ -208,7 +208,9 @@ public final class ImageWriter {
         }
     }
 
-    /** What the image is before a pass; from the second one on, zeros are written over what the others wrote. */
+    /**
+     * Returns what the image is before a pass; from the second one on, zeros are written over what the others wrote.
+     */
     private PagePass.Before image() {
         if (!written) {
             return startsAsZeros ? PagePass.Before.zeros() : PagePass.Before.base();

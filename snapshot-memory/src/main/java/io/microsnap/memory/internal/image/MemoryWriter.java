@@ -49,7 +49,7 @@ public final class MemoryWriter implements AutoCloseable {
         }
     }
 
-    /** The most threads a writing may use, the calling one included; one unless told. */
+    /** Returns the most threads a writing may use, the calling one included; one unless told. */
     public MemoryWriter threads(int most) {
         threads = most;
         return this;

@@ -61,7 +61,7 @@ public final class Workers implements AutoCloseable {
         return new Workers(most);
     }
 
-    /** How many may work at a time. */
+    /** Returns how many may work at a time. */
     public int most() {
         return most;
     }
@@ -71,7 +71,7 @@ public final class Workers implements AutoCloseable {
     public interface Worker {
         void chunk(long offset, long lengthBytes) throws IOException;
 
-        /** How much it takes at once. */
+        /** Returns how much it takes at once. */
         default long chunkBytes() {
             return CHUNK_BYTES;
         }
