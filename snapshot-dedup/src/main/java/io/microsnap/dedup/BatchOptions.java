@@ -6,14 +6,14 @@ import java.util.function.Consumer;
 /**
  * How a whole store is deduplicated.
  *
- * @param policy by what siblings are chosen
+ * @param policy how siblings are chosen
  * @param each how each snapshot is deduplicated; its progress is not used
- * @param progress hears how much of all images was worked on, and may cancel
- * @param listener hears of each snapshot when it is done with
+ * @param progress receives how much of all images was processed, and may cancel
+ * @param listener receives each finished snapshot
  */
 public record BatchOptions(
         SiblingPolicy policy, DedupOptions each, Progress progress, Consumer<BatchReport.Entry> listener) {
-    /** The most alike siblings, default options, nobody listens. */
+    /** The most similar siblings, default options, no listener. */
     public static final BatchOptions DEFAULTS =
             new BatchOptions(SiblingPolicy.MOST_ALIKE, DedupOptions.DEFAULTS, Progress.NONE, entry -> { });
 

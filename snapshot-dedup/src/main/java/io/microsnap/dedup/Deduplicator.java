@@ -14,14 +14,14 @@ import java.nio.file.Path;
 import java.util.Optional;
 
 /**
- * Lets one image share blocks with another: two plain files, in no store. Keep one for as long as the filesystems stay
- * mounted: it remembers which of them cannot. Any number of threads may use it.
+ * Makes one image share blocks with another: two plain files outside of a store. Keep one object for as long as the
+ * filesystems stay mounted: it remembers which of them cannot share. Any number of threads may use it.
  */
 public final class Deduplicator {
     private final Posix posix;
     private final Reflink reflink = new Reflink();
 
-    /** Speaks to the operating system this process runs on. */
+    /** Uses the operating system that this process runs on. */
     public Deduplicator() {
         this(Posix.host());
     }
@@ -31,9 +31,9 @@ public final class Deduplicator {
     }
 
     /**
-     * Has the target share what it has in common with the canonical image. The target's bytes, mode, times and
-     * attributes stay what they are, whatever happens; whether anything was shared is in the outcome. While this runs
-     * nobody should write either file: in place that is safe, and a swap is given up if it is noticed.
+     * Makes the target share the content it has in common with the canonical image. The target's bytes, mode, times and
+     * attributes never change; the outcome says whether anything was shared. No process should write either file
+     * meanwhile: sharing in place is safe even then, and a swap is abandoned if the write is noticed.
      *
      * @throws IOException if a file is missing or a system call fails; the target is then as it was, and nothing is
      *     left behind
@@ -48,7 +48,7 @@ public final class Deduplicator {
         }
     }
 
-    /** Tells what {@link #deduplicate} would come to: both images are read, and nothing is locked or changed. */
+    /** Estimates the result of {@link #deduplicate}: reads both images, and locks and changes nothing. */
     public DedupOutcome estimate(Path canonical, Path target, DedupOptions options) throws IOException {
         Constants constants = posix.constants();
         int flags = constants.O_RDONLY | constants.O_NONBLOCK;
@@ -60,7 +60,7 @@ public final class Deduplicator {
         }
     }
 
-    /** New files are made beside the old one. */
+    /** Makes new files beside the old one. */
     private record Beside(Posix posix, Path target, Reflink reflink) implements Workplace {
         private static final int PRIVATE = 0600;
 
@@ -86,9 +86,10 @@ public final class Deduplicator {
                 return switch (reflink.cloneInto(canonical, staged)) {
                     case ReflinkOutcome.Cloned cloned -> new Staged(staged);
                     case ReflinkOutcome.Unsupported unsupported ->
-                            throw new LeaveAlone(Reason.UNSUPPORTED, canonical + ": " + unsupported.reason());
+                            throw new NotDeduplicatedException(Reason.UNSUPPORTED, canonical + ": "
+                                    + unsupported.reason());
                     case ReflinkOutcome.SourceVanished vanished ->
-                            throw new LeaveAlone(Reason.SIBLING_GONE, canonical + " is gone");
+                            throw new NotDeduplicatedException(Reason.SIBLING_GONE, canonical + " is gone");
                 };
             } catch (Throwable failure) {
                 try (staged) {

@@ -19,11 +19,11 @@ import java.util.OptionalLong;
 import java.util.function.Predicate;
 
 /**
- * Deduplicates a whole store: each snapshot with the most alike of those that are older, the oldest first. So the
- * oldest of a family keeps its image, and all others share with it.
+ * Deduplicates a whole store: each snapshot with the most similar of the older ones, the oldest first. So the oldest of
+ * a family keeps its image, and all others share with it.
  *
- * <p>What is done is seen in the files themselves: a run that was cancelled or killed is resumed by running again, and
- * several processes share the work. A snapshot that fails is reported, and the others are gone on with.
+ * <p>The files themselves show which work is done: running again resumes a cancelled or killed run, and several
+ * processes can share the work. A snapshot that fails is reported, and the run continues with the others.
  */
 public final class StoreBatch {
     private static final System.Logger LOG = System.getLogger(StoreBatch.class.getName());
@@ -42,8 +42,8 @@ public final class StoreBatch {
     }
 
     /**
-     * Tells what {@link #run} could gain, from page indexes and extents; no image is read, nothing changes. A snapshot
-     * whose index is damaged is expected to fail.
+     * Estimates what {@link #run} could gain, from page indexes and extents; reads no image and changes nothing. A
+     * snapshot with a damaged index is expected to fail.
      */
     public List<Estimate> estimate(SiblingPolicy policy, DedupOptions options) throws IOException {
         List<Manifest> whole = whole();
@@ -104,11 +104,11 @@ public final class StoreBatch {
                     }
                     doneBytes += target.layout().lengthBytes();
                     if (isLeftFor(outcome, Reason.UNSUPPORTED)) {
-                        // One filesystem holds them all: what it cannot do for one it can do for none.
+                        // One filesystem holds all snapshots: an operation it lacks for one it lacks for all.
                         break;
                     }
                 }
-                // All else is done: now they are worth waiting for.
+                // The rest is done: now wait for the busy ones.
                 for (Manifest target : busy) {
                     report(target, deduplicate(target, options.each().patience()));
                 }
@@ -138,7 +138,7 @@ public final class StoreBatch {
             }
         }
 
-        /** Free space is measured once, for all of them. */
+        /** Returns the options for each snapshot: free space is measured only once, for all. */
         private DedupOptions eachWith(Progress progress) {
             DedupOptions each = options.each().with(progress);
             return each.accounting() == Accounting.FREE_SPACE ? each.with(Accounting.EXTENTS) : each;
@@ -158,7 +158,7 @@ public final class StoreBatch {
                 try (StoredSnapshot any = deduplicator.store().hold(manifest.id())) {
                     return OptionalLong.of(Allocation.freeBytesAfterSync(any.image()));
                 } catch (NoSuchFileException gone) {
-                    LOG.log(System.Logger.Level.DEBUG, "{0} was deleted; any other will do", manifest.id());
+                    LOG.log(System.Logger.Level.DEBUG, "{0} was deleted; another one is used", manifest.id());
                 }
             }
             return OptionalLong.empty();

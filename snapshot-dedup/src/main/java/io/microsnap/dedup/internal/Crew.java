@@ -22,7 +22,7 @@ public final class Crew {
         void run() throws IOException;
     }
 
-    /** Whether nobody has failed so far. */
+    /** Returns whether nobody has failed so far. */
     public boolean mayGoOn() {
         return failure.get() == null;
     }
