@@ -12,11 +12,11 @@ public final class IncompatibleStateException extends SnapshotException {
     /** The message lists every difference. */
     IncompatibleStateException(List<String> differences) {
         super("this machine state cannot be loaded here: " + String.join("; ", differences)
-                + ". Load it where processor and kernel are like those it was saved on, or start the guest afresh");
+                + ". Load it on a processor and kernel like those it was saved on, or start the guest anew");
         this.differences = differences.toArray(String[]::new);
     }
 
-    /** What differs, one in each entry. */
+    /** Returns the differences, one in each entry. */
     public List<String> differences() {
         return List.of(differences);
     }
