@@ -3,7 +3,7 @@ package io.microsnap.hvf;
 import io.microsnap.hvf.binding.HvReturn;
 import io.microsnap.hvf.binding.HypervisorException;
 
-/** Makes exceptions of results. */
+/** Turns failed results into exceptions. */
 final class Calls {
     private Calls() {
     }

@@ -12,11 +12,11 @@ public final class IncompatibleStateException extends SnapshotException {
     /** Lists every difference in the message. */
     IncompatibleStateException(List<String> differences) {
         super("this machine state cannot be loaded here: " + String.join("; ", differences)
-                + ". Load it on the same kind of Mac and the same build of macOS, or start the guest afresh");
+                + ". Load it on the same kind of Mac and the same build of macOS, or start the guest anew");
         this.differences = differences.toArray(String[]::new);
     }
 
-    /** Returns what differs, one in each entry. */
+    /** Returns the differences, one in each entry. */
     public List<String> differences() {
         return List.of(differences);
     }
