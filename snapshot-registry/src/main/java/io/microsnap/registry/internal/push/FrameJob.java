@@ -12,7 +12,7 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Future;
 
-/** Room for the pages of one frame and what becomes of them; used again and again. Filled by one thread at a time. */
+/** Buffers for the pages of one frame and their compressed form, which are reused. One thread at a time fills it. */
 final class FrameJob implements AutoCloseable {
     private static final int MOST_RUNS = 64;
 
@@ -60,7 +60,7 @@ final class FrameJob implements AutoCloseable {
         }
     }
 
-    /** Compresses in one of the threads. */
+    /** Starts the compression in one of the threads. */
     void start(ExecutorService threads) {
         work = threads.submit(this::compress);
     }
@@ -83,7 +83,7 @@ final class FrameJob implements AutoCloseable {
         return sha256.digest();
     }
 
-    /** Waits until it is compressed. */
+    /** Waits for the compression. */
     void await() throws IOException {
         try {
             work.get();
@@ -95,7 +95,7 @@ final class FrameJob implements AutoCloseable {
         }
     }
 
-    /** The bytes as they are to be stored. */
+    /** Returns the bytes to store. */
     MemorySegment stored() {
         return (compressed ? stored : pages).asSlice(0, storedLength);
     }
@@ -106,7 +106,7 @@ final class FrameJob implements AutoCloseable {
                 pagesDigest);
     }
 
-    /** Where in the image its last page ends. */
+    /** Returns the end of its last page in the image. */
     long imageEnd() {
         return (runs[2 * runCount - 2] + runs[2 * runCount - 1]) * pageBytes;
     }

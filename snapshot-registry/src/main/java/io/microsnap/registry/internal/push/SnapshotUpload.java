@@ -105,7 +105,7 @@ final class SnapshotUpload {
         }
     }
 
-    /** Names the frames of the donor that have pages of this image, and the packs they are in. */
+    /** Adds the donor's frames that have pages of this image, and their packs, to the table. */
     private void takeFrom(Donor donor, FrameTableWriter table, PageSet given, List<Pack> packs) throws IOException {
         FrameTable theirs = donor.table().table();
         Map<Integer, Integer> numbers = new HashMap<>();
@@ -185,7 +185,7 @@ final class SnapshotUpload {
         boolean interrupted = false;
         while (true) {
             try {
-                // A frame takes a millisecond; what they use is closed after this.
+                // Waits, because a frame takes a millisecond and its buffers are closed after this.
                 if (threads.awaitTermination(1, TimeUnit.MINUTES)) {
                     break;
                 }
