@@ -32,12 +32,13 @@ abstract sealed class DumpingVmm extends ExternalVmm permits FirecrackerVmm, Clo
     /** Makes the scratch directory, where the VMM will write. */
     final void makeScratch() throws IOException {
         Path parent = options.scratch().orElseThrow(() -> new SnapshotException(options.socket() + ": the VMM writes"
-                + " the guest's memory to a file first, as long as its RAM; say where with --scratch DIR, best on a"
+                + " the guest's memory to a file first, as long as its RAM; name a directory with --scratch DIR, best"
+                + " on a"
                 + " tmpfs or on the store's own filesystem"));
         scratch = closing.add(Scratch.in(parent, process));
     }
 
-    /** Looks for the guest's disks among the files to be kept. */
+    /** Looks for the guest's disks among the files to store. */
     final void keepDisks(List<GuestDisks.Disk> disks) throws IOException {
         keepDisks(GuestDisks.of(disks, process, options.attachments()));
     }
