@@ -71,7 +71,7 @@ public final class PushSession {
     /**
      * Pushes a snapshot and what it requires.
      *
-     * @param the tag to set; empty for none
+     * @param tag to set; empty for none
      * @param expected the digest that the artifact must have
      */
     public Pushed push(SnapshotId id, Optional<String> tag, Optional<Digest> expected) throws IOException {
