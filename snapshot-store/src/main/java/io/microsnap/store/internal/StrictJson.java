@@ -115,7 +115,7 @@ public final class StrictJson implements AutoCloseable {
         }
     }
 
-    /** The current value is a string without control characters. */
+    /** Returns the current value is a string without control characters. */
     public String string() throws IOException {
         expect(JsonToken.VALUE_STRING, "a string");
         String text = parser.getText();
@@ -125,7 +125,9 @@ public final class StrictJson implements AutoCloseable {
         return text;
     }
 
-    /** The current value is a string that this makes something of; what it refuses is refused with the place. */
+    /**
+     * Returns the current value is a string that this makes something of; what it refuses is refused with the place.
+     */
     public <T> T string(Function<String, T> value) throws IOException {
         String text = string();
         try {
@@ -135,7 +137,7 @@ public final class StrictJson implements AutoCloseable {
         }
     }
 
-    /** The current value is a whole number in this range. */
+    /** Returns the current value is a whole number in this range. */
     public long integer(long lowest, long highest) throws IOException {
         expect(JsonToken.VALUE_NUMBER_INT, "a whole number");
         long value;
@@ -150,7 +152,7 @@ public final class StrictJson implements AutoCloseable {
         return value;
     }
 
-    /** The current value is true or false. */
+    /** Returns the current value is true or false. */
     public boolean bool() throws IOException {
         if (parser.currentToken() == JsonToken.VALUE_TRUE) {
             return true;
@@ -159,25 +161,25 @@ public final class StrictJson implements AutoCloseable {
         return false;
     }
 
-    /** What the current value is, in documents that others wrote; no token where the document has ended. */
+    /** Returns what the current value is, in documents that others wrote; no token where the document has ended. */
     public Optional<JsonToken> token() {
         return Optional.ofNullable(parser.currentToken());
     }
 
-    /** The current value is a string of whatever characters. */
+    /** Returns the current value is a string of whatever characters. */
     public String text() throws IOException {
         expect(JsonToken.VALUE_STRING, "a string");
         return parser.getText();
     }
 
-    /** The current value is a number: empty where it is none that a long can hold exactly. */
+    /** Returns the current value is a number: empty where it is none that a long can hold exactly. */
     public OptionalLong number() throws IOException {
         boolean fits = parser.currentToken() == JsonToken.VALUE_NUMBER_INT
                 && parser.getNumberType() != JsonParser.NumberType.BIG_INTEGER;
         return fits ? OptionalLong.of(parser.getLongValue()) : OptionalLong.empty();
     }
 
-    /** Whether the current value is {@code null}. */
+    /** Returns whether the current value is {@code null}. */
     public boolean isNull() {
         return parser.currentToken() == JsonToken.VALUE_NULL;
     }
@@ -188,7 +190,7 @@ public final class StrictJson implements AutoCloseable {
         return true;
     }
 
-    /** The value of a key that must be there. */
+    /** Returns the value of a key that must be there. */
     public <T> T required(String key, T value) throws DamagedException {
         if (value == null) {
             throw refused("the key '" + key + "' is missing");
@@ -196,7 +198,7 @@ public final class StrictJson implements AutoCloseable {
         return value;
     }
 
-    /** Why the document is refused, at the place that was read last. */
+    /** Returns why the document is refused, at the place that was read last. */
     public DamagedException refused(String why) {
         return refused(parser.currentTokenLocation(), why);
     }

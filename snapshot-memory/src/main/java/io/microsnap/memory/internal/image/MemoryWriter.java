@@ -120,7 +120,7 @@ public final class MemoryWriter {
             return this;
         }
 
-        /** Limits the threads that may work, the calling one included; one unless told. */
+        /** Sets the most threads that may work, the calling one included; the default is one. */
         public Builder threads(int count) {
             if (count < 1) {
                 throw new IllegalArgumentException(count + " threads");
@@ -209,7 +209,9 @@ public final class MemoryWriter {
         }
     }
 
-    /** What the image is before a pass; from the second one on, zeros are written over what the others wrote. */
+    /**
+     * Returns the state of the image before a pass; from the second pass on, zeros are written over earlier content.
+     */
     private PagePass.Before image() {
         if (!written) {
             return startsAsZeros ? PagePass.Before.zeros() : PagePass.Before.base();

@@ -18,7 +18,7 @@ interface Sink {
     /** Takes a range that was copied, or that is zeros. It is written at once, for its memory is used again. */
     void copy(MemorySegment memory, long at, long offset, long lengthBytes) throws IOException;
 
-    /** How much its worker takes at once. */
+    /** Returns how much its worker takes at once. */
     default long chunkBytes() {
         return ChunkedWork.CHUNK_BYTES;
     }

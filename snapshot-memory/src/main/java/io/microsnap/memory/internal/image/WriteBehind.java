@@ -66,7 +66,7 @@ final class WriteBehind {
         view = new DirectView(reader);
     }
 
-    /** The sink of the thread that writes. */
+    /** Returns the sink of the thread that writes. */
     Sink writer() {
         return new Writer();
     }
