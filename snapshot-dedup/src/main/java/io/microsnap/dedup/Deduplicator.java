@@ -175,7 +175,8 @@ public final class Deduplicator {
     /**
      * Lets a file share what it has in common with another one; neither is in a store. The target's bytes, mode, times
      * and attributes stay what they are, whatever happens; whether anything was shared is in the outcome. Meanwhile
-     * nobody should write either file: in place that is safe, and a swap is given up if it is noticed.
+     * no process should write either file: sharing in place is safe even then, and a swap is abandoned if the write is
+     * noticed.
      *
      * @throws IOException if a file is missing or a system call fails; the target is then as it was, and nothing is
      *     left behind

@@ -92,7 +92,7 @@ public final class DirtyTracker implements AutoCloseable {
         return layout;
     }
 
-    /** Returns the largest unit in which a source reports; bitmaps are of pages all the same. */
+    /** Returns the largest unit in which a source reports; bitmaps are always of pages. */
     public long blockBytes() {
         return sources.stream().mapToLong(DirtySource::blockBytes).reduce(layout.pageBytes(), Math::max);
     }

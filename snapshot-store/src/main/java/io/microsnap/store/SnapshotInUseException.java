@@ -10,7 +10,7 @@ import io.microsnap.core.SnapshotId;
 public final class SnapshotInUseException extends SnapshotException {
     private static final long serialVersionUID = 1L;
 
-    /** The message begins with the id and goes on with the reason. */
+    /** Makes the exception; the message has the id and the reason. */
     public SnapshotInUseException(SnapshotId id, String why) {
         super(id + " " + why);
     }

@@ -63,15 +63,16 @@ public sealed interface SnapshotStore extends AutoCloseable permits DirectorySto
      *
      * @throws java.nio.file.NoSuchFileException if there is none of that id
      * @throws SnapshotRequiredException if another snapshot requires it as its base
-     * @throws SnapshotInUseException if somebody uses it
+     * @throws SnapshotInUseException if a process uses it
      * @throws SnapshotException if another snapshot may require it, for the manifest of that one cannot be read
      * @throws StoreBusyException if another process changes the store for longer than the options allow to wait
      */
     void delete(SnapshotId id) throws IOException;
 
     /**
-     * Deletes a snapshot, even if somebody uses it or may need it. A process that has its files open keeps them. A diff
-     * that needs it is lost if the manifest of that diff cannot be read; a manifest that names it still protects it.
+     * Deletes a snapshot, even if a process uses it or may need it. A process that has its files open keeps them. A
+     * diff that needs it is lost if the manifest of that diff cannot be read; a manifest that names it still protects
+     * it.
      *
      * @throws java.nio.file.NoSuchFileException if there is none of that id
      * @throws SnapshotRequiredException if another snapshot requires it as its base

@@ -125,15 +125,15 @@ class ManifestTest {
                 Arguments.of("\"format\": 2,", "\"format\": 1,",
                         "format 1 has no checksum"),
                 Arguments.of("\"format\": 2,", "\"format\": 1.9,",
-                        "here should be a whole number"),
+                        "expected a whole number"),
                 Arguments.of("\"format\": 2,", "\"format\": \"1\",",
-                        "here should be a whole number"),
+                        "expected a whole number"),
                 Arguments.of("\"format\": 2,", "\"format\": 99999999999999999999,",
                         "key /format"),
                 Arguments.of("\"format\": 2,", "\"format\": 2, \"format\": 2,",
                         "Duplicate"),
                 Arguments.of("\"format\": 2,", "\"format\": 2, \"extra\": 1,",
-                        "key /extra: nobody knows this key"),
+                        "key /extra: unknown key"),
                 Arguments.of("\"format\": 2,", "",
                         "'format' is missing"),
                 Arguments.of("\"id\": \"Web-01\"", "\"id\": \"../x\"",
@@ -151,7 +151,7 @@ class ManifestTest {
                 Arguments.of("\"required\": true", "\"required\": false",
                         "a diff requires its base, and a full snapshot does not"),
                 Arguments.of("\"required\": true", "\"required\": 1",
-                        "here should be true or false"),
+                        "expected true or false"),
                 Arguments.of("\"root\": \"cafe0001\"", "\"root\": \"CAFE0001\"",
                         "key /parent/root"),
                 Arguments.of("\"uuid\": \"0f0e0d0c-", "\"uuid\": \"0F0e0d0c-",
@@ -199,9 +199,9 @@ class ManifestTest {
                 Arguments.of("\"packed-diff\"", "\"a\", \"a\"",
                         "listed twice"),
                 Arguments.of("\"packed-diff\"", "[\"a\"]",
-                        "here should be a string"),
+                        "expected a string"),
                 Arguments.of("\"packed-diff\"", "1",
-                        "here should be a string"));
+                        "expected a string"));
     }
 
     @ParameterizedTest

@@ -13,7 +13,7 @@ import java.time.Duration;
 import java.util.OptionalInt;
 
 /**
- * Copies from and to block devices, which nobody else may use meanwhile. Onto a device every byte of the source is
+ * Copies from and to block devices, which no other program may use meanwhile. Onto a device every byte of the source is
  * written, zeros where it has holes; what the device has behind it stays. A copy that fails leaves a part of it there.
  */
 final class DeviceCopy {

@@ -71,7 +71,7 @@ public final class Mapping implements AutoCloseable {
 
     /**
      * Returns new memory of zeros behind a descriptor, which other mappings and processes may share. Its length is
-     * sealed: nobody can truncate it. {@link #descriptor()} is closed with the mapping.
+     * sealed, so that it cannot be truncated. Closing the mapping closes {@link #descriptor()}.
      *
      * @param name shown in {@code /proc} and in messages
      */

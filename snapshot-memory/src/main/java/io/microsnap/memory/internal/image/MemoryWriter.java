@@ -19,8 +19,8 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * Writes guest memory into an image that is open already, and sets the index and the map that belong to it; these are
- * the caller's to finish when nobody waits. Makes nothing durable and nothing visible.
+ * Writes guest memory into an image that is open already, and sets the index and the map that belong to it; the caller
+ * finishes these after the pause. Makes nothing durable and nothing visible.
  *
  * <p>It may write pages again, in any number of passes, one at a time: image, index and map are then those of the last
  * pass that a page was in. A page that changed while a pass copied it is torn, and must be in a later pass.
@@ -165,7 +165,7 @@ public final class MemoryWriter {
     }
 
     /**
-     * Makes holes of the zeros in a clone that are long enough, which was put off until nobody waits.
+     * Punches long enough runs of zeros in a clone, which was put off until after the pause.
      *
      * @return how much became holes
      */
