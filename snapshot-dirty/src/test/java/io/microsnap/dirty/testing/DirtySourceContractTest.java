@@ -72,8 +72,7 @@ class DirtySourceContractTest {
     @Test
     void itFindsASourceThatClaimsToSeeWhatItDoesNot() {
         assertThat(failuresOf(() -> new ScriptedSource(LAYOUT, WritePath.DISCARD)))
-                .containsExactly("it_sees_every_way_of_writing_that_it_does_not_disclaim_"
-                        + "and_the_others_need_their_marks");
+                .containsExactly("itSeesEveryWayOfWritingThatItDoesNotDisclaimAndTheOthersNeedTheirMarks");
     }
 
     @Test
