@@ -148,7 +148,7 @@ public final class HttpConnection implements AutoCloseable {
     }
 
     private SnapshotException refused(String why) {
-        return new SnapshotException(socket() + ": the answer is not the HTTP of a VMM: " + why
+        return new SnapshotException(socket() + ": the answer is not HTTP of the kind that VMMs use: " + why
                 + "; is this the VMM's API socket?");
     }
 

@@ -90,7 +90,7 @@ final class Receiver implements BodySubscriber<Receiver.Body> {
     private void pass(ByteBuffer piece) throws IOException {
         if (piece.remaining() > sink.mostBytes() - receivedBytes) {
             throw new DamagedException("the registry sends more than the " + sink.mostBytes()
-                    + " expected bytes; the rest is not read");
+                    + " bytes expected; the rest is not read");
         }
         receivedBytes += piece.remaining();
         sink.accept(piece);
