@@ -178,7 +178,7 @@ class LyingRegistryTest {
         refused("root");
         index[100] ^= 1;
         tagWith(layer -> is(layer, web, "memory.idx") ? replaced(layer, index) : layer);
-        refused("no intact page index");
+        refused("not an intact page index");
         tagWith(layer -> is(layer, base, "machine.bin") ? new Blob(layer.mediaType(), layer.digest(),
                 layer.lengthBytes() + 1, layer.owner()) : layer);
         refused("machine.bin");
