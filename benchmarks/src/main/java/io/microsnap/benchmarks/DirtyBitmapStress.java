@@ -13,7 +13,7 @@ import org.openjdk.jcstress.annotations.State;
 import org.openjdk.jcstress.infra.results.ZZZZ_Result;
 import org.openjdk.jcstress.infra.results.ZZ_Result;
 
-/** What threads may do to one word of a dirty bitmap. */
+/** Concurrent operations of threads on one word of a dirty bitmap. */
 public class DirtyBitmapStress {
     private static final int PAGE = 4096;
     private static final GuestLayout LAYOUT = GuestLayout.ofSingleRegion(PAGE, 64 * PAGE);
@@ -90,7 +90,7 @@ public class DirtyBitmapStress {
     @JCStressTest
     @Outcome(id = "true, false", expect = ACCEPTABLE, desc = "Set after the drain: it stays.")
     @Outcome(id = "false, true", expect = ACCEPTABLE, desc = "Set before the drain: it is drained.")
-    @Outcome(expect = FORBIDDEN, desc = "The bit is lost, or there twice.")
+    @Outcome(expect = FORBIDDEN, desc = "The bit is lost, or exists twice.")
     @State
     public static class SetterAgainstDrain {
         private final DirtyBitmap bitmap = DirtyBitmap.of(LAYOUT);

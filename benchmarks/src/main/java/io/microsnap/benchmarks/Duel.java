@@ -4,20 +4,20 @@ package io.microsnap.benchmarks;
  * Both sides of a scenario.
  *
  * @param check throws unless both did the same job; called after every pair of runs
- * @param warmUp brings this JVM into the state of one that runs for long; called after the first pair
- * @param readings what both sides tell beside their time
+ * @param warmUp warms this JVM up, as if it had run for long; called after the first pair
+ * @param readings the values that both sides report in addition to their time
  */
 public record Duel(Contestant ours, Contestant peer, Action check, Action warmUp, Readings readings) {
 
-    /** Something done; what cannot be done throws. */
+    /** An action; it throws if it fails. */
     @FunctionalInterface
     public interface Action {
 
-        /** Does it. */
+        /** Performs the action. */
         void run() throws Exception;
     }
 
-    /** A duel that needs no warm-up beyond its own runs and tells nothing but its time. */
+    /** Makes a duel that needs no warm-up beyond its own runs and reports only its time. */
     public Duel(Contestant ours, Contestant peer, Action check) {
         this(ours, peer, check, () -> { }, new Readings());
     }

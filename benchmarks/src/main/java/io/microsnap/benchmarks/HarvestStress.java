@@ -22,14 +22,14 @@ import org.openjdk.jcstress.infra.results.IZ_Result;
 import org.openjdk.jcstress.infra.results.ZZ_Result;
 
 /**
- * What a harvest may miss of a write beside it: nothing. Each case copies the memory after the harvest; what the copy
- * lacks must be in the next epoch. The cases named after a wrong order show what that order loses.
+ * Proves that a harvest misses no concurrent write. Each case copies the memory after the harvest; a write that the
+ * copy lacks must be in the next epoch. The cases named after a wrong order show what that order loses.
  */
 public class HarvestStress {
     private static final int PAGE = 4096;
     private static final GuestLayout LAYOUT = GuestLayout.ofSingleRegion(PAGE, 64 * PAGE);
 
-    /** A device that writes and then marks, beside a harvest; the page was dirty before. */
+    /** A device writes and then marks, concurrently with a harvest; the page was dirty before. */
     @JCStressTest
     @Outcome(id = {"0, true", "1, true"}, expect = ACCEPTABLE, desc = "In the next epoch.")
     @Outcome(id = "1, false", expect = ACCEPTABLE, desc = "In the copy.")
@@ -61,7 +61,7 @@ public class HarvestStress {
         }
     }
 
-    /** The same, when the page was clean before. */
+    /** The same, but the page was clean before. */
     @JCStressTest
     @Outcome(id = {"0, true", "1, true"}, expect = ACCEPTABLE, desc = "In the next epoch.")
     @Outcome(id = "1, false", expect = ACCEPTABLE, desc = "In the copy.")
@@ -148,10 +148,10 @@ public class HarvestStress {
         }
     }
 
-    /** A fault lets a write through while its block is split. */
+    /** A fault unprotects a page while its block is split. */
     @JCStressTest
     @Outcome(id = "true, true", expect = ACCEPTABLE, desc = "Reported, and protected after that.")
-    @Outcome(expect = FORBIDDEN, desc = "The page was let through without a bit.")
+    @Outcome(expect = FORBIDDEN, desc = "The page was unprotected without a bit.")
     @State
     public static class FaultAgainstSplit extends FaultAgainstSwitch {
         public FaultAgainstSplit() {
@@ -174,10 +174,10 @@ public class HarvestStress {
         }
     }
 
-    /** A fault lets a write through while its block is joined. */
+    /** A fault unprotects a page while its block is joined. */
     @JCStressTest
     @Outcome(id = "true, true", expect = ACCEPTABLE, desc = "Reported, and protected after that.")
-    @Outcome(expect = FORBIDDEN, desc = "The page was let through without a bit.")
+    @Outcome(expect = FORBIDDEN, desc = "The page was unprotected without a bit.")
     @State
     public static class FaultAgainstJoin extends FaultAgainstSwitch {
         public FaultAgainstJoin() {
@@ -200,7 +200,7 @@ public class HarvestStress {
         }
     }
 
-    /** A guest that faults and writes, beside a harvest that copies; its page was written before. */
+    /** A guest faults and writes, concurrently with a harvest that copies; its page was written before. */
     @JCStressTest
     @Outcome(id = {"0, true", "1, true"}, expect = ACCEPTABLE, desc = "In the next epoch.")
     @Outcome(id = "1, false", expect = ACCEPTABLE, desc = "In the copy.")
@@ -238,7 +238,7 @@ public class HarvestStress {
         }
     }
 
-    /** A block of pages, a fault, and a capture that tells what changed. */
+    /** A block of pages, a fault, and a capture that reports the changed pages. */
     public abstract static class FaultAgainstSwitch {
         private final OnePage page = new OnePage();
         private final ProtectionSource source = armed(page);

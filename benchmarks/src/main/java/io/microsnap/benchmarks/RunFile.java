@@ -312,7 +312,7 @@ final class RunFile {
         private Outcome.Pair pair() throws IOException {
             List<Long> values = list(2, () -> json.integer(0, Long.MAX_VALUE));
             if (values.size() != 2) {
-                throw json.refused("here should be two numbers");
+                throw json.refused("expected two numbers");
             }
             return new Outcome.Pair(values.getFirst(), values.getLast());
         }

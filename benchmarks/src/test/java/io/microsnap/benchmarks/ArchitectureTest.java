@@ -111,7 +111,7 @@ final class ArchitectureTest {
             "io.microsnap.core.internal.file.DataCopy.NOT_IN_KERNEL",
             "io.microsnap.core.internal.file.Extents.CANNOT_TELL",
             "io.microsnap.core.internal.file.Extents.UNSUPPORTED",
-            "io.microsnap.core.internal.file.OwnPageMap.RESIDENT",
+            "io.microsnap.core.internal.file.ProcessPageTable.RESIDENT",
             "io.microsnap.core.internal.file.Reflink.NO_SUCH_ATTRIBUTE",
             "io.microsnap.core.internal.file.Reflink.PAIR_CANNOT",
             "io.microsnap.core.internal.file.StagedFile.CANNOT_LOCK",

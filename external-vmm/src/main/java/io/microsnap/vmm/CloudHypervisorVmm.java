@@ -43,7 +43,7 @@ public final class CloudHypervisorVmm extends DumpingVmm {
         super(options);
     }
 
-    /** Connects, and refuses at once a guest that could not be baked, saying what to do about it. */
+    /** Connects. Throws at once if the guest cannot be baked; the message says what to do. */
     public static CloudHypervisorVmm open(VmmOptions options) throws IOException {
         return prepared(new CloudHypervisorVmm(options));
     }
@@ -64,8 +64,8 @@ public final class CloudHypervisorVmm extends DumpingVmm {
 
     private GuestLayout layout(Json memory) throws SnapshotException {
         if (System.getProperty("os.arch").equals("aarch64")) {
-            throw new SnapshotException("where Cloud Hypervisor has RAM on AArch64 is not known here: create a snapshot"
-                    + " with ch-remote, and use microsnap import --cloud-hypervisor");
+            throw new SnapshotException("microsnap does not know where Cloud Hypervisor places RAM on AArch64: create"
+                    + " a snapshot with ch-remote, and use microsnap import --cloud-hypervisor");
         }
         long sizeBytes = memory.get("size").number();
         Optional<Json> hotplugged = memory.find("hotplugged_size");
@@ -83,15 +83,15 @@ public final class CloudHypervisorVmm extends DumpingVmm {
         int pageBytes = options.posix().getpagesize();
         if (sizeBytes <= 0 || sizeBytes % pageBytes != 0) {
             throw new SnapshotException(options.socket() + ": a guest of " + sizeBytes
-                    + " bytes of RAM, which is no whole number of pages of " + pageBytes);
+                    + " bytes of RAM, not a whole number of pages of " + pageBytes);
         }
         return GuestLayout.of(pageBytes, sizeBytes <= LOW_BYTES ? List.of(new Region(0, sizeBytes))
                 : List.of(new Region(0, LOW_BYTES), new Region(START_OF_HIGH_RAM, sizeBytes - LOW_BYTES)));
     }
 
     private SnapshotException hotPlugged() {
-        return new SnapshotException(options.socket() + ": the guest has hot-plugged memory, and only RAM that was"
-                + " there from the start can be baked; create a snapshot with ch-remote, and use microsnap import"
+        return new SnapshotException(options.socket() + ": the guest has hot-plugged memory, and only RAM present"
+                + " from the start can be baked; create a snapshot with ch-remote, and use microsnap import"
                 + " --cloud-hypervisor");
     }
 
@@ -136,8 +136,8 @@ public final class CloudHypervisorVmm extends DumpingVmm {
     }
 
     /**
-     * Writes a directory as Cloud Hypervisor wrote it, which must be free or empty; memory is cloned where the
-     * filesystem can and the order of its ranges allows.
+     * Writes a directory in Cloud Hypervisor's own form; it must not exist or must be empty. Memory is cloned if the
+     * filesystem can do that and the order of its ranges allows it.
      */
     public static RestoredVmm restore(HeldSnapshot held, Path directory, Progress progress) throws IOException {
         if (held.manifest().file(SnapshotFiles.attachment(CloudDirectory.STATE)).isEmpty()) {
@@ -155,7 +155,7 @@ public final class CloudHypervisorVmm extends DumpingVmm {
         }
     }
 
-    /** Loads a Cloud Hypervisor that has no guest from such a directory, and lets the guest run. */
+    /** Loads such a directory into a Cloud Hypervisor that has no guest, and lets the guest run. */
     public static void resume(VmmOptions options, Path directory) throws IOException {
         MemoryRanges ranges = CloudDirectory.ranges(options.posix(), directory);
         VmmProcess.await(options.posix(), options.socket(), OptionalLong.empty(), TO_START);

@@ -35,7 +35,8 @@ abstract sealed class DumpingVmm extends ExternalVmm permits FirecrackerVmm, Clo
     /** Makes the scratch directory, where the VMM will write. */
     final void makeScratch() throws IOException {
         Path parent = options.scratch().orElseThrow(() -> new SnapshotException(options.socket() + ": the VMM writes"
-                + " the guest's memory to a file first, as long as its RAM; say where with --scratch DIR, best on a"
+                + " the guest's memory to a file first, as long as its RAM; name a directory with --scratch DIR, best"
+                + " on a"
                 + " tmpfs or on the store's own filesystem"));
         scratch = closing.add(Scratch.in(parent, process));
     }

@@ -33,17 +33,17 @@ import java.util.concurrent.TimeUnit;
 import java.util.function.UnaryOperator;
 
 /**
- * A guest in another process, reached by its VMM's own socket. Opening one is the preparation: it looks at everything
- * that can be looked at while the guest runs, and starts a guard that resumes the guest should this process die while
- * the guest is paused. {@link #bake} does the rest; or a {@link Capture} of the {@link #reader} takes this as its
- * {@link PausableMachine}.
+ * A guest in another process, reached by its VMM's own socket. Opening one prepares it: this checks everything that can
+ * be checked while the guest runs, and starts a guard that resumes the guest if this process dies while the guest is
+ * paused. Then call {@link #bake}, or pass this as the {@link PausableMachine} to a {@link Capture} of the {@link
+ * #reader}.
  *
- * <p>However a capture ends, the guest then runs again if it ran before and the options do not say otherwise.
+ * <p>However a capture ends, a guest that ran before then runs again, unless the options say otherwise.
  */
 public abstract sealed class ExternalVmm implements PausableMachine, AutoCloseable permits QemuVmm, DumpingVmm {
     /** Files up to this length are copied in a rehearsal, too. */
     private static final long LARGEST_REHEARSED_BYTES = 1 << 20;
-    /** After so many rehearsals the JVM has compiled what the pause runs; more gained nothing. */
+    /** After this many rehearsals the JVM has compiled the code of the pause; more gained nothing. */
     private static final int MOST_REHEARSALS = 6;
     /** No further rehearsal starts after this: a large guest takes long to compare. */
     private static final long TO_REHEARSE_NANOS = TimeUnit.MILLISECONDS.toNanos(1500);
@@ -72,7 +72,7 @@ public abstract sealed class ExternalVmm implements PausableMachine, AutoCloseab
     /** Reads the guest's memory while it is paused. */
     public abstract PageReader reader();
 
-    /** Connects, looks at everything that matters, and starts the guard. */
+    /** Connects, checks everything that matters, and starts the guard. */
     abstract void prepare() throws IOException;
 
     /** Returns whether memory can be read while the guest runs. */
@@ -81,7 +81,7 @@ public abstract sealed class ExternalVmm implements PausableMachine, AutoCloseab
     /** Pauses a running guest. */
     abstract void pauseGuest() throws IOException;
 
-    /** Saves what belongs to the paused guest, and makes the reader ready. */
+    /** Saves the paused guest's files, and makes the reader ready. */
     abstract void saveGuest() throws IOException;
 
     /** Lets the guest run. */
@@ -91,18 +91,18 @@ public abstract sealed class ExternalVmm implements PausableMachine, AutoCloseab
     void beforePause() throws IOException {
     }
 
-    /** Makes the VMM what it was before the pause. */
+    /** Restores the VMM's settings from before the pause. */
     void afterResume() throws IOException {
     }
 
-    /** Looks for the guest's disks among the files to be kept, and warns of those that are not. */
+    /** Looks for the guest's disks among the files to store, and warns of missing ones. */
     final void keepDisks(GuestDisks found) {
         warnings.addAll(found.warnings());
         attachments.putAll(found.attached());
         clones.addAll(found.names());
     }
 
-    /** Runs a part of the pause, and remembers how long it took. */
+    /** Runs a part of the pause, and measures it. */
     final void timed(String part, Step step) throws IOException {
         long start = System.nanoTime();
         step.take();
@@ -155,21 +155,21 @@ public abstract sealed class ExternalVmm implements PausableMachine, AutoCloseab
         guard.disarm();
     }
 
-    /** Adds what only this VMM knows to a capture, such as what changed. Runs once for each bake. */
+    /** Adds facts that only this VMM knows to a capture, such as the changed pages. Called once for each bake. */
     void prepare(Capture capture, SnapshotStore store) throws IOException {
         attachments.forEach(capture::attach);
     }
 
-    /** Takes note of a bake that succeeded. */
+    /** Notes a successful bake. */
     void published(SnapshotReference snapshot) throws IOException {
     }
 
     /**
-     * Bakes a snapshot. Whatever can fail beforehand is tried before the pause: disks are cloned once, and where RAM
-     * can be read while the guest runs, the very capture that will run in the pause runs a few times and is thrown
-     * away, until the JVM has compiled it.
+     * Bakes a snapshot. Steps that may fail are tried before the pause: disks are cloned once, and if RAM can be read
+     * while the guest runs, the capture of the pause runs a few times before and is thrown away, until the JVM has
+     * compiled it.
      *
-     * @param details says how to capture: the base, the description, threads
+     * @param details configures the capture: the base, the description, threads
      */
     public CaptureResult bake(SnapshotStore store, SnapshotId id, UnaryOperator<Capture> details)
             throws IOException {
@@ -213,8 +213,8 @@ public abstract sealed class ExternalVmm implements PausableMachine, AutoCloseab
                     if (staged.clone(SnapshotFiles.attachment(name), source)
                             instanceof ReflinkOutcome.Unsupported unsupported) {
                         throw new SnapshotException("the disk " + file + " cannot be cloned into the store ("
-                                + unsupported.reason() + "), and copying it would keep the guest waiting; use a store"
-                                + " on the disk's own filesystem, one that has clones (XFS, btrfs)");
+                                + unsupported.reason() + "), and copying it would prolong the pause; use a store on"
+                                + " the disk's own filesystem, one that can clone (XFS, btrfs)");
                     }
                 }
             }

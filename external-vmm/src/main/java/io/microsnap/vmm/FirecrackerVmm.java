@@ -62,7 +62,7 @@ public final class FirecrackerVmm extends DumpingVmm {
         super(options);
     }
 
-    /** Connects, and refuses at once a guest that could not be baked, saying what to do about it. */
+    /** Connects. Throws at once if the guest cannot be baked; the message says what to do. */
     public static FirecrackerVmm open(VmmOptions options) throws IOException {
         return prepared(new FirecrackerVmm(options));
     }
@@ -76,7 +76,7 @@ public final class FirecrackerVmm extends DumpingVmm {
         Json configuration = api.configuration();
         if (configuration.find("memory-hotplug").isPresent()) {
             throw new SnapshotException(options.socket() + ": the guest has memory that can be hot-plugged, and only"
-                    + " RAM that was there from the start can be baked; start it without PUT /hotplug/memory");
+                    + " RAM present from the start can be baked; start it without PUT /hotplug/memory");
         }
         Json machine = configuration.get("machine-config");
         GuestLayout layout = layout(version, machine.get("mem_size_mib").number());
@@ -111,7 +111,7 @@ public final class FirecrackerVmm extends DumpingVmm {
                     + " bake without --diff, or use 1.14.2 or later");
         }
         if (!machine.isTrue("track_dirty_pages")) {
-            throw new SnapshotException(options.socket() + ": Firecracker does not watch what this guest writes: bake"
+            throw new SnapshotException(options.socket() + ": Firecracker does not track this guest's writes: bake"
                     + " without --diff, or start the guest with track_dirty_pages");
         }
     }
@@ -122,17 +122,18 @@ public final class FirecrackerVmm extends DumpingVmm {
         if (changes.isEmpty()) {
             return;
         }
-        SnapshotReference parent;
+        SnapshotReference base;
         SnapshotId id = options.changesSince().orElseThrow();
         try (HeldSnapshot held = store.hold(id)) {
-            parent = held.reference();
+            base = held.reference();
         }
-        if (!Files.exists(lastBake) || !Files.readString(lastBake).equals(parent.uuid().toString())) {
-            throw new SnapshotException(id + " is not the last snapshot that was baked from " + process + ", or a later"
-                    + " bake failed: what changed since is not known. Bake without --diff, and everything is compared");
+        if (!Files.exists(lastBake) || !Files.readString(lastBake).equals(base.uuid().toString())) {
+            throw new SnapshotException(id + " is not the last snapshot that was baked from " + process + ", or a"
+                    + " later bake failed: the changes since are unknown. Bake without --diff, which compares"
+                    + " everything");
         }
         DirtyTracker tracker = closing.add(DirtyTracker.of(reader.layout(), changes.get()));
-        tracker.armRelativeTo(parent);
+        tracker.armRelativeTo(base);
         capture.tracker(tracker).base(id);
     }
 
@@ -152,7 +153,7 @@ public final class FirecrackerVmm extends DumpingVmm {
     }
 
     private void dump() throws IOException {
-        // From here on Firecracker counts changes anew, whatever becomes of this bake.
+        // From now on Firecracker counts changes anew, even if this bake fails.
         Files.deleteIfExists(lastBake);
         Path memory = scratch.file(MEMORY_FILE);
         Path state = scratch.file(STATE_FILE);
@@ -174,8 +175,8 @@ public final class FirecrackerVmm extends DumpingVmm {
     }
 
     /**
-     * Writes the two files that Firecracker loads to a directory that must be free or empty; memory is cloned where the
-     * filesystem can.
+     * Writes the two files that Firecracker loads to a directory that must not exist or must be empty. Memory is cloned
+     * where the filesystem can.
      */
     public static RestoredVmm restore(HeldSnapshot held, Path directory, Progress progress) throws IOException {
         if (held.manifest().file(SnapshotFiles.attachment(STATE)).isEmpty()) {

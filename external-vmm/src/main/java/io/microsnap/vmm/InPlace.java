@@ -11,7 +11,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 
-/** Runs a command that uses a snapshot where it lies, and protects the snapshot for as long as the command lives. */
+/** Runs a command that uses a snapshot in its place in the store, and protects the snapshot until the command ends. */
 public final class InPlace {
     /** Stands for the path of the guest's memory in the words of a command. */
     public static final String MEMORY = "{memory}";
@@ -25,7 +25,7 @@ public final class InPlace {
      * Runs a command and returns its status. The command's own process holds the snapshot's lock, so the snapshot stays
      * protected even if this process dies first.
      *
-     * @param directory where the store is
+     * @param directory the store's directory
      */
     public static int run(SnapshotStore store, Path directory, SnapshotId id, List<String> command)
             throws IOException {
@@ -64,7 +64,7 @@ public final class InPlace {
             try {
                 Runtime.getRuntime().removeShutdownHook(ending);
             } catch (IllegalStateException endingAlready) {
-                // The JVM is on its way out, and the hook has run.
+                // The JVM is shutting down, and the hook has run.
                 process.destroy();
             }
         }

@@ -31,8 +31,8 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * A guest of QEMU, reached over QMP, whose RAM is a file that QEMU maps shared. Its device state is kept as the
- * attachment {@code qemu.state}, and what must be known to start a copy as {@code qemu.json}.
+ * A guest of QEMU, reached over QMP, whose RAM is a file that QEMU maps shared. Its device state is stored as the
+ * attachment {@code qemu.state}, and the facts needed to start a copy as {@code qemu.json}.
  */
 public final class QemuVmm extends ExternalVmm {
     private static final Duration TO_START = Duration.ofSeconds(5);
@@ -46,25 +46,25 @@ public final class QemuVmm extends ExternalVmm {
         super(options);
     }
 
-    /** Connects, and refuses at once a guest that could not be baked, saying what to do about it. */
+    /** Connects. Throws at once if the guest cannot be baked; the message says what to do. */
     public static QemuVmm open(VmmOptions options) throws IOException {
         return prepared(new QemuVmm(options));
     }
 
     /**
-     * Writes what a copy of the guest needs to a directory that must be free or empty: memory, cloned where the
-     * filesystem can, device state, and disks of its own.
+     * Writes the files for a copy of the guest to a directory that must not exist or must be empty: memory, cloned
+     * where the filesystem can, device state, and copies of its disks.
      */
     public static RestoredVmm restore(HeldSnapshot held, Path directory, Progress progress) throws IOException {
         QemuCopies.Written written = QemuCopies.write((StoredSnapshot) held, Posix.host(), directory, progress);
         List<String> remarks = new ArrayList<>();
         if (String.join(" ", written.command()).contains(QemuCommandLine.REDACTED)) {
-            remarks.add("secrets were not stored: put them where " + QemuCommandLine.REDACTED + " stands");
+            remarks.add("secrets were not stored: replace each " + QemuCommandLine.REDACTED + " by its secret");
         }
         return new RestoredVmm(directory, held.layout().lengthBytes(), written.cloned(), written.command(), remarks);
     }
 
-    /** Loads a QEMU that was started with {@code -incoming defer} from such a directory, and lets the guest run. */
+    /** Loads such a directory into a QEMU that was started with {@code -incoming defer}, and lets the guest run. */
     public static void resume(VmmOptions options, Path directory) throws IOException {
         VmmProcess process = VmmProcess.await(options.posix(), options.socket(), options.process(), TO_START);
         try (QmpConnection qmp = QmpConnection.open(options.socket(), options.patience())) {
@@ -88,7 +88,7 @@ public final class QemuVmm extends ExternalVmm {
         List<String> words = process.commandLine();
         List<String> kept = QemuCommandLine.withoutSecrets(words);
         if (!kept.equals(words)) {
-            warnings.add("secrets in QEMU's command line are not stored: put them back where REDACTED stands, or use"
+            warnings.add("secrets in QEMU's command line are not stored: replace each REDACTED by its secret, or use"
                     + " files for them (-object secret,file=...)");
         }
         QemuDescription description = new QemuDescription(qmp.version().toString(), ram.machine(), ram.id(),
@@ -100,7 +100,7 @@ public final class QemuVmm extends ExternalVmm {
         guard = closing.add(ResumeGuard.overQmp(options.socket(), scratch.directory(), guardCommands()));
     }
 
-    /** Returns the socket's path as QEMU's command line has it, perhaps relative to QEMU's working directory. */
+    /** Returns the socket's path as in QEMU's command line, perhaps relative to QEMU's working directory. */
     private String socketIn(List<String> words, VmmProcess process) throws IOException {
         for (String path : QemuCommandLine.sockets(words)) {
             Path here = process.seenFromHere(path);

@@ -5,12 +5,12 @@ import java.nio.file.Path;
 import java.util.List;
 
 /**
- * A directory with all that one copy of a guest needs, its own.
+ * A directory with all files for one copy of a guest.
  *
  * @param directory the directory
  * @param lengthBytes the length of the guest's memory
  * @param cloned whether its memory shares blocks with the store
- * @param command the words that start the VMM that waits for it; none where the user knows them
+ * @param command the command that starts the VMM that waits for it; empty if the user knows the command
  * @param remarks what a person should know before starting it
  */
 public record RestoredVmm(Path directory, long lengthBytes, boolean cloned, List<String> command,

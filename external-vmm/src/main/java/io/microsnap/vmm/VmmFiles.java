@@ -26,7 +26,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.function.UnaryOperator;
 
-/** Makes snapshots of files that a VMM's own tools wrote. Nobody may change the files meanwhile. */
+/** Makes snapshots of files that a VMM's own tools wrote. No process may change the files meanwhile. */
 public final class VmmFiles {
     private VmmFiles() {
     }
@@ -36,8 +36,8 @@ public final class VmmFiles {
      *
      * @param memory guest RAM
      * @param state the state file, which must be whole
-     * @param layout where the guest has its RAM; empty for that of Firecracker 1.13 and later
-     * @param diffOf the snapshot that a diff is relative to, where memory is one: its holes mean "as before"
+     * @param layout the guest's regions; empty for those of Firecracker 1.13 and later
+     * @param diffOf the base of the memory file, if that is a diff: its holes mean "as in the base"
      */
     public record Firecracker(Path memory, Path state, Optional<GuestLayout> layout, Optional<SnapshotId> diffOf) {
     }
@@ -56,15 +56,15 @@ public final class VmmFiles {
             if (files.diffOf.isEmpty()) {
                 return take(capture);
             }
-            SnapshotReference parent;
+            SnapshotReference base;
             try (HeldSnapshot held = store.hold(files.diffOf.get())) {
-                parent = held.reference();
+                base = held.reference();
             }
             ChangedExtents changed = new ChangedExtents(layout);
             changed.dumped(memory);
             try (DirtyTracker tracker = DirtyTracker.of(layout, changed)) {
-                tracker.armRelativeTo(parent);
-                return take(capture.tracker(tracker).base(parent.id()));
+                tracker.armRelativeTo(base);
+                return take(capture.tracker(tracker).base(base.id()));
             }
         }
     }

@@ -41,13 +41,13 @@ public final class VmmOptions {
                 Optional.empty(), Optional.empty(), false, Duration.ofSeconds(30), Optional.empty());
     }
 
-    /** Names the VMM's process, where the kernel cannot say who listens on the socket. */
+    /** Names the VMM's process, if the kernel cannot say which process listens on the socket. */
     public VmmOptions process(long pid) {
         return new VmmOptions(socket, posix, OptionalLong.of(pid), disks, scratch, jail, leavePaused, patience,
                 changesSince);
     }
 
-    /** Adds a file that is kept as of the same moment: a disk, say. */
+    /** Adds a file to store as of the same moment, such as a disk. */
     public VmmOptions attach(Path file) {
         List<Path> more = new ArrayList<>(disks);
         more.add(file);
@@ -67,25 +67,28 @@ public final class VmmOptions {
                 changesSince);
     }
 
-    /** Leaves the guest paused after a bake that succeeded. */
+    /** Leaves the guest paused after a successful bake. */
     public VmmOptions leavePaused() {
         return new VmmOptions(socket, posix, process, disks, scratch, jail, true, patience,
                 changesSince);
     }
 
-    /** Sets the time limit for an answer, 30 seconds by default. It grows with RAM where the VMM must write RAM. */
+    /**
+     * Sets the time limit for an answer, 30 seconds by default. It grows with the size of RAM if the VMM must write
+     * RAM.
+     */
     public VmmOptions patience(Duration longest) {
         return new VmmOptions(socket, posix, process, disks, scratch, jail, leavePaused, longest,
                 changesSince);
     }
 
     /**
-     * Has Firecracker write only what changed since this snapshot, which must be the last one baked from the very same
-     * process. It is the base of the next one.
+     * Makes Firecracker write only the changes since this snapshot, which must be the last one baked from the very same
+     * process. It becomes the base of the next one.
      */
-    public VmmOptions changesSince(SnapshotId parent) {
+    public VmmOptions changesSince(SnapshotId base) {
         return new VmmOptions(socket, posix, process, disks, scratch, jail, leavePaused, patience,
-                Optional.of(parent));
+                Optional.of(base));
     }
 
     /** Makes system calls through another interface, for tests. */

@@ -119,7 +119,7 @@ class CloudHypervisorVmmTest {
         assertThatThrownBy(() -> VmmFiles.importCloudHypervisor(store, new SnapshotId("two"), written,
                 capture -> capture)).hasMessageContaining("do not belong together");
         assertThatThrownBy(() -> VmmFiles.importCloudHypervisor(store, new SnapshotId("two"), scratch,
-                capture -> capture)).hasMessageContaining("no directory of a snapshot of Cloud Hypervisor's");
+                capture -> capture)).hasMessageContaining("not the directory of a Cloud Hypervisor snapshot");
     }
 
     private Path restored(String id) throws IOException {

@@ -149,7 +149,7 @@ class FirecrackerVmmTest {
     @Test
     void guestsThatCannotBeBakedAreRefusedBeforeThePause() throws Exception {
         firecracker.version("2.0.0");
-        assertThatThrownBy(() -> FirecrackerVmm.open(options)).hasMessageContaining("not a release that is known");
+        assertThatThrownBy(() -> FirecrackerVmm.open(options)).hasMessageContaining("not a known release");
         firecracker.version("1.13.1");
         firecracker.configured("memory-hotplug", Map.of("total_size_mib", 1024L));
         assertThatThrownBy(() -> FirecrackerVmm.open(options)).hasMessageContaining("hot-plugged");
@@ -267,7 +267,7 @@ class FirecrackerVmmTest {
                 .as("zeros, as after a crash").hasMessageContaining("is damaged");
         Files.write(state, new byte[0]);
         assertThatThrownBy(() -> VmmFiles.importFirecracker(store, new SnapshotId("one"), files, capture -> capture))
-                .hasMessageContaining("no state file");
+                .hasMessageContaining("not a state file");
         assertThat(store.list()).isEmpty();
     }
 

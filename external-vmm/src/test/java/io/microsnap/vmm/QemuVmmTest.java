@@ -143,7 +143,7 @@ class QemuVmmTest {
         try (ServerSocketChannel server = ServerSocketChannel.open(StandardProtocolFamily.UNIX)) {
             server.bind(UnixDomainSocketAddress.of(socket));
         }
-        assertThatThrownBy(() -> QemuVmm.open(patient(LONG))).hasMessageContaining("nobody listens");
+        assertThatThrownBy(() -> QemuVmm.open(patient(LONG))).hasMessageContaining("no process listens");
     }
 
     @Test
@@ -163,7 +163,7 @@ class QemuVmmTest {
         assertRefused("/machine type", "virt-9.0-machine", "'virt-9.0' has its RAM is not known here");
         assertRefused("query-memory-devices", List.of(Map.of("type", "dimm")), "DIMMs");
         assertRefused("/objects/ram size", 2 * QmpStandIn.RAM_BYTES, "has mapped shared");
-        assertRefused("/objects/ram offset", 4096, "leave offset= away");
+        assertRefused("/objects/ram offset", 4096, "leave out offset=");
         assertRefused("query-status", Map.of("status", "inmigrate"), "'inmigrate'");
         assertRefused("query-migrate", Map.of("blocked-reasons", List.of("VFIO device")), "VFIO device");
         assertRefused("query-migrate", Map.of("status", "active"), "is being migrated");

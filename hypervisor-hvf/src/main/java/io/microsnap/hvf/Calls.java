@@ -3,7 +3,7 @@ package io.microsnap.hvf;
 import io.microsnap.hvf.internal.binding.HvReturn;
 import io.microsnap.hvf.internal.binding.HypervisorException;
 
-/** Makes exceptions of results. */
+/** Turns failed results into exceptions. */
 final class Calls {
     private Calls() {
     }

@@ -10,8 +10,8 @@ import io.microsnap.hvf.internal.binding.Numbers;
 import java.io.IOException;
 
 /**
- * Protects guest memory in the second stage of translation. Whether {@code hv_vm_protect} bears several threads is not
- * documented, so its callers take turns.
+ * Protects guest memory in the second stage of translation. It is undocumented whether several threads may call {@code
+ * hv_vm_protect}, so calls are serialized.
  */
 final class GuestProtection implements WriteProtection {
     private static final long PROTECTED = Numbers.HV_MEMORY_READ | Numbers.HV_MEMORY_EXEC;
@@ -40,7 +40,7 @@ final class GuestProtection implements WriteProtection {
         change(imageOffset, lengthBytes, WRITABLE);
     }
 
-    /** The framework knows guest addresses: a range of the image is one of them in each region it touches. */
+    /** Changes a range of the image. The framework takes guest addresses, so this makes one call for each region. */
     private synchronized void change(long imageOffset, long lengthBytes, long flags) throws IOException {
         long end = Math.min(imageOffset + lengthBytes, layout.lengthBytes());
         long from = imageOffset;

@@ -22,8 +22,8 @@ public final class Hvf {
     }
 
     /**
-     * Opens this Mac's Hypervisor.framework. Where that is not possible, the exception says why and what would enable
-     * it. Whether the java launcher may use it shows only when a VM is made: see {@link #probe}.
+     * Opens this Mac's Hypervisor.framework. If that is impossible, the exception says why and what would enable it.
+     * Only making a VM shows whether the java launcher may use the framework: see {@link #probe}.
      */
     public static Hvf open() throws IOException {
         Hvf hvf = over(HypervisorFramework.ofThisMac());
@@ -31,7 +31,7 @@ public final class Hvf {
         return hvf;
     }
 
-    /** Uses the calls given. */
+    /** Uses these calls. */
     static Hvf over(HypervisorFramework framework) {
         return new Hvf(framework);
     }
@@ -45,7 +45,7 @@ public final class Hvf {
         Calls.check(framework.hv_vm_destroy(), "hv_vm_destroy", "");
     }
 
-    /** Refuses a processor, or a virtual Mac, that has no room for another hypervisor. */
+    /** Refuses a processor or virtual Mac that cannot run a hypervisor. */
     void requireSupport() throws IOException {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment value = arena.allocate(ValueLayout.JAVA_INT);
@@ -57,7 +57,7 @@ public final class Hvf {
         }
     }
 
-    /** Returns the build of the running macOS, such as {@code 24A335}; empty where the system does not say. */
+    /** Returns the build of the running macOS, such as {@code 24A335}; empty if the system does not report it. */
     public String osBuild() {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment value = arena.allocate(LONGEST_NAME);
@@ -66,14 +66,14 @@ public final class Hvf {
         }
     }
 
-    /** Names the functions that this macOS lacks; guests do without them. */
+    /** Names the functions that this macOS lacks; guests work without them. */
     public Set<String> missing() {
         return framework.missing();
     }
 
     /**
-     * Makes a VM with this memory and no vCPUs yet. A process has one VM at a time. The memory stays the caller's and
-     * is closed after the VM.
+     * Makes a VM with this memory and no vCPUs yet. A process has one VM at a time. The caller closes the memory, after
+     * the VM.
      */
     public VirtualMachine createVirtualMachine(MachineSpec spec, GuestMemory memory) throws IOException {
         return VirtualMachine.create(this, spec, memory);

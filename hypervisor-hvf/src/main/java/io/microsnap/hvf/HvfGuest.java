@@ -17,8 +17,8 @@ import java.io.IOException;
 import java.util.List;
 
 /**
- * A guest of Hypervisor.framework with all that a capture wants of it: a VM, a thread for each vCPU, its pages, what it
- * wrote, its state.
+ * A guest of Hypervisor.framework with everything that a capture needs: a VM, a thread for each vCPU, its memory, its
+ * dirty tracker, its state.
  *
  * <pre>{@code
  * try (HvfGuest guest = HvfGuest.create(Hvf.open(), MachineSpec.ofVcpus(2), layout, handler)) {
@@ -29,8 +29,8 @@ import java.util.List;
  * }
  * }</pre>
  *
- * <p>Closing it ends the VM and the threads, and memory that it made itself; other memory stays its owner's and is
- * closed after that.
+ * <p>Closing it ends the VM and the threads, and memory that it made itself; the owner of other memory closes it
+ * afterwards.
  */
 public final class HvfGuest implements PausableMachine, AutoCloseable {
     private final VirtualMachine vm;
@@ -45,7 +45,7 @@ public final class HvfGuest implements PausableMachine, AutoCloseable {
         reader = vm.memory().reader();
     }
 
-    /** Makes a tracker of what tells the writes. */
+    /** Makes a tracker from a dirty source. */
     private interface TrackerMaker {
         DirtyTracker make(DirtySource source) throws IOException;
     }
@@ -92,7 +92,7 @@ public final class HvfGuest implements PausableMachine, AutoCloseable {
         return new HvfGuest(vm, prepare(vm, handler, () -> state.load(vm), machine::tracker), () -> { });
     }
 
-    /** Gives the VM vCPUs and their state, and makes its tracker; or ends it. */
+    /** Gives the VM vCPUs and their state, and makes its tracker; closes the VM on failure. */
     private static DirtyTracker prepare(VirtualMachine vm, ExitHandler handler, Step loadState, TrackerMaker trackers)
             throws IOException {
         try {
@@ -117,7 +117,7 @@ public final class HvfGuest implements PausableMachine, AutoCloseable {
         return reader;
     }
 
-    /** Knows what the guest wrote. What the host writes to its memory is to be marked there. */
+    /** Returns the tracker of the guest's writes. Mark there what the host writes to guest memory. */
     public DirtyTracker tracker() {
         return tracker;
     }
@@ -132,7 +132,7 @@ public final class HvfGuest implements PausableMachine, AutoCloseable {
         return vm;
     }
 
-    /** Takes every vCPU out of the guest; when this returns, each has served its last exit to the end. */
+    /** Makes every vCPU leave the guest; when this returns, each has finished handling its last exit. */
     @Override
     public void pause() throws IOException {
         List<Vcpu> vcpus = vm.vcpus();
@@ -157,7 +157,7 @@ public final class HvfGuest implements PausableMachine, AutoCloseable {
         }
     }
 
-    /** Ends vCPUs, tracker, VM and memory, in this order. A second call does nothing, or tries again what failed. */
+    /** Ends vCPUs, tracker, VM and memory, in this order. A second call does nothing, or retries what failed. */
     @Override
     public void close() throws IOException {
         vm.endVcpus();

@@ -2,7 +2,7 @@ package io.microsnap.hvf;
 
 import io.microsnap.hvf.internal.binding.Numbers;
 
-/** Names the lines by which a vCPU is interrupted where it has no interrupt controller. */
+/** The lines that interrupt a vCPU if it has no interrupt controller. */
 public enum InterruptLine {
     IRQ(Numbers.HV_INTERRUPT_TYPE_IRQ), FIQ(Numbers.HV_INTERRUPT_TYPE_FIQ);
 

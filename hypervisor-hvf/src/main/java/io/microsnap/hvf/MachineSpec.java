@@ -4,11 +4,12 @@ import java.util.Objects;
 import java.util.Optional;
 
 /**
- * Says what a VM is made of beside its memory.
+ * The parts of a VM beside its memory.
  *
  * @param vcpus how many vCPUs
  * @param granuleBytes the unit in which its memory is mapped and protected: 16 KiB, or 4 KiB from macOS 26 on
- * @param interruptController where the framework's interrupt controller is, if the VM has it (macOS 15 and later)
+ * @param interruptController the addresses of the framework's interrupt controller, if the VM has it (macOS 15 and
+ * later)
  */
 public record MachineSpec(int vcpus, int granuleBytes, Optional<InterruptController> interruptController) {
     /** The unit that every Mac offers. */
@@ -17,7 +18,7 @@ public record MachineSpec(int vcpus, int granuleBytes, Optional<InterruptControl
     public static final int GRANULE_4_KIB = 4 << 10;
     static final int MOST_VCPUS = 256;
 
-    /** Refuses what no VM can be made of. */
+    /** Refuses impossible numbers of vCPUs and granules. */
     public MachineSpec {
         Objects.requireNonNull(interruptController);
         if (vcpus < 1 || vcpus > MOST_VCPUS) {

@@ -27,8 +27,9 @@ import java.util.Set;
  * keys, timers and interrupt lines; of the VM its counter and, where it has the framework's, its interrupt controller.
  * Each part is a section under a name that begins with {@code hvf.}.
  *
- * <p>What the running system lacks is left out and named. With the state goes what it depends on: the build of macOS
- * and the processor's identification registers. Where those differ nothing is loaded, and the differences are listed.
+ * <p>Parts that the running system lacks are left out, and listed. The state includes the build of macOS and the
+ * processor's identification registers, on which it depends. If those differ, nothing is loaded, and the exception
+ * lists the differences.
  */
 public final class MachineState {
     private static final String PREFIX = "hvf.";
@@ -53,12 +54,12 @@ public final class MachineState {
     }
 
     /**
-     * What is true of the machine as a whole.
+     * The facts about the machine as a whole.
      *
-     * @param spec what the VM was made of
-     * @param counter what the guest's virtual counter read
+     * @param spec the parts of the VM
+     * @param counter the value of the guest's virtual counter
      * @param osBuild the build of macOS
-     * @param omitted what that lacked
+     * @param omitted the parts that macOS lacked
      */
     private record Summary(MachineSpec spec, long counter, String osBuild, List<String> omitted) {
         private static final int VERSION = 1;
@@ -129,7 +130,7 @@ public final class MachineState {
             vcpus.add(vcpu.call(own -> VcpuState.read(own, hasController, omitted)));
         }
         Optional<ByteBuffer> controller = hasController ? saveController(framework, omitted) : Optional.empty();
-        // Of the first vCPU: the timers of all go by one offset.
+        // Taken from the first vCPU: all timers use one offset.
         Vcpu first = stopped.getFirst();
         long counter = first.call(own -> framework.mach_absolute_time() - own.registers().timerOffset());
         RegisterList processor = first.call(own -> RegisterList.read(
@@ -149,7 +150,7 @@ public final class MachineState {
         return vcpus;
     }
 
-    /** The framework gives it out while no vCPU runs. */
+    /** Saves the interrupt controller, which the framework allows while no vCPU runs. */
     private static Optional<ByteBuffer> saveController(HypervisorFramework framework, Set<String> omitted)
             throws IOException {
         if (framework.missing().contains("hv_gic_state_create")) {
@@ -159,7 +160,7 @@ public final class MachineState {
         MemorySegment state = framework.hv_gic_state_create();
         if (state.address() == 0) {
             throw HypervisorException.of(HvReturn.HV_ERROR.number(), "hv_gic_state_create",
-                    "(it gave no state; do all vCPUs stand still?)");
+                    "(it returned no state; are all vCPUs paused?)");
         }
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment size = arena.allocate(ValueLayout.JAVA_LONG);
@@ -182,14 +183,14 @@ public final class MachineState {
     }
 
     /**
-     * Reads sections that {@link #save} made, and leaves alone those whose names do not begin with {@code hvf.}. Their
-     * form is checked here, whether they fit this Mac in {@link #load}.
+     * Reads sections that {@link #save} made, and ignores those whose names do not begin with {@code hvf.}. This checks
+     * their form; {@link #load} checks whether they fit this Mac.
      */
     public static MachineState of(List<MachineStateSection> saved) throws IOException {
         Map<String, MachineStateSection> sections = new LinkedHashMap<>();
         for (MachineStateSection section : saved) {
             if (section.name().startsWith(PREFIX) && sections.put(section.name(), section) != null) {
-                throw new DamagedException("machine state section " + section.name() + " is there twice");
+                throw new DamagedException("machine state section " + section.name() + " occurs twice");
             }
         }
         MachineStateSection summarySection = sections.remove(SUMMARY);
@@ -209,7 +210,7 @@ public final class MachineState {
         }
         if (!sections.isEmpty()) {
             throw new DamagedException("machine state section " + sections.keySet().iterator().next()
-                    + " is none that a guest of this form has");
+                    + " does not belong to a guest of this form");
         }
         return new MachineState(summary, processor, controller, vcpus);
     }
@@ -232,17 +233,17 @@ public final class MachineState {
         return sections;
     }
 
-    /** Returns what was left out because the system it was saved on lacked it. */
+    /** Returns the parts that were left out because the system that saved the state lacked them. */
     public List<String> omitted() {
         return summary.omitted();
     }
 
-    /** Returns what a VM must be made of to take this state. */
+    /** Returns the parts that a VM must have to take this state. */
     public MachineSpec spec() {
         return summary.spec();
     }
 
-    /** Returns everything that keeps this state from being loaded into a VM, in words; empty if nothing does. */
+    /** Describes everything that prevents loading this state into a VM; empty if nothing does. */
     public List<String> differences(VirtualMachine vm) throws IOException {
         List<String> differences = new ArrayList<>();
         if (!vm.spec().equals(summary.spec())) {
@@ -271,13 +272,13 @@ public final class MachineState {
     }
 
     /**
-     * Loads the state into a VM that has not run: first what the processors are called, then the interrupt controller,
-     * which goes by that, then registers, timers and the controller's CPU interfaces. The guest's counter goes on from
-     * where it was, for all vCPUs alike. Nothing is changed if the state does not fit; after any other failure the VM
-     * is of no use and should be closed.
+     * Loads the state into a VM that has not run: first the processors' identities, then the interrupt controller,
+     * which depends on them, then registers, timers and the controller's CPU interfaces. The guest's counter continues
+     * from its saved value, on all vCPUs. Changes nothing if the state does not fit; after any other failure the VM is
+     * unusable and should be closed.
      *
-     * @throws IncompatibleStateException with every difference, if it does not fit, or if a value set is not the value
-     *     read back
+     * @throws IncompatibleStateException with every difference, if the state does not fit, or if a register does not
+     * keep its value
      */
     public void load(VirtualMachine vm) throws IOException {
         List<String> differences = differences(vm);

@@ -12,7 +12,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 
-/** System registers and their values, and the form they have in a section: identifier and value, each. */
+/** System registers and their values, stored in a section as pairs of identifier and value. */
 final class RegisterList {
     private static final int ENTRY_BYTES = Integer.BYTES + Long.BYTES;
 
@@ -34,7 +34,7 @@ final class RegisterList {
         void write(SystemRegister register, long value) throws IOException;
     }
 
-    /** Reads all of them, and names those that the running system lacks. */
+    /** Reads all registers, and names those that the running system lacks. */
     static RegisterList read(List<SystemRegister> registers, Reader reader, Set<String> omitted) throws IOException {
         Map<SystemRegister, Long> values = new LinkedHashMap<>();
         for (SystemRegister register : registers) {
@@ -63,7 +63,7 @@ final class RegisterList {
                         + Integer.toHexString(id) + " twice");
             }
         }
-        // In the order in which they are to be loaded, whatever the order in the section.
+        // In loading order, whatever the order in the section.
         Map<SystemRegister, Long> values = new LinkedHashMap<>();
         Set<Integer> unknown = new HashSet<>(found.keySet());
         for (SystemRegister register : known) {
@@ -84,7 +84,7 @@ final class RegisterList {
         return bytes.flip();
     }
 
-    /** Hands them over one by one, in their order. */
+    /** Passes the registers to the writer one by one, in order. */
     void forEach(Writer writer) throws IOException {
         for (Map.Entry<SystemRegister, Long> entry : values.entrySet()) {
             writer.write(entry.getKey(), entry.getValue());

@@ -5,8 +5,7 @@ import java.util.List;
 import java.util.stream.Stream;
 
 /**
- * Names a system register of the guest by the operands with which {@code MRS} names it. Its identifier is computed
- * from them.
+ * A system register of the guest, given by the operands of {@code MRS}, from which its identifier is computed.
  *
  * @param name the architecture's name
  * @param id Hypervisor.framework's identifier: 16 bits, unsigned
@@ -20,7 +19,7 @@ public record SystemRegister(String name, char id) {
     public static final SystemRegister CNTP_CTL_EL0 = of("CNTP_CTL_EL0", 3, 3, 14, 2, 1);
     public static final SystemRegister CNTP_CVAL_EL0 = of("CNTP_CVAL_EL0", 3, 3, 14, 2, 2);
 
-    /** What identifies the processor and its features: compared, never loaded. */
+    /** Registers that identify the processor and its features: compared, never loaded. */
     public static final List<SystemRegister> IDENTIFICATION = List.of(
             of("MIDR_EL1", 3, 0, 0, 0, 0),
             of("ID_AA64PFR0_EL1", 3, 0, 0, 4, 0),
@@ -35,7 +34,7 @@ public record SystemRegister(String name, char id) {
             of("ID_AA64MMFR1_EL1", 3, 0, 0, 7, 1),
             of("ID_AA64MMFR2_EL1", 3, 0, 0, 7, 2));
 
-    /** What software at EL1 and EL0 sets, but for keys and timers. */
+    /** Registers that software at EL1 and EL0 sets, except keys and timers. */
     public static final List<SystemRegister> SYSTEM = Stream.concat(Stream.of(
             SCTLR_EL1,
             of("ACTLR_EL1", 3, 0, 1, 0, 1),
@@ -78,15 +77,15 @@ public record SystemRegister(String name, char id) {
             of("APGAKEYLO_EL1", 3, 0, 2, 3, 0), of("APGAKEYHI_EL1", 3, 0, 2, 3, 1));
 
     /**
-     * The timers, each compare value before the control that lets it fire. Never a {@code TVAL}: it is another view of
-     * the compare value, relative to the moment in which it is set.
+     * The timers, each compare value before the control that lets it fire. Without {@code TVAL}, which is another view
+     * of the compare value, relative to the time of access.
      */
     public static final List<SystemRegister> TIMERS =
             List.of(CNTV_CVAL_EL0, CNTV_CTL_EL0, CNTP_CVAL_EL0, CNTP_CTL_EL0);
 
     /**
-     * The CPU interface of the interrupt controller, by the identifiers of {@code hv_gic_get_icc_reg}: what enables
-     * interrupts comes last. The running priority is derived from the active ones and cannot be set.
+     * The CPU interface of the interrupt controller, by the identifiers of {@code hv_gic_get_icc_reg}: the registers
+     * that enable interrupts come last. The running priority is derived from the active ones and cannot be set.
      */
     public static final List<SystemRegister> ICC = List.of(
             of("ICC_SRE_EL1", 3, 0, 12, 12, 5),

@@ -17,15 +17,14 @@ import java.util.concurrent.CompletableFuture;
 
 /**
  * A vCPU and the platform thread that makes, runs and destroys it: the framework binds each to one thread. It runs
- * while it is on and not paused. {@link #start} and the exit handler say whether it is on; captures pause and resume
- * it.
+ * while it is on and not paused. {@link #start} and the exit handler turn it on and off; captures pause and resume it.
  *
  * <p>Registers are read and written on its own thread: in its exit handler, or through {@link #call}.
  */
 public final class Vcpu {
     private enum State { PARKED, RUNNING, BUSY, FAILED, ENDED }
 
-    /** What is done with a vCPU on its thread. */
+    /** Work with a vCPU on its thread. */
     @FunctionalInterface
     public interface Task<T> {
         T on(Vcpu vcpu) throws IOException;
@@ -36,11 +35,11 @@ public final class Vcpu {
     private final int index;
     private final ExitHandler handler;
     private final Thread thread;
-    /** Native memory that any thread may hand to the framework. */
+    /** Native memory that any thread may pass to the framework. */
     private final MemorySegment id = Arena.ofAuto().allocate(ValueLayout.JAVA_LONG);
 
-    // Changed with the lock held. What the thread looks at between two entries it reads without: a vCPU that leaves the
-    // guest often would keep others waiting for the lock.
+    // Written with the lock held. The vCPU's thread reads it without the lock between two entries: a vCPU that leaves
+    // the guest often would otherwise block other threads.
     private volatile Set<InterruptLine> high = Set.of();
     private volatile boolean on;
     private volatile boolean paused = true;
@@ -48,9 +47,9 @@ public final class Vcpu {
     private State state = State.BUSY;
     private Runnable task;
     private IOException failure;
-    /** Why it could not be destroyed. */
+    /** The reason why it could not be destroyed. */
     private IOException leftBehind;
-    /** Of the thread, once it has made its vCPU. */
+    /** Set by the thread once it has made its vCPU. */
     private VcpuRegisters registers;
     private MemorySegment exit;
 
@@ -85,7 +84,7 @@ public final class Vcpu {
 
     // -- Whether it runs.
 
-    /** Turns it on: it runs from here on, unless it is paused. */
+    /** Turns it on: it runs from now on, unless it is paused. */
     public synchronized void start() throws IOException {
         requireOpen();
         throwFailure();
@@ -93,7 +92,7 @@ public final class Vcpu {
         notifyAll();
     }
 
-    /** Tells whether it is on: it runs, or would run but for the pause. */
+    /** Tells whether it is on: it runs, or would run if it were not paused. */
     public boolean isOn() {
         return on;
     }
@@ -106,8 +105,8 @@ public final class Vcpu {
     }
 
     /**
-     * Takes it out of the guest and keeps it out until {@link #resume}. When this returns, its last exit has been
-     * served to the end and its registers may be saved.
+     * Makes it leave the guest and keeps it out until {@link #resume}. When this returns, its last exit has been
+     * handled and its registers may be saved.
      */
     public void pause() throws IOException {
         requestPause();
@@ -136,8 +135,8 @@ public final class Vcpu {
     }
 
     /**
-     * Raises or lowers an interrupt line, until it is set otherwise. The framework forgets lines whenever the guest is
-     * left; they are asserted again before it is entered. Any thread.
+     * Raises or lowers an interrupt line, until the next call for it. The framework clears lines whenever the guest
+     * exits; the vCPU's thread asserts them again before each entry. Any thread may call this.
      */
     public synchronized void setLine(InterruptLine line, boolean asserted) throws IOException {
         requireOpen();
@@ -157,7 +156,7 @@ public final class Vcpu {
         return high.contains(line);
     }
 
-    /** The request is sticky: a thread that is only about to enter the guest leaves it at once. */
+    /** Makes the thread leave the guest. The request is sticky: a thread that is just about to enter leaves at once. */
     private void leaveGuest() throws IOException {
         if (state == State.RUNNING) {
             Calls.check(framework.hv_vcpus_exit(id, 1), "hv_vcpus_exit", "of vCPU " + index);
@@ -166,7 +165,7 @@ public final class Vcpu {
 
     // -- What is done on its thread.
 
-    /** Does something with the vCPU on its thread, while it does not run, and returns what came of it. */
+    /** Runs a task with the vCPU on its thread, while it does not run, and returns the result. */
     public <T> T call(Task<T> what) throws IOException {
         if (Thread.currentThread() == thread) {
             return what.on(this);
@@ -232,7 +231,7 @@ public final class Vcpu {
         registers().setSystem(register, value);
     }
 
-    /** All of its state. On the vCPU's thread. */
+    /** Returns all of its state. On the vCPU's thread. */
     VcpuRegisters registers() {
         if (Thread.currentThread() != thread) {
             throw new IllegalStateException("the registers of vCPU " + index + " belong to its own thread; use call()");
@@ -278,13 +277,15 @@ public final class Vcpu {
         }
     }
 
-    /** Sixteen to a cluster: an interrupt between vCPUs names at most that many of one cluster. */
+    /**
+     * Returns its affinity: sixteen vCPUs to a cluster, because an interrupt between vCPUs can name at most that many.
+     */
     private long affinity() {
         return 1L << 31 | (index >> 4) << 8 | (index & 0xf);
     }
 
     private IOException destroy() {
-        // Nobody may ask the framework to stop a vCPU that is gone.
+        // No thread may ask the framework to stop a destroyed vCPU.
         synchronized (this) {
             state = State.BUSY;
             int result = framework.hv_vcpu_destroy(id.get(ValueLayout.JAVA_LONG, 0));
@@ -349,8 +350,8 @@ public final class Vcpu {
     }
 
     /**
-     * Enters the guest once and serves the exit. What is asked of the vCPU meanwhile is looked at after that, so that
-     * no exit is served twice or not at all. A request to leave that comes too late cancels the next run: harmless.
+     * Enters the guest once and handles the exit. Requests that arrive meanwhile are handled after that, so that every
+     * exit is handled exactly once. A request to leave that comes too late cancels the next run, which is harmless.
      */
     private boolean runOnce() throws IOException {
         for (InterruptLine line : high) {
@@ -380,7 +381,7 @@ public final class Vcpu {
         }
     }
 
-    /** What is waited for comes soon, whatever happens; an interruption is kept for the caller. */
+    /** Waits uninterruptibly, because the change comes soon; sets the interrupt status again afterwards. */
     private synchronized void awaitChange() {
         boolean interrupted = false;
         while (true) {
@@ -419,7 +420,7 @@ public final class Vcpu {
         }
     }
 
-    /** Takes it out of the guest and ends it with its thread. A second call tries again to take it out. */
+    /** Makes it leave the guest and ends it with its thread. A second call tries again. */
     void close() throws IOException {
         synchronized (this) {
             requireOtherThread("close");

@@ -22,17 +22,17 @@ public record VcpuExit(Reason reason, long syndrome, long virtualAddress, long p
 
     /** The kinds of exits. */
     public enum Reason {
-        /** Somebody asked for it. */
+        /** A thread requested it. */
         CANCELED,
-        /** The guest did what it cannot do by itself: the syndrome tells. */
+        /** The guest needs the VM manager: the syndrome says why. */
         EXCEPTION,
         /** The virtual timer fired, and is masked from here on. */
         VTIMER_ACTIVATED,
-        /** The framework does not say. */
+        /** The framework does not report a reason. */
         UNKNOWN
     }
 
-    /** Reads what the framework left. */
+    /** Reads the exit that the framework wrote. */
     static VcpuExit of(MemorySegment exit) {
         Reason reason = switch ((int) Structs.EXIT_REASON.get(exit)) {
             case Numbers.HV_EXIT_REASON_CANCELED -> Reason.CANCELED;
@@ -50,9 +50,9 @@ public record VcpuExit(Reason reason, long syndrome, long virtualAddress, long p
     }
 
     /**
-     * Tells whether the guest may have tried to write the address. The fault status is not asked: it varies for one and
-     * the same cause. A walk of the guest's page tables counts, whatever caused it: memory can always be read, so what
-     * fails is the processor's own update of an entry, and an instruction abort has no bit to say that it was a write.
+     * Tells whether the guest may have tried to write the address. This ignores the fault status, which varies for the
+     * same cause. A walk of the guest's page tables counts whatever caused it: memory can always be read, so only the
+     * processor's own update of an entry can fail, and an instruction abort has no bit for a write.
      */
     boolean mayBeWrite() {
         if (reason != Reason.EXCEPTION) {

@@ -116,7 +116,7 @@ final class VcpuRegisters {
         return scratch.get(ValueLayout.JAVA_BYTE, 0) != 0;
     }
 
-    /** Words are only made for a failure: a pause reads hundreds of registers. */
+    /** Builds a message only on failure, because a pause reads hundreds of registers. */
     private void check(int result, String call, Object register) throws IOException {
         if (result != HvReturn.HV_SUCCESS.number()) {
             throw HypervisorException.of(result, call,

@@ -13,8 +13,8 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * The state of one vCPU: read from it, made of sections, or loaded into another, where every value is read back. All
- * that touches a vCPU is done on its thread, by one task each.
+ * The state of one vCPU: read from it, decoded from sections, or loaded into another one, where every value is read
+ * back. Methods that touch a vCPU run on its thread, as one task each.
  */
 final class VcpuState {
     /** How many sections a vCPU has at most. */
@@ -28,9 +28,9 @@ final class VcpuState {
     private static final int IRQ = 2;
     private static final int FIQ = 4;
     private static final int TIMER_MASKED = 8;
-    /** The timer's condition, which is no state but follows from the time. */
+    /** The timer's condition, which is not state because it follows from the time. */
     private static final long TIMER_STATUS = 1 << 2;
-    /** What names a processor comes first: the interrupt controller goes by it. */
+    /** Registers that identify a processor come first, because the interrupt controller depends on them. */
     private static final List<SystemRegister> NAMED_SYSTEM = namedSystem();
 
     private final ByteBuffer general;
@@ -108,7 +108,10 @@ final class VcpuState {
                 ByteBuffer.allocate(Integer.BYTES).order(ByteOrder.LITTLE_ENDIAN).putInt(0, flags)));
     }
 
-    /** Takes this vCPU's sections out of those given, and refuses what is not as {@link #addSections} makes it. */
+    /**
+     * Removes this vCPU's sections from the given ones and decodes them; refuses any that {@link #addSections} would
+     * not make.
+     */
     static VcpuState decode(String prefix, boolean interruptController, Map<String, MachineStateSection> sections)
             throws DamagedException {
         ByteBuffer general = exactly(take(prefix + "registers", sections), GENERAL_BYTES);
@@ -145,7 +148,7 @@ final class VcpuState {
         return payload;
     }
 
-    /** Gives the processor its name. On the vCPU's thread. */
+    /** Loads the registers that identify the processor. Call this on the vCPU's thread. */
     void loadName(Vcpu vcpu) throws IOException {
         Optional<Long> name = system.value(SystemRegister.MPIDR_EL1);
         if (name.isPresent()) {

@@ -19,14 +19,14 @@ import java.util.List;
 import java.util.Objects;
 
 /**
- * A VM of Hypervisor.framework: its memory, its vCPUs, and what its guest wrote. Memory is there before the first vCPU
- * and does not change. Safe for use by any number of threads.
+ * A VM of Hypervisor.framework: its memory, its vCPUs, and its dirty source. The memory exists before the first vCPU
+ * and never changes. Safe for use by any number of threads.
  */
 public final class VirtualMachine implements AutoCloseable {
     private static final long ALL = Numbers.HV_MEMORY_READ | Numbers.HV_MEMORY_WRITE | Numbers.HV_MEMORY_EXEC;
-    /** How many bits of guest addresses every Mac offers without being asked. */
+    /** How many bits of guest addresses every Mac offers by default. */
     private static final int USUAL_ADDRESS_BITS = 36;
-    /** One write lets this much through, until a capture finds that little of it changes. */
+    /** The block that one write unprotects, until a capture finds that little of it changes. */
     private static final long BLOCK_BYTES = 2 << 20;
 
     private final Hvf hvf;
@@ -34,7 +34,10 @@ public final class VirtualMachine implements AutoCloseable {
     private final GuestMemory memory;
     private final List<Vcpu> vcpus = new ArrayList<>();
     private volatile ProtectionSource source;
-    /** The memory stays mapped until the VM is destroyed: its guest would write whatever is mapped there next. */
+    /**
+     * Keeps the memory mapped until the VM is destroyed: otherwise its guest could write to later mappings at the same
+     * addresses.
+     */
     private GuestMemory.Hold hold = GuestMemory.Hold.NOTHING;
     private boolean closed;
 
@@ -44,7 +47,7 @@ public final class VirtualMachine implements AutoCloseable {
         this.memory = memory;
     }
 
-    /** Makes the VM, its interrupt controller and its mappings, or nothing. */
+    /** Makes the VM, its interrupt controller and its mappings; leaves nothing behind on failure. */
     static VirtualMachine create(Hvf hvf, MachineSpec spec, GuestMemory memory) throws IOException {
         requireGranules(spec.granuleBytes(), memory.layout());
         VirtualMachine vm = new VirtualMachine(hvf, spec, memory);
@@ -130,13 +133,13 @@ public final class VirtualMachine implements AutoCloseable {
     }
 
     /**
-     * Makes the next vCPU, with a thread of its own. It is off and paused: {@link Vcpu#call} gives it its registers,
-     * {@link Vcpu#start} and {@link Vcpu#resume} let it run.
+     * Makes the next vCPU and its thread. It is off and paused: set its registers with {@link Vcpu#call}; {@link
+     * Vcpu#start} and {@link Vcpu#resume} let it run.
      */
     public synchronized Vcpu createVcpu(ExitHandler handler) throws IOException {
         requireOpen();
         if (vcpus.size() == spec.vcpus()) {
-            throw new IllegalStateException("the VM is to have " + spec.vcpus() + " vCPUs and has them");
+            throw new IllegalStateException("the VM has all of its " + spec.vcpus() + " vCPUs already");
         }
         Vcpu vcpu = Vcpu.create(this, vcpus.size(), Objects.requireNonNull(handler));
         vcpus.add(vcpu);
@@ -148,7 +151,7 @@ public final class VirtualMachine implements AutoCloseable {
         return List.copyOf(vcpus);
     }
 
-    /** Returns what it was made of. */
+    /** Returns its parts. */
     public MachineSpec spec() {
         return spec;
     }
@@ -163,8 +166,8 @@ public final class VirtualMachine implements AutoCloseable {
     }
 
     /**
-     * Makes what tells which pages the guest wrote, for a tracker, which then owns it. Once in the life of a VM. While
-     * it is armed, each exit must be offered to {@link #onException}; {@link Vcpu} does so by itself.
+     * Opens the dirty source that reports the guest's writes, for a tracker, which then owns it. Call this once for a
+     * VM. While the source is armed, each exit must be passed to {@link #onException}; {@link Vcpu} does so by itself.
      */
     public synchronized DirtySource openDirtySource() {
         requireOpen();
@@ -178,9 +181,9 @@ public final class VirtualMachine implements AutoCloseable {
     }
 
     /**
-     * Serves an exit that dirty tracking caused, for a VM manager with a run loop of its own: returns whether it was
-     * one. Then the vCPU is to be run again, its program counter as it is. Otherwise the exit is the VM manager's: a
-     * device access, a write outside of memory, a hypercall. Any thread.
+     * Handles an exit that dirty tracking caused, for a VM manager with its own run loop. Returns whether it was one;
+     * if so, run the vCPU again with its program counter unchanged. Otherwise the VM manager must handle the exit: a
+     * device access, a write outside of memory, a hypercall. Any thread may call this.
      */
     public boolean onException(VcpuExit exit) throws IOException {
         ProtectionSource watching = source;
@@ -201,7 +204,7 @@ public final class VirtualMachine implements AutoCloseable {
         }
     }
 
-    /** Ends the vCPUs, each with its thread; the first failure is thrown when all of them were tried. */
+    /** Ends the vCPUs, each with its thread. Tries all of them and then throws the first failure. */
     void endVcpus() throws IOException {
         IOException first = null;
         for (Vcpu vcpu : vcpus()) {
@@ -221,8 +224,8 @@ public final class VirtualMachine implements AutoCloseable {
     }
 
     /**
-     * Ends the vCPUs and the VM, and lets go of the memory, which may have been closed before. A dirty source should be
-     * closed first. A second call does nothing, or tries again what failed.
+     * Ends the vCPUs and the VM, and releases the hold on the memory, which may have been closed before. Close a dirty
+     * source first. A second call does nothing, or retries what failed.
      */
     @Override
     public void close() throws IOException {

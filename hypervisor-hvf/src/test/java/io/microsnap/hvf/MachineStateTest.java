@@ -411,7 +411,7 @@ class MachineStateTest {
         refused(without(saved, "hvf.machine"), "hvf.machine");
         refused(without(saved, "hvf.processor"), "hvf.processor");
         refused(without(saved, "hvf.vcpu1.keys"), "hvf.vcpu1.keys is missing");
-        refused(plus(saved, saved.get(4)), "is there twice");
+        refused(plus(saved, saved.get(4)), "occurs twice");
         refused(plus(saved, new MachineStateSection("hvf.vcpu3.keys", ByteBuffer.allocate(12))), "hvf.vcpu3.keys");
         refused(plus(saved, new MachineStateSection("hvf.strange", ByteBuffer.allocate(1))), "hvf.strange");
         refused(changed(saved, "hvf.vcpu0.registers", bytes -> ByteBuffer.allocate(8)), "280 expected");

@@ -17,9 +17,8 @@ import java.util.Optional;
 import java.util.OptionalInt;
 
 /**
- * Memory that a VMM in this process has mapped and registered. Closing it makes its segments unusable and leaves the
- * mappings alone: they are the VMM's. Memory that no slot shows any longer may be unmapped at any moment, and is not
- * handed out.
+ * Memory that a VMM in this process has mapped and registered. Closing it makes its segments unusable; the VMM keeps
+ * its mappings. Memory that no slot shows any longer may be unmapped at any moment, so it is no longer handed out.
  */
 final class AttachedMemory implements GuestMemory {
     private final Posix posix;
@@ -39,8 +38,8 @@ final class AttachedMemory implements GuestMemory {
     }
 
     /**
-     * Each slot is a region, save those whose memory another slot shows whole: they are aliases of a part of it. Of
-     * two that show the same the one that is named first is the region.
+     * Makes each slot a region, except slots whose memory lies wholly in another slot's: they are aliases. Of two slots
+     * with the same memory, the first named is the region.
      */
     static AttachedMemory behind(Posix posix, List<MemorySlot> slots) {
         int pageBytes = posix.getpagesize();
@@ -63,17 +62,17 @@ final class AttachedMemory implements GuestMemory {
         return new AttachedMemory(posix, layout, List.copyOf(regions), mappings, arena);
     }
 
-    /** Where the memory behind a slot lies in the image. */
+    /** Returns where the memory behind a slot lies in the image. */
     long imageOffset(MemorySlot slot) {
         checkAligned(slot, layout.pageBytes());
         MemorySlot region = holder(regions, slot);
         if (region == null) {
-            throw new IllegalArgumentException(slot + " shows memory that was not attached to; attach anew");
+            throw new IllegalArgumentException(slot + " shows memory that was not attached; attach again");
         }
         return layout.imageOffset(regions.indexOf(region)) + (slot.hostAddress() - region.hostAddress());
     }
 
-    /** Takes note of the VMM's slots: a region that they do not show whole is lost, until they show it again. */
+    /** Notes the VMM's slots: a region that they do not show completely is lost until they show it again. */
     void shownBy(List<MemorySlot> slots) {
         List<MemorySlot> ascending = new ArrayList<>(slots);
         ascending.sort(Comparator.comparing(MemorySlot::hostAddress));
@@ -92,9 +91,9 @@ final class AttachedMemory implements GuestMemory {
         lost = Optional.empty();
     }
 
-    /** Takes note that nothing is known of the VMM's slots. */
+    /** Notes that the VMM's slots are unknown. */
     void lost(String why) {
-        lost = Optional.of(why + "; that memory may be unmapped and cannot be captured, attach anew");
+        lost = Optional.of(why + "; that memory may be unmapped and cannot be captured: attach again");
     }
 
     private static MemorySlot holder(List<MemorySlot> regions, MemorySlot slot) {
@@ -103,8 +102,8 @@ final class AttachedMemory implements GuestMemory {
                 return region;
             }
             if (slot.hostAddress() < region.hostEnd() && region.hostAddress() < slot.hostEnd()) {
-                throw new IllegalArgumentException(slot + " and " + region + " share a part of their memory, and"
-                        + " neither holds the other's whole; name slots that are apart, or aliases of one another");
+                throw new IllegalArgumentException(slot + " and " + region + " overlap in memory, and neither"
+                        + " contains the other; name slots that are separate, or aliases of one another");
             }
         }
         return null;
@@ -115,7 +114,7 @@ final class AttachedMemory implements GuestMemory {
         if (guest.guestAddress() % pageBytes != 0 || guest.lengthBytes() % pageBytes != 0
                 || slot.hostAddress() % pageBytes != 0 || slot.hostAddress() <= 0) {
             throw new IllegalArgumentException(
-                    slot + " does not start and end on pages of " + pageBytes + " bytes, which KVM asks of a slot");
+                    slot + " does not start and end on pages of " + pageBytes + " bytes, as KVM requires");
         }
     }
 
@@ -143,14 +142,14 @@ final class AttachedMemory implements GuestMemory {
             throw new SnapshotException(lost.get());
         }
         if (!arena.scope().isAlive()) {
-            throw new IllegalStateException("the VM is no longer attached to");
+            throw new IllegalStateException("the VM is no longer attached");
         }
         for (MemorySlot region : regions) {
             int result = posix.msync(
                     region.hostAddress(), region.guest().lengthBytes(), posix.constants().MS_ASYNC);
             if (posix.constants().failedWith(result, Errno.ENOMEM)) {
-                throw new SnapshotException("the memory behind " + region + " is no longer mapped: its VMM unmapped it"
-                        + " without saying so (slotsChanged); attach anew");
+                throw new SnapshotException("the memory behind " + region + " is no longer mapped: its VMM unmapped"
+                        + " it without calling slotsChanged; attach again");
             }
             if (result < 0) {
                 throw SystemCallException.of(posix, result, "msync", "guest memory", "of " + region);
@@ -158,7 +157,7 @@ final class AttachedMemory implements GuestMemory {
         }
     }
 
-    /** The VMM keeps its memory mapped. */
+    /** Returns an empty hold: the VMM keeps its memory mapped. */
     @Override
     public Hold hold() {
         return Hold.NOTHING;
@@ -169,7 +168,7 @@ final class AttachedMemory implements GuestMemory {
         return OptionalInt.empty();
     }
 
-    /** The VMM may have mapped a file. */
+    /** Returns true, because the VMM may have mapped a file. */
     @Override
     public boolean mayBeTruncated() {
         return true;

@@ -14,12 +14,14 @@ import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.List;
 
-/** What a vCPU tells its guest about the processor, as KVM's list of entries, and whether another KVM can offer it. */
+/**
+ * The processor features that a vCPU shows its guest, as KVM's list of entries, and whether another KVM can offer them.
+ */
 final class Cpuid {
     private static final long HEADER = Structs.KVM_CPUID2.byteSize();
     private static final long ENTRY = Structs.KVM_CPUID_ENTRY2.byteSize();
     private static final int FIRST_GUESS = 128;
-    /** More than any processor has: KVM itself stops at 256. */
+    /** More than any processor has: KVM's own limit is 256. */
     private static final int MOST = 1024;
     private static final int APIC_ID_SHIFT = 24;
     private static final int VENDOR = 0;
@@ -28,7 +30,7 @@ final class Cpuid {
     private static final int TOPOLOGY = 0xb;
     private static final int TOPOLOGY_2 = 0x1f;
 
-    /** What stands in one entry. */
+    /** The content of one entry. */
     record Entry(int function, int index, int eax, int ebx, int ecx, int edx) {
         int register(int number) {
             return switch (number) {
@@ -41,8 +43,8 @@ final class Cpuid {
     }
 
     /**
-     * Registers that hold feature bits and nothing else. Bits that follow the guest's own control registers
-     * (OSXSAVE, OSPKE) are no feature to be offered.
+     * Registers that hold only feature bits. Bits that mirror the guest's control registers (OSXSAVE, OSPKE) are not
+     * features.
      */
     private enum FeatureWord {
         F1_ECX(FEATURES, 0, 2, 1 << 27), F1_EDX(FEATURES, 0, 3, 0), F7_EBX(7, 0, 1, 0), F7_ECX(7, 0, 2, 1 << 4),
@@ -80,11 +82,11 @@ final class Cpuid {
     private Cpuid() {
     }
 
-    /** Everything that KVM can offer a guest here: the struct as {@code KVM_SET_CPUID2} takes it. */
+    /** Returns everything that KVM can offer a guest here: the struct as {@code KVM_SET_CPUID2} takes it. */
     static MemorySegment supported(KvmDescriptor system, SegmentAllocator allocator) throws IOException {
         MemorySegment list = list(system, Request.KVM_GET_SUPPORTED_CPUID, allocator);
         if (system.capability(Capability.KVM_CAP_TSC_DEADLINE_TIMER) != 0) {
-            // Before Linux 6.15 the list is without it, though VMMs do give it to their guests.
+            // Before Linux 6.15 the list lacks it, although VMMs give it to their guests.
             for (int number = 0; number < count(list); number++) {
                 long at = HEADER + number * ENTRY;
                 if (list.get(ValueLayout.JAVA_INT, at) == FEATURES) {
@@ -97,7 +99,7 @@ final class Cpuid {
         return list;
     }
 
-    /** What a vCPU was given. */
+    /** Returns the list of a vCPU. */
     static MemorySegment of(KvmDescriptor vcpu, SegmentAllocator allocator) throws IOException {
         return list(vcpu, Request.KVM_GET_CPUID2, allocator);
     }
@@ -118,7 +120,7 @@ final class Cpuid {
         throw new SnapshotException(descriptor.name() + ": " + request + " has more than " + MOST + " entries");
     }
 
-    /** The same with the number of the processor in it, for the vCPU of that number. */
+    /** Returns the list with the processor number of this vCPU in it. */
     static MemorySegment forVcpu(MemorySegment list, int vcpu, Arena arena) {
         MemorySegment own = arena.allocate(list.byteSize(), Long.BYTES).copyFrom(list);
         for (int number = 0; number < count(own); number++) {
@@ -135,7 +137,7 @@ final class Cpuid {
         return own;
     }
 
-    /** Whether the bytes can be such a list at all. */
+    /** Returns whether the bytes are well-formed as a list. */
     static boolean isWellFormed(MemorySegment list) {
         return list.byteSize() >= HEADER && count(list) >= 0 && count(list) <= MOST
                 && list.byteSize() == HEADER + count(list) * ENTRY;
@@ -154,7 +156,7 @@ final class Cpuid {
         return entries;
     }
 
-    /** What the guest was told it has and neither of the two lists offers; in words. */
+    /** Describes the features that the guest was shown and that neither of the two lists offers. */
     static List<String> lacking(List<Entry> saved, List<Entry> supported, List<Entry> present) {
         List<String> differences = new ArrayList<>();
         String savedVendor = vendor(saved);
@@ -190,7 +192,7 @@ final class Cpuid {
         return list.get(ValueLayout.JAVA_INT, 0);
     }
 
-    /** Where the registers are in an entry. */
+    /** The positions of the registers in an entry. */
     private static final class Register {
         static final long EAX = 12;
         static final long EBX = 16;

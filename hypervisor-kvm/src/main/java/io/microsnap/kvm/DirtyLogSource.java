@@ -11,7 +11,7 @@ import java.lang.invoke.VarHandle;
 import java.util.ArrayList;
 import java.util.List;
 
-/** KVM's dirty bitmap of each slot, cleared by being read or, piece by piece, by hand. */
+/** KVM's dirty bitmap of each slot. Reading it clears it, or it is cleared by hand in pieces. */
 final class DirtyLogSource extends SlotSource {
     private static final VarHandle LOG_SLOT = Structs.member(Structs.KVM_DIRTY_LOG, "slot");
     private static final VarHandle LOG_BITMAP = Structs.member(Structs.KVM_DIRTY_LOG, "dirty_bitmap");
@@ -19,7 +19,7 @@ final class DirtyLogSource extends SlotSource {
     private static final VarHandle CLEAR_PAGES = Structs.member(Structs.KVM_CLEAR_DIRTY_LOG, "num_pages");
     private static final VarHandle CLEAR_FIRST = Structs.member(Structs.KVM_CLEAR_DIRTY_LOG, "first_page");
     private static final VarHandle CLEAR_BITMAP = Structs.member(Structs.KVM_CLEAR_DIRTY_LOG, "dirty_bitmap");
-    /** How much is cleared at once, in words of the bitmap: 1 GiB. Meanwhile KVM holds off the guest's faults. */
+    /** How much is cleared at once, in words of the bitmap: 1 GiB. Meanwhile KVM delays the guest's faults. */
     private static final int WORDS_CLEARED_AT_ONCE = 4096;
 
     private final KvmDescriptor vm;
@@ -62,7 +62,7 @@ final class DirtyLogSource extends SlotSource {
         }
     }
 
-    /** All of them or none: a source that lacked one would be armed, and blind to a slot. */
+    /** Makes all logs or none: otherwise the source would be armed but blind to a slot. */
     private Log[] logsOf(List<MemorySlots.Placed> watching) throws IOException {
         List<Log> made = new ArrayList<>();
         try {
@@ -91,7 +91,7 @@ final class DirtyLogSource extends SlotSource {
         logs = new Log[0];
     }
 
-    /** One slot's bits, where in the image they belong, and the requests that read and clear them. */
+    /** One slot's bits, their position in the image, and the requests that read and clear them. */
     private final class Log implements AutoCloseable {
         private final Arena arena = Arena.ofShared();
         private final long imageOffset;
@@ -127,7 +127,7 @@ final class DirtyLogSource extends SlotSource {
             }
         }
 
-        /** What was taken KVM may forget, exactly that, and protects those pages again. */
+        /** Takes the bits, makes KVM clear exactly those, and so protects their pages again. */
         void takeInto(DirtyBitmap into) throws IOException {
             read();
             int words = bits.words();

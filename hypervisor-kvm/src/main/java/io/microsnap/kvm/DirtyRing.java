@@ -8,10 +8,10 @@ import java.lang.invoke.VarHandle;
 import org.agrona.UnsafeApi;
 
 /**
- * One vCPU's dirty ring, as KVM shares it: entries by the number of their turn, which grows for ever.
+ * One vCPU's dirty ring, as KVM shares it: entries numbered in the order of writing; the numbers never wrap.
  *
- * <p>Only {@link #isDirty} may be asked while somebody may unmap the ring. The others check nothing: a segment is asked
- * anew for each access whether it is still there, which is a good part of what a harvest costs beyond KVM's own work.
+ * <p>Only {@link #isDirty} is safe while another thread may unmap the ring. The other methods skip the segment's
+ * liveness check, which would be a large part of a harvest's cost beyond KVM's own work.
  */
 final class DirtyRing {
     static final long ENTRY_BYTES = Structs.KVM_DIRTY_GFN.byteSize();
@@ -19,14 +19,14 @@ final class DirtyRing {
     /** An entry begins with its flags, in the lower half of a word, and its slot, in the upper one. */
     private static final int SLOT_SHIFT = Integer.SIZE;
     private static final long PAGE = 8;
-    /** The upper half of a slot number is the address space: system management mode has one of its own. */
+    /** The upper half of a slot number is the address space: system management mode has a separate one. */
     private static final int SLOT_MASK = 0xffff;
 
     private final MemorySegment entries;
     private final long address;
     private final long mask;
 
-    /** As many entries as the segment holds, a power of two of them. */
+    /** Makes a ring of all the entries in a segment, whose number is a power of two. */
     DirtyRing(MemorySegment entries) {
         this.entries = entries;
         address = entries.address();
@@ -40,12 +40,12 @@ final class DirtyRing {
         return mask + 1;
     }
 
-    /** Whether KVM has put something there that was not given back. From any thread, at any time. */
+    /** Returns whether KVM has filled this entry and it was not given back. Any thread may call this at any time. */
     boolean isDirty(long number) {
         return isDirtyHead((int) INT.getAcquire(entries, (number & mask) * ENTRY_BYTES));
     }
 
-    /** Flags and slot. Acquire: the rest of the entry was written before them. */
+    /** Returns flags and slot, with acquire semantics: the rest of the entry was written before them. */
     long head(long number) {
         return UnsafeApi.getLongAcquire(null, at(number));
     }
@@ -58,12 +58,12 @@ final class DirtyRing {
         return (int) (head >>> SLOT_SHIFT) & SLOT_MASK;
     }
 
-    /** Which page of the slot, of an entry whose head is dirty. */
+    /** Returns the page within the slot, for an entry whose head is dirty. */
     long page(long number) {
         return UnsafeApi.getLong(null, at(number) + PAGE);
     }
 
-    /** Release: the entry was read before KVM may have it back. */
+    /** Gives the entry back to KVM, with release semantics: it was read before. */
     void giveBack(long number) {
         UnsafeApi.putIntRelease(null, at(number), Numbers.KVM_DIRTY_GFN_F_RESET);
     }

@@ -38,7 +38,7 @@ final class DirtyRingSource extends SlotSource {
         rings.takeInto(into);
     }
 
-    /** What was logged to the end is nobody's. */
+    /** Discards what was logged until the end. */
     @Override
     void end() throws IOException {
         rings.letGo();

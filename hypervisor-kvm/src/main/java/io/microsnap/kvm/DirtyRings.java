@@ -11,16 +11,16 @@ import java.util.Arrays;
 import java.util.List;
 
 /**
- * The dirty rings of a VM's vCPUs: each a list that KVM appends to, in memory shared with it. Entries are taken out by
- * the first to come, a harvest or a vCPU whose ring is full; what the vCPU takes waits here for the harvest.
+ * The dirty rings of a VM's vCPUs: each a list that KVM appends to, in memory shared with it. A harvest takes entries
+ * out, or a vCPU whose ring is full, whichever comes first; this object keeps the vCPU's entries for the harvest.
  */
 final class DirtyRings implements AutoCloseable {
     /** As many as KVM allows: 1 MiB a vCPU, for fewer exits with a full ring. */
     static final int DEFAULT_ENTRIES = 65_536;
 
     /**
-     * KVM stops a vCPU well before its ring is full: so many entries stay free. A KVM that emulates many instructions
-     * at a time has been seen to go on and overwrite entries that nobody had read; its ring is lost from then on.
+     * KVM stops a vCPU well before its ring is full: this many entries stay free. A KVM that emulates many instructions
+     * at a time has been seen to continue and overwrite unread entries; its ring is lost from then on.
      */
     private static final int NEVER_USED = 32;
 
@@ -29,15 +29,15 @@ final class DirtyRings implements AutoCloseable {
     private final int pageBytes;
     private final DirtyBitmap waiting;
     private boolean anyWaiting;
-    /** Whether a harvest would find what is in the rings now, and nothing else: nothing waits, nothing went wrong. */
+    /** Whether the rings alone hold everything for a harvest: no entries were put aside, and nothing failed. */
     private volatile boolean settled;
     private final Arena arena = Arena.ofShared();
     private volatile Reading[] readings = {};
-    /** By slot number: where in the image it lies, and how many pages it has; none where there is no such slot. */
+    /** Image offset and number of pages by slot number; zero pages for a missing slot. */
     private long[] imageOffsets = new long[0];
     private long[] pageCounts = new long[0];
     private long changesSeen = -1;
-    /** Why a harvest cannot know everything, or null. */
+    /** Why a harvest would be incomplete, or null. */
     private String strayed;
     private boolean ranOver;
     private boolean closed;
@@ -49,9 +49,9 @@ final class DirtyRings implements AutoCloseable {
         waiting = DirtyBitmap.of(slots.memory().layout());
     }
 
-    /** Switches a new VM to rings of so many entries, and returns how many bytes each of them takes. */
+    /** Switches a new VM to rings of this many entries, and returns how many bytes each of them takes. */
     static int enable(KvmDescriptor vm, int entries) throws IOException {
-        // Acquire and release is what we do; KVM offers the older one only where that makes no difference.
+        // This class uses acquire and release; KVM offers the older capability only where that makes no difference.
         Capability capability = vm.capability(Capability.KVM_CAP_DIRTY_LOG_RING_ACQ_REL) != 0
                 ? Capability.KVM_CAP_DIRTY_LOG_RING_ACQ_REL : Capability.KVM_CAP_DIRTY_LOG_RING;
         int limit = vm.capability(capability);
@@ -77,10 +77,10 @@ final class DirtyRings implements AutoCloseable {
     }
 
     /**
-     * Whether it is certain, without a lock, that a harvest begun now would find nothing. The order matters: a thread
-     * that takes entries out first notes that nothing is settled. So a reader that misses the entries sees the note.
+     * Returns whether it is certain, without a lock, that a harvest begun now would find nothing. The order matters: a
+     * thread that takes entries out first clears the flag. So a reader that misses the entries sees the cleared flag.
      *
-     * <p>Small, so that compilers put it into its caller: a harvest of an empty ring is not much more than this.
+     * <p>Kept small so that the compiler inlines it: a harvest of an empty ring does little more than this.
      */
     boolean areKnownToBeEmpty() {
         Reading[] all = readings;
@@ -93,7 +93,7 @@ final class DirtyRings implements AutoCloseable {
         return settled;
     }
 
-    /** Takes out everything; what a full ring had put aside, too. */
+    /** Takes out everything, also entries put aside from a full ring. */
     synchronized void takeInto(DirtyBitmap target) throws IOException {
         takeOut(target);
         if (strayed != null) {
@@ -106,7 +106,7 @@ final class DirtyRings implements AutoCloseable {
         settled = true;
     }
 
-    /** Takes out everything and forgets it. */
+    /** Takes out everything and discards it. */
     synchronized void forget() throws IOException {
         takeOut(waiting);
         waiting.clear();
@@ -114,7 +114,7 @@ final class DirtyRings implements AutoCloseable {
         strayed = null;
     }
 
-    /** Forgets everything where there is still something to forget. */
+    /** Discards everything, if the rings are still open. */
     synchronized void letGo() throws IOException {
         if (!closed && !ranOver) {
             forget();
@@ -138,8 +138,8 @@ final class DirtyRings implements AutoCloseable {
             any |= reading.takeOut(target);
         }
         if (ranOver) {
-            throw new SnapshotException("a dirty ring of " + vm.name() + " ran over: this kernel's KVM did not stop the"
-                    + " vCPU in time, and the ring is of no more use. Run this guest with larger rings, or with "
+            throw new SnapshotException("a dirty ring of " + vm.name() + " overflowed: this kernel's KVM did not stop"
+                    + " the vCPU in time, and the ring is lost. Run this guest with larger rings, or with "
                     + DirtyTracking.MANUAL_CLEAR);
         }
         if (any) {
@@ -162,7 +162,7 @@ final class DirtyRings implements AutoCloseable {
         }
     }
 
-    /** The vCPU that needs room must go on; it is the next harvest that cannot tell any more. */
+    /** Notes an entry that cannot be placed. The vCPU that needs room must continue; the next harvest fails instead. */
     private void stray(int slot, long page) {
         strayed = "a dirty ring of " + vm.name() + " names page " + Long.toUnsignedString(page) + " of slot " + slot
                 + ", which is not there: it was removed while it was watched";
@@ -176,7 +176,7 @@ final class DirtyRings implements AutoCloseable {
         }
     }
 
-    /** One vCPU's ring, and how far it was read. */
+    /** One vCPU's ring, and the number of the next entry to read. */
     private final class Reading {
         private final DirtyRing ring;
         private volatile long next;
@@ -189,9 +189,9 @@ final class DirtyRings implements AutoCloseable {
             return ring.isDirty(next);
         }
 
-        /** Called with the lock under which the ring is unmapped. */
+        /** Takes entries out. The caller holds the lock under which the ring is unmapped. */
         boolean takeOut(DirtyBitmap target) {
-            // Fields would be read anew for each entry, because of the acquire.
+            // Kept in locals: because of the acquire, fields would be read again for each entry.
             long[] offsets = imageOffsets;
             long[] counts = pageCounts;
             long start = next;
@@ -209,7 +209,7 @@ final class DirtyRings implements AutoCloseable {
                     number++;
                 }
             } finally {
-                // What was given back must not be looked at again, whatever happened: the ring would seem empty.
+                // Entries that were given back must not be read again, whatever happened: the ring would seem empty.
                 ranOver |= number - start > ring.size() - NEVER_USED;
                 next = number;
             }

@@ -1,18 +1,21 @@
 package io.microsnap.kvm;
 
-/** The ways in which KVM tells which pages a guest wrote. */
+/** The ways in which KVM reports which pages a guest wrote. */
 public enum DirtyTracking {
-    /** {@code KVM_GET_DIRTY_LOG}: a bitmap a slot, cleared and protected again by being read. Every kernel has it. */
+    /**
+     * {@code KVM_GET_DIRTY_LOG}: a bitmap for each slot; reading it clears it and protects the pages again. Every
+     * kernel has it.
+     */
     LOG,
     /**
-     * The bitmap, cleared by {@code KVM_CLEAR_DIRTY_LOG} in pieces: reading it does not hold up the guest, and where
-     * the kernel offers it, enabling the log protects nothing yet.
+     * The bitmap, cleared in pieces by {@code KVM_CLEAR_DIRTY_LOG}: reading it does not delay the guest, and if the
+     * kernel supports that, enabling the log does not protect pages yet.
      */
     MANUAL_CLEAR,
     /**
-     * A ring of written pages a vCPU: costs by pages written and not by memory, but a full ring stops its vCPU. A KVM
-     * that emulates guests may run past that, and over what was not read: then harvests fail, and nothing is missed
-     * without a word. For that reason it is never chosen without being asked for.
+     * A ring of written pages for each vCPU: its cost depends on the written pages and not on the memory, but a full
+     * ring stops its vCPU. A KVM that emulates guests may miss that point and overwrite unread entries: then harvests
+     * fail, so that no loss goes unnoticed. For that reason it is used only on request.
      */
     RING
 }

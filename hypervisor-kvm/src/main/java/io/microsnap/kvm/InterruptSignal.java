@@ -9,11 +9,11 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 
 /**
- * The signal that makes a vCPU leave the guest: a real-time signal whose handler is a function of libc that does
- * nothing anybody could notice. The JVM could not run its own code in a handler.
+ * The signal that makes a vCPU leave the guest: a real-time signal whose handler is a libc function without visible
+ * effects. A handler cannot run Java code.
  */
 final class InterruptSignal {
-    /** glibc, languages and profilers take theirs from both ends of the range; this is in its middle. */
+    /** In the middle of the range, because glibc, languages and profilers use both ends. */
     private static final int FIRST = SignalAction.SIGRTMIN + 10;
 
     private final Posix posix;
@@ -26,7 +26,7 @@ final class InterruptSignal {
         process = (int) ProcessHandle.current().pid();
     }
 
-    /** The signal of this process: the one claimed before, or the first that nobody handles. */
+    /** Returns the signal of this process: the one claimed before, or the first without a handler. */
     static synchronized InterruptSignal claim(Posix posix) throws IOException {
         long harmless = posix.dlsym("abs");
         try (Arena arena = Arena.ofConfined()) {
@@ -44,10 +44,10 @@ final class InterruptSignal {
             }
         }
         throw new SnapshotException("every real-time signal from " + FIRST + " to " + SignalAction.SIGRTMAX
-                + " is handled by something else in this process; leave one free to interrupt vCPUs with");
+                + " is handled by other code in this process; leave one free for interrupting vCPUs");
     }
 
-    /** Sends it to a thread of this process; a thread that has ended is no error. */
+    /** Sends it to a thread of this process. A thread that has ended is not an error. */
     void send(int thread) {
         posix.tgkill(process, thread, number);
     }

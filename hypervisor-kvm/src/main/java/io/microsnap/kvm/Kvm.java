@@ -27,7 +27,7 @@ public final class Kvm implements AutoCloseable {
         this.runPageBytes = runPageBytes;
     }
 
-    /** Opens {@code /dev/kvm}; where that is not possible the exception says what would enable it. */
+    /** Opens {@code /dev/kvm}; if that is impossible, the exception says what would enable it. */
     public static Kvm open() throws IOException {
         return open(Posix.host());
     }
@@ -47,8 +47,8 @@ public final class Kvm implements AutoCloseable {
             for (Capability needed : new Capability[] {Capability.KVM_CAP_USER_MEMORY,
                 Capability.KVM_CAP_CHECK_EXTENSION_VM, Capability.KVM_CAP_IMMEDIATE_EXIT}) {
                 if (descriptor.capability(needed) == 0) {
-                    throw new SnapshotException(device + " lacks " + needed + ", which microsnap cannot do without;"
-                            + " Linux 4.12 and later have it");
+                    throw new SnapshotException(device + " lacks " + needed + ", which microsnap needs; use Linux"
+                            + " 4.12 or later");
                 }
             }
             return new Kvm(descriptor, descriptor.call(Request.KVM_GET_VCPU_MMAP_SIZE, 0));
@@ -77,12 +77,12 @@ public final class Kvm implements AutoCloseable {
         return failure;
     }
 
-    /** What this KVM says to a capability: zero where it lacks it. */
+    /** Returns this KVM's answer for a capability: zero if it lacks it. */
     int capability(Capability capability) throws IOException {
         return descriptor.capability(capability);
     }
 
-    /** Returns whether this KVM can tell what a guest wrote in this way. */
+    /** Returns whether this KVM offers this kind of dirty tracking. */
     public boolean offers(DirtyTracking tracking) throws IOException {
         return switch (tracking) {
             case LOG -> true;
@@ -91,18 +91,18 @@ public final class Kvm implements AutoCloseable {
         };
     }
 
-    /** The best way to learn what a guest wrote that this KVM offers. */
+    /** Returns the best kind of dirty tracking that this KVM offers. */
     public DirtyTracking bestDirtyTracking() throws IOException {
         return capability(Capability.KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2) != 0
                 ? DirtyTracking.MANUAL_CLEAR : DirtyTracking.LOG;
     }
 
-    /** A new VM without memory and vCPUs, which tells what its guest writes in the best way there is. */
+    /** Makes a VM without memory and vCPUs, with the best kind of dirty tracking. */
     public VirtualMachine createVirtualMachine() throws IOException {
         return createVirtualMachine(bestDirtyTracking());
     }
 
-    /** A new VM without memory and vCPUs; it keeps its kind of dirty tracking for life. */
+    /** Makes a VM without memory and vCPUs; its kind of dirty tracking never changes. */
     public VirtualMachine createVirtualMachine(DirtyTracking tracking) throws IOException {
         return createVirtualMachine(tracking, DirtyRings.DEFAULT_ENTRIES);
     }
@@ -114,7 +114,7 @@ public final class Kvm implements AutoCloseable {
         return VirtualMachine.created(this, vm, tracking, ringEntries);
     }
 
-    /** What a vCPU can be given of the processor: the struct as {@code KVM_SET_CPUID2} takes it. */
+    /** Returns the processor features that a vCPU can have: the struct as {@code KVM_SET_CPUID2} takes it. */
     synchronized MemorySegment supportedCpuid() throws IOException {
         if (supportedCpuid == null) {
             supportedCpuid = Cpuid.supported(descriptor, Arena.ofAuto());
@@ -126,12 +126,12 @@ public final class Kvm implements AutoCloseable {
         return descriptor;
     }
 
-    /** The length of what a vCPU shares with the kernel. */
+    /** Returns the length of the memory that a vCPU shares with the kernel. */
     int runPageBytes() {
         return runPageBytes;
     }
 
-    /** Closes {@code /dev/kvm}; VMs made by it live on. A second call does nothing. */
+    /** Closes {@code /dev/kvm}; VMs made by it stay alive. A second call does nothing. */
     @Override
     public void close() throws IOException {
         descriptor.close();

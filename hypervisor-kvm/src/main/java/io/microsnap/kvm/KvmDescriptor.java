@@ -12,7 +12,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.EnumMap;
 import java.util.Map;
 
-/** One of KVM's descriptors (the system, a VM, a vCPU) and the ioctls on it, their failures in words. */
+/** One of KVM's descriptors (the system, a VM, a vCPU) and the ioctls on it, which turns failures into messages. */
 final class KvmDescriptor implements AutoCloseable {
     private final Descriptor descriptor;
     private final Map<Capability, Integer> capabilities = new EnumMap<>(Capability.class);
@@ -21,12 +21,12 @@ final class KvmDescriptor implements AutoCloseable {
         this.descriptor = descriptor;
     }
 
-    /** A descriptor of our own for what somebody else's descriptor stands for: theirs stays theirs. */
+    /** Duplicates another owner's descriptor; the owner still closes its own. */
     static KvmDescriptor duplicate(Posix posix, int theirs, String name) throws IOException {
         int ours = posix.fcntl(theirs, posix.constants().F_DUPFD_CLOEXEC, 0);
         if (ours < 0) {
             throw new SnapshotException(name + ": descriptor " + theirs + " cannot be used: "
-                    + posix.constants().errno(ours) + "; hand over one that is open in this process");
+                    + posix.constants().errno(ours) + "; pass one that is open in this process");
         }
         return new KvmDescriptor(Descriptor.adopt(posix, ours, name));
     }
@@ -43,7 +43,7 @@ final class KvmDescriptor implements AutoCloseable {
         return descriptor.number();
     }
 
-    /** The raw result, for a caller that expects failures; an interrupted call is not repeated. */
+    /** Returns the raw result, for a caller that expects failures; an interrupted call is not repeated. */
     int raw(Request request, long argument) {
         return posix().ioctl(descriptor.number(), request.number(), argument);
     }
@@ -56,7 +56,7 @@ final class KvmDescriptor implements AutoCloseable {
         return call(request, argument, "");
     }
 
-    /** As above; the detail tells in a message what was attempted. */
+    /** As above; the detail describes the attempt in messages. */
     int call(Request request, long argument, String detail) throws IOException {
         while (true) {
             int result = raw(request, argument);
@@ -70,7 +70,7 @@ final class KvmDescriptor implements AutoCloseable {
         return call(request, argument, "");
     }
 
-    /** As above; the detail tells in a message what was attempted. */
+    /** As above; the detail describes the attempt in messages. */
     int call(Request request, MemorySegment argument, String detail) throws IOException {
         while (true) {
             int result = raw(request, argument);
@@ -84,7 +84,9 @@ final class KvmDescriptor implements AutoCloseable {
         return posix().constants().failedWith(result, errno);
     }
 
-    /** What the KVM behind this descriptor says to a capability: zero where it lacks it. It is asked once. */
+    /**
+     * Returns the answer of the KVM behind this descriptor for a capability: zero if it lacks it. It is queried once.
+     */
     synchronized int capability(Capability capability) throws IOException {
         Integer known = capabilities.get(capability);
         if (known == null) {

@@ -19,8 +19,8 @@ import java.util.List;
 import java.util.Objects;
 
 /**
- * A guest of KVM with all that a capture wants of it: a VM, its pages, what it wrote, its state. The threads on which
- * its vCPUs run are the VM manager's ({@link VcpuThreads}).
+ * A guest of KVM with everything that a capture needs: a VM, its memory, its dirty tracker, its state. The VM manager
+ * provides the threads on which its vCPUs run ({@link VcpuThreads}).
  *
  * <pre>{@code
  * try (Kvm kvm = …; KvmGuest guest = KvmGuest.create(kvm, MachineSpec.ofVcpus(2), layout, MyThreads::start)) {
@@ -30,8 +30,8 @@ import java.util.Objects;
  * }
  * }</pre>
  *
- * <p>Closing it ends the threads and the VM, and memory that it made itself; other memory stays its owner's and is
- * closed after that.
+ * <p>Closing it ends the threads and the VM, and memory that it made itself; the owner of other memory closes it
+ * afterwards.
  */
 public final class KvmGuest implements PausableMachine, AutoCloseable {
     private static final Closeable NOTHING = () -> { };
@@ -52,7 +52,7 @@ public final class KvmGuest implements PausableMachine, AutoCloseable {
         reader = vm.memory().reader();
     }
 
-    /** Makes a tracker of what tells the writes. */
+    /** Makes a tracker from a dirty source. */
     private interface TrackerMaker {
         DirtyTracker make(DirtySource source) throws IOException;
     }
@@ -103,16 +103,16 @@ public final class KvmGuest implements PausableMachine, AutoCloseable {
     }
 
     /**
-     * Takes a VM that has its memory and its vCPUs: made here, or attached to with the descriptors of its vCPUs. Until
-     * this returns the VM and the threads are the caller's to close, then the guest closes them.
+     * Makes a guest of a VM that has its memory and its vCPUs: made here, or attached with the descriptors of its
+     * vCPUs. If this throws, the caller closes the VM and the threads; otherwise the guest closes them.
      */
     public static KvmGuest of(Kvm kvm, VirtualMachine vm, VcpuThreads threads) throws IOException {
         return of(kvm, vm, source -> DirtyTracker.of(vm.memory().layout(), source), threads);
     }
 
     /**
-     * The same for a VM into which the VM manager itself has loaded a snapshot's state, as one with aliases needs it.
-     * The VM's memory is the snapshot's; the first epoch of its tracker is relative to the snapshot.
+     * Makes a guest of a VM into which the VM manager itself has loaded a snapshot's state, as a VM with aliases needs
+     * it. The VM's memory is the snapshot's; the first epoch of its tracker is relative to the snapshot.
      */
     public static KvmGuest restored(Kvm kvm, VirtualMachine vm, RestoredMachine machine, VcpuThreads threads)
             throws IOException {
@@ -139,7 +139,7 @@ public final class KvmGuest implements PausableMachine, AutoCloseable {
         }
     }
 
-    /** A VM with memory, controllers, vCPUs and their state; or none. */
+    /** Makes a VM with memory, controllers, vCPUs and their state; if a step fails, nothing stays open. */
     private static VirtualMachine machine(Kvm kvm, MachineSpec spec, GuestMemory memory, boolean timer,
             StateLoader state) throws IOException {
         VirtualMachine vm = kvm.createVirtualMachine(
@@ -189,7 +189,7 @@ public final class KvmGuest implements PausableMachine, AutoCloseable {
         return reader;
     }
 
-    /** Knows what the guest wrote. What the host writes to its memory is to be marked there. */
+    /** Returns the tracker of the guest's writes. Mark there what the host writes to guest memory. */
     public DirtyTracker tracker() {
         return tracker;
     }
@@ -204,7 +204,7 @@ public final class KvmGuest implements PausableMachine, AutoCloseable {
         return vm;
     }
 
-    /** Takes every vCPU out of the guest. */
+    /** Makes every vCPU leave the guest. */
     @Override
     public void pause() throws IOException {
         threads.pause();
@@ -215,7 +215,7 @@ public final class KvmGuest implements PausableMachine, AutoCloseable {
         return MachineState.save(kvm, vm).sections();
     }
 
-    /** Lets every vCPU run that is to. */
+    /** Lets the vCPUs run again. */
     @Override
     public void resume() throws IOException {
         threads.resume();

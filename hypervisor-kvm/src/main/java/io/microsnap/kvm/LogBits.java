@@ -7,11 +7,11 @@ import java.io.IOException;
 import org.agrona.UnsafeApi;
 
 /**
- * Where KVM writes a slot's dirty log: a bit for each of its pages.
+ * The memory into which KVM writes a slot's dirty log: a bit for each of its pages.
  *
- * <p>Nothing here is checked, neither the index of a word nor that the memory is still there: as with a
- * {@link DirtyRing}, asking a segment for each word is a good part of what a harvest costs beyond KVM's own work. Who
- * uses it sees to it that nobody closes it meanwhile.
+ * <p>Neither the index of a word nor the liveness of the memory is checked: as with {@link DirtyRing}, such checks for
+ * each word would be a large part of a harvest's cost beyond KVM's own work. The caller makes sure that no thread
+ * closes it meanwhile.
  */
 final class LogBits implements AutoCloseable {
     private static final int STEP = 8;
@@ -23,12 +23,12 @@ final class LogBits implements AutoCloseable {
     private final int words;
 
     /**
-     * KVM writes as many bits as <em>its</em> slot has pages. Should the slot have grown without our being told, it
-     * runs into a page that nobody may write, and the call fails.
+     * KVM writes as many bits as <em>its</em> slot has pages. If the slot has grown without notice, KVM reaches a guard
+     * page that cannot be written, and the call fails.
      */
     LogBits(Posix posix, long pages, String name) throws IOException {
         this.posix = posix;
-        // KVM has no slots of so many pages that this were no int.
+        // KVM's largest slot has few enough pages for an int.
         words = Math.toIntExact((pages + Long.SIZE - 1) / Long.SIZE);
         long page = posix.getpagesize();
         long bytes = (long) words * Long.BYTES;
@@ -66,8 +66,8 @@ final class LogBits implements AutoCloseable {
     }
 
     /**
-     * The first word from this one on that has a bit set, or the end. Most of a log is zeros as a rule: they are
-     * passed over eight words at a time, a branch for each step.
+     * Returns the first word from this one on that has a bit set, or the end. Most of a log is usually zeros, so this
+     * skips eight words with each branch.
      */
     int nextSet(int from, int end) {
         int at = from;
@@ -83,7 +83,7 @@ final class LogBits implements AutoCloseable {
         return at;
     }
 
-    /** Unmaps it: no call may follow, not even this one. */
+    /** Unmaps it. No call may follow, not even a second close. */
     @Override
     public void close() {
         posix.munmap(mapping, mappedBytes);

@@ -4,14 +4,14 @@ import java.util.Objects;
 import java.util.Optional;
 
 /**
- * Says what a VM is made of beside its memory.
+ * The parts of a VM beside its memory.
  *
  * @param vcpus how many vCPUs
  * @param interruptChip whether it has KVM's own interrupt controllers and interval timer
- * @param tracking how KVM tells what the guest writes; empty for the best way that this KVM offers
+ * @param tracking the kind of dirty tracking; empty for the best that this KVM offers
  */
 public record MachineSpec(int vcpus, boolean interruptChip, Optional<DirtyTracking> tracking) {
-    /** Refuses what no VM can be made of. */
+    /** Refuses a VM without vCPUs. */
     public MachineSpec {
         Objects.requireNonNull(tracking);
         if (vcpus < 1) {

@@ -25,10 +25,10 @@ import java.util.Set;
 /**
  * The state of an x86-64 VM beside its memory: of each vCPU its features, registers, floating point and vector state,
  * model-specific registers, local interrupt controller and pending events; of the VM its interrupt controllers, timer
- * and clock. Each part is a section, in the form in which KVM gives it, under a name that begins with {@code kvm.}.
+ * and clock. Each part is a section, in KVM's own format, under a name that begins with {@code kvm.}.
  *
- * <p>What the running KVM does not offer is left out and named. Before anything is loaded the whole of it is checked
- * against the VM and the KVM that are to take it.
+ * <p>Parts that the running KVM does not offer are left out, and listed. Before loading changes anything, the whole
+ * state is checked against the VM and the KVM that will receive it.
  */
 public final class MachineState {
     private static final String PREFIX = "kvm.";
@@ -38,7 +38,7 @@ public final class MachineState {
     private static final List<String> CHIPS = List.of("kvm.pic-master", "kvm.pic-slave", "kvm.ioapic");
     private static final String CPUID = "cpuid";
     private static final String MSRS = "msrs";
-    /** The clock of a processor may differ this much, in millionths: what KVM itself tolerates. */
+    /** How much the clocks of two processors may differ, in millionths: KVM tolerates as much. */
     private static final long TSC_TOLERANCE = 250;
     private static final int MILLION = 1_000_000;
 
@@ -54,13 +54,13 @@ public final class MachineState {
     }
 
     /**
-     * What the sections say of the VM as a whole.
+     * The facts about the VM as a whole.
      *
      * @param vcpus how many
      * @param interruptChip whether it has KVM's interrupt controllers
      * @param timer whether it has KVM's interval timer
-     * @param tscKilohertz how fast its processors' clock runs; zero if KVM does not say
-     * @param omitted what KVM did not offer
+     * @param tscKilohertz the frequency of its processors' clock; zero if KVM does not report it
+     * @param omitted the parts that KVM did not offer
      */
     private record Summary(int vcpus, boolean interruptChip, boolean timer, int tscKilohertz, List<String> omitted) {
         private static final int VERSION = 1;
@@ -112,8 +112,8 @@ public final class MachineState {
     }
 
     /**
-     * Saves the state of a VM whose vCPUs do not run. Any thread; of an attached VM the VMM holds them still. If one
-     * of those runs all the same, this waits until it leaves the guest.
+     * Saves the state of a VM whose vCPUs do not run. Any thread may call this; for an attached VM the VMM must have
+     * paused them. If one runs all the same, this waits until it leaves the guest.
      */
     public static MachineState save(Kvm kvm, VirtualMachine vm) throws IOException {
         requireX86();
@@ -122,7 +122,7 @@ public final class MachineState {
         Saver saver = new Saver(kvm, vm, sections, omitted);
         List<Vcpu> vcpus = vm.vcpus();
         if (vcpus.isEmpty()) {
-            throw new IllegalStateException("this VM has no vCPUs, or was attached to without them");
+            throw new IllegalStateException("this VM has no vCPUs, or was attached without them");
         }
         boolean chip = saver.interruptChip();
         boolean timer = saver.optional(TIMER, Structs.KVM_PIT_STATE2.byteSize(), Request.KVM_GET_PIT2,
@@ -146,15 +146,15 @@ public final class MachineState {
     }
 
     /**
-     * Reads sections that {@link #save} made, and leaves alone those whose names do not begin with {@code kvm.}.
-     * Lengths and names are checked here, whether this KVM can take them in {@link #load}.
+     * Reads sections that {@link #save} made, and ignores those whose names do not begin with {@code kvm.}. This checks
+     * lengths and names; {@link #load} checks whether this KVM can take them.
      */
     public static MachineState of(List<MachineStateSection> saved) throws IOException {
         requireX86();
         Map<String, MachineStateSection> sections = new LinkedHashMap<>();
         for (MachineStateSection section : saved) {
             if (section.name().startsWith(PREFIX) && sections.put(section.name(), section) != null) {
-                throw new DamagedException("machine state section " + section.name() + " is there twice");
+                throw new DamagedException("machine state section " + section.name() + " occurs twice");
             }
         }
         if (!sections.containsKey(SUMMARY)) {
@@ -166,34 +166,34 @@ public final class MachineState {
         return new MachineState(summary, sections);
     }
 
-    /** The sections, for a snapshot to keep. */
+    /** Returns the sections, for a snapshot to keep. */
     public List<MachineStateSection> sections() {
         return List.copyOf(sections.values());
     }
 
-    /** What was left out because the KVM it was saved on did not offer it. */
+    /** Returns the parts that were left out because the KVM that saved the state did not offer them. */
     public List<String> omitted() {
         return summary.omitted();
     }
 
-    /** How many vCPUs the VM must have. */
+    /** Returns how many vCPUs the VM must have. */
     public int vcpuCount() {
         return summary.vcpus();
     }
 
-    /** Whether the VM must have KVM's interrupt controllers. */
+    /** Returns whether the VM must have KVM's interrupt controllers. */
     public boolean hasInterruptChip() {
         return summary.interruptChip();
     }
 
-    /** Whether the VM must have KVM's interval timer. */
+    /** Returns whether the VM must have KVM's interval timer. */
     public boolean hasTimer() {
         return summary.timer();
     }
 
     /**
-     * Everything that keeps this state from being loaded into a VM, in words; empty if nothing does. What only shows
-     * when it is tried (a value that a register does not take) is found by {@link #load}.
+     * Describes everything that prevents loading this state into a VM; empty if nothing does. Only {@link #load} finds
+     * problems that appear when it is tried, such as a value that a register does not accept.
      */
     public List<String> differences(Kvm kvm, VirtualMachine vm) throws IOException {
         List<String> differences = new ArrayList<>();
@@ -228,7 +228,10 @@ public final class MachineState {
         return differences;
     }
 
-    /** Some KVMs give a vCPU more than they say they support: what it has already is offered, too. */
+    /**
+     * Checks features. Some KVMs give a vCPU more than they report as supported: features that it has already count as
+     * offered.
+     */
     private void checkFeatures(Kvm kvm, Vcpu vcpu, List<String> differences, Arena arena) throws IOException {
         List<Cpuid.Entry> saved = Cpuid.entries(payload(nameOf(vcpu.index(), CPUID), arena));
         List<Cpuid.Entry> supported = Cpuid.entries(kvm.supportedCpuid());
@@ -240,14 +243,14 @@ public final class MachineState {
         }
     }
 
-    /** KVM reads and writes as much as it says, never less than the struct. */
+    /** Returns how many bytes KVM reads and writes, which is at least the struct's size. */
     private static int vectorBytes(VirtualMachine vm) throws IOException {
         return Math.toIntExact(Math.max(StatePart.XSAVE2.lengthBytes(), vm.capability(Capability.KVM_CAP_XSAVE2)));
     }
 
     /**
-     * Loads the state into a VM that has its memory, as many vCPUs and the same chips, and has not run. Nothing is
-     * changed if it does not fit; after any other failure the VM is of no use and should be closed.
+     * Loads the state into a VM that has its memory, as many vCPUs and the same chips, and has not run. Changes nothing
+     * if it does not fit; after any other failure the VM is unusable and should be closed.
      *
      * @throws IncompatibleStateException with every difference, if it does not fit
      */
@@ -305,7 +308,7 @@ public final class MachineState {
                 }
             }
             if (section != null) {
-                // KVM reads as much as it would write, which may be more than was saved elsewhere.
+                // KVM reads as many bytes as it would write, which may be more than another KVM saved.
                 MemorySegment struct = arena.allocate(
                         part.set() == Request.KVM_SET_XSAVE ? xsaveBytes : part.lengthBytes(), Long.BYTES);
                 MemorySegment bytes = MemorySegment.ofBuffer(section.payload());
@@ -325,7 +328,8 @@ public final class MachineState {
             vm.call(Request.KVM_SET_PIT2, payload(TIMER, arena));
         }
         if (sections.containsKey(CLOCK)) {
-            // Flags tell how the time was read. Setting it by the wall clock would let the guest see the time between.
+            // The flags only say how the time was read. With them KVM would set the clock by wall time, and the guest
+            // would see the time pass in between.
             MemorySegment clock = payload(CLOCK, arena);
             CLOCK_FLAGS.set(clock, 0);
             vm.call(Request.KVM_SET_CLOCK, clock);
@@ -396,7 +400,8 @@ public final class MachineState {
                     .asSlice(0, payload.remaining()).copyFrom(MemorySegment.ofBuffer(payload));
             right = name.endsWith(CPUID) ? Cpuid.isWellFormed(list) : ModelSpecificRegisters.isWellFormed(list);
         } else if (expected == null) {
-            throw new DamagedException("machine state section " + name + " is none that a KVM guest of this form has");
+            throw new DamagedException("machine state section " + name + " does not belong to a KVM guest of this"
+                    + " form");
         } else if (name.endsWith("." + StatePart.XSAVE2.section())) {
             right = payload.remaining() >= expected && payload.remaining() % Integer.BYTES == 0;
         } else {
@@ -416,16 +421,16 @@ public final class MachineState {
     private static void requireX86() {
         if (!System.getProperty("os.arch").equals("amd64")) {
             throw new UnsupportedOperationException("the machine state of " + System.getProperty("os.arch")
-                    + " guests is not known to microsnap; have the VMM hand over sections of its own");
+                    + " guests is unknown to microsnap; let the VMM provide its own sections");
         }
     }
 
-    /** Takes the state out, section by section. */
+    /** Saves the state, section by section. */
     private static final class Saver {
-        /** Structs are small and many: a block for several of them costs less than a block for each. */
+        /** Structs are small and many: one block for several of them is cheaper. */
         private static final long BLOCK = 16 << 10;
 
-        // Sections live as long as somebody holds them: what the kernel fills is what is handed out, uncopied.
+        // An automatic arena, because sections are handed out uncopied and live as long as they are referenced.
         private final Arena arena = Arena.ofAuto();
         private MemorySegment block = MemorySegment.NULL;
         private final Kvm kvm;
@@ -476,7 +481,7 @@ public final class MachineState {
             return true;
         }
 
-        /** Whether the VM has that device; then the struct is filled. */
+        /** Fills the struct and returns true if the VM has that device. */
         static boolean answers(VirtualMachine vm, Request request, MemorySegment struct) throws IOException {
             KvmDescriptor descriptor = vm.descriptor();
             int result = descriptor.raw(request, struct);
@@ -520,7 +525,7 @@ public final class MachineState {
             }
         }
 
-        /** There without the other chips too, where the VMM has split them off. */
+        /** Saves the local controller, which exists without the other chips if the VMM emulates those. */
         private void lapic(Vcpu vcpu, MemorySegment struct) throws IOException {
             int result = vcpu.descriptor().raw(StatePart.LAPIC.get(), struct);
             if (result >= 0) {
@@ -541,7 +546,7 @@ public final class MachineState {
             return allocate(bytes, Long.BYTES);
         }
 
-        /** Zeros; on a multiple of eight bytes, which every struct of KVM's is content with. */
+        /** Returns zeros, aligned to eight bytes, which suits every struct of KVM. */
         private MemorySegment allocate(long bytes, long alignment) {
             long rounded = (bytes + Long.BYTES - 1) & -Long.BYTES;
             if (block.byteSize() < rounded) {

@@ -5,13 +5,13 @@ import io.microsnap.core.Region;
 /**
  * A memory slot of a VM: a range of guest-physical memory and the memory of this process behind it.
  *
- * @param number what KVM knows it by
- * @param guest where the guest sees it
- * @param hostAddress where this process sees it
+ * @param number its number in KVM
+ * @param guest its range in the guest
+ * @param hostAddress its address in this process
  * @param flags the {@code KVM_MEM_…} flags it is registered with
  */
 public record MemorySlot(int number, Region guest, long hostAddress, int flags) {
-    /** Without flags. */
+    /** Makes a slot without flags. */
     public MemorySlot(int number, Region guest, long hostAddress) {
         this(number, guest, hostAddress, 0);
     }

@@ -19,8 +19,8 @@ import java.util.Comparator;
 import java.util.List;
 
 /**
- * The memory slots of one VM and where in the image each of them lies. Several slots may show the guest the same
- * memory (aliases): the image holds it once.
+ * The memory slots of one VM and their offsets in the image. Several slots may show the guest the same memory
+ * (aliases): the image holds it once.
  */
 final class MemorySlots {
     private static final VarHandle SLOT = Structs.member(Structs.KVM_USERSPACE_MEMORY_REGION, "slot");
@@ -35,7 +35,7 @@ final class MemorySlots {
     private List<Placed> placed = List.of();
     private volatile long changes;
 
-    /** A slot, and where in the image its memory lies. */
+    /** A slot, and the image offset of its memory. */
     record Placed(MemorySlot slot, long imageOffset) {
         long pages(int pageBytes) {
             return slot.guest().lengthBytes() / pageBytes;
@@ -47,7 +47,7 @@ final class MemorySlots {
         this.memory = memory;
     }
 
-    /** Registers a slot for each region, numbered like the regions; all of them or none. */
+    /** Registers a slot for each region, numbered like the regions: all or none. */
     static MemorySlots register(KvmDescriptor vm, GuestMemory memory) throws IOException {
         MemorySlots slots = new MemorySlots(vm, memory);
         GuestLayout layout = memory.layout();
@@ -62,7 +62,7 @@ final class MemorySlots {
         return slots;
     }
 
-    /** The slots that the VMM which owns the VM has registered: nothing is changed. */
+    /** Notes the slots that the owning VMM has registered; changes nothing. */
     static MemorySlots attached(KvmDescriptor vm, List<MemorySlot> slots) throws IOException {
         AttachedMemory memory = AttachedMemory.behind(vm.posix(), slots);
         MemorySlots attached = new MemorySlots(vm, memory);
@@ -74,22 +74,24 @@ final class MemorySlots {
         return memory;
     }
 
-    /** Who reads the slots' logs. */
+    /** Returns the ownership of the slots' logs. */
     SourceOwnership ownership() {
         return ownership;
     }
 
-    /** In ascending order of slot numbers. */
+    /** Returns all slots in ascending order of their numbers. */
     synchronized List<Placed> all() {
         return placed;
     }
 
-    /** Grows whenever a slot was added, moved or removed: what watches all slots then watches something else. */
+    /**
+     * Returns a count that grows with each added, moved or removed slot: a source that watches all slots compares it.
+     */
     long changes() {
         return changes;
     }
 
-    /** Shows the guest a range of the image at another address too, or for the first time. */
+    /** Shows the guest a range of the image at one more address. */
     synchronized MemorySlot add(Region guest, long imageOffset) throws IOException {
         GuestLayout layout = memory.layout();
         int region = layout.regionAt(imageOffset);
@@ -101,8 +103,8 @@ final class MemorySlots {
         }
         int limit = vm.capability(Capability.KVM_CAP_NR_MEMSLOTS);
         if (placed.size() >= limit) {
-            throw new SnapshotException(vm.name() + " has " + limit + " memory slots, which is all that this KVM"
-                    + " allows; use fewer and larger regions");
+            throw new SnapshotException(vm.name() + " has " + limit + " memory slots, the most that this KVM allows;"
+                    + " use fewer and larger regions");
         }
         for (Placed other : placed) {
             checkApart(guest, other.slot());
@@ -130,19 +132,19 @@ final class MemorySlots {
     }
 
     /**
-     * Tells what the VMM has registered from now on; the memory behind the slots stays the same. Where that cannot be
-     * right the memory counts as lost: the VMM's slots are no longer those that were known.
+     * Notes the VMM's new slots; the memory behind them stays the same. If the new slots are invalid, the memory counts
+     * as lost, because the VMM's slots are then unknown.
      */
     synchronized void replace(List<MemorySlot> slots) {
         if (!(memory instanceof AttachedMemory attached)) {
-            throw new IllegalStateException(vm.name() + " is not attached to; its slots are changed through it");
+            throw new IllegalStateException(vm.name() + " is not attached; change its slots through this object");
         }
         changes++;
         try {
             placed = place(attached, slots);
             attached.shownBy(slots);
         } catch (IllegalArgumentException wrong) {
-            attached.lost("the VMM's slots are not those that were attached to: " + wrong.getMessage());
+            attached.lost("the VMM's slots are not those that were attached: " + wrong.getMessage());
             throw wrong;
         }
     }
@@ -162,12 +164,12 @@ final class MemorySlots {
         return List.copyOf(now);
     }
 
-    /** Has KVM log what is written through a slot. */
+    /** Makes KVM log writes through a slot. */
     void log(MemorySlot slot) throws IOException {
         set(slot, slot.flags() | Numbers.KVM_MEM_LOG_DIRTY_PAGES, slot.guest().lengthBytes());
     }
 
-    /** Registers a slot as it was before {@link #log}. */
+    /** Registers a slot again as it was before {@link #log}. */
     void stopLogging(MemorySlot slot) throws IOException {
         set(slot, slot.flags(), slot.guest().lengthBytes());
     }
@@ -184,7 +186,7 @@ final class MemorySlots {
         }
     }
 
-    /** Takes every slot away, so that nobody who still has the VM open reaches the memory. */
+    /** Removes every slot, so that a process that still has the VM open cannot reach the memory. */
     synchronized void removeAll() throws IOException {
         IOException first = null;
         for (Placed each : placed) {
@@ -216,7 +218,7 @@ final class MemorySlots {
         int page = vm.posix().getpagesize();
         if (guest.guestAddress() % page != 0 || guest.lengthBytes() % page != 0 || imageOffset % page != 0) {
             throw new IllegalArgumentException(guest + " at image offset " + imageOffset
-                    + " does not start and end on pages of " + page + " bytes, which KVM asks of a slot");
+                    + " does not start and end on pages of " + page + " bytes, as KVM requires");
         }
     }
 

@@ -12,8 +12,8 @@ import java.util.Arrays;
 import java.util.List;
 
 /**
- * The model-specific registers that make up a vCPU's state. Which those are the kernel says; some of its list cannot
- * be read on a given vCPU, which shows only when it is tried, and is remembered.
+ * The model-specific registers that make up a vCPU's state. The kernel lists them. Some of its list cannot be read on a
+ * given vCPU: trying shows that, and this object remembers it.
  */
 final class ModelSpecificRegisters {
     private static final long HEADER = Structs.KVM_MSRS.byteSize();
@@ -21,7 +21,7 @@ final class ModelSpecificRegisters {
     private static final long VALUE = 8;
     /** More than any kernel lists. */
     private static final int MOST = 4096;
-    /** Arms the timer, from the clock that the others set: it goes last. */
+    /** Arms the timer, relative to the clock that the others set, so it is set last. */
     private static final int TSC_DEADLINE = 0x6e0;
 
     private int[] readable;
@@ -50,7 +50,7 @@ final class ModelSpecificRegisters {
         }
     }
 
-    /** Reads them all: the struct as {@code KVM_SET_MSRS} takes it. */
+    /** Reads all registers: the struct as {@code KVM_SET_MSRS} takes it. */
     synchronized MemorySegment read(KvmDescriptor vcpu, SegmentAllocator allocator) throws IOException {
         while (true) {
             MemorySegment all = allocator.allocate(HEADER + readable.length * ENTRY, Long.BYTES);
@@ -69,7 +69,7 @@ final class ModelSpecificRegisters {
         }
     }
 
-    /** Those that the kernel lists and a vCPU here does not have. */
+    /** Returns the registers that the kernel lists but a vCPU here lacks. */
     synchronized List<String> unreadable() {
         return List.copyOf(unreadable);
     }
@@ -79,7 +79,9 @@ final class ModelSpecificRegisters {
                 && list.byteSize() == HEADER + count(list) * ENTRY;
     }
 
-    /** Sets them all, and returns in words what could not be set. One that has its value already need not be set. */
+    /**
+     * Sets all registers, and describes those that could not be set. One that already has its value need not be set.
+     */
     static List<String> write(KvmDescriptor vcpu, MemorySegment list) throws IOException {
         List<String> failures = new ArrayList<>();
         try (Arena arena = Arena.ofConfined()) {

@@ -7,7 +7,7 @@ import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 
-/** What a vCPU shares with the kernel, mapped from its descriptor for as long as an arena lives. */
+/** Memory that a vCPU shares with the kernel, mapped from its descriptor for as long as an arena lives. */
 final class SharedWithKernel {
     private SharedWithKernel() {
     }

@@ -13,7 +13,7 @@ import java.util.EnumSet;
 import java.util.List;
 import java.util.Set;
 
-/** What KVM's dirty sources have in common: slots are switched to logging, and must stay the same while it lasts. */
+/** The common part of KVM's dirty sources: slots are switched to logging, and must stay the same meanwhile. */
 abstract sealed class SlotSource implements DirtySource permits DirtyLogSource, DirtyRingSource {
     private final MemorySlots slots;
     private final GuestLayout layout;
@@ -37,13 +37,15 @@ abstract sealed class SlotSource implements DirtySource permits DirtyLogSource, 
         return layout.pageBytes();
     }
 
-    /** One for all sources of these slots: KVM keeps one log for each slot, and who reads it takes from it. */
+    /**
+     * Returns one ownership for all sources of these slots: KVM keeps one log for each slot, and reading takes from it.
+     */
     @Override
     public final SourceOwnership ownership() {
         return slots.ownership();
     }
 
-    /** KVM sees what vCPUs write and what it writes itself for them. */
+    /** Returns every way but writes by vCPUs and by KVM on their behalf. */
     @Override
     public final Set<WritePath> blindTo() {
         return EnumSet.complementOf(EnumSet.of(WritePath.GUEST));
@@ -93,7 +95,7 @@ abstract sealed class SlotSource implements DirtySource permits DirtyLogSource, 
         }
         if (changesWhenArmed != slots.changes()) {
             throw new SnapshotException("memory slots were added, moved or removed since the " + name()
-                    + " was armed: what was written through them is not known");
+                    + " was armed: writes through them are unknown");
         }
         collect(into);
     }
@@ -106,7 +108,7 @@ abstract sealed class SlotSource implements DirtySource permits DirtyLogSource, 
         }
     }
 
-    /** Every slot that is still there is put back, whatever fails. */
+    /** Restores every slot that still exists, whatever fails. */
     private void unwatch() throws IOException {
         List<MemorySlots.Placed> present = slots.all();
         IOException first = null;
@@ -142,21 +144,24 @@ abstract sealed class SlotSource implements DirtySource permits DirtyLogSource, 
         }
     }
 
-    /** Whether a slot is there and logs: a VMM may have removed it without a word, and it must not come back. */
+    /**
+     * Returns whether a slot exists and logs: a VMM may have removed it without notice, and it must not be registered
+     * again.
+     */
     abstract boolean isLogging(MemorySlot slot) throws IOException;
 
     /**
-     * Whether it is certain, without asking KVM or taking a lock, that the slots are armed and there is nothing to
+     * Returns whether it is certain, without a call to KVM or a lock, that the slots are armed and there is nothing to
      * collect.
      */
     abstract boolean isKnownToBeEmpty();
 
-    /** The slots are logging: forget what they saw until now. */
+    /** Discards earlier writes, once the slots are logging. */
     abstract void begin(List<MemorySlots.Placed> watching) throws IOException;
 
-    /** Adds what they saw since then, or since the last time. */
+    /** Adds the writes since then, or since the last call. */
     abstract void collect(DirtyBitmap into) throws IOException;
 
-    /** The slots are logging no more: let go of what {@link #begin} made. Allowed at any time. */
+    /** Frees what {@link #begin} made, once the slots no longer log. Allowed at any time. */
     abstract void end() throws IOException;
 }

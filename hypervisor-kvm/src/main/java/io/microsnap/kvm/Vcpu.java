@@ -15,7 +15,7 @@ import java.lang.invoke.VarHandle;
 /**
  * A vCPU. {@link #run} belongs on one platform thread, always the same: KVM binds a vCPU to the thread that runs it,
  * and a virtual thread would pin its carrier. {@link #interrupt} and {@link #close} may be called on any thread at
- * any time; everything else on any thread while the vCPU does not run.
+ * any time; all other methods may be called on any thread while the vCPU does not run.
  */
 public final class Vcpu implements AutoCloseable {
     private static final VarHandle IMMEDIATE_EXIT = Structs.member(Structs.KVM_RUN, "immediate_exit");
@@ -38,7 +38,7 @@ public final class Vcpu implements AutoCloseable {
     private final Arena arena;
     private final MemorySegment runPage;
 
-    /** The thread inside {@link #run}, by its kernel id; zero where there is none. */
+    /** The kernel id of the thread inside {@link #run}; zero if there is none. */
     private volatile int runner;
     private boolean closed;
 
@@ -50,7 +50,7 @@ public final class Vcpu implements AutoCloseable {
         this.runPage = runPage;
     }
 
-    /** Takes over the descriptor, whatever comes of it. */
+    /** Makes a vCPU that owns the descriptor; closes it on failure. */
     static Vcpu created(KvmDescriptor descriptor, int index, int runPageBytes) throws IOException {
         Arena arena = Arena.ofShared();
         try {
@@ -63,19 +63,19 @@ public final class Vcpu implements AutoCloseable {
         }
     }
 
-    /** A vCPU that somebody else in this process runs: it can be asked, not run. */
+    /** Makes a vCPU that other code in this process runs: its state can be read, but it cannot be run here. */
     static Vcpu attached(KvmDescriptor descriptor, int index) {
         return new Vcpu(descriptor, index, null, null, MemorySegment.NULL);
     }
 
-    /** Its number in its VM, from zero. */
+    /** Returns its number in its VM, from zero. */
     public int index() {
         return index;
     }
 
     /**
-     * Enters the guest until something needs attention. Once {@link #interrupt} was called it returns
-     * {@link VcpuExit.Plain#INTERRUPTED}, having completed a pending port access, until {@link #allowToRun}.
+     * Enters the guest until something needs attention. After {@link #interrupt} it returns {@link
+     * VcpuExit.Plain#INTERRUPTED}, once a pending port access is completed, until {@link #allowToRun} is called.
      */
     public VcpuExit run() throws IOException {
         if (runPage.byteSize() == 0) {
@@ -91,7 +91,7 @@ public final class Vcpu implements AutoCloseable {
             if (result < 0) {
                 throw SystemCallException.of(posix, result, "ioctl KVM_RUN", descriptor.name(),
                         descriptor.failed(result, Errno.EFAULT)
-                                ? "(the guest reached memory that is mapped no more)" : "");
+                                ? "(the guest reached memory that is no longer mapped)" : "");
             }
             return exit();
         } finally {
@@ -134,12 +134,12 @@ public final class Vcpu implements AutoCloseable {
     }
 
     /**
-     * Makes {@link #run} return, now and at every call, until {@link #allowToRun}. Does not wait for it. Does nothing
-     * on a vCPU that is closed.
+     * Makes {@link #run} return, now and at every call, until {@link #allowToRun}. Does not wait for that. Does nothing
+     * on a closed vCPU.
      */
     public synchronized void interrupt() {
         if (!closed && runPage.byteSize() > 0) {
-            // In this order: a thread that enters from here on sees the byte, a thread inside gets the signal.
+            // In this order: a thread that enters after the write sees the byte, and a thread inside gets the signal.
             IMMEDIATE_EXIT.setVolatile(runPage, (byte) 1);
             if (runner != 0) {
                 signal.send(runner);
@@ -147,7 +147,7 @@ public final class Vcpu implements AutoCloseable {
         }
     }
 
-    /** Takes {@link #interrupt} back. */
+    /** Reverts {@link #interrupt}. */
     public synchronized void allowToRun() {
         checkOpen();
         if (runPage.byteSize() > 0) {
@@ -156,10 +156,10 @@ public final class Vcpu implements AutoCloseable {
     }
 
     /**
-     * Makes one of the vCPU's own ioctls that take a struct, such as {@code KVM_SET_SREGS}: what is not part of a
-     * saved state's life, like the registers that a new vCPU starts with. The vCPU must not be running.
+     * Makes one of the vCPU's own ioctls that take a struct, such as {@code KVM_SET_SREGS}. Use it for tasks other than
+     * saving and loading state, such as setting the registers of a new vCPU. The vCPU must not be running.
      *
-     * @param request the ioctl's name in the kernel's headers, one of those that this library knows
+     * @param request the ioctl's name in the kernel's headers, among those that this library knows
      * @param struct laid out as the kernel's headers say, in native memory
      */
     public int ioctl(String request, MemorySegment struct) throws IOException {

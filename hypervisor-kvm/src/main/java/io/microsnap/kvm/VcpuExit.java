@@ -4,20 +4,20 @@ import java.lang.foreign.MemorySegment;
 
 /** Why a vCPU left the guest. */
 public sealed interface VcpuExit {
-    /** Exits that say nothing more. */
+    /** Exits without further data. */
     enum Plain implements VcpuExit {
-        /** It was asked to leave, or its thread got a signal; nothing is pending, its state may be saved. */
+        /** It was interrupted, or its thread got a signal; nothing is pending, so its state may be saved. */
         INTERRUPTED,
         /** The guest halted (only where the interrupt chip is not KVM's). */
         HALTED,
         /** A triple fault. */
         SHUT_DOWN,
-        /** Its dirty ring is full: {@link VirtualMachine#dirtyRingFull} empties it, then it can run on. */
+        /** Its dirty ring is full: {@link VirtualMachine#dirtyRingFull} empties it, and then the vCPU can continue. */
         DIRTY_RING_FULL
     }
 
     /**
-     * The guest reads or writes a port. What it reads is put into the data, then the vCPU is run again.
+     * The guest reads or writes a port. The caller puts the value to read into the data and runs the vCPU again.
      *
      * @param out whether the guest writes
      * @param port the port's number
@@ -28,19 +28,19 @@ public sealed interface VcpuExit {
     }
 
     /**
-     * The guest touches an address where no slot is.
+     * The guest touches an address that no slot covers.
      *
-     * @param guestAddress where
+     * @param guestAddress the address
      * @param write whether it writes
-     * @param lengthBytes how much
+     * @param lengthBytes the length of the access
      */
     record DeviceAccess(long guestAddress, boolean write, int lengthBytes) implements VcpuExit {
     }
 
     /**
-     * KVM cannot go on with this vCPU.
+     * KVM cannot continue this vCPU.
      *
-     * @param reason KVM's words and numbers for it
+     * @param reason KVM's names and numbers for the failure
      */
     record Failed(String reason) implements VcpuExit {
     }

@@ -3,17 +3,17 @@ package io.microsnap.kvm;
 import java.io.IOException;
 
 /**
- * The threads on which a VM manager runs the vCPUs of one VM, as {@link KvmGuest} sees them. Calls come from one thread
- * at a time.
+ * Controls the threads on which a VM manager runs the vCPUs of one VM, for {@link KvmGuest}, which calls from one
+ * thread at a time.
  */
 public interface VcpuThreads extends AutoCloseable {
     /**
-     * Takes every vCPU out of the guest: {@link Vcpu#interrupt} for each of them, then a wait for each. When this
-     * returns no thread is in {@link Vcpu#run} and no port or device access is half done, also if it throws.
+     * Makes every vCPU leave the guest: calls {@link Vcpu#interrupt} for each of them, then waits for each. When this
+     * returns or throws, no thread is in {@link Vcpu#run} and no port or device access is half done.
      */
     void pause() throws IOException;
 
-    /** Lets every vCPU enter the guest again that is to run. */
+    /** Lets the vCPUs enter the guest again. */
     void resume() throws IOException;
 
     /** Ends the threads and waits for their end. The vCPUs stay open. A second call does nothing. */

@@ -21,9 +21,9 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * A VM of KVM: its memory slots, its vCPUs, and what its guest wrote. Either made here, through {@link Kvm}, or
- * {@linkplain #attach attached} to one that a VMM in this process owns. Safe for use by any number of threads; what
- * belongs to a vCPU's thread is said there.
+ * A VM of KVM: its memory slots, its vCPUs, and its dirty tracking. It is either made here, through {@link Kvm}, or
+ * {@linkplain #attach attached} to a VM that a VMM in this process owns. Safe for use by any number of threads; {@link
+ * Vcpu} says what must run on a vCPU's thread.
  */
 public final class VirtualMachine implements AutoCloseable {
     private static final VarHandle CAP = Structs.member(Structs.KVM_ENABLE_CAP, "cap");
@@ -34,7 +34,7 @@ public final class VirtualMachine implements AutoCloseable {
 
     private final KvmDescriptor descriptor;
     private final DirtyTracking tracking;
-    /** Null where the VM is somebody else's. */
+    /** Null for an attached VM. */
     private final Kvm maker;
     private final List<Vcpu> vcpus = new ArrayList<>();
     private final int ringBytes;
@@ -52,7 +52,7 @@ public final class VirtualMachine implements AutoCloseable {
         this.ringBytes = ringBytes;
     }
 
-    /** Takes over the descriptor, whatever comes of it. */
+    /** Makes a VM that owns the descriptor; closes it on failure. */
     static VirtualMachine created(Kvm kvm, KvmDescriptor vm, DirtyTracking tracking, int ringEntries)
             throws IOException {
         try {
@@ -80,15 +80,15 @@ public final class VirtualMachine implements AutoCloseable {
     }
 
     /**
-     * Attaches to a VM that somebody else in this process owns and runs. Nothing of it is changed but the dirty-log
-     * flag of the slots named, while a dirty source is armed; that is put back. The VMM pauses the guest during
-     * captures, and says with {@link #slotsChanged} when it added, moved or removed a slot, before it unmaps the memory
-     * of one. It never unmaps memory during a capture: that would kill the process.
+     * Attaches to a VM that a VMM in this process owns and runs. This changes only the dirty-log flag of the named
+     * slots, while a dirty source is armed, and restores it afterwards. The VMM must pause the guest during captures.
+     * After adding, moving or removing a slot it must call {@link #slotsChanged}, before it unmaps that slot's memory.
+     * It must never unmap memory during a capture: that would kill the process.
      *
-     * @param vm the VMM's descriptor of the VM, which stays the VMM's
-     * @param vcpus its descriptors of the vCPUs, in order; none where machine state is saved by the VMM itself
-     * @param slots the slots to capture; a slot logged already is left so, and what it logs is taken. Of two that show
-     *     the same memory name first the one by whose address a restored VM will have it
+     * @param vm the VMM's descriptor of the VM, which the VMM keeps
+     * @param vcpus its descriptors of the vCPUs, in order; empty if the VMM saves machine state itself
+     * @param slots the slots to capture; a slot that is logged already stays so, but its log is taken. Of two slots
+     * with the same memory, name the one first whose address a restored VM will use
      * @param tracking {@link DirtyTracking#MANUAL_CLEAR} if, and only if, the VMM has enabled that; otherwise
      *     {@link DirtyTracking#LOG}
      */
@@ -101,8 +101,8 @@ public final class VirtualMachine implements AutoCloseable {
             Posix posix, int vm, List<Integer> vcpus, List<MemorySlot> slots, DirtyTracking tracking)
             throws IOException {
         if (tracking == DirtyTracking.RING) {
-            throw new IllegalArgumentException("a dirty ring is emptied by the VMM that runs the vCPUs; where it has"
-                    + " one, track this VM's memory with the page-map scan");
+            throw new IllegalArgumentException("only the VMM that runs the vCPUs can empty a dirty ring; track this"
+                    + " VM's memory with the page-map scan instead");
         }
         KvmDescriptor descriptor = KvmDescriptor.duplicate(posix, vm, "VM of descriptor " + vm);
         VirtualMachine machine = new VirtualMachine(descriptor, tracking, null, 0);
@@ -121,8 +121,8 @@ public final class VirtualMachine implements AutoCloseable {
     }
 
     /**
-     * Gives the guest its memory: a slot for each region. Once, and before a vCPU runs. The memory stays the
-     * caller's. It may be closed before the VM, which keeps it mapped for its guest until the VM is closed.
+     * Gives the guest its memory: a slot for each region. Call this once, before a vCPU runs. The caller owns the
+     * memory and may close it before the VM, which keeps it mapped for its guest until the VM is closed.
      */
     public synchronized void register(GuestMemory memory) throws IOException {
         checkOpen();
@@ -146,38 +146,38 @@ public final class VirtualMachine implements AutoCloseable {
         }
     }
 
-    /** The guest's memory. */
+    /** Returns the guest's memory. */
     public synchronized GuestMemory memory() {
         return slots().memory();
     }
 
-    /** Every slot, aliases included, in ascending order of their numbers. */
+    /** Returns every slot, aliases included, in ascending order of their numbers. */
     public synchronized List<MemorySlot> memorySlots() {
         return slots().all().stream().map(MemorySlots.Placed::slot).toList();
     }
 
     /**
-     * Shows the guest a part of its memory at a second address. While a dirty source is armed this makes its epoch
-     * invalid: what was written through the new slot would not be known.
+     * Shows the guest a part of its memory at a second address. If a dirty source is armed, this makes its epoch
+     * invalid, because writes through the new slot would be unknown.
      */
     public synchronized MemorySlot addAlias(Region guest, long imageOffset) throws IOException {
         checkOwned();
         return slots().add(guest, imageOffset);
     }
 
-    /** Takes an alias away; as with {@link #addAlias}, an armed source's epoch becomes invalid. */
+    /** Removes an alias; as with {@link #addAlias}, an armed source's epoch becomes invalid. */
     public synchronized void removeAlias(MemorySlot alias) throws IOException {
         checkOwned();
         if (alias.number() < slots().memory().layout().regions().size()) {
-            throw new IllegalArgumentException(alias + " is a region of the guest's memory and no alias");
+            throw new IllegalArgumentException(alias + " is a region of the guest's memory, not an alias");
         }
         slots().remove(alias);
     }
 
     /**
-     * For the VMM of an attached VM: these are its slots from now on. They must show memory that was attached to. An
-     * armed source's epoch becomes invalid. Where they no longer show all of that memory, or something else, captures
-     * are refused before they read anything; then attach anew. Not during a capture.
+     * Declares the new slots of an attached VM. They must show memory that was attached. An armed source's epoch
+     * becomes invalid. If they no longer show all of that memory, or show other memory, captures fail before they read
+     * anything; then attach again. Do not call this during a capture.
      */
     public synchronized void slotsChanged(List<MemorySlot> now) {
         checkOpen();
@@ -185,16 +185,15 @@ public final class VirtualMachine implements AutoCloseable {
     }
 
     /**
-     * A new vCPU, in the state a processor has after reset and with all the features that KVM offers here. Another
-     * choice of features is made with {@code KVM_SET_CPUID2} before it first runs.
+     * Makes a vCPU in the state of a processor after reset, with all the features that KVM offers here. To choose other
+     * features, call {@code KVM_SET_CPUID2} before it first runs.
      */
     public synchronized Vcpu createVcpu() throws IOException {
         checkOwned();
         int index = vcpus.size();
         int limit = descriptor.capability(Capability.KVM_CAP_MAX_VCPUS);
         if (index >= limit) {
-            throw new SnapshotException(descriptor.name() + " has " + index + " vCPUs, which is all that this KVM"
-                    + " allows");
+            throw new SnapshotException(descriptor.name() + " has " + index + " vCPUs, the most that this KVM allows");
         }
         int number = descriptor.call(Request.KVM_CREATE_VCPU, index);
         Vcpu vcpu = Vcpu.created(new KvmDescriptor(
@@ -209,12 +208,12 @@ public final class VirtualMachine implements AutoCloseable {
         return vcpu;
     }
 
-    /** In the order in which they were made. */
+    /** Returns the vCPUs in the order in which they were made. */
     public synchronized List<Vcpu> vcpus() {
         return List.copyOf(vcpus);
     }
 
-    /** Gives the guest KVM's own interrupt controllers; before the first vCPU. */
+    /** Gives the guest KVM's own interrupt controllers. Call this before the first vCPU is made. */
     public synchronized void createInterruptChip() throws IOException {
         checkOwned();
         descriptor.call(Request.KVM_CREATE_IRQCHIP, 0);
@@ -228,20 +227,20 @@ public final class VirtualMachine implements AutoCloseable {
         }
     }
 
-    /** How it tells what its guest wrote. */
+    /** Returns its kind of dirty tracking. */
     public DirtyTracking tracking() {
         return tracking;
     }
 
     /**
-     * What tells which pages the guest wrote, through any slot. There is one at a time: it has to be closed before
-     * the next is asked for. Closing the VM closes it.
+     * Opens a dirty source that reports the guest's writes through any slot. There is one at a time: close it before
+     * opening the next. Closing the VM closes it.
      */
     public synchronized DirtySource openDirtySource() throws IOException {
         checkOpen();
         if (source instanceof SlotSource present && !present.isClosed()) {
-            throw new IllegalStateException("a dirty source of this VM is open; close it first, they would take each"
-                    + " other's pages");
+            throw new IllegalStateException("a dirty source of this VM is open; close it first, because two would"
+                    + " take pages from each other");
         }
         source = tracking == DirtyTracking.RING
                 ? new DirtyRingSource(slots(), rings)
@@ -249,7 +248,9 @@ public final class VirtualMachine implements AutoCloseable {
         return source;
     }
 
-    /** Empties the dirty rings after a vCPU left with {@link VcpuExit.Plain#DIRTY_RING_FULL}; any thread. */
+    /**
+     * Empties the dirty rings after a vCPU left with {@link VcpuExit.Plain#DIRTY_RING_FULL}. Any thread may call this.
+     */
     public void dirtyRingFull() throws IOException {
         DirtyRings present;
         synchronized (this) {
@@ -262,7 +263,7 @@ public final class VirtualMachine implements AutoCloseable {
         present.makeRoom();
     }
 
-    /** What this VM's KVM says to a capability. */
+    /** Returns the answer of this VM's KVM for a capability. */
     int capability(Capability capability) throws IOException {
         return descriptor.capability(capability);
     }
@@ -272,7 +273,7 @@ public final class VirtualMachine implements AutoCloseable {
         return descriptor.call(request, struct);
     }
 
-    /** The registers that are part of its vCPUs' state. */
+    /** Returns the registers that are part of its vCPUs' state. */
     synchronized ModelSpecificRegisters modelSpecificRegisters(Kvm kvm) throws IOException {
         if (modelSpecificRegisters == null) {
             modelSpecificRegisters = ModelSpecificRegisters.listed(kvm.descriptor());
@@ -294,8 +295,8 @@ public final class VirtualMachine implements AutoCloseable {
     }
 
     static SnapshotException lacks(DirtyTracking tracking, Capability capability) {
-        return new SnapshotException("this kernel's KVM lacks " + capability + ", so dirty tracking by " + tracking
-                + " cannot be had; leave the choice to microsnap, or use " + DirtyTracking.LOG);
+        return new SnapshotException("this kernel's KVM lacks " + capability + ", so dirty tracking by "
+                + tracking + " is unavailable; leave the choice to microsnap, or use " + DirtyTracking.LOG);
     }
 
     private MemorySlots slots() {
@@ -309,11 +310,15 @@ public final class VirtualMachine implements AutoCloseable {
     private void checkOwned() {
         checkOpen();
         if (maker == null) {
-            throw new IllegalStateException(descriptor.name() + " belongs to the VMM that made it, and is not changed");
+            throw new IllegalStateException(descriptor.name() + " belongs to the VMM that made it and cannot be"
+                    + " changed here");
         }
     }
 
-    /** Memory whose slots could not be taken away stays mapped for ever, lest the guest writes what comes after it. */
+    /**
+     * Releases the hold on the memory. If its slots could not be removed, it stays mapped for ever, so that the guest
+     * cannot write memory that reuses the addresses.
+     */
     private void letGoOfMemory() throws IOException {
         slots.removeAll();
         hold.close();
@@ -326,8 +331,8 @@ public final class VirtualMachine implements AutoCloseable {
     }
 
     /**
-     * Closes the dirty source, interrupts and closes the vCPUs, and lets go of the VM and of its hold on the memory,
-     * which is the caller's to close. Of an attached VM nothing ends but the attachment. A second call does nothing.
+     * Closes the dirty source, interrupts and closes the vCPUs, and releases the VM and the hold on its memory, which
+     * the caller closes. For an attached VM only the attachment ends. A second call does nothing.
      */
     @Override
     public void close() throws IOException {

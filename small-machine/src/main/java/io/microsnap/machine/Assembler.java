@@ -4,7 +4,7 @@ import java.io.ByteArrayOutputStream;
 import java.util.HashMap;
 import java.util.Map;
 
-/** Puts together guest programs: the few instructions they use, in real mode, with 32-bit operands and addresses. */
+/** Assembles guest programs from the few instructions they use, in real mode, with 32-bit operands and addresses. */
 final class Assembler {
     /** The general registers. */
     enum Register {
@@ -28,7 +28,7 @@ final class Assembler {
         }
     }
 
-    /** When to jump, by the code of the condition. */
+    /** The conditions of jumps, by their codes. */
     enum Condition {
         BELOW(2), ABOVE_OR_EQUAL(3), ZERO(4), NOT_ZERO(5);
 
@@ -63,12 +63,12 @@ final class Assembler {
         return bytes(OPERAND_32, 0x89, REGISTERS | from.code << 3 | to.code);
     }
 
-    /** To an absolute address. */
+    /** Stores to an absolute address. */
     Assembler store(int address, Register from) {
         return bytes(ADDRESS_32, OPERAND_32, 0x89, from.code << 3 | ABSOLUTE).word(address);
     }
 
-    /** To the address in a register, which is neither ESP nor EBP. */
+    /** Stores to the address in a register, which is neither ESP nor EBP. */
     Assembler store(Register at, Register from) {
         return bytes(ADDRESS_32, OPERAND_32, 0x89, from.code << 3 | at.code);
     }
@@ -81,7 +81,7 @@ final class Assembler {
         return bytes(OPERAND_32, operation.number << 3 | 1, REGISTERS | from.code << 3 | to.code);
     }
 
-    /** With what is at the address in a register, which is neither ESP nor EBP. */
+    /** Applies an operation to the word at the address in a register, which is neither ESP nor EBP. */
     Assembler applyMemory(Operation operation, Register to, Register at) {
         return bytes(ADDRESS_32, OPERAND_32, operation.number << 3 | 3, to.code << 3 | at.code);
     }
@@ -98,7 +98,7 @@ final class Assembler {
         return bytes(OPERAND_32, 0xc1, REGISTERS | register.code, bits);
     }
 
-    /** Sets the flags by the bits that a register has in common with a value. */
+    /** Sets the flags by the AND of a register and a value. */
     Assembler test(Register register, int value) {
         return bytes(OPERAND_32, 0xf7, REGISTERS | register.code).word(value);
     }
@@ -129,7 +129,7 @@ final class Assembler {
         return bytes(0x0f, 0x80 | condition.code).target(label);
     }
 
-    /** The program, with its jumps resolved. */
+    /** Returns the program, with its jumps resolved. */
     byte[] assemble() {
         byte[] program = code.toByteArray();
         jumps.forEach((at, label) -> {

@@ -6,7 +6,7 @@ import io.microsnap.machine.Assembler.Operation;
 import io.microsnap.machine.Assembler.Register;
 import java.util.function.IntFunction;
 
-/** A short program for one vCPU of a {@link SmallMachine}. Each keeps a counter that the machine can be asked for. */
+/** A short program for one vCPU of a {@link SmallMachine}. Each keeps a counter that the machine can read. */
 public final class GuestProgram {
     private final String name;
     private final IntFunction<byte[]> assemble;
@@ -16,7 +16,7 @@ public final class GuestProgram {
         this.assemble = assemble;
     }
 
-    /** Counts for ever, in a register and in memory, and never leaves the guest by itself. */
+    /** Returns a program that counts for ever, in a register and in memory, and never leaves the guest by itself. */
     public static GuestProgram count() {
         return new GuestProgram("count", counter -> new Assembler()
                 .move(Register.EBP, 0)
@@ -27,13 +27,17 @@ public final class GuestProgram {
                 .assemble());
     }
 
-    /** Writes pages in a pattern; it can be asked to check its own memory ({@link SmallMachine#selfCheck}). */
+    /**
+     * Returns a program that writes pages in a pattern, and checks its own memory on request ({@link
+     * SmallMachine#selfCheck}).
+     */
     public static GuestProgram touch(Touch touch) {
         return new GuestProgram("touch", touch::assemble);
     }
 
     /**
-     * Adds up all words of a range, turning the sum by a bit before each, and finishes with the result as its counter.
+     * Returns a program that adds up all words of a range, rotating the sum by a bit before each, and finishes with the
+     * result as its counter.
      *
      * @param range below 4 GiB, a multiple of four bytes
      */
@@ -55,12 +59,12 @@ public final class GuestProgram {
                 .assemble());
     }
 
-    /** What it is called: {@code count}, {@code touch}, {@code checksum}. */
+    /** Returns its name: {@code count}, {@code touch}, {@code checksum}. */
     public String name() {
         return name;
     }
 
-    /** Its bytes, for a counter at this guest address; they run wherever they are put. */
+    /** Returns its bytes, for a counter at this guest address; they run at any address. */
     byte[] assemble(int counter) {
         return assemble.apply(counter);
     }

@@ -1,14 +1,14 @@
 package io.microsnap.machine;
 
-/** In which order a guest program touches pages. */
+/** The order in which a guest program touches pages. */
 public enum Pattern {
     /** One after another, over and over. */
     SEQUENTIAL(1),
-    /** All over, in an order that the seed decides; none twice before all were touched once. */
+    /** Everywhere, in an order that the seed decides; all pages are touched before one repeats. */
     RANDOM(1),
-    /** Seven of eight touches in the first sixteenth of the range, the rest all over. */
+    /** Seven of eight touches in the first sixteenth of the range, the rest everywhere. */
     HOT_SET(1),
-    /** Runs of sixteen pages, all over; none twice before all were touched once. */
+    /** Runs of sixteen pages, everywhere; all runs are touched before one repeats. */
     RUNS(16);
 
     private final int runPages;
@@ -17,7 +17,7 @@ public enum Pattern {
         this.runPages = runPages;
     }
 
-    /** How many neighbouring pages are touched together. */
+    /** Returns how many neighbouring pages are touched together. */
     public int runPages() {
         return runPages;
     }

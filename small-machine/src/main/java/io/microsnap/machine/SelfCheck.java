@@ -1,13 +1,13 @@
 package io.microsnap.machine;
 
 /**
- * What a guest program found when it went over its own memory.
+ * The result of a guest program's check of its own memory.
  *
- * @param counted the sum of the words that are there
+ * @param counted the sum of the words in memory
  * @param expected the sum of the words that it wrote
  */
 public record SelfCheck(int counted, int expected) {
-    /** Whether its memory is as it left it. */
+    /** Returns whether its memory is intact. */
     public boolean holds() {
         return counted == expected;
     }

@@ -27,7 +27,7 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * A machine small enough to read in one sitting: memory and processors on KVM, and a {@link GuestProgram} on each.
+ * A small machine: memory and processors on KVM, and a {@link GuestProgram} on each processor.
  *
  * <pre>{@code
  * try (Kvm kvm = Kvm.open();
@@ -41,10 +41,10 @@ import java.util.List;
  * }
  * }</pre>
  *
- * <p>Its methods may be called on any thread, by one at a time.
+ * <p>Any thread may call its methods, one thread at a time.
  */
 public final class SmallMachine implements AutoCloseable {
-    /** The beginning of memory, where programs and their counters live: no program touches it otherwise. */
+    /** The start of memory, which holds programs and their counters: no program touches the rest of it. */
     public static final long PROGRAM_AREA_BYTES = 1 << 20;
 
     static final int MOST_VCPUS = 64;
@@ -53,7 +53,7 @@ public final class SmallMachine implements AutoCloseable {
     private static final long FIRST_PROGRAM = 0x1000;
     private static final long COUNTER = 0x1000;
     private static final long PROGRAM_BYTES = 0x2000;
-    /** Interrupt controllers and firmware of a PC are from here on. */
+    /** A PC's interrupt controllers and firmware start here. */
     private static final long END_OF_ALIASES = 0xfec0_0000L;
     private static final long ALIAS_ALIGNMENT = 2 << 20;
     private static final long FOUR_GIB = 1L << 32;
@@ -77,8 +77,8 @@ public final class SmallMachine implements AutoCloseable {
     /**
      * Memory that guest programs can touch.
      *
-     * @param guest where they find it: below 4 GiB, through an alias if need be
-     * @param imageOffset where it is in the image
+     * @param guest its range in the guest: below 4 GiB, through an alias if needed
+     * @param imageOffset its offset in the image
      */
     public record Reach(Region guest, long imageOffset) {
     }
@@ -91,19 +91,19 @@ public final class SmallMachine implements AutoCloseable {
         vm.vcpus().forEach(vcpu -> threads.add(new VcpuThread(vm, vcpu, hasPrograms)));
     }
 
-    /** A new machine with memory of zeros, paused, with no programs yet. */
+    /** Makes a machine with memory of zeros, paused, without programs. */
     public static SmallMachine create(Kvm kvm, SmallMachineSpec spec) throws IOException {
         return create(kvm, spec, GuestRam.anonymous(Posix.host(), spec.layout(), HugePages.NONE));
     }
 
-    /** The same with memory that is there already, which it takes over and closes, also when this fails. */
+    /** Makes a machine with existing memory, which it takes over and closes, even if this fails. */
     public static SmallMachine create(Kvm kvm, SmallMachineSpec spec, GuestMemory memory) throws IOException {
         return make(kvm, spec, memory, null);
     }
 
     /**
-     * A machine with the memory and the state of another one, paused where that was. It takes the memory over and
-     * closes it, also when this fails.
+     * Makes a machine with the memory and the state of another one, paused where that was. It takes over the memory and
+     * closes it, even if this fails.
      */
     public static SmallMachine restore(Kvm kvm, GuestMemory memory, List<MachineStateSection> state)
             throws IOException {
@@ -117,7 +117,9 @@ public final class SmallMachine implements AutoCloseable {
         }
     }
 
-    /** The same as {@link #restore(Kvm, GuestMemory, List)}, with what the guest writes told as the spec says. */
+    /**
+     * Does as {@link #restore(Kvm, GuestMemory, List)}, with the dirty tracking of the spec.
+     */
     public static SmallMachine restore(
             Kvm kvm, SmallMachineSpec spec, GuestMemory memory, List<MachineStateSection> state) throws IOException {
         try {
@@ -165,7 +167,9 @@ public final class SmallMachine implements AutoCloseable {
         }
     }
 
-    /** What programs can touch: low memory where it is, high memory through as many aliases as there is room for. */
+    /**
+     * Returns the memory that programs can touch: low memory directly, high memory through as many aliases as fit.
+     */
     private static List<Reach> aliases(GuestLayout layout) {
         List<Reach> parts = new ArrayList<>();
         long free = 0;
@@ -186,29 +190,29 @@ public final class SmallMachine implements AutoCloseable {
         return List.copyOf(parts);
     }
 
-    /** The memory that guest programs can touch, part by part. */
+    /** Returns the memory that guest programs can touch, part by part. */
     public List<Reach> reach() {
         return reach;
     }
 
-    /** Its memory, whole. Ours: it is closed with the machine. */
+    /** Returns all of its memory. Closing the machine closes it. */
     public GuestMemory memory() {
         return memory;
     }
 
-    /** The VM behind it. */
+    /** Returns the VM behind it. */
     public VirtualMachine vm() {
         return vm;
     }
 
-    /** What tells which pages the programs wrote: for a tracker, which then owns it. */
+    /** Opens a dirty source that reports the programs' writes, for a tracker, which then owns it. */
     public DirtySource openDirtySource() throws IOException {
         return vm.openDirtySource();
     }
 
     /**
-     * Puts a program on a paused vCPU, at its beginning. Returns the image offset of the bytes that this wrote, one
-     * page each for the code and the counter, which a dirty tracker has to be told of.
+     * Loads a program on a paused vCPU, at its beginning. Returns the range that this wrote, one page each for the code
+     * and the counter; mark it with the dirty tracker.
      */
     public Region load(int vcpu, GuestProgram program) throws IOException {
         checkOpen();
@@ -222,7 +226,7 @@ public final class SmallMachine implements AutoCloseable {
         return new Region(at, PROGRAM_BYTES);
     }
 
-    /** Puts a vCPU at a guest address, in real mode, with data segments that reach all of 4 GiB. */
+    /** Sets a vCPU to a guest address, in real mode, with data segments that reach all of 4 GiB. */
     static void begin(Vcpu vcpu, long at) throws IOException {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment special = arena.allocate(Structs.KVM_SREGS);
@@ -230,7 +234,7 @@ public final class SmallMachine implements AutoCloseable {
             CS_BASE.set(special, at);
             CS_SELECTOR.set(special, (short) (at >> 4));
             for (int segment = 0; segment < LIMITS.size(); segment++) {
-                // A processor that came back from protected mode has such segments, too.
+                // A processor that returned from protected mode has such segments, too.
                 BASES.get(segment).set(special, 0L);
                 SELECTORS.get(segment).set(special, (short) 0);
                 LIMITS.get(segment).set(special, -1);
@@ -251,7 +255,7 @@ public final class SmallMachine implements AutoCloseable {
                 Structs.member(Structs.KVM_SREGS, "es", member));
     }
 
-    /** Lets every vCPU run that has a program which has not finished. */
+    /** Lets every vCPU run whose program has not finished. */
     public void resume() throws IOException {
         checkOpen();
         for (VcpuThread thread : threads) {
@@ -259,7 +263,7 @@ public final class SmallMachine implements AutoCloseable {
         }
     }
 
-    /** Stops every vCPU; when this returns none is in the guest and nothing is pending: state may be saved. */
+    /** Stops every vCPU; when this returns, none is in the guest and nothing is pending, so state may be saved. */
     public void pause() throws IOException {
         checkOpen();
         threads.forEach(VcpuThread::requestPause);
@@ -271,7 +275,7 @@ public final class SmallMachine implements AutoCloseable {
         }
     }
 
-    /** Returns once every program has finished. */
+    /** Waits until every program has finished. */
     public void awaitFinish() throws IOException, InterruptedException {
         checkOpen();
         for (VcpuThread thread : threads) {
@@ -279,25 +283,27 @@ public final class SmallMachine implements AutoCloseable {
         }
     }
 
-    /** Whether a vCPU runs its program, or is about to: it neither rests nor has finished, nor has it failed. */
+    /**
+     * Returns whether a vCPU runs its program, or is about to: it is not paused, finished or failed.
+     */
     public boolean isRunning(int vcpu) {
         return threads.get(vcpu).isRunning();
     }
 
     /**
-     * Has the touching program on a vCPU begin a round no sooner than so long after the one before, for a guest that
-     * writes at a steady rate; zero for as fast as it can.
+     * Sets the least time between the starts of two rounds of the touching program on a vCPU, for a guest that writes
+     * at a steady rate; zero for no limit.
      */
     public void pace(int vcpu, Duration perRound) {
         threads.get(vcpu).pace(perRound.toNanos());
     }
 
-    /** Whether a program has finished. */
+    /** Returns whether a program has finished. */
     public boolean hasFinished(int vcpu) {
         return threads.get(vcpu).hasFinished();
     }
 
-    /** How far the program on a vCPU has counted: touches, loops, or its result. May be asked while it runs. */
+    /** Returns the counter of the program on a vCPU: touches, loops, or its result. May be called while it runs. */
     public long counter(int vcpu) {
         checkOpen();
         return Integer.toUnsignedLong((int) ValueLayout.JAVA_INT.varHandle().getVolatile(
@@ -305,8 +311,8 @@ public final class SmallMachine implements AutoCloseable {
     }
 
     /**
-     * Has the touching program on a vCPU go over its memory and compare it with what it knows to have written. The
-     * machine must be running; it runs on.
+     * Makes the touching program on a vCPU compare its memory with what it has written. The machine must be running,
+     * and keeps running.
      */
     public SelfCheck selfCheck(int vcpu) throws IOException, InterruptedException {
         checkOpen();
@@ -316,19 +322,19 @@ public final class SmallMachine implements AutoCloseable {
         return threads.get(vcpu).awaitCheck();
     }
 
-    /** The state of the paused machine beside its memory. */
+    /** Returns the state of the paused machine beside its memory. */
     public List<MachineStateSection> saveState() throws IOException {
         checkOpen();
         return MachineState.save(kvm, vm).sections();
     }
 
-    /** Returns the machine as captures want it, with a tracker of its own. It is closed before the machine. */
+    /** Returns the machine as a guest for captures, with its own tracker. Close the guest before the machine. */
     public KvmGuest guest() throws IOException {
         checkOpen();
         return KvmGuest.of(kvm, vm, new Threads());
     }
 
-    /** The same for a machine that was restored: the tracker's first epoch is relative to what it came from. */
+    /** Returns the same for a restored machine: the tracker's first epoch is relative to the restored snapshot. */
     public KvmGuest guest(RestoredMachine origin) throws IOException {
         checkOpen();
         return KvmGuest.restored(kvm, vm, origin, new Threads());

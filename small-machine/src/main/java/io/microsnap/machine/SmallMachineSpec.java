@@ -7,12 +7,12 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * What a {@link SmallMachine} is made of.
+ * The parts of a {@link SmallMachine}.
  *
  * @param layout its memory; guest programs take the first MiB for themselves
  * @param vcpus how many processors, one at least
- * @param tracking how KVM tells what they write; empty for the best there is
- * @param ringEntries how many pages a dirty ring holds, where there are rings: a power of two
+ * @param tracking the kind of dirty tracking; empty for the best
+ * @param ringEntries how many pages a dirty ring holds, if there are rings: a power of two
  * @param interruptChip whether it has KVM's interrupt controllers and timer
  */
 public record SmallMachineSpec(
@@ -34,7 +34,7 @@ public record SmallMachineSpec(
         }
     }
 
-    /** One processor and so much memory, of which what does not fit below 3 GiB lies above 4 GiB. */
+    /** Describes one processor and this much memory; what does not fit below 3 GiB lies above 4 GiB. */
     public static SmallMachineSpec ofRam(long bytes) {
         GuestLayout layout = bytes <= HOLE
                 ? GuestLayout.ofSingleRegion(Touch.PAGE_BYTES, bytes)
@@ -43,27 +43,27 @@ public record SmallMachineSpec(
         return ofLayout(layout);
     }
 
-    /** One processor and that memory. */
+    /** Describes one processor and this memory. */
     public static SmallMachineSpec ofLayout(GuestLayout layout) {
         return new SmallMachineSpec(layout, 1, Optional.empty(), RING_ENTRIES, false);
     }
 
-    /** The same with another number of processors. */
+    /** Returns the same with another number of processors. */
     public SmallMachineSpec withVcpus(int number) {
         return new SmallMachineSpec(layout, number, tracking, ringEntries, interruptChip);
     }
 
-    /** The same, with what its guest writes told in that way. */
+    /** Returns the same with another kind of dirty tracking. */
     public SmallMachineSpec withTracking(DirtyTracking wanted) {
         return new SmallMachineSpec(layout, vcpus, Optional.of(wanted), ringEntries, interruptChip);
     }
 
-    /** The same, with dirty rings that hold so many pages. */
+    /** Returns the same with dirty rings that hold this many pages. */
     public SmallMachineSpec withRings(int entries) {
         return new SmallMachineSpec(layout, vcpus, Optional.of(DirtyTracking.RING), entries, interruptChip);
     }
 
-    /** The same with KVM's interrupt controllers and timer. */
+    /** Returns the same with KVM's interrupt controllers and timer. */
     public SmallMachineSpec withInterruptChip() {
         return new SmallMachineSpec(layout, vcpus, tracking, ringEntries, true);
     }

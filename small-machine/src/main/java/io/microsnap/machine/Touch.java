@@ -7,14 +7,13 @@ import io.microsnap.machine.Assembler.Register;
 import java.util.function.LongConsumer;
 
 /**
- * A guest program's work on memory: it writes one word in each page that the pattern names, round after round, and
- * keeps the sum of all those words, so that it can tell by itself whether its memory is as it left it. It begins on
- * memory of zeros.
+ * A guest program's work on memory: it writes one word in each page that the pattern names, in rounds, and keeps the
+ * sum of all those words, so that it can check its memory by itself. It starts with memory of zeros.
  *
  * @param range the guest memory it works on, below 4 GiB; whole pages of 4 KiB
  * @param pattern which pages, in which order
- * @param seed where the order begins, and which word of each page is written
- * @param pagesPerRound how many pages it touches before it asks what to do next: rounded up to whole runs
+ * @param seed decides where the order starts, and which word of each page is written
+ * @param pagesPerRound how many pages it touches before it asks the machine how to continue: rounded up to whole runs
  * @param rounds after how many rounds it finishes; zero for never
  */
 public record Touch(Region range, Pattern pattern, int seed, int pagesPerRound, int rounds) {
@@ -25,7 +24,7 @@ public record Touch(Region range, Pattern pattern, int seed, int pagesPerRound, 
     private static final int HOT_EVERY = 7;
     private static final int HOT_SHIFT = 4;
 
-    /** Refuses what the program could not reach or would never end. */
+    /** Refuses ranges that the program cannot reach and rounds that would never end. */
     public Touch {
         if (range.end() > 1L << 32) {
             throw new IllegalArgumentException(range + " reaches beyond 4 GiB, where guest programs cannot; use an"
@@ -40,7 +39,7 @@ public record Touch(Region range, Pattern pattern, int seed, int pagesPerRound, 
         }
     }
 
-    /** Touches this part of the range in each round, at least a page, and goes on for ever. */
+    /** Touches this part of the range in each round, at least a page, for ever. */
     public static Touch fraction(Region range, Pattern pattern, int seed, double fraction) {
         return new Touch(range, pattern, seed,
                 (int) Math.max(1, Math.round(fraction * range.lengthBytes() / PAGE_BYTES)), 0);
@@ -70,12 +69,12 @@ public record Touch(Region range, Pattern pattern, int seed, int pagesPerRound, 
         return (int) range.guestAddress() + ((seed >>> 16) & (PAGE_BYTES / Integer.BYTES - 1)) * Integer.BYTES;
     }
 
-    /** How many pages the guest touches in a round. */
+    /** Returns how many pages the guest touches in a round. */
     public int touchesPerRound() {
         return unitsPerRound() * pattern.runPages();
     }
 
-    /** Names, by guest address, the pages the guest touches from its beginning on, in their order. */
+    /** Names, by guest address, the pages that the guest touches, in order from its start. */
     public void pages(long touches, LongConsumer page) {
         int unit = start();
         for (long touch = 0; touch < touches; touch += pattern.runPages()) {
@@ -164,7 +163,7 @@ public record Touch(Region range, Pattern pattern, int seed, int pagesPerRound, 
         return program.assemble();
     }
 
-    /** The sum of words at equal distances, in EAX; ECX and EDI are lost. */
+    /** Returns the sum of words at equal distances, in EAX; ECX and EDI are lost. */
     private static Assembler sum(Assembler program, int first, int count, int distance) {
         return program.move(Register.EAX, 0)
                 .move(Register.EDI, first)

@@ -25,11 +25,11 @@ final class VcpuThread {
     private SelfCheck check;
     private int counted;
     private IOException failure;
-    /** How long a round of its program takes at least; zero for no longer than it needs. */
+    /** The least time of a round of its program; zero for no limit. */
     private long nanosPerRound;
     private long nextRound;
 
-    /** Without a program it does not run: this machine has no firmware for what a processor does after reset. */
+    /** Makes the thread. Without a program the vCPU does not run, because this machine has no firmware. */
     VcpuThread(VirtualMachine vm, Vcpu vcpu, boolean hasProgram) {
         this.vm = vm;
         state = hasProgram ? State.PAUSED : State.EMPTY;
@@ -56,7 +56,7 @@ final class VcpuThread {
         }
     }
 
-    /** Lets a round of a touching program begin this long after the one before, at the earliest. */
+    /** Sets the least time between the starts of two rounds of a touching program. */
     synchronized void pace(long nanos) {
         nanosPerRound = nanos;
         nextRound = System.nanoTime();
@@ -74,12 +74,12 @@ final class VcpuThread {
             left = nextRound - System.nanoTime();
         }
         if (left < 0) {
-            // What it was paused for it does not make up for.
+            // It does not catch up on the time of a pause.
             nextRound = System.nanoTime();
         }
     }
 
-    /** Returns once it is out of the guest, with nothing pending: at once, so that it cannot be interrupted. */
+    /** Waits until it is out of the guest, with nothing pending. This takes a moment, so it ignores interruption. */
     synchronized void awaitPause() {
         boolean interrupted = false;
         while (state == State.RUNNING) {
@@ -94,7 +94,7 @@ final class VcpuThread {
         }
     }
 
-    /** Returns once the program has finished. */
+    /** Waits until the program has finished. */
     synchronized void awaitFinish() throws IOException, InterruptedException {
         while (isRunning()) {
             wait();
@@ -105,7 +105,7 @@ final class VcpuThread {
         }
     }
 
-    /** Has the running guest check its memory, and returns what it found. */
+    /** Makes the running guest check its memory, and returns the result. */
     synchronized SelfCheck awaitCheck() throws IOException, InterruptedException {
         check = null;
         checkWanted = true;
@@ -119,7 +119,7 @@ final class VcpuThread {
         return check;
     }
 
-    /** Whether it is in the guest, or about to be. */
+    /** Returns whether it is in the guest, or about to be. */
     synchronized boolean isRunning() {
         return state == State.RUNNING || (state == State.PAUSED && wanted);
     }
@@ -128,7 +128,7 @@ final class VcpuThread {
         return state == State.FINISHED;
     }
 
-    /** For a vCPU that got another program. */
+    /** Resets the state for another program. */
     synchronized void reset() {
         if (state == State.RUNNING) {
             throw new IllegalStateException("vCPU " + vcpu.index() + " is running; pause it first");
@@ -194,7 +194,7 @@ final class VcpuThread {
             switch (exit) {
                 case VcpuExit.PortAccess access -> {
                     if (!serve(access)) {
-                        // The port access is only over once the vCPU has been run again.
+                        // Only running the vCPU again completes the port access.
                         vcpu.interrupt();
                         vcpu.run();
                         return State.FINISHED;
@@ -226,7 +226,7 @@ final class VcpuThread {
         return !wanted;
     }
 
-    /** Returns whether the program goes on. */
+    /** Returns whether the program continues. */
     private synchronized boolean serve(VcpuExit.PortAccess access) throws SnapshotException {
         MemorySegment data = access.data();
         if (access.sizeBytes() != Integer.BYTES) {

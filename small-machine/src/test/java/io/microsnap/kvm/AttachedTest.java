@@ -233,7 +233,7 @@ class AttachedTest {
         MemorySlot half = new MemorySlot(77, new Region(1L << 40, 8 << 20), first.hostAddress() + (4 << 20));
         assertThatThrownBy(() -> VirtualMachine.attach(
                 POSIX, vmm.vmDescriptor(), List.of(), List.of(first, half), DirtyTracking.LOG))
-                .isInstanceOf(IllegalArgumentException.class).hasMessageContaining("share a part");
+                .isInstanceOf(IllegalArgumentException.class).hasMessageContaining("overlap in memory");
     }
 
     @Test

@@ -185,7 +185,7 @@ class CopyAheadKvmTest {
             assertThat(result.copiedAhead().orElseThrow().rounds()).isBetween(1, rounds);
         } catch (SnapshotException lost) {
             assertThat(ring).as(lost.getMessage()).isTrue();
-            assertThat(lost.getMessage()).contains("a dirty ring of", "ran over");
+            assertThat(lost.getMessage()).contains("a dirty ring of", "overflowed");
             assertThat(store.contains(id)).isFalse();
             return false;
         }

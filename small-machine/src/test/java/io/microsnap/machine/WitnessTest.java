@@ -89,9 +89,9 @@ class WitnessTest {
                 assertThat(seen.count()).isEqualTo(1024 + 1);
             } catch (SnapshotException ranOver) {
                 // A KVM that emulates real mode many instructions at a time. It does not get better.
-                assertThat(ranOver).hasMessageContaining("ran over").hasMessageContaining("larger rings");
-                assertThatThrownBy(() -> source.harvest(seen)).hasMessageContaining("ran over");
-                assertThatThrownBy(source::arm).hasMessageContaining("ran over");
+                assertThat(ranOver).hasMessageContaining("overflowed").hasMessageContaining("larger rings");
+                assertThatThrownBy(() -> source.harvest(seen)).hasMessageContaining("overflowed");
+                assertThatThrownBy(source::arm).hasMessageContaining("overflowed");
             }
         }
     }

@@ -41,15 +41,15 @@ import picocli.CommandLine.Option;
         name = "bake",
         mixinStandardHelpOptions = true,
         description = "Makes a snapshot of a running guest of QEMU, Firecracker or Cloud Hypervisor, over its VMM's own"
-                + " socket, or of a paused VMM whose RAM is a file. With a parent, only what differs from it is"
+                + " socket, or of a paused VMM whose RAM is a file. With a base, only what differs from it is"
                 + " stored.",
         footerHeading = "%n",
         footer = {
-            "Example: microsnap bake --store /snapshots --id base-2 --parent base-1 --qmp /run/guest.qmp",
-            "Example: microsnap bake --store /snapshots --id base-2 --parent base-1 --ram /dev/shm/guest.ram"
+            "Example: microsnap bake --store /snapshots --id base-2 --base base-1 --qmp /run/guest.qmp",
+            "Example: microsnap bake --store /snapshots --id base-2 --base base-1 --ram /dev/shm/guest.ram"
         })
 final class Bake extends CliCommand {
-    /** The section in which the state of a foreign VMM is kept. */
+    /** The section that holds the state of a foreign VMM. */
     static final String STATE_SECTION = "vmm";
 
     @Mixin
@@ -61,16 +61,16 @@ final class Bake extends CliCommand {
     @Mixin
     private ExternalGuest guest;
 
-    @Option(names = "--ram", paramLabel = "FILE", description = "The file that is the RAM of a paused guest, or the"
-            + " block device, which nobody else may have in use.")
+    @Option(names = "--ram", paramLabel = "FILE", description = "The file that is the RAM of a paused guest, or a"
+            + " block device, which no other program may use.")
     private Path ram;
 
     @Option(names = "--direct", description = "Leave the page cache as it is: the guest waits for the disk, and no"
             + " blocks are shared afterwards.")
     private boolean direct;
 
-    @Option(names = "--parent", paramLabel = "ID", description = "The snapshot to build on.")
-    private SnapshotId parent;
+    @Option(names = {"--base", "--parent"}, paramLabel = "ID", description = "The snapshot to build on.")
+    private SnapshotId base;
 
     @Option(names = "--image", paramLabel = "NAME", description = "The guest image it was baked from.")
     private String image;
@@ -88,7 +88,7 @@ final class Bake extends CliCommand {
     @Option(names = "--attach", paramLabel = "FILE", description = "A file of the same moment, such as a disk overlay.")
     private List<Path> attachments = List.of();
 
-    @Option(names = "--label", paramLabel = "KEY=VALUE", description = "What to find it by.")
+    @Option(names = "--label", paramLabel = "KEY=VALUE", description = "A label to find it by.")
     private Map<String, String> labels = new LinkedHashMap<>();
 
     @Option(names = "--replace", description = "Replace a snapshot of the same name.")
@@ -118,7 +118,7 @@ final class Bake extends CliCommand {
                 Capture capture = details(console, Capture.of(open, snapshot.id(), reader)).progress(progress);
                 for (Path attachment : attachments) {
                     if (attachment.getFileName() == null) {
-                        throw usage("--attach: " + attachment + " is no file");
+                        throw usage("--attach: " + attachment + " is not a file");
                     }
                     capture.attach(attachment.getFileName().toString(), attachment);
                 }
@@ -132,14 +132,13 @@ final class Bake extends CliCommand {
 
     private int bakeOverSocket(Console console) throws IOException {
         if (ram != null || state != null || !regions.isEmpty()) {
-            throw usage("a VMM behind a socket says itself where RAM and state are: leave out --ram, --state and"
-                    + " --region");
+            throw usage("a VMM behind a socket supplies RAM and state itself: leave out --ram, --state and --region");
         }
-        String mistake = guest.mistake(parent);
+        String mistake = guest.mistake(base);
         if (!mistake.isEmpty()) {
             throw usage(mistake);
         }
-        try (ExternalVmm vmm = guest.open(attachments, parent);
+        try (ExternalVmm vmm = guest.open(attachments, base);
                 SnapshotStore open = store.openOrCreate(console);
                 ProgressLine progress = console.progress("bake")) {
             vmm.warnings().forEach(warning -> console.remark("microsnap: " + warning));
@@ -155,7 +154,7 @@ final class Bake extends CliCommand {
         capture.ifExists(replace ? IfExists.REPLACE : IfExists.REFUSE)
                 .io(io()).threads(Runtime.getRuntime().availableProcessors());
         share(console, capture);
-        return parent == null ? capture : capture.base(parent);
+        return base == null ? capture : capture.base(base);
     }
 
     private IoMode io() {
@@ -166,19 +165,19 @@ final class Bake extends CliCommand {
         if (noDedup) {
             capture.withoutSharing();
         } else {
-            // Ctrl-C ends the sharing; the snapshot is there.
+            // Ctrl-C ends only the sharing: the snapshot exists.
             capture.sharing(DedupOptions.DEFAULTS.with(Accounting.PAGES)
                     .with((done, total) -> console.interruption().check()));
         }
     }
 
-    /** Opens a file, and refuses what is none without waiting for it: a pipe has no length that could be trusted. */
+    /** Opens a regular file; refuses anything else without blocking, because a pipe has no reliable length. */
     private static Descriptor open(Posix posix, Path path) throws IOException {
         Constants constants = posix.constants();
         Descriptor file = Descriptor.open(posix, path, constants.O_RDONLY | constants.O_NONBLOCK, 0);
         try {
             if (!file.status().isRegularFile()) {
-                throw new SnapshotException(file + " is no regular file");
+                throw new SnapshotException(file + " is not a regular file");
             }
             return file;
         } catch (IOException refused) {
@@ -191,7 +190,7 @@ final class Bake extends CliCommand {
     private GuestLayout layout(StorageFile file, int pageBytes) throws IOException {
         long sizeBytes = file.sizeBytes();
         if (sizeBytes == 0 || sizeBytes % pageBytes != 0) {
-            throw new SnapshotException(file + " has " + sizeBytes + " bytes, which is no whole number of pages of "
+            throw new SnapshotException(file + " has " + sizeBytes + " bytes, not a whole number of pages of "
                     + pageBytes + ": is it the guest's RAM?");
         }
         try {
@@ -202,7 +201,7 @@ final class Bake extends CliCommand {
         }
     }
 
-    /** Refuses what a manifest cannot carry before a store is made for it. */
+    /** Refuses a description that a manifest cannot hold, before making a store. */
     private void requireDescribable(GuestLayout layout) {
         SnapshotDescription description = SnapshotDescription.full(layout);
         if (image != null) {
@@ -233,8 +232,8 @@ final class Bake extends CliCommand {
         try (Descriptor file = open(console.posix(), state)) {
             long sizeBytes = file.sizeBytes();
             if (sizeBytes == 0) {
-                throw new SnapshotException(file + " has no bytes, or is made when it is read (procfs?), and is no"
-                        + " machine's state; leave out --state, or save the state to a plain file");
+                throw new SnapshotException(file + " reports a size of 0, so it is not a machine's state; leave out"
+                        + " --state, or save the state to a plain file");
             }
             if (sizeBytes > MachineStateFile.LARGEST_STATE_BYTES) {
                 throw new SnapshotException(file + " has " + sizeBytes + " bytes; a machine's state has at most "
@@ -263,7 +262,7 @@ final class Bake extends CliCommand {
             List<String> shown = new ArrayList<>();
             pauseParts(result, parts).forEach((part, time) -> shown.add(part.replace('_', ' ') + " "
                     + Sizes.time(time)));
-            console.say("the guest stood still for " + Sizes.time(result.times().pause()) + ": "
+            console.say("the guest was paused for " + Sizes.time(result.times().pause()) + ": "
                     + String.join(", ", shown));
         }
     }

@@ -8,7 +8,7 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 
-/** What all commands share: options, a console, and how failures end. */
+/** The common part of all commands: options, a console, and the handling of failures. */
 abstract class CliCommand implements Callable<Integer> {
     @Mixin
     private CommonOptions common;
@@ -27,7 +27,7 @@ abstract class CliCommand implements Callable<Integer> {
         } catch (ParameterException usage) {
             throw usage;
         } catch (UnsupportedOperationException | ExceptionInInitializerError unsupported) {
-            // Before there is a console: the system calls of this machine are not known.
+            // There is no console yet, because the system calls of this machine are unknown.
             Throwable reason = unsupported.getCause() == null ? unsupported : unsupported.getCause();
             spec.commandLine().getErr().println("microsnap: " + Plain.text(Failure.of(reason).message()));
             return ExitStatus.FAILED;
@@ -45,14 +45,14 @@ abstract class CliCommand implements Callable<Integer> {
         } catch (ParameterException usage) {
             throw usage;
         } catch (Throwable cause) {
-            // Errors of the JVM too: full memory deserves a message as plain as a full disk's.
+            // Errors of the JVM, too: running out of memory deserves as plain a message as a full disk.
             Failure failure = Failure.of(cause);
             console.fail(failure);
             return failure.status();
         }
     }
 
-    /** The command line makes no sense in a way that only the command can tell. */
+    /** Returns the exception for a mistake in the command line that only the command can find. */
     final ParameterException usage(String message) {
         return new ParameterException(spec.commandLine(), message);
     }

@@ -9,7 +9,7 @@ import picocli.CommandLine.Mixin;
 @Command(
         name = "gc",
         mixinStandardHelpOptions = true,
-        description = "Removes what dead processes left unfinished. Deletes no snapshot.",
+        description = "Removes unfinished work of dead processes. Deletes no snapshot.",
         footerHeading = "%n",
         footer = "Example: microsnap gc --store /var/lib/snapshots")
 final class CollectGarbage extends CliCommand {

@@ -2,7 +2,7 @@ package io.microsnap.cli;
 
 import picocli.CommandLine.Option;
 
-/** What every command understands. */
+/** The options of every command. */
 final class CommonOptions {
     @Option(names = "--json", description = "Print one JSON document on standard output, and nothing else there.")
     boolean json;

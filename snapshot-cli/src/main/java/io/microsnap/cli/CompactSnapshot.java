@@ -11,8 +11,8 @@ import picocli.CommandLine.Mixin;
 @Command(
         name = "compact",
         mixinStandardHelpOptions = true,
-        description = "Makes a snapshot complete, so that the bases it needed may be deleted. It holds the same bytes"
-                + " under the same id; snapshots that need it, and those who use it, notice nothing.",
+        description = "Makes a snapshot complete, so that the bases it needed may be deleted. It keeps its bytes and"
+                + " its id; snapshots that need it and programs that use it are not affected.",
         footerHeading = "%n",
         footer = "Example: microsnap compact --store /var/lib/snapshots --id base-7")
 final class CompactSnapshot extends CliCommand {

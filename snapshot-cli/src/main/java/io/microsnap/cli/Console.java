@@ -10,7 +10,7 @@ import java.io.StringWriter;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
 
-/** Where a command speaks: results on standard output, all else on standard error. */
+/** A command's output: results on standard output, everything else on standard error. */
 final class Console {
     private final Posix posix;
     private final CommonOptions options;
@@ -20,7 +20,7 @@ final class Console {
     private boolean reported;
 
     Console(Posix posix, CommonOptions options, Interruption interruption) {
-        // Encoded alike everywhere: what is written for a program must not depend on the locale.
+        // Always UTF-8: output for programs must not depend on the locale.
         this(posix, options, interruption,
                 new PrintStream(new FileOutputStream(FileDescriptor.out), false, StandardCharsets.UTF_8),
                 new PrintStream(new FileOutputStream(FileDescriptor.err), true, StandardCharsets.UTF_8));
@@ -42,14 +42,14 @@ final class Console {
         return interruption;
     }
 
-    /** Prints a result for a person; nothing if a program, or nobody, listens. */
+    /** Prints a result for a person; prints nothing with {@code --json} or {@code --quiet}. */
     void say(String line) {
         if (!options.json && !options.quiet) {
             results.println(Plain.text(line));
         }
     }
 
-    /** Prints text behind a lead, broken between words where the terminal ends. */
+    /** Prints text after a lead, wrapped at the terminal's width. */
     void say(String lead, String text) {
         int columns = Terminal.columns(posix, Terminal.STANDARD_OUTPUT);
         Paragraph.lines(lead, text, columns).forEach(this::say);
@@ -60,7 +60,7 @@ final class Console {
         lines.forEach(this::say);
     }
 
-    /** Prints the one document that a program listens for: the first. */
+    /** Prints the one JSON document: the first. */
     void report(Document document) {
         if (options.json && !reported) {
             reported = true;
@@ -68,14 +68,14 @@ final class Console {
         }
     }
 
-    /** Prints something a person should know beside the result. */
+    /** Prints a remark for a person, in addition to the result. */
     void remark(String line) {
         if (!options.quiet) {
             remarks.println(Plain.text(line));
         }
     }
 
-    /** Prints what the library warns of, and the cause if there is one. */
+    /** Prints a warning of the library, and the cause if there is one. */
     void warn(String message, Throwable cause) {
         remark("microsnap: warning: " + message
                 + (cause == null ? "" : ": " + Failure.of(cause).message()));
@@ -84,13 +84,13 @@ final class Console {
         }
     }
 
-    /** A line that tells of progress, to be closed when the work is done. */
+    /** Returns a progress line; close it when the work is done. */
     ProgressLine progress(String what) {
         boolean watched = !options.quiet && !options.json && Terminal.is(posix, Terminal.STANDARD_ERROR);
         return new ProgressLine(what, watched ? remarks : null, interruption, System::nanoTime);
     }
 
-    /** Throws if what was printed did not arrive. */
+    /** Throws if the output was not written. */
     void finish() throws SnapshotException {
         if (results.checkError()) {
             throw new SnapshotException("standard output cannot be written (closed by its reader?);"
@@ -98,7 +98,7 @@ final class Console {
         }
     }
 
-    /** Says why a command failed, on one line. */
+    /** Prints on one line why a command failed. */
     void fail(Failure failure) {
         report(failure.document());
         results.flush();

@@ -18,8 +18,8 @@ import picocli.CommandLine.Parameters;
         name = "copy",
         mixinStandardHelpOptions = true,
         description = "Copies a file: cloned where the filesystem can, sparse where it cannot, whole or not at all."
-                + " Either may be a block device that nobody uses; with --replace one is written in place, zeros too,"
-                + " and what it has behind the copy stays.",
+                + " Either may be a block device that is not in use; with --replace a device is written in place,"
+                + " zeros too, and its content after the copy stays.",
         footerHeading = "%n",
         footer = "Example: microsnap copy memory.img /backup/memory.img")
 final class Copy extends CliCommand {
@@ -34,7 +34,7 @@ final class Copy extends CliCommand {
                     + " block is shared.")
     private CopyStrategy strategy;
 
-    @Option(names = "--replace", description = "Replace an existing file, or what a block device holds.")
+    @Option(names = "--replace", description = "Replace an existing file, or the content of a block device.")
     private boolean replace;
 
     @Override

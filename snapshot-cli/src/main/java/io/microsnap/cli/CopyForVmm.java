@@ -13,15 +13,15 @@ import java.time.Duration;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Option;
 
-/** A directory from which a VMM of another make starts a copy of a guest. */
+/** Makes a directory from which a VMM starts a copy of a guest. */
 final class CopyForVmm {
     @ArgGroup
     private Directories directories;
 
-    /** One of them. */
+    /** The options, of which one is used. */
     private static final class Directories {
-        @Option(names = "--qemu", paramLabel = "DIR", description = "The directory to make for a QEMU of its own:"
-                + " memory, device state and disks. Prints the command that starts it; microsnap resume lets it run.")
+        @Option(names = "--qemu", paramLabel = "DIR", description = "The directory to make for a new QEMU: memory,"
+                + " device state and disks. Prints the command that starts it; microsnap resume lets it run.")
         private Path qemu;
 
         @Option(names = "--firecracker", paramLabel = "DIR", description = "The directory to make for a Firecracker:"
@@ -29,11 +29,11 @@ final class CopyForVmm {
         private Path firecracker;
 
         @Option(names = "--cloud-hypervisor", paramLabel = "DIR", description = "The directory to make for a Cloud"
-                + " Hypervisor, as it wrote it itself. microsnap resume loads it and lets it run.")
+                + " Hypervisor, in its own form. microsnap resume loads it and lets it run.")
         private Path cloudHypervisor;
     }
 
-    /** Whether one is asked for. */
+    /** Returns whether one is requested. */
     boolean isWanted() {
         return directories != null;
     }

@@ -29,24 +29,25 @@ import picocli.CommandLine.Option;
 @Command(
         name = "dedup",
         mixinStandardHelpOptions = true,
-        description = "Lets snapshots share the blocks they have in common: one snapshot, or each of the store with the"
-                + " most alike of those older than it. What they hold does not change.",
+        description = "Makes snapshots share the blocks they have in common: one snapshot, or each in the store with"
+                + " its most similar older one. Their content does not change.",
         footerHeading = "%n",
         footer = "Example: microsnap dedup --store /var/lib/snapshots --dry-run")
 final class Dedup extends CliCommand {
     @Mixin
     private StoreLocation store;
 
-    @Option(names = "--id", paramLabel = "ID", description = "The snapshot's name; all of the store's without it.")
+    @Option(names = "--id", paramLabel = "ID", description = "The snapshot's name; without it all snapshots of the"
+            + " store.")
     private SnapshotId id;
 
-    @Option(names = "--against", paramLabel = "ID", description = "Share with this snapshot, and not with the most"
-            + " alike. Needs --id.")
+    @Option(names = "--against", paramLabel = "ID", description = "Share with this snapshot instead of the most"
+            + " similar one. Needs --id.")
     private SnapshotId canonical;
 
     @Option(names = "--budget", paramLabel = "EXTENTS", defaultValue = "2048",
             description = "How many extents an image may have for each GiB of it (default: ${DEFAULT-VALUE}): the"
-            + " longest runs are shared first. all: share whatever is equal.")
+                    + " longest runs are shared first. all: share everything that is equal.")
     private String budget;
 
     @Option(names = "--engine", paramLabel = "HOW",
@@ -55,13 +56,13 @@ final class Dedup extends CliCommand {
     private String engine;
 
     @Option(names = "--dry-run",
-            description = "Tell what would be shared, by page indexes and extents; change nothing.")
+            description = "Estimate the sharing from page indexes and extents; change nothing.")
     private boolean dryRun;
 
     @Override
     int run(Console console) throws IOException {
         if (canonical != null && id == null) {
-            throw usage("--against ID says with what; --id ID must say which snapshot");
+            throw usage("--against needs --id, the snapshot to deduplicate");
         }
         DedupOptions options = options();
         try (DirectoryStore open = store.open(console)) {
@@ -80,7 +81,7 @@ final class Dedup extends CliCommand {
         return switch (engine) {
             case "share-in-place" -> options.with(Engine.SHARE_IN_PLACE);
             case "clone-and-swap" -> options.with(Engine.CLONE_AND_SWAP);
-            default -> throw usage("--engine: '" + engine + "' is none; there are share-in-place and clone-and-swap");
+            default -> throw usage("--engine: '" + engine + "' is unknown; use share-in-place or clone-and-swap");
         };
     }
 
@@ -91,7 +92,7 @@ final class Dedup extends CliCommand {
         try {
             return FragmentationPolicy.DEFAULT.withExtentsPerGiBToShare(Long.parseLong(budget));
         } catch (IllegalArgumentException notANumber) {
-            throw usage("--budget: '" + budget + "' is no number of extents a GiB from 0 on, and not 'all'");
+            throw usage("--budget: '" + budget + "' is neither a number of extents for each GiB, from 0 on, nor 'all'");
         }
     }
 
@@ -107,7 +108,7 @@ final class Dedup extends CliCommand {
             Optional<String> sibling = estimate.sibling().map(found -> found.reference().id().name());
             String why = switch (estimate.expected()) {
                 case DedupOutcome.LeftAlone alone -> alone.explanation();
-                case DedupOutcome.Failed(Exception cause) -> "CANNOT BE TOLD: " + Failure.of(cause).message();
+                case DedupOutcome.Failed(Exception cause) -> "UNKNOWN: " + Failure.of(cause).message();
                 case DedupOutcome.Deduplicated _ -> estimate.sibling().map(Sibling::why).orElse("");
             };
             status = Math.max(status, status(estimate.expected()));
@@ -141,7 +142,7 @@ final class Dedup extends CliCommand {
         };
     }
 
-    /** Damage has its own status here, too. */
+    /** Returns the exit status; damage has its own here, too. */
     private static int status(DedupOutcome outcome) {
         return outcome instanceof DedupOutcome.Failed(Exception cause) ? Failure.of(cause).status() : ExitStatus.OK;
     }
@@ -163,7 +164,7 @@ final class Dedup extends CliCommand {
                 .put("freed_bytes", freed(report.freeBytesBefore(), report.freeBytesAfter()))
                 .put("cancelled", report.cancelled()).put("snapshots", documents).put("elapsed_ms", report.time()));
         if (report.cancelled()) {
-            throw new CancelledException("interrupted; what was shared stays shared, run it again to go on");
+            throw new CancelledException("interrupted; blocks shared so far stay shared, run it again to continue");
         }
         console.say(Sizes.bytes(report.sharedBytes()) + " shared in " + Sizes.time(report.time())
                 + returned(report.freeBytesBefore(), report.freeBytesAfter()));
@@ -223,7 +224,7 @@ final class Dedup extends CliCommand {
         return engine.name().toLowerCase(Locale.ROOT);
     }
 
-    /** What others write and remove meanwhile counts, too. */
+    /** Returns the difference of free space. Writes and deletions by other programs count, too. */
     private static Optional<Long> freed(OptionalLong before, OptionalLong after) {
         return before.isPresent() && after.isPresent()
                 ? Optional.of(after.getAsLong() - before.getAsLong()) : Optional.empty();

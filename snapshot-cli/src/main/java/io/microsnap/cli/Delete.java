@@ -14,7 +14,7 @@ import picocli.CommandLine.Option;
 @Command(
         name = "delete",
         mixinStandardHelpOptions = true,
-        description = "Deletes a snapshot, unless another one needs it or somebody uses it.",
+        description = "Deletes a snapshot, unless another one needs it or a program uses it.",
         footerHeading = "%n",
         footer = "Example: microsnap delete --store /var/lib/snapshots --id base-1")
 final class Delete extends CliCommand {
@@ -26,8 +26,8 @@ final class Delete extends CliCommand {
     @Mixin
     private SnapshotArgument snapshot;
 
-    @Option(names = "--force", description = "Delete it although somebody uses it, who keeps what"
-            + " is open, or although another one, which cannot be read, may need it.")
+    @Option(names = "--force", description = "Delete it even if a program uses it, which keeps its open files, or if"
+            + " an unreadable snapshot may need it.")
     private boolean force;
 
     @Override
@@ -48,7 +48,7 @@ final class Delete extends CliCommand {
         return ExitStatus.OK;
     }
 
-    /** Says in which order all of them go, and how to keep those that need it. */
+    /** Returns a failure that names the order in which to delete all of them, and how to keep the dependents. */
     private SnapshotException needed(Console console, List<SnapshotId> order, SnapshotRequiredException required) {
         if (order.isEmpty()) {
             return required;

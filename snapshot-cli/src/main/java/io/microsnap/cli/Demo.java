@@ -52,8 +52,8 @@ import picocli.CommandLine.Option;
 @Command(
         name = "demo",
         mixinStandardHelpOptions = true,
-        description = "Shows the whole of it on a guest that is made for the occasion: snapshots of it while it runs, a"
-                + " sibling deduplicated, each restored in a fresh machine that goes on.",
+        description = "Demonstrates microsnap on a guest of its own: takes snapshots while it runs, deduplicates a"
+                + " sibling, and restores each in a fresh machine that continues.",
         footerHeading = "%n",
         footer = "Example: microsnap demo --ram 1G --dirty 2%%")
 final class Demo extends CliCommand {
@@ -62,7 +62,7 @@ final class Demo extends CliCommand {
     private static final long DUMP_BYTES = 4 << 20;
     private static final long XFS_OVERHEAD = 512 << 20;
     private static final int SNAPSHOTS = 5;
-    /** Of what the guest writes between snapshots, it writes this part during a round of copying ahead. */
+    /** During a round of copying ahead the guest writes one part in this many of what it writes between snapshots. */
     private static final long PART_WRITTEN_MEANWHILE = 16;
     private static final String IMAGE = "demo";
     private static final String AT_ONCE = "demo-3";
@@ -71,7 +71,7 @@ final class Demo extends CliCommand {
     enum Guest { KVM, SIMULATED }
 
     @Option(names = "--store", paramLabel = "DIR",
-            description = "Keep the snapshots in this store; a temporary one, removed at the end, without it.")
+            description = "Keep the snapshots in this store; without it a temporary one, removed at the end.")
     private Path directory;
 
     @Option(names = "--ram", paramLabel = "SIZE", defaultValue = "512M",
@@ -83,7 +83,7 @@ final class Demo extends CliCommand {
     private String dirty;
 
     @Option(names = "--guest", paramLabel = "KIND",
-            description = "kvm: a real one, or fail; simulated: a thread that writes memory. KVM where it is usable.")
+            description = "kvm: a real one, or fail; simulated: a thread that writes memory. Default: KVM if usable.")
     private Guest kind;
 
     @Option(names = "--xfs", description = "Make a small XFS for the run, and remove it again. Needs root.")
@@ -94,7 +94,7 @@ final class Demo extends CliCommand {
         long ramBytes = ramBytes();
         double fraction = dirtyFraction();
         if (xfs && directory != null) {
-            throw usage("--xfs makes a place of its own; leave out --store");
+            throw usage("--xfs makes a temporary store; leave out --store");
         }
         if (directory != null) {
             return run(console, directory, ramBytes, fraction);
@@ -167,7 +167,7 @@ final class Demo extends CliCommand {
                 Capture.of(store, new SnapshotId(name), guest.reader()).tracker(guest.tracker()).kind(kind));
     }
 
-    /** The guest, which rests otherwise, runs a little during each round. */
+    /** Captures with copying ahead; the guest runs a little during each round. */
     private static Captured captureAhead(Console console, DemoGuest guest, DirectoryStore store, long few,
             Report report) throws IOException {
         long[] meanwhile = {few};
@@ -188,14 +188,14 @@ final class Demo extends CliCommand {
         CaptureResult result;
         try (ProgressLine progress = console.progress(name)) {
             result = capture.imageName(IMAGE).bakerVersion("demo")
-                    // That is shown as a step of its own.
+                    // Deduplication is shown as a separate step.
                     .withoutSharing().progress(progress).take(counting);
         }
         report.captured(name, result);
         return new Captured(new SnapshotId(name), counting.counter());
     }
 
-    /** What people do without any of this: pause, write all of memory to a file, sync, go on. */
+    /** Measures the plain way: pause, write all of memory to a file, sync, resume. */
     private static Duration[] dump(Console console, DemoGuest guest, Path place) throws IOException {
         Constants constants = console.posix().constants();
         Path file = place.resolveSibling(place.getFileName() + "-plain-dump");
@@ -228,7 +228,7 @@ final class Demo extends CliCommand {
     private static Optional<DedupReport> deduplicate(DirectoryStore store, List<Captured> snapshots, Report report)
             throws IOException {
         SnapshotId sibling = snapshots.getLast().id();
-        // A guest this small changes more of itself than the default would cut its image into pieces for.
+        // So small a guest changes too large a part of its memory for the default limit of extents.
         DedupOptions options = DedupOptions.DEFAULTS.with(FragmentationPolicy.DEFAULT.sharingEverything());
         DedupOutcome outcome = new Deduplicator(store).deduplicate(sibling, SiblingPolicy.MOST_ALIKE, options);
         return switch (outcome) {
@@ -255,7 +255,7 @@ final class Demo extends CliCommand {
         }
     }
 
-    /** What a cold start takes until the guest has done some work: without a working set, and with one. */
+    /** The times of a cold start until the guest has done some work, without and with a working set. */
     private record ColdStarts(long pages, Duration without, Duration with, Prefetched ahead, boolean ok) {
     }
 
@@ -270,7 +270,7 @@ final class Demo extends CliCommand {
                 recording.save();
             }
         }
-        // Opened anew, it knows what was recorded.
+        // Opened again, because it reads the recorded set only once.
         try (StoredSnapshot held = store.hold(snapshot.id())) {
             Descriptor image = held.image();
             long pages = few(held.layout(), fraction);
@@ -375,7 +375,7 @@ final class Demo extends CliCommand {
                 return percent / 100;
             }
         } catch (NumberFormatException notANumber) {
-            throw usage("--dirty: '" + dirty + "' is no percentage, such as 5%");
+            throw usage("--dirty: '" + dirty + "' is not a percentage, such as 5%");
         }
         throw usage("--dirty: " + dirty + " is not above 0% and at most 100%");
     }
@@ -396,7 +396,7 @@ final class Demo extends CliCommand {
         }
     }
 
-    /** What the demo tells, step by step to a person, all at once to a program. */
+    /** The demo's report: step by step for a person, all at once for a program. */
     private static final class Report {
         private final Console console;
         private final String guest;
@@ -492,7 +492,7 @@ final class Demo extends CliCommand {
             restoreDocuments.add(new Document().put("snapshot", id).put("engine", engine).put("restore_ms", took)
                     .put("verified", whole).put("guest_continued", continued));
             restores.row(id.name(), engine, Sizes.time(took), whole ? "whole" : "WRONG",
-                    continued ? "goes on" : "LOST ITS PLACE");
+                    continued ? "continues" : "LOST ITS PLACE");
         }
 
         void end(Optional<DedupReport> dedup, Path kept) {
@@ -505,7 +505,7 @@ final class Demo extends CliCommand {
                     .put("cold", cold.map(Report::document)).put("dedup", shared).put("ok", ok));
             console.say("");
             console.say(steps);
-            console.say(AHEAD + " was copied while the guest ran, and stood still for "
+            console.say(AHEAD + " was copied while the guest ran, and paused it for "
                     + Sizes.time(pauses.get(AHEAD)) + "; " + AT_ONCE + ", which had written as much, for "
                     + Sizes.time(pauses.get(AT_ONCE)) + ".");
             console.say("");
@@ -515,7 +515,7 @@ final class Demo extends CliCommand {
             console.say(restores);
             console.say("");
             cold.ifPresent(starts -> console.say(describe(starts)));
-            console.say(ok ? "Every guest found its memory whole and went on from where it was."
+            console.say(ok ? "Every guest found its memory intact and continued where it was."
                     : "SOMETHING IS WRONG: see above.");
             console.say(kept == null
                     ? "Try next: microsnap demo --store demo-store, then microsnap list --store demo-store"

@@ -7,39 +7,42 @@ import io.microsnap.memory.RestoredSnapshot;
 import java.io.IOException;
 
 /**
- * A guest for the demo, at rest unless told to run: its program writes pages, counts them, and can tell whether its
- * memory is as it left it.
+ * A guest for the demo, which rests until it is started: its program writes pages, counts them, and can check its own
+ * memory.
  */
 interface DemoGuest extends PausableMachine, AutoCloseable {
-    /** How many pages it has written since it was first started, copies it goes on from included. */
+    /** Returns how many pages it has written since it was first started, including those before a restore. */
     long counter();
 
-    /** How many pages its program works on: somewhat less than half; the rest of a guest is seldom touched. */
+    /** Returns how many pages its program works on: somewhat less than half; the rest of a guest is seldom touched. */
     long workingPages();
 
-    /** Runs until so many pages more have been written, and rests then. */
+    /** Runs until this many more pages have been written, and then rests. */
     void runFor(long pages) throws IOException;
 
-    /** Has the guest, which runs for it, go over its memory and compare it with what it knows to have written. */
+    /** Runs the guest to compare its memory with what it has written. */
     boolean checksItself() throws IOException, InterruptedException;
 
     PageReader reader();
 
-    /** Knows what changed; belongs to the guest. */
+    /** Returns the tracker of changes, which the guest closes. */
     DirtyTracker tracker();
 
     @Override
     void close() throws IOException;
 
-    /** Where guests come from. */
+    /** Makes guests. */
     interface Factory extends AutoCloseable {
-        /** {@code kvm} or {@code simulated}. */
+        /** Returns {@code kvm} or {@code simulated}. */
         String name();
 
-        /** A new guest with so much memory, paused before its first instruction. */
+        /** Makes a guest with this much memory, paused before its first instruction. */
         DemoGuest boot(long ramBytes) throws IOException;
 
-        /** A guest that goes on from a snapshot, paused. It takes the snapshot over, also when this fails. */
+        /**
+         * Makes a guest that continues from a snapshot, paused. It takes over the restored snapshot, even if this
+         * fails.
+         */
         DemoGuest restore(RestoredSnapshot restored) throws IOException;
 
         @Override

@@ -21,7 +21,7 @@ import picocli.CommandLine.Option;
 @Command(
         name = "diff",
         mixinStandardHelpOptions = true,
-        description = "Tells which pages of two snapshots differ, by their page indexes: memory itself is not read.",
+        description = "Lists which pages of two snapshots differ, from their page indexes: memory itself is not read.",
         footerHeading = "%n",
         footer = "Example: microsnap diff --store /var/lib/snapshots --id base-1 --with base-2")
 final class Diff extends CliCommand {

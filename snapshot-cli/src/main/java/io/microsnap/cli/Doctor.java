@@ -33,15 +33,15 @@ import picocli.CommandLine.Parameters;
 @Command(
         name = "doctor",
         mixinStandardHelpOptions = true,
-        description = "Tells what this machine and a directory's filesystem offer, what each is good for, and how to"
-                + " get what is missing. Leaves nothing behind.",
+        description = "Shows what this machine and a directory's filesystem offer, what each feature is for, and how"
+                + " to get missing ones. Leaves nothing behind.",
         footerHeading = "%n",
         footer = "Example: microsnap doctor /var/lib/snapshots")
 final class Doctor extends CliCommand {
     private static final long PROBE_BYTES = 1 << 20;
 
     @Parameters(arity = "0..1", paramLabel = "DIR", defaultValue = ".",
-            description = "Where snapshots are to be kept (default: here).")
+            description = "The directory for snapshots (default: the current one).")
     private Path directory;
 
     private final List<Document> documents = new ArrayList<>();
@@ -107,7 +107,7 @@ final class Doctor extends CliCommand {
     }
 
     private void hvf(Console console) {
-        String meaning = "guests run on it, and write protection tells what they write";
+        String meaning = "guests run on it, and write protection tracks their writes";
         try {
             Hvf hvf = Hvf.open();
             hvf.probe();
@@ -122,13 +122,13 @@ final class Doctor extends CliCommand {
 
     private void kvm(Console console) {
         try (Kvm kvm = Kvm.open()) {
-            found(console, "KVM", true, "/dev/kvm opens", "guests run on it, and it tells what they write", "");
+            found(console, "KVM", true, "/dev/kvm opens", "guests run on it, and it tracks their writes", "");
             for (DirtyTracking tracking : List.of(DirtyTracking.MANUAL_CLEAR, DirtyTracking.RING)) {
                 boolean offered = kvm.offers(tracking);
                 found(console, "KVM dirty tracking " + tracking, offered, offered ? "offered" : "not offered",
                         tracking == DirtyTracking.RING
-                                ? "what guests write, in rings: cost goes by pages written"
-                                : "what guests write, without holding them up when it is read",
+                                ? "tracks guests' writes in rings: the cost depends on the pages written"
+                                : "tracks guests' writes without delaying guests when it is read",
                         "use a newer kernel; KVM's plain dirty log is used meanwhile");
             }
         } catch (IOException unusable) {
@@ -146,10 +146,10 @@ final class Doctor extends CliCommand {
             source.arm();
             source.disarm();
             found(console, "page-map scan", true, "works for this user",
-                    "tells what any process wrote to a mapping, without its hypervisor's help", "");
+                    "tracks a process's writes to a mapping without its hypervisor's help", "");
         } catch (IOException unavailable) {
             found(console, "page-map scan", false, Failure.of(unavailable).message(),
-                    "tells what any process wrote to a mapping, without its hypervisor's help",
+                    "tracks a process's writes to a mapping without its hypervisor's help",
                     "Linux 6.7 or newer; a container may forbid userfaultfd");
         }
     }
@@ -164,7 +164,7 @@ final class Doctor extends CliCommand {
             ReflinkOutcome clones = reflink.probe(open);
             found(console, "clones", clones.isCloned(),
                     clones instanceof ReflinkOutcome.Unsupported no ? no.reason() : "files can share blocks",
-                    "a snapshot onto its base takes what changed, and is complete",
+                    "a snapshot onto its base stores only changes, and is complete",
                     "keep the store on XFS (mkfs.xfs -m reflink=1), btrfs or APFS; diffs are used meanwhile");
             holes(console, posix);
             sharing(console, posix, reflink);
@@ -180,7 +180,8 @@ final class Doctor extends CliCommand {
             AtomicLong data = new AtomicLong();
             boolean told = Extents.data(file.descriptor(), (offset, length) -> data.addAndGet(length));
             boolean sparse = told && data.get() < PROBE_BYTES;
-            found(console, "holes", sparse, sparse ? "files are sparse, and tell where" : "files cannot be sparse",
+            found(console, "holes", sparse, sparse ? "files are sparse, and report their holes" : "files cannot be"
+                    + " sparse",
                     "memory that was never used takes no space", "keep the store on a filesystem with sparse files");
         }
     }
@@ -202,7 +203,7 @@ final class Doctor extends CliCommand {
     }
 
     private static String firstLine(Path file) {
-        // Line by line: the kernel gives such a file in one piece or not at all.
+        // Read by lines, because such files report no size.
         try (BufferedReader reader = Files.newBufferedReader(file)) {
             String line = reader.readLine();
             return line == null ? "" : line.strip();

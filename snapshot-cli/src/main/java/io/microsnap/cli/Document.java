@@ -14,10 +14,10 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
 
-/** One JSON object, its keys in the order they were put. */
+/** One JSON object, with its keys in the order of adding. */
 final class Document {
     private static final int LAST_PRINTABLE = 0x7e;
-    // Beyond ASCII there are characters that a terminal obeys; escaped, they mean the same to a program.
+    // Escapes characters beyond ASCII, because some control a terminal; a program reads the same text.
     private static final JsonFactory FACTORY =
             new JsonFactoryBuilder().highestNonEscapedChar(LAST_PRINTABLE).build();
 
@@ -32,7 +32,7 @@ final class Document {
         return this;
     }
 
-    /** The object as indented text. */
+    /** Returns the object as indented text. */
     String json() {
         StringWriter text = new StringWriter();
         try (JsonGenerator json = FACTORY.createGenerator(text)) {

@@ -1,13 +1,13 @@
 package io.microsnap.cli;
 
-/** How a command ends, for scripts. */
+/** The exit statuses of commands, for scripts. */
 final class ExitStatus {
     static final int OK = 0;
-    /** It could not be done; an unknown store or snapshot, too. */
+    /** The command failed; also for an unknown store or snapshot. */
     static final int FAILED = 1;
-    /** The command line makes no sense. */
+    /** The command line is invalid. */
     static final int USAGE = 2;
-    /** Something read from disk is not what was written there. */
+    /** Something read from disk is damaged. */
     static final int DAMAGED = 3;
     static final int INTERRUPTED = 130;
 

@@ -21,27 +21,27 @@ final class ExternalGuest {
             + " RAM first; files there are removed afterwards.")
     private Path scratch;
 
-    @Option(names = "--diff", description = "Have Firecracker write only what changed since the parent, which must"
-            + " be the last snapshot baked from the very same process.")
+    @Option(names = "--diff", description = "Make Firecracker write only the changes since the base, which must be"
+            + " the last snapshot baked from the very same process.")
     private boolean diff;
 
     @Option(names = "--leave-paused", description = "Do not let the guest run again after a successful bake.")
     private boolean leavePaused;
 
-    /** Whether there is one. */
+    /** Returns whether a guest is named. */
     boolean isNamed() {
         return socket.isNamed();
     }
 
-    /** What is wrong with the options together; empty if nothing is. */
-    String mistake(SnapshotId parent) {
-        if (diff && (!socket.isFirecracker() || parent == null)) {
-            return "--diff is for Firecracker, and needs the --parent that it is relative to";
+    /** Returns the mistake in the combination of options; empty if there is none. */
+    String mistake(SnapshotId base) {
+        if (diff && (!socket.isFirecracker() || base == null)) {
+            return "--diff is for Firecracker, and needs the --base that it is relative to";
         }
         return "";
     }
 
-    ExternalVmm open(List<Path> attachments, SnapshotId parent) throws IOException {
+    ExternalVmm open(List<Path> attachments, SnapshotId base) throws IOException {
         VmmOptions options = socket.options();
         for (Path attachment : attachments) {
             options = options.attach(attachment);
@@ -50,7 +50,7 @@ final class ExternalGuest {
             options = options.scratch(scratch);
         }
         if (diff) {
-            options = options.changesSince(parent);
+            options = options.changesSince(base);
         }
         if (leavePaused) {
             options = options.leavePaused();

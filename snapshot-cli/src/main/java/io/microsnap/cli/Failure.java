@@ -10,11 +10,11 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.NotDirectoryException;
 
 /**
- * Why a command failed, for the person who gave it.
+ * Why a command failed, for the user.
  *
  * @param status the exit status
  * @param message one line: what, where, why, what to do
- * @param cause for those who want the trace
+ * @param cause the cause, for the stack trace
  */
 record Failure(int status, String message, Throwable cause) {
     static Failure of(Throwable cause) {
@@ -27,7 +27,7 @@ record Failure(int status, String message, Throwable cause) {
         return new Failure(status, oneLine(describe(cause)), cause);
     }
 
-    /** As programs read it. */
+    /** Returns the failure as a JSON document. */
     Document document() {
         return new Document().put("ok", false).put("status", status).put("error", message);
     }
@@ -38,7 +38,7 @@ record Failure(int status, String message, Throwable cause) {
                 case NoSuchFileException missing -> "it does not exist";
                 case AccessDeniedException denied -> "permission denied; check its owner and modes";
                 case FileAlreadyExistsException taken -> "it exists already";
-                case NotDirectoryException file -> "it is no directory";
+                case NotDirectoryException file -> "it is not a directory";
                 case DirectoryNotEmptyException full -> "the directory is not empty";
                 default -> failure.getClass().getSimpleName();
             };
@@ -46,7 +46,7 @@ record Failure(int status, String message, Throwable cause) {
             if (reason == null) {
                 return failure.getFile() + ": " + plain;
             }
-            // A bare system call says little to a person; what our own rooms say stands by itself.
+            // A bare system call says little to a person; this library's own messages are complete.
             boolean bare = reason.contains(" failed with E");
             return failure.getFile() + ": " + (bare ? plain + " (" + reason + ")" : reason);
         }
@@ -56,7 +56,7 @@ record Failure(int status, String message, Throwable cause) {
                     + " JDK_JAVA_OPTIONS=-Xmx1g, or the machine";
         }
         if (cause instanceof Error) {
-            return cause + "; --verbose tells where";
+            return cause + "; --verbose shows where";
         }
         return message == null || message.isBlank() ? cause.toString() : message;
     }

@@ -3,12 +3,12 @@ package io.microsnap.cli;
 import io.microsnap.core.internal.posix.Constants;
 import io.microsnap.core.internal.posix.OperatingSystem;
 
-/** Filesystems by name. */
+/** Names filesystems. */
 final class FileSystems {
     private FileSystems() {
     }
 
-    /** The usual name for what {@code fstatfs} calls a type; the number for one not known here. */
+    /** Returns the usual name of a type from {@code fstatfs}; the number of an unknown type. */
     static String name(Constants constants, long type) {
         if (constants.operatingSystem() != OperatingSystem.LINUX) {
             return "type " + type;

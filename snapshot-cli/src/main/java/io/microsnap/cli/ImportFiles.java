@@ -20,11 +20,11 @@ import picocli.CommandLine.Option;
 @Command(
         name = "import",
         mixinStandardHelpOptions = true,
-        description = "Makes a snapshot of files that Firecracker or Cloud Hypervisor wrote when asked by other tools.",
+        description = "Makes a snapshot of files that Firecracker or Cloud Hypervisor wrote for other tools.",
         footerHeading = "%n",
         footer = {
             "Example: microsnap import --store /snapshots --id base-1 --firecracker memory vmstate",
-            "Example: microsnap import --store /snapshots --id base-2 --firecracker diff vmstate-2 --diff --parent"
+            "Example: microsnap import --store /snapshots --id base-2 --firecracker diff vmstate-2 --diff --base"
                     + " base-1"
         })
 final class ImportFiles extends CliCommand {
@@ -37,21 +37,21 @@ final class ImportFiles extends CliCommand {
     @ArgGroup(multiplicity = "1")
     private Files files;
 
-    @Option(names = "--parent", paramLabel = "ID", description = "The snapshot to build on.")
-    private SnapshotId parent;
+    @Option(names = {"--base", "--parent"}, paramLabel = "ID", description = "The snapshot to build on.")
+    private SnapshotId base;
 
     @Option(names = "--diff", description = "Firecracker's memory file is a diff: its holes mean that memory is as"
-            + " in the parent.")
+            + " in the base.")
     private boolean diff;
 
     @Option(names = "--region", paramLabel = "ADDR:SIZE", description = "A region of guest memory, in the order of"
-            + " Firecracker's memory file; where Firecracker 1.13 and later have it unless given.")
+            + " Firecracker's memory file; by default the regions of Firecracker 1.13 and later.")
     private List<String> regions = List.of();
 
     @Option(names = "--replace", description = "Replace a snapshot of the same name.")
     private boolean replace;
 
-    /** One kind of them. */
+    /** The files, of one kind. */
     private static final class Files {
         @Option(names = "--firecracker", paramLabel = "MEMORY VMSTATE", arity = "2", description = "The two files of a"
                 + " Firecracker snapshot.")
@@ -67,8 +67,8 @@ final class ImportFiles extends CliCommand {
         if (files.firecracker == null && (diff || !regions.isEmpty())) {
             throw usage("--diff and --region are for --firecracker");
         }
-        if (diff && parent == null) {
-            throw usage("--diff needs the --parent that it is relative to");
+        if (diff && base == null) {
+            throw usage("--diff needs the --base that it is relative to");
         }
         // Report a mistake before making a store.
         Optional<GuestLayout> layout = layout(console);
@@ -80,7 +80,7 @@ final class ImportFiles extends CliCommand {
                         capture -> details(capture).progress(progress));
             } else {
                 VmmFiles.Firecracker pair = new VmmFiles.Firecracker(files.firecracker.get(0),
-                        files.firecracker.get(1), layout, diff ? Optional.of(parent) : Optional.empty());
+                        files.firecracker.get(1), layout, diff ? Optional.of(base) : Optional.empty());
                 result = VmmFiles.importFirecracker(open, snapshot.id(), pair,
                         capture -> details(capture).progress(progress));
             }
@@ -97,7 +97,7 @@ final class ImportFiles extends CliCommand {
     private Capture details(Capture capture) {
         capture.ifExists(replace ? IfExists.REPLACE : IfExists.REFUSE)
                 .threads(Runtime.getRuntime().availableProcessors());
-        return parent == null ? capture : capture.base(parent);
+        return base == null ? capture : capture.base(base);
     }
 
     private Optional<GuestLayout> layout(Console console) {

@@ -19,7 +19,7 @@ import picocli.CommandLine.Option;
 @Command(
         name = "inspect",
         mixinStandardHelpOptions = true,
-        description = "Shows what is known of a snapshot, and what it takes.",
+        description = "Shows a snapshot's manifest and its space.",
         footerHeading = "%n",
         footer = "Example: microsnap inspect --store /var/lib/snapshots --id base-1 --hex")
 final class Inspect extends CliCommand {

@@ -6,9 +6,8 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 
 /**
- * Ctrl-C: the work learns of it at its next step and undoes what it began, and only then does the JVM end, with the
- * status that it gives an interrupt itself. Work that does not come to a step in time is cut off; what it leaves is
- * removed when the store is opened next.
+ * Handles Ctrl-C: the work notices it at its next step and undoes what it began; then the JVM ends, with its own status
+ * for an interrupt. Work that takes too long to reach a step is cut off; opening the store again removes its leftovers.
  */
 final class Interruption {
     private static final int SECONDS_TO_UNDO = 20;
@@ -27,14 +26,14 @@ final class Interruption {
         return requested.get();
     }
 
-    /** Throws if somebody wants the work to end. */
+    /** Throws if Ctrl-C was pressed. */
     void check() throws CancelledException {
         if (isRequested()) {
             throw new CancelledException("interrupted; nothing was changed");
         }
     }
 
-    /** Nothing is left to undo: the JVM may end. */
+    /** Declares that nothing is left to undo, so that the JVM may end. */
     void finished() {
         finished.countDown();
     }
@@ -44,7 +43,7 @@ final class Interruption {
             requested.set(true);
             try {
                 if (!finished.await(SECONDS_TO_UNDO, TimeUnit.SECONDS)) {
-                    System.err.println("microsnap: cut off; the next command on the store tidies up");
+                    System.err.println("microsnap: cut off; the next command on the store removes leftovers");
                 }
             } catch (InterruptedException impatient) {
                 Thread.currentThread().interrupt();

@@ -29,7 +29,7 @@ final class KvmDemoGuest implements DemoGuest {
     private final SmallMachine machine;
     private final KvmGuest guest;
     private final long workingPages;
-    /** What the machine's memory came from, closed after it. */
+    /** The source of the machine's memory, closed after the machine. */
     private final Closeable origin;
 
     private KvmDemoGuest(SmallMachine machine, KvmGuest guest, long workingPages, Closeable origin) {
@@ -39,7 +39,7 @@ final class KvmDemoGuest implements DemoGuest {
         this.origin = origin;
     }
 
-    /** Guests on this machine's KVM; an exception that says why not where it cannot be used. */
+    /** Returns a factory of guests on this machine's KVM; throws, with the reason, if KVM cannot be used. */
     static DemoGuest.Factory factory(Posix posix) throws IOException {
         return new OnKvm(Kvm.open());
     }
@@ -101,7 +101,7 @@ final class KvmDemoGuest implements DemoGuest {
     public void runFor(long pages) throws IOException {
         long enough = counter() + pages;
         machine.resume();
-        // A guest that failed counts no further. Asked seldom, for its own thread has to wait for the answer.
+        // Checks for a failed guest, which stops counting; only rarely, because each check delays its thread.
         for (int spins = 0; counter() < enough && (spins % SPINS_UNWATCHED != 0 || machine.isRunning(0)); spins++) {
             Thread.onSpinWait();
         }
@@ -128,7 +128,7 @@ final class KvmDemoGuest implements DemoGuest {
 
     @Override
     public void pause() throws IOException {
-        // At rest it is out of KVM already; a pause is to cost what it costs.
+        // A resting guest has left KVM already; resume it, so that the measured pause is a real one.
         guest.resume();
         guest.pause();
     }
@@ -147,7 +147,7 @@ final class KvmDemoGuest implements DemoGuest {
     @Override
     public void close() throws IOException {
         try (origin; machine; guest) {
-            // Closed from the last to the first, each also if one before it failed.
+            // Closes from the last to the first, each even if another one fails.
         }
     }
 }

@@ -14,7 +14,7 @@ import picocli.CommandLine.Mixin;
 @Command(
         name = "list",
         mixinStandardHelpOptions = true,
-        description = "Lists the snapshots of a store; damaged ones, too, with what is wrong with them.",
+        description = "Lists the snapshots of a store, also damaged ones, with the damage.",
         footerHeading = "%n",
         footer = "Example: microsnap list --store /var/lib/snapshots")
 final class ListSnapshots extends CliCommand {

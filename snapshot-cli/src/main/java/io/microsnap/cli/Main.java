@@ -24,7 +24,7 @@ import picocli.CommandLine.TypeConversionException;
         synopsisSubcommandLabel = "COMMAND",
         exitCodeListHeading = "%nExit status:%n",
         exitCodeList = {
-            "0:done", "1:failed; an unknown store or snapshot, too", "2:the command line makes no sense",
+            "0:done", "1:failed; also for an unknown store or snapshot", "2:the command line is invalid",
             "3:something stored is damaged", "130:interrupted"
         },
         footerHeading = "%n",
@@ -49,7 +49,7 @@ public final class Main implements Runnable {
 
     /** Runs the command line and ends the JVM with its exit status. */
     public static void main(String[] arguments) {
-        // Chronicle's logging facade would say on every run that nobody listens to it.
+        // Chronicle's logging facade would otherwise print on every run that no logger is bound.
         System.setProperty("slf4j.internal.verbosity", "ERROR");
         List<Class<?>> known = arguments.length == 0 ? COMMANDS : knownFor(arguments[0]);
         System.exit(commandLine(known).execute(arguments));
@@ -60,7 +60,10 @@ public final class Main implements Runnable {
         throw new ParameterException(spec.commandLine(), "which command?");
     }
 
-    /** The command that the word names, or all: to read the options of each takes longer than many a command. */
+    /**
+     * Returns the command that the word names, or all commands: reading the options of all takes longer than many
+     * commands run.
+     */
     static List<Class<?>> knownFor(String word) {
         for (Class<?> command : COMMANDS) {
             if (command.getAnnotation(Command.class).name().equals(word)) {
@@ -70,7 +73,7 @@ public final class Main implements Runnable {
         return COMMANDS;
     }
 
-    /** Knows every command. */
+    /** Returns the command line with every command. */
     static CommandLine commandLine() {
         return commandLine(COMMANDS);
     }
@@ -98,7 +101,7 @@ public final class Main implements Runnable {
         }
     }
 
-    /** One line that says what is wrong, and where to read more: not the whole help. */
+    /** Prints one line with the mistake and one that points to the help, rather than the whole help. */
     private static int explainUsage(ParameterException failure, String[] arguments) {
         CommandLine command = failure.getCommandLine();
         command.getErr().println("microsnap: " + Plain.text(Failure.oneLine(failure.getMessage())));

@@ -3,12 +3,12 @@ package io.microsnap.cli;
 import java.util.ArrayList;
 import java.util.List;
 
-/** Text behind a lead, broken between words; further lines are indented as far as the lead is long. */
+/** Text after a lead, wrapped between words; further lines are indented by the lead's length. */
 final class Paragraph {
     private Paragraph() {
     }
 
-    /** The lines, none longer than the width unless a single word is. */
+    /** Returns the lines, none longer than the width unless a single word is. */
     static List<String> lines(String lead, String text, int width) {
         List<String> lines = new ArrayList<>();
         StringBuilder line = new StringBuilder(lead);

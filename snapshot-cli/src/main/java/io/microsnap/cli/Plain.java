@@ -1,11 +1,11 @@
 package io.microsnap.cli;
 
-/** Text from names, files and the system, as it may be printed: a line in which there is nothing a terminal obeys. */
+/** Makes text from names, files and the system safe to print: one line without control characters. */
 final class Plain {
     private Plain() {
     }
 
-    /** Puts a question mark in the place of each control character, tabs and line ends included. */
+    /** Replaces each control character, tabs and line ends included, by a question mark. */
     static String text(String text) {
         if (text.codePoints().allMatch(Plain::isPlain)) {
             return text;

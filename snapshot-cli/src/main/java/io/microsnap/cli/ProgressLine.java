@@ -7,9 +7,8 @@ import java.time.Duration;
 import java.util.function.LongSupplier;
 
 /**
- * One line on a terminal that says how far an operation has come, how fast it goes and how long it will take. It
- * appears after half a second and is gone when the operation ends. Where nobody watches it draws nothing, and still
- * stops the operation when somebody asks for that.
+ * One line on a terminal with an operation's progress, speed and remaining time. It appears after half a second and
+ * disappears when the operation ends. Without a terminal it draws nothing, but still stops the operation on Ctrl-C.
  */
 final class ProgressLine implements Progress, AutoCloseable {
     private static final long FIRST_NANOS = 500_000_000L;

@@ -17,8 +17,8 @@ import picocli.CommandLine.Option;
 @Command(
         name = "prune",
         mixinStandardHelpOptions = true,
-        description = "Deletes all snapshots but the newest. What stays and needs one that goes is made complete first,"
-                + " as compact does it. What is in use or damaged stays.",
+        description = "Deletes all snapshots but the newest. A kept snapshot that needs a deleted one is first made"
+                + " complete, as compact does. Snapshots in use and damaged ones stay.",
         footerHeading = "%n",
         footer = "Example: microsnap prune --store /var/lib/snapshots --keep 7 --label vm=web")
 final class PruneStore extends CliCommand {
@@ -32,7 +32,7 @@ final class PruneStore extends CliCommand {
             + " label; with several, those that have all of them. The others stay.")
     private Map<String, String> labels = new LinkedHashMap<>();
 
-    @Option(names = "--dry-run", description = "Tell what would be done; change nothing.")
+    @Option(names = "--dry-run", description = "Show the plan; change nothing.")
     private boolean dryRun;
 
     @Override
@@ -67,7 +67,7 @@ final class PruneStore extends CliCommand {
         report.deleted().forEach(id -> console.say("deleted " + id));
         report.left().forEach((id, reason) -> console.say("LEFT " + id + ": " + Failure.of(reason).message()));
         if (report.cancelled()) {
-            throw new CancelledException("interrupted; what was done stays done, run it again to go on");
+            throw new CancelledException("interrupted; finished snapshots stay as they are, run it again to continue");
         }
         console.say("kept " + report.kept().size() + ", compacted " + report.compacted().size() + ", deleted "
                 + report.deleted().size());

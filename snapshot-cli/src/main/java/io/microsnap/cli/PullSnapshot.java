@@ -16,7 +16,7 @@ import picocli.CommandLine.Parameters;
         name = "pull",
         mixinStandardHelpOptions = true,
         description = "Pulls a snapshot, and the bases it needs, from an OCI registry. Fetches only what the store"
-                + " lacks, verifies every page, and goes on with a pull that did not end.",
+                + " lacks, verifies every page, and continues an interrupted pull.",
         footerHeading = "%n",
         footer = "Example: microsnap pull --store /var/lib/snapshots --id base-1 localhost:5000/guests:base-1")
 final class PullSnapshot extends CliCommand {
@@ -30,10 +30,10 @@ final class PullSnapshot extends CliCommand {
     private RegistryAccess access;
 
     @Parameters(index = "0", paramLabel = "REF",
-            description = "Where from: HOST[:PORT]/NAME:TAG or HOST[:PORT]/NAME@DIGEST")
+            description = "The source: HOST[:PORT]/NAME:TAG or HOST[:PORT]/NAME@DIGEST")
     private RegistryReference reference;
 
-    @Option(names = "--transfers", paramLabel = "N", description = "How many requests are under way at a time.")
+    @Option(names = "--transfers", paramLabel = "N", description = "How many requests run at the same time.")
     private Integer transfers;
 
     @Override

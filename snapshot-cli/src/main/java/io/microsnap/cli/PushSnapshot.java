@@ -30,8 +30,8 @@ final class PushSnapshot extends CliCommand {
     @Mixin
     private RegistryAccess access;
 
-    @Parameters(index = "0", paramLabel = "REF", description = "Where to: HOST[:PORT]/NAME:TAG, or with @DIGEST"
-            + " the one that it must have.")
+    @Parameters(index = "0", paramLabel = "REF", description = "The target: HOST[:PORT]/NAME:TAG, with @DIGEST if the"
+            + " artifact must have that digest.")
     private RegistryReference reference;
 
     @Option(names = "--level", paramLabel = "N", defaultValue = "" + Push.DEFAULT_LEVEL,
@@ -39,15 +39,15 @@ final class PushSnapshot extends CliCommand {
     private int level;
 
     @Option(names = "--threads", paramLabel = "N",
-            description = "How many threads compress; as many as there are processors without this.")
+            description = "How many threads compress (default: the number of processors).")
     private Integer threads;
 
     @Option(names = "--transfers", paramLabel = "N", description = "How many packs are sent at a time.")
     private Integer transfers;
 
     @Option(names = "--mount-from", paramLabel = "NAME",
-            description = "Look for the base and siblings in this repository of the same registry, too, and mount what"
-                    + " is there.")
+            description = "Look for the base and siblings in this repository of the same registry, too, and mount its"
+                    + " blobs.")
     private List<String> repositories = List.of();
 
     @Override

@@ -9,7 +9,7 @@ final class Regions {
     private Regions() {
     }
 
-    /** Reads {@code ADDR:SIZE}, one after another; a mistake is an {@link IllegalArgumentException}. */
+    /** Reads {@code ADDR:SIZE}, one after another; throws {@link IllegalArgumentException} for a mistake. */
     static List<Region> parse(List<String> texts) {
         List<Region> regions = new ArrayList<>();
         for (String text : texts) {

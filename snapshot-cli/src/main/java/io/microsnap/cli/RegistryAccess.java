@@ -5,16 +5,16 @@ import java.nio.file.Path;
 import java.util.List;
 import picocli.CommandLine.Option;
 
-/** How a command reaches a registry. */
+/** The options for reaching a registry. */
 final class RegistryAccess {
     @Option(names = "--registry-config", paramLabel = "FILE",
-            description = "Credentials, in the form of Docker's config.json, which is used without this"
-                    + " (DOCKER_CONFIG, ~/.docker).")
+            description = "A file with credentials, in the form of Docker's config.json (default: Docker's own,"
+                    + " DOCKER_CONFIG or ~/.docker).")
     private Path config;
 
     @Option(names = "--ca-file", paramLabel = "FILE",
-            description = "Certificates to trust beside those of the JDK (PEM). TLS is then spoken with this machine,"
-                    + " too.")
+            description = "Certificates to trust in addition to those of the JDK (PEM). Connections to this machine"
+                    + " then use TLS, too.")
     private Path certificates;
 
     @Option(names = "--plain-http",
@@ -22,7 +22,8 @@ final class RegistryAccess {
     private boolean plainHttp;
 
     @Option(names = "--trust-realm", paramLabel = "HOST",
-            description = "Let credentials go to this host, too, where the registry sends clients there for a token.")
+            description = "Allow sending credentials to this host, too, if the registry directs clients there for a"
+                    + " token.")
     private List<String> realms = List.of();
 
     RegistryOptions options() {

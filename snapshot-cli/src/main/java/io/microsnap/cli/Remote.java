@@ -9,7 +9,7 @@ import picocli.CommandLine.Spec;
         name = "remote",
         mixinStandardHelpOptions = true,
         subcommands = RemoteList.class,
-        description = "Looks at what is in a registry.",
+        description = "Inspects a registry.",
         synopsisSubcommandLabel = "COMMAND",
         footerHeading = "%n",
         footer = "Example: microsnap remote list localhost:5000/guests")

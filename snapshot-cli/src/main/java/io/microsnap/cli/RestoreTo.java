@@ -20,8 +20,8 @@ import picocli.CommandLine.Option;
 @Command(
         name = "restore",
         mixinStandardHelpOptions = true,
-        description = "Writes a snapshot's memory to a file, as a VMM whose RAM is a file reads it: sparse, and cloned"
-                + " where the filesystem can. Gives back the state and the attachments that were baked with it, too.",
+        description = "Writes a snapshot's memory to a file, in the form that VMMs read: sparse, and cloned where the"
+                + " filesystem can. Also writes the state and the attachments that were baked with it.",
         footerHeading = "%n",
         footer = {
             "Example: microsnap restore --store /var/lib/snapshots --id base-1 --to /dev/shm/guest.ram",
@@ -41,50 +41,50 @@ final class RestoreTo extends CliCommand {
     @Mixin
     private CopyForVmm copy;
 
-    @Option(names = "--to", paramLabel = "FILE", description = "The file to make of its memory; or, with --replace, a"
-            + " block device that nobody uses, of which what lies behind the memory stays.")
+    @Option(names = "--to", paramLabel = "FILE", description = "The file for its memory; or, with --replace, a block"
+            + " device that is not in use, whose content after the memory stays.")
     private Path memoryTo;
 
     @Option(names = "--direct", description = "Leave the page cache as it is.")
     private boolean direct;
 
-    @Option(names = "--state-to", paramLabel = "FILE", description = "The file to make of the machine's state, as"
-            + " bake --state took it.")
+    @Option(names = "--state-to", paramLabel = "FILE", description = "The file for the machine's state, as bake"
+            + " --state took it.")
     private Path stateTo;
 
-    @Option(names = "--attachments-to", paramLabel = "DIR", description = "The directory to put its attachments in,"
-            + " as bake --attach took them; made if it is not there.")
+    @Option(names = "--attachments-to", paramLabel = "DIR", description = "The directory for its attachments, as bake"
+            + " --attach took them; made if missing.")
     private Path attachmentsTo;
 
-    @Option(names = "--all-to", paramLabel = "DIR", description = "The directory to put all of that in: " + MEMORY
-            + ", and " + STATE + " and " + ATTACHMENTS + "/ where there are any; made if it is not there.")
+    @Option(names = "--all-to", paramLabel = "DIR", description = "The directory for all of these: " + MEMORY
+            + ", and " + STATE + " and " + ATTACHMENTS + "/ if there are any; made if missing.")
     private Path allTo;
 
-    @Option(names = "--replace", description = "Replace existing files, or what a block device holds.")
+    @Option(names = "--replace", description = "Replace existing files, or the content of a block device.")
     private boolean replace;
 
-    @Option(names = "--no-verify", description = "Do not hold the pages against their checksums; what is cloned is not"
-            + " read then.")
+    @Option(names = "--no-verify", description = "Do not check pages against their checksums; cloned pages are then"
+            + " not read.")
     private boolean unchecked;
 
     @Override
     int run(Console console) throws IOException {
         if (copy.isWanted()) {
             if (memoryTo != null || stateTo != null || attachmentsTo != null || allTo != null || replace) {
-                throw usage("a directory for a VMM is made anew, with all it needs: leave out --replace and the other"
-                        + " places");
+                throw usage("a directory for a VMM is always new and complete: leave out --replace and the other"
+                        + " targets");
             }
             if (direct) {
-                throw usage("a VMM maps the directory made for it, and that is the page cache: leave out --direct");
+                throw usage("a VMM maps the files in its directory through the page cache: leave out --direct");
             }
             return copy.make(console, store, snapshot.id());
         }
         if (memoryTo == null && stateTo == null && attachmentsTo == null && allTo == null) {
-            throw usage("say where to: --to FILE, --state-to FILE, --attachments-to DIR or --all-to DIR;"
+            throw usage("name a target: --to FILE, --state-to FILE, --attachments-to DIR or --all-to DIR;"
                     + " or make a directory for a VMM with --qemu, --firecracker or --cloud-hypervisor");
         }
         if (allTo != null && (memoryTo != null || stateTo != null || attachmentsTo != null)) {
-            throw usage("--all-to DIR names a place for everything; leave out --to, --state-to and --attachments-to");
+            throw usage("--all-to DIR covers everything; leave out --to, --state-to and --attachments-to");
         }
         long start = System.nanoTime();
         Document document = new Document().put("id", snapshot.id());
@@ -98,7 +98,7 @@ final class RestoreTo extends CliCommand {
         return ExitStatus.OK;
     }
 
-    /** Memory comes last, which takes longest: what a VMM is given then has the rest beside it. */
+    /** Writes memory last, because it takes longest: once it exists, all other files exist, too. */
     private void restore(Console console, StoredSnapshot held, Document document, List<String> lines)
             throws IOException {
         IfExists ifExists = replace ? IfExists.REPLACE : IfExists.REFUSE;
@@ -130,7 +130,7 @@ final class RestoreTo extends CliCommand {
             }
             if (behind.orElse(0) > 0) {
                 lines.add(places.memory().get() + ": the " + behind.getAsLong()
-                        + " bytes behind the memory are as they were");
+                        + " bytes after the memory are unchanged");
             }
             files.keep();
             document.put("file", places.memory()).put("size_bytes", held.layout().lengthBytes()).put("cloned", cloned)

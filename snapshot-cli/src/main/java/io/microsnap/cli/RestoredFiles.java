@@ -28,8 +28,8 @@ import java.util.List;
 import java.util.OptionalLong;
 
 /**
- * What one restore writes: each file whole or not at all, and where a later one fails those that were made before are
- * removed again. A file that was replaced stays as it is then.
+ * The files that one restore writes: each whole or not at all. If a later one fails, earlier new files are removed
+ * again; a replaced file stays replaced.
  */
 final class RestoredFiles implements AutoCloseable {
     private final Posix posix;
@@ -45,7 +45,7 @@ final class RestoredFiles implements AutoCloseable {
         return held.manifest().file(SnapshotFiles.MACHINE).isPresent();
     }
 
-    /** Makes a directory unless it is there. */
+    /** Makes a directory unless it exists. */
     void directory(Path directory) throws IOException {
         DirectoryStore.requireOutside(posix, directory);
         try {
@@ -54,7 +54,7 @@ final class RestoredFiles implements AutoCloseable {
             made.push(directory);
         } catch (FileAlreadyExistsException there) {
             if (!Files.isDirectory(directory)) {
-                throw new SnapshotException(directory + " is there already, and is no directory");
+                throw new SnapshotException(directory + " exists already, and is not a directory");
             }
         }
     }
@@ -63,9 +63,9 @@ final class RestoredFiles implements AutoCloseable {
     void state(StoredSnapshot held, Path file) throws IOException {
         List<MachineStateSection> sections = MachineStateFile.read(held.open(SnapshotFiles.MACHINE));
         if (sections.size() != 1 || !sections.getFirst().name().equals(Bake.STATE_SECTION)) {
-            throw new SnapshotException("the state of " + held.id() + " is no file that a VMM saved: it has the"
+            throw new SnapshotException("the state of " + held.id() + " is not a file that a VMM saved: it has the"
                     + " sections " + sections.stream().map(MachineStateSection::name).toList()
-                    + "; its machine is restored through the library");
+                    + "; restore its machine through the library");
         }
         ByteBuffer payload = sections.getFirst().payload();
         MemorySegment bytes = MemorySegment.ofBuffer(payload);
@@ -91,20 +91,22 @@ final class RestoredFiles implements AutoCloseable {
         return files;
     }
 
-    /** Writes the memory, and says whether it is a clone. */
+    /** Writes the memory, and returns whether it is a clone. */
     boolean memory(Export export, Path file) throws IOException {
         boolean[] cloned = {false};
         write(file, () -> cloned[0] = export.toFile(file, ifExists));
         return cloned[0];
     }
 
-    /** Writes the memory to a block device, if it is one, and says how much that has behind the memory. */
+    /**
+     * Writes the memory if the target is a block device, and returns how many bytes the device has after the memory.
+     */
     OptionalLong memoryToDevice(Export export, Path file) throws IOException {
         return StorageFile.isDevice(posix, file) ? OptionalLong.of(export.toDevice(file, ifExists))
                 : OptionalLong.empty();
     }
 
-    /** Everything is written: nothing is removed any more. */
+    /** Keeps all files, once everything is written. */
     void keep() {
         made.clear();
     }

@@ -14,7 +14,7 @@ import picocli.CommandLine.Option;
 @Command(
         name = "resume",
         mixinStandardHelpOptions = true,
-        description = "Loads a VMM that waits for a guest with what microsnap restore made, and lets the guest run.",
+        description = "Loads the files that microsnap restore made into a waiting VMM, and lets the guest run.",
         footerHeading = "%n",
         footer = {
             "Example: microsnap resume --qmp /var/lib/guests/copy-1/qmp --from /var/lib/guests/copy-1",

@@ -11,9 +11,9 @@ import picocli.CommandLine.Parameters;
 @Command(
         name = "run",
         mixinStandardHelpOptions = true,
-        description = "Runs a command that uses a snapshot where it lies. For as long as the command lives, nobody can"
-                + " delete or replace the snapshot. In its words {memory} becomes the path of the guest's memory,"
-                + " {attachments} that of the directory of attachments. Ends with the command's status.",
+        description = "Runs a command that uses a snapshot in its place in the store. Until the command ends, the"
+                + " snapshot cannot be deleted or replaced. In its arguments {memory} becomes the path of the guest's"
+                + " memory, {attachments} that of the directory of attachments. Ends with the command's status.",
         footerHeading = "%n",
         footer = "Example: microsnap run --store /snapshots --id base-1 -- qemu-system-x86_64 -machine"
                 + " pc-q35-7.2,memory-backend=ram -object"
@@ -26,7 +26,7 @@ final class RunCommand extends CliCommand {
     @Mixin
     private SnapshotArgument snapshot;
 
-    @Parameters(paramLabel = "COMMAND", arity = "1..*", description = "The command and its words, behind --.")
+    @Parameters(paramLabel = "COMMAND", arity = "1..*", description = "The command and its arguments, after --.")
     private List<String> command;
 
     @Override

@@ -20,7 +20,7 @@ final class ScratchXfs implements AutoCloseable {
         mountPoint = directory.resolve("mnt");
     }
 
-    /** Makes and mounts one of this size in an empty directory, which is removed with it. */
+    /** Makes and mounts one of this size in an empty directory, and removes the directory when it is closed. */
     static ScratchXfs mount(Path directory, long sizeBytes) throws IOException {
         ScratchXfs xfs = new ScratchXfs(directory);
         try {

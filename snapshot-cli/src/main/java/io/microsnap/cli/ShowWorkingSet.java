@@ -15,8 +15,8 @@ import picocli.CommandLine.Option;
 @Command(
         name = "working-set",
         mixinStandardHelpOptions = true,
-        description = "Shows which part of a snapshot its restored guests touch first, as recordings found it: that"
-                + " part is read ahead when it is restored lazily. VM managers record it through the library.",
+        description = "Shows which part of a snapshot its restored guests touch first, from recordings: a lazy"
+                + " restore reads that part ahead. VM managers record it through the library.",
         footerHeading = "%n",
         footer = "Example: microsnap working-set --store /var/lib/snapshots --id base-1")
 final class ShowWorkingSet extends CliCommand {
@@ -26,7 +26,7 @@ final class ShowWorkingSet extends CliCommand {
     @Mixin
     private SnapshotArgument snapshot;
 
-    @Option(names = "--clear", description = "Forget it, also where it is damaged. The next recording begins anew.")
+    @Option(names = "--clear", description = "Remove it, even if it is damaged. The next recording starts a new one.")
     private boolean clear;
 
     @Override
@@ -35,7 +35,7 @@ final class ShowWorkingSet extends CliCommand {
             if (clear) {
                 boolean cleared = open.clearWorkingSet(snapshot.id());
                 console.report(new Document().put("id", snapshot.id()).put("cleared", cleared));
-                console.say(snapshot.id() + (cleared ? ": its working set is forgotten" : ": had no working set"));
+                console.say(snapshot.id() + (cleared ? ": its working set is removed" : ": had no working set"));
                 return ExitStatus.OK;
             }
             show(console, open.inspect(snapshot.id()).layout().lengthBytes(), open.workingSet(snapshot.id()));

@@ -19,15 +19,15 @@ import java.util.concurrent.locks.LockSupport;
 import java.util.concurrent.locks.ReentrantLock;
 
 /**
- * A thread that writes mapped memory as a guest would, where there is no KVM. Its first page holds how many writes it
- * has made and the sum of the words it wrote; every other page holds the number of its last write. It tells its
- * tracker of each write, as the devices of a VMM do.
+ * A thread that writes mapped memory as a guest would, for machines without KVM. Its first page holds the number of its
+ * writes and the sum of the words it wrote; every other page holds the number of its last write. It marks each write
+ * with its tracker, as the devices of a VMM do.
  */
 final class SimulatedDemoGuest implements DemoGuest {
     private static final long COUNTER = 0;
     private static final long SUM = Long.BYTES;
     private static final int RUN_PAGES = 16;
-    /** Odd, and so prime to every power of two: all runs come before one comes again. */
+    /** Odd, and so coprime to every power of two: all runs are visited before one repeats. */
     private static final long STRIDE = 0x9E3779B1L;
 
     private final GuestMemory memory;
@@ -48,15 +48,15 @@ final class SimulatedDemoGuest implements DemoGuest {
         this.owned = owned;
         ram = memory.mapping(0);
         pageBytes = memory.layout().pageBytes();
-        // A power of two of runs, from the second run on: the first is the guest's own.
+        // A power of two of runs, from the second run on: the first holds the guest's counters.
         runs = Long.highestOneBit(Math.max(1, ram.byteSize() * 3 / 8 / pageBytes / RUN_PAGES));
         counter = ram.get(ValueLayout.JAVA_LONG, COUNTER);
-        // Held whenever the guest rests: by the one thread that tells it what to do.
+        // The controlling thread holds it whenever the guest rests.
         running.lock();
         vcpu = Thread.ofPlatform().daemon().name("simulated-vcpu").unstarted(this::execute);
     }
 
-    /** Guests that need nothing of the machine. */
+    /** Returns a factory of guests that need no hypervisor. */
     static DemoGuest.Factory factory(Posix posix) {
         return new Simulated(posix);
     }
@@ -94,7 +94,8 @@ final class SimulatedDemoGuest implements DemoGuest {
         while (!ending) {
             running.lock();
             try {
-                // It stops by itself: on a busy machine it would be told long after it wrote all it has.
+                // It stops by itself: on a busy machine a request to stop would come long after it wrote all its
+                // memory.
                 if (!ending && counter < goal) {
                     writeRun();
                 }
@@ -176,7 +177,7 @@ final class SimulatedDemoGuest implements DemoGuest {
 
     @Override
     public void resume() {
-        // It rests until it may run on.
+        // Rests until it may run again.
     }
 
     @Override

@@ -3,7 +3,7 @@ package io.microsnap.cli;
 import java.time.Duration;
 import java.util.Locale;
 
-/** Sizes and times as people read and write them. */
+/** Formats and parses sizes and times for people. */
 final class Sizes {
     private static final String[] UNITS = {"B", "KiB", "MiB", "GiB", "TiB"};
     private static final int STEP = 1024;
@@ -11,7 +11,7 @@ final class Sizes {
     private Sizes() {
     }
 
-    /** Three figures and a binary unit: {@code 1.50 GiB}. */
+    /** Formats three figures and a binary unit: {@code 1.50 GiB}. */
     static String bytes(long bytes) {
         double value = bytes;
         int unit = 0;
@@ -22,7 +22,7 @@ final class Sizes {
         return unit == 0 ? bytes + " B" : figures(value) + " " + UNITS[unit];
     }
 
-    /** Three figures and a unit: {@code 12.3 ms}. */
+    /** Formats three figures and a unit: {@code 12.3 ms}. */
     static String time(Duration duration) {
         double seconds = duration.toNanos() / 1e9;
         if (seconds < 0.9995e-3) {
@@ -54,7 +54,8 @@ final class Sizes {
         } catch (NumberFormatException | ArithmeticException tooLarge) {
             throw new IllegalArgumentException("'" + text + "' is too large a size", tooLarge);
         }
-        throw new IllegalArgumentException("'" + text + "' is no size: a whole number and perhaps K, M, G or T");
+        throw new IllegalArgumentException("'" + text + "' is not a size: give a whole number, with K, M, G or T if"
+                + " needed");
     }
 
     private static String figures(double value) {

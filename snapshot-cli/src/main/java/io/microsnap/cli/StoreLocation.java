@@ -27,17 +27,17 @@ final class StoreLocation {
         return directory;
     }
 
-    /** The store, which must be there. */
+    /** Opens the store, which must exist. */
     DirectoryStore open(Console console) throws IOException {
         return DirectoryStore.open(console.posix(), directory, options(console));
     }
 
-    /** The store, made if it is not there. */
+    /** Opens the store, and makes it if it does not exist. */
     DirectoryStore openOrCreate(Console console) throws IOException {
         return DirectoryStore.openOrCreate(console.posix(), directory, options(console));
     }
 
-    /** A command that waits for another process names it, and ends at once on Ctrl-C. */
+    /** Returns options with which a waiting command names the other process, and ends at once on Ctrl-C. */
     StoreOptions options(Console console) {
         if (waitSeconds < 0) {
             throw new ParameterException(spec.commandLine(), "--wait " + waitSeconds + ": not less than 0 seconds");

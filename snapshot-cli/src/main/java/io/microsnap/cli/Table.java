@@ -3,7 +3,7 @@ package io.microsnap.cli;
 import java.util.ArrayList;
 import java.util.List;
 
-/** Rows under headings, in columns as wide as they need; the last column gives way where the line is too narrow. */
+/** Rows under headings, in columns as wide as needed; if the line is too narrow, the last column wraps. */
 final class Table {
     private static final String GAP = "  ";
 
@@ -11,7 +11,7 @@ final class Table {
     private final boolean[] numbers;
     private final List<List<String>> rows = new ArrayList<>();
 
-    /** A heading that starts with {@code >} stands over numbers, which are aligned to the right. */
+    /** Makes a table. A heading that starts with {@code >} is for numbers, which are aligned to the right. */
     Table(String... headings) {
         numbers = new boolean[headings.length];
         List<String> shown = new ArrayList<>();
@@ -30,7 +30,7 @@ final class Table {
         return this;
     }
 
-    /** The lines, none longer than the width unless the columns before the last alone are. */
+    /** Returns the lines, none longer than the width unless the columns before the last are wider already. */
     List<String> lines(int width) {
         int[] widths = new int[headings.size()];
         List<List<String>> all = new ArrayList<>(List.of(headings));

@@ -6,7 +6,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
-/** Whether a person watches, and how wide a line they see. */
+/** Finds out whether output goes to a terminal, and how wide it is. */
 final class Terminal {
     static final int STANDARD_OUTPUT = 1;
     static final int STANDARD_ERROR = 2;
@@ -19,14 +19,14 @@ final class Terminal {
     private Terminal() {
     }
 
-    /** Whether the descriptor is a terminal. */
+    /** Returns whether the descriptor is a terminal. */
     static boolean is(Posix posix, int descriptor) {
         try (Arena arena = Arena.ofConfined()) {
             return window(posix, descriptor, arena.allocate(ValueLayout.JAVA_LONG));
         }
     }
 
-    /** The width of a terminal, or the width that fits everywhere. */
+    /** Returns the width of a terminal, or the width that fits everywhere. */
     static int columns(Posix posix, int descriptor) {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment size = arena.allocate(ValueLayout.JAVA_LONG);

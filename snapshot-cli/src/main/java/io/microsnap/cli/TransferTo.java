@@ -23,11 +23,11 @@ final class TransferTo extends CliCommand {
     private SnapshotArgument snapshot;
 
     @Option(names = "--to-store", paramLabel = "DIR", required = true,
-            description = "The store to copy to; made if it is not there.")
+            description = "The store to copy to; made if missing.")
     private Path destination;
 
-    @Option(names = "--no-verify", description = "Do not hold the pages against their checksums; what is cloned is not"
-            + " read then.")
+    @Option(names = "--no-verify", description = "Do not check pages against their checksums; cloned pages are then"
+            + " not read.")
     private boolean unchecked;
 
     @Override
@@ -43,7 +43,7 @@ final class TransferTo extends CliCommand {
         console.report(new Document().put("to_store", destination)
                 .put("transferred", made.stream().map(Manifests::document).toList()));
         console.say("transferred to " + destination + ": "
-                + (made.isEmpty() ? "nothing; it is all there" : String.join(", ",
+                + (made.isEmpty() ? "nothing; all of it exists there" : String.join(", ",
                         made.stream().map(reference -> reference.id().name()).toList())));
         return ExitStatus.OK;
     }

@@ -19,14 +19,16 @@ import picocli.CommandLine.Option;
 @Command(
         name = "verify",
         mixinStandardHelpOptions = true,
-        description = "Reads every page and file of a snapshot, or of all, and holds them against their checksums.",
+        description = "Reads every page and file of a snapshot, or of all snapshots, and checks them against their"
+                + " checksums.",
         footerHeading = "%n",
         footer = "Example: microsnap verify --store /var/lib/snapshots --id base-1")
 final class VerifyAll extends CliCommand {
     @Mixin
     private StoreLocation store;
 
-    @Option(names = "--id", paramLabel = "ID", description = "The snapshot's name; all of the store's without it.")
+    @Option(names = "--id", paramLabel = "ID", description = "The snapshot's name; without it all snapshots of the"
+            + " store.")
     private SnapshotId id;
 
     @Override
@@ -53,7 +55,7 @@ final class VerifyAll extends CliCommand {
         return status;
     }
 
-    /** One that cannot be verified does not keep the others from it. */
+    /** Verifies one of all snapshots. A failure does not stop the verification of the others. */
     private static int oneOfAll(Console console, DirectoryStore open, SnapshotId snapshot, List<Document> documents)
             throws IOException {
         try {

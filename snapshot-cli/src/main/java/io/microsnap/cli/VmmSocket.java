@@ -5,7 +5,7 @@ import java.nio.file.Path;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Option;
 
-/** The socket of a VMM, and of which make it is. */
+/** The socket of a VMM, and its kind. */
 final class VmmSocket {
     @ArgGroup
     private Sockets sockets;
@@ -14,10 +14,10 @@ final class VmmSocket {
             + " Paths sent to the VMM are made relative to it.")
     private Path jail;
 
-    @Option(names = "--pid", paramLabel = "PID", description = "The VMM's process, where its socket does not tell.")
+    @Option(names = "--pid", paramLabel = "PID", description = "The VMM's process, if its socket does not identify it.")
     private Long pid;
 
-    /** One of them. */
+    /** The options, of which one is used. */
     private static final class Sockets {
         @Option(names = "--qmp", paramLabel = "SOCKET", description = "The QMP socket of a QEMU.")
         private Path qmp;
@@ -30,7 +30,7 @@ final class VmmSocket {
         private Path cloudHypervisor;
     }
 
-    /** A make of VMM. */
+    /** The kinds of VMM. */
     enum Kind {
         QEMU, FIRECRACKER, CLOUD_HYPERVISOR
     }

@@ -7,9 +7,12 @@ import java.util.logging.LogRecord;
 import java.util.logging.Logger;
 import java.util.logging.SimpleFormatter;
 
-/** What the library warns of, printed as the commands print: a line each, and a stack trace only for those who ask. */
+/**
+ * Prints the library's warnings in the style of the commands: one line each, with a stack trace only on {@code
+ * --verbose}.
+ */
 final class Warnings extends Handler implements AutoCloseable {
-    // Held here: a logger that nobody holds forgets its level.
+    // Referenced here, because an unreferenced logger is collected and loses its level.
     private static final Logger LOGGER = Logger.getLogger("io.microsnap");
 
     private final Console console;
@@ -19,7 +22,7 @@ final class Warnings extends Handler implements AutoCloseable {
         this.console = console;
     }
 
-    /** Prints them until this is closed. What is less than a warning is what the command prints itself. */
+    /** Prints warnings until this is closed. Lower levels only repeat the command's own output. */
     static Warnings printed(Console console) {
         Warnings warnings = new Warnings(console);
         LOGGER.setLevel(Level.WARNING);
@@ -38,7 +41,7 @@ final class Warnings extends Handler implements AutoCloseable {
 
     @Override
     public void flush() {
-        // Each line is printed at once.
+        // Each line is flushed at once.
     }
 
     @Override

@@ -96,7 +96,7 @@ class ChainCommandsTest {
         assertThat(Files.mismatch(directory.resolve("again"), state)).isEqualTo(-1);
         microsnap.run(0, "restore", "--store", "s", "--id", "a", "--attachments-to", "files");
         assertThat(directory.resolve("files/disk")).hasContent("overlay");
-        assertThat(microsnap.run(2, "restore", "--store", "s", "--id", "a").errors()).contains("say where to");
+        assertThat(microsnap.run(2, "restore", "--store", "s", "--id", "a").errors()).contains("name a target");
         assertThat(microsnap.run(2, "restore", "--store", "s", "--id", "a", "--to", "x", "--all-to", "y").errors())
                 .contains("--all-to");
         microsnap.run(0, "bake", "--ram", "ram", "--store", "s", "--id", "bare");
@@ -138,7 +138,7 @@ class ChainCommandsTest {
                 file.seek(10L * number * PAGE);
                 file.writeBytes("changed");
             }
-            microsnap.run(0, "bake", "--ram", "ram", "--store", "s", "--id", "v" + number, "--parent",
+            microsnap.run(0, "bake", "--ram", "ram", "--store", "s", "--id", "v" + number, "--base",
                     "v" + (number - 1), "--label", "vm=a");
         }
         return ram;

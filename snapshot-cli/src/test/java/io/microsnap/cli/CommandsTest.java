@@ -54,7 +54,7 @@ class CommandsTest {
         byte[] first = Files.readAllBytes(ram);
         overwrite(ram, 3 * PAGE, "three");
         overwrite(ram, (8 << 20) - 5, "ended");
-        Map<?, ?> baked = microsnap.json(0, "bake", "--ram", "ram", "--store", "s", "--id", "b", "--parent", "a");
+        Map<?, ?> baked = microsnap.json(0, "bake", "--ram", "ram", "--store", "s", "--id", "b", "--base", "a");
         assertThat(baked.get("pages")).isEqualTo(2L);
         assertThat(((Map<?, ?>) baked.get("parent")).get("id")).isEqualTo("a");
 
@@ -70,6 +70,18 @@ class CommandsTest {
         assertThat(difference.get("pages")).isEqualTo(2L);
         assertThat(microsnap.run(0, "diff", "--store", "s", "--id", "a", "--with", "b").output())
                 .contains("0x3000: 1 pages").contains("0x7ff000: 1 pages");
+    }
+
+    @Test
+    void parentIsAnotherNameForBase(Seed seed) throws IOException {
+        Path ram = ram("ram", 1 << 20, seed);
+        microsnap.run(0, "bake", "--ram", "ram", "--store", "s", "--id", "a");
+        overwrite(ram, 3 * PAGE, "three");
+        Map<?, ?> baked = microsnap.json(0, "bake", "--ram", "ram", "--store", "s", "--id", "b", "--parent", "a");
+        assertThat(baked.get("pages")).isEqualTo(1L);
+        assertThat(((Map<?, ?>) baked.get("base")).get("id")).isEqualTo("a");
+        assertThat(microsnap.run(2, "bake", "--ram", "ram", "--store", "s", "--id", "c", "--base", "a", "--parent",
+                "b").errors()).contains("only once");
     }
 
     @Test
@@ -114,7 +126,7 @@ class CommandsTest {
         Files.writeString(directory.resolve("state"), "vmm state");
         Files.writeString(directory.resolve("disk"), "overlay");
         microsnap.run(0, "bake", "--ram", "ram", "--store", "s", "--id", "a", "--state", "state", "--attach", "disk");
-        microsnap.run(0, "bake", "--ram", "ram", "--store", "s", "--id", "b", "--parent", "a", "--quiet");
+        microsnap.run(0, "bake", "--ram", "ram", "--store", "s", "--id", "b", "--base", "a", "--quiet");
         assertThat(microsnap.run(0, "list", "--store", "s").output().lines()).hasSize(3)
                 .allMatch(line -> line.length() <= 80);
         assertThat((List<?>) microsnap.json(0, "list", "--store", "s").get("snapshots")).hasSize(2);
@@ -176,7 +188,7 @@ class CommandsTest {
         assertThat(microsnap.run(1, "verify", "--store", "s").output()).contains("time-travel").contains("a: whole");
         assertThat((List<?>) microsnap.json(1, "verify", "--store", "s").get("snapshots")).hasSize(2);
         overwrite(ram, 0, "changed");
-        microsnap.run(0, "bake", "--ram", "ram", "--store", "s", "--id", "b", "--parent", "a");
+        microsnap.run(0, "bake", "--ram", "ram", "--store", "s", "--id", "b", "--base", "a");
         Files.move(directory.resolve("s/a"), directory.resolve("moved"));
         assertThat(microsnap.run(3, "verify", "--store", "s", "--id", "b").output()).contains("requires the base a");
     }
@@ -266,7 +278,7 @@ class CommandsTest {
             overwrite(ram, offset, "changed");
         }
         long before = usedBytes(place);
-        microsnap.run(0, "bake", "--ram", "ram", "--store", store, "--id", "b", "--parent", "a");
+        microsnap.run(0, "bake", "--ram", "ram", "--store", store, "--id", "b", "--base", "a");
         long indexBytes = Files.size(place.resolve("s/b/memory.idx"));
         assertThat(usedBytes(place) - before).isLessThan((1 << 20) + indexBytes);
         microsnap.run(0, "restore", "--store", store, "--id", "a", "--to", place.resolve("a").toString());

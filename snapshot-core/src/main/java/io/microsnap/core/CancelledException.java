@@ -4,7 +4,7 @@ package io.microsnap.core;
 public final class CancelledException extends SnapshotException {
     private static final long serialVersionUID = 1L;
 
-    /** The message names what was stopped. */
+    /** Makes the exception; the message names the operation that was stopped. */
     public CancelledException(String message) {
         super(message);
     }

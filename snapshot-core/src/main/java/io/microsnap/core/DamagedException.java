@@ -4,7 +4,7 @@ package io.microsnap.core;
 public final class DamagedException extends SnapshotException {
     private static final long serialVersionUID = 1L;
 
-    /** The message names the file and the place in it. */
+    /** Makes the exception; the message names the file and the place in it. */
     public DamagedException(String message) {
         super(message);
     }

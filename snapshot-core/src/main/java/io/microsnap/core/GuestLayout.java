@@ -49,17 +49,17 @@ public final class GuestLayout {
         lengthBytes = offset;
     }
 
-    /** Regions in ascending order of guest address, each starting and ending on a page. */
+    /** Makes a layout of regions in ascending order of guest address, each starting and ending on a page. */
     public static GuestLayout of(int pageBytes, List<Region> regions) {
         return new GuestLayout(pageBytes, regions, false);
     }
 
-    /** One region from guest address zero. */
+    /** Makes a layout of one region from guest address zero. */
     public static GuestLayout ofSingleRegion(int pageBytes, long lengthBytes) {
         return of(pageBytes, List.of(new Region(0, lengthBytes)));
     }
 
-    /** As {@link #of}, for an image that somebody else wrote: its last region may end in the middle of a page. */
+    /** As {@link #of}, for an image that another program wrote: its last region may end in the middle of a page. */
     public static GuestLayout ofImportedImage(int pageBytes, List<Region> regions) {
         return new GuestLayout(pageBytes, regions, true);
     }
@@ -74,22 +74,22 @@ public final class GuestLayout {
         return regions;
     }
 
-    /** The length of the image: all regions together. */
+    /** Returns the length of the image: all regions together. */
     public long lengthBytes() {
         return lengthBytes;
     }
 
-    /** The number of pages in the image, a last partial page included. */
+    /** Returns the number of pages in the image, a last partial page included. */
     public long pageCount() {
         return (lengthBytes + pageBytes - 1) / pageBytes;
     }
 
-    /** Where in the image a region starts. */
+    /** Returns where in the image a region starts. */
     public long imageOffset(int region) {
         return imageOffsets[region];
     }
 
-    /** The region that holds an image offset. */
+    /** Returns the region that holds an image offset. */
     public int regionAt(long imageOffset) {
         if (imageOffset < 0 || imageOffset >= lengthBytes) {
             throw new IndexOutOfBoundsException("image offset " + imageOffset + " of " + lengthBytes);
@@ -107,13 +107,13 @@ public final class GuestLayout {
         return low;
     }
 
-    /** The guest-physical address behind an image offset. */
+    /** Returns the guest-physical address behind an image offset. */
     public long guestAddress(long imageOffset) {
         int region = regionAt(imageOffset);
         return regions.get(region).guestAddress() + (imageOffset - imageOffsets[region]);
     }
 
-    /** The image offset of a guest-physical address, or -1 where no region holds it. */
+    /** Returns the image offset of a guest-physical address, or -1 where no region holds it. */
     public long imageOffsetOf(long guestAddress) {
         for (int index = 0; index < imageOffsets.length; index++) {
             Region region = regions.get(index);
@@ -124,7 +124,7 @@ public final class GuestLayout {
         return -1;
     }
 
-    /** Small, so that compilers put it where it is asked: on the hottest paths it is asked of one and the same. */
+    /** Kept small so that the compiler inlines it: the hottest paths compare a layout with itself. */
     @Override
     public boolean equals(Object other) {
         return other == this || (other instanceof GuestLayout layout && isLike(layout));

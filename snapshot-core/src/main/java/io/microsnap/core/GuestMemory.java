@@ -31,21 +31,24 @@ public interface GuestMemory extends AutoCloseable {
         return new GuestMemoryReader(this);
     }
 
-    /** The host mapping behind a region: exactly as long as the region, readable and writable by any thread. */
+    /** Returns the host mapping behind a region: exactly as long as the region, readable and writable by any thread. */
     MemorySegment mapping(int region);
 
-    /** The descriptor of the memfd that holds the image, where the memory is shared through one. It stays ours. */
+    /**
+     * Returns the descriptor of the memfd that holds the image, where the memory is shared through one. The guest
+     * memory keeps it and closes it.
+     */
     OptionalInt memfd();
 
     /**
-     * Whether somebody may shorten what lies behind the mappings (a file). Such memory must not be handed to
-     * {@code memcmp} or a checksum of the JDK: a truncation would kill the process.
+     * Returns whether another process may shorten the file behind the mappings. Do not pass such memory to {@code
+     * memcmp} or a checksum of the JDK: a truncation would kill the process.
      */
     boolean mayBeTruncated();
 
     /**
-     * Names the ranges of the image that may hold anything but zeros, clipped to the range asked. What is not named was
-     * never populated: it is zero, and reading it would allocate it. By default everything is named.
+     * Names the ranges of the image that may hold anything but zeros, clipped to the given range. The other ranges were
+     * never populated: they are zero, and reading them would allocate them. The default names everything.
      */
     default void populated(long imageOffset, long lengthBytes, RangeConsumer ranges) throws IOException {
         ranges.accept(imageOffset, lengthBytes);
@@ -58,19 +61,22 @@ public interface GuestMemory extends AutoCloseable {
     void requireMapped() throws IOException;
 
     /**
-     * Keeps the memory mapped until the returned hold is closed, even when the memory is closed first. Whatever uses
-     * the mappings by their addresses takes a hold first, such as a VMM that registers them with a VM: an address
-     * that was unmapped may belong to another guest's memory a moment later. The VMM closes the hold when the VM
-     * cannot use the addresses any more.
+     * Keeps the memory mapped until the returned hold is closed, even when the memory is closed first. A caller that
+     * uses the mappings by their addresses takes a hold first, such as a VMM that registers them with a VM: an unmapped
+     * address may belong to another guest's memory a moment later. The VMM closes the hold when the VM cannot use the
+     * addresses any more.
      */
     Hold hold();
 
     /** Memory that is kept mapped. */
     interface Hold extends AutoCloseable {
-        /** Holds nothing: for memory that somebody else keeps mapped. */
+        /** Holds nothing: for memory that its owner keeps mapped. */
         Hold NOTHING = () -> { };
 
-        /** Lets go of the memory, which is unmapped if it was closed and this was its last hold. May be repeated. */
+        /**
+         * Releases the memory. If the memory is closed and this was its last hold, it is unmapped. A second call does
+         * nothing.
+         */
         @Override
         void close() throws IOException;
     }

@@ -1,11 +1,17 @@
 package io.microsnap.core;
 
-/** Whether memory is to be made of huge pages. */
+/** Says whether memory is made of huge pages. */
 public enum HugePages {
     /** Pages of the host's ordinary size, unless the host's own settings say otherwise. */
     NONE,
-    /** Where the kernel can: memory is aligned for it and it is asked to; nothing fails where it cannot. */
+    /**
+     * Huge pages where the kernel has them: memory is aligned for them and the kernel is asked. Nothing fails where it
+     * has none.
+     */
     TRANSPARENT,
-    /** From the pool that the operator has reserved (vm.nr_hugepages); too small a pool fails at once. */
+    /**
+     * Huge pages from the pool that the operator reserved (vm.nr_hugepages). Where the pool is too small, allocation
+     * fails at once.
+     */
     RESERVED
 }

@@ -5,10 +5,10 @@ public enum IfExists {
     /** Leave what is there, and fail with {@link java.nio.file.FileAlreadyExistsException}. */
     REFUSE,
     /**
-     * Put the new one in its place, in one step. A snapshot that somebody uses, or that another one requires, is not
+     * Puts the new one in its place, in one step. A snapshot that is in use, or that another one requires, is not
      * replaced. A process that has a replaced file open keeps it.
      */
     REPLACE,
-    /** As {@link #REPLACE}, and replaces a snapshot that somebody uses, too. */
+    /** As {@link #REPLACE}, and also replaces a snapshot that is in use. */
     REPLACE_EVEN_IF_HELD
 }

@@ -15,11 +15,11 @@ public final class IncompatibleStateException extends SnapshotException {
      */
     public IncompatibleStateException(List<String> differences, String where) {
         super("this machine state cannot be loaded here: " + String.join("; ", differences) + ". Load it " + where
-                + ", or start the guest afresh");
+                + ", or start the guest anew");
         this.differences = differences.toArray(String[]::new);
     }
 
-    /** Returns what differs, one in each entry. */
+    /** Returns the differences, one in each entry. */
     public List<String> differences() {
         return List.of(differences);
     }

@@ -19,7 +19,7 @@ public record MachineStateSection(String name, ByteBuffer payload) {
         payload = payload.slice().asReadOnlyBuffer();
     }
 
-    /** A fresh view of the bytes, with its own position. */
+    /** Returns a fresh view of the bytes, with its own position. */
     @Override
     public ByteBuffer payload() {
         return payload.duplicate();

@@ -12,30 +12,30 @@ public interface PageReader {
     GuestLayout layout();
 
     /**
-     * A direct view of guest memory: a native segment that starts at the image offset and reaches as far as memory
-     * is contiguous, at most the length asked. {@link MemorySegment#NULL} where the source cannot give one; the
-     * answer is the same for every offset.
+     * Returns a direct view of guest memory: a native segment that starts at the image offset and reaches as far as
+     * memory is contiguous, at most {@code lengthBytes}. Returns {@link MemorySegment#NULL} if the source has no direct
+     * views; this is then so for every offset.
      */
     default MemorySegment view(long imageOffset, long lengthBytes) {
         return MemorySegment.NULL;
     }
 
-    /** Fills the destination from the image offset on, wholly, or throws. */
+    /** Fills the whole destination from the image offset on, or throws. */
     void read(long imageOffset, MemorySegment destination) throws IOException;
 
     /**
-     * Names the ranges that may hold anything but zeros, clipped to the range asked. What is not named was never
-     * populated: it is zero, and reading it would allocate it. By default everything is named.
+     * Names the ranges that may hold anything but zeros, clipped to the given range. The other ranges were never
+     * populated: they are zero, and reading them would allocate them. The default names everything.
      */
     default void populated(long imageOffset, long lengthBytes, RangeConsumer ranges) throws IOException {
         ranges.accept(imageOffset, lengthBytes);
     }
 
-    /** Throws where a view must not be read, because the memory behind it is no longer mapped. */
+    /** Throws if a view must not be read because the memory behind it is no longer mapped. */
     default void requireMapped() throws IOException {
     }
 
-    /** Whether the memory behind {@link #view} may be shortened by somebody: see {@link GuestMemory}. */
+    /** Returns whether another process may shorten the memory behind {@link #view}: see {@link GuestMemory}. */
     default boolean mayBeTruncated() {
         return true;
     }

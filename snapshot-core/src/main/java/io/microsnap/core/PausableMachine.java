@@ -4,7 +4,7 @@ import java.io.IOException;
 import java.util.List;
 
 /**
- * What a capture asks of the machine it captures. Each is called in the thread that captures.
+ * Pauses, saves and resumes a machine for a capture. The capturing thread makes each call.
  *
  * <p>Captures of one machine exclude each other: from before {@link #pause} until after {@link #resume} a capture holds
  * the monitor of this object, and another one waits for it. Hand the same object to every capture of a machine. A
@@ -12,18 +12,18 @@ import java.util.List;
  */
 public interface PausableMachine {
     /**
-     * Stops whatever writes guest memory: every vCPU, every device, DMA and vhost worker. Once this has been called,
-     * {@link #resume} will be, exactly once, whatever fails, this call included.
+     * Stops everything that writes guest memory: every vCPU, device, DMA and vhost worker. After this call the capture
+     * calls {@link #resume} exactly once, whatever fails, also when this call fails.
      */
     void pause() throws IOException;
 
     /**
-     * The machine's state beside its memory. Called while paused and before memory is read, because saving some state
-     * writes guest memory.
+     * Returns the machine's state beside its memory. Called while paused and before memory is read, because saving some
+     * state writes guest memory.
      */
     List<MachineStateSection> saveState() throws IOException;
 
-    /** Lets the machine go on. */
+    /** Resumes the machine. */
     void resume() throws IOException;
 
     /**
@@ -34,7 +34,7 @@ public interface PausableMachine {
         return false;
     }
 
-    /** A machine that somebody else has paused, and resumes when the capture is done. */
+    /** Returns a machine that the caller has paused already and resumes after the capture. */
     static PausableMachine pausedAlready(List<MachineStateSection> state) {
         return new PausedMachine(List.copyOf(state));
     }

@@ -3,7 +3,7 @@ package io.microsnap.core;
 import java.util.List;
 
 /**
- * A machine that stands still already, with its state.
+ * A machine that the caller has paused already, with its state.
  *
  * @param saveState what was saved when it was paused
  */
@@ -15,11 +15,11 @@ record PausedMachine(List<MachineStateSection> saveState) implements PausableMac
 
     @Override
     public void pause() {
-        // Somebody else did.
+        // The caller paused it.
     }
 
     @Override
     public void resume() {
-        // Somebody else will.
+        // The caller resumes it.
     }
 }

@@ -1,17 +1,17 @@
 package io.microsnap.core;
 
 /**
- * Hears how far a long operation has come, and may stop it: an operation whose listener throws undoes what it began
- * and passes the exception on. Called from the thread that works, often enough to draw a bar, seldom enough not to
- * cost anything.
+ * Receives the progress of a long operation, and may stop it: when the listener throws, the operation undoes what it
+ * began and passes the exception on. The working thread calls it, often enough to draw a bar and rarely enough to cost
+ * nothing.
  */
 @FunctionalInterface
 public interface Progress {
-    /** Hears nothing, stops nothing. */
+    /** Ignores the progress and never stops the operation. */
     Progress NONE = (doneBytes, totalBytes) -> { };
 
     /**
-     * Tells how much is done.
+     * Reports how much is done.
      *
      * @param doneBytes never less than the time before, at most the total
      * @param totalBytes the same each time

@@ -15,7 +15,7 @@ public record Region(long guestAddress, long lengthBytes) {
         }
     }
 
-    /** The first guest address behind the region. */
+    /** Returns the first guest address behind the region. */
     public long end() {
         return guestAddress + lengthBytes;
     }

@@ -11,7 +11,7 @@ public record SnapshotId(String name) {
     private static final int LONGEST = 128;
     private static final Set<String> RESERVED = Set.of("store.json");
 
-    /** Refuses any other form, and names the store keeps for itself, with {@link IllegalArgumentException}. */
+    /** Throws {@link IllegalArgumentException} for any other form, and for names that the store reserves. */
     public SnapshotId {
         boolean wellFormed = !name.isEmpty() && name.length() <= LONGEST && name.charAt(0) != '.'
                 && name.chars().allMatch(SnapshotId::allowed);
@@ -20,7 +20,7 @@ public record SnapshotId(String name) {
                     + LONGEST + " letters, digits, '.', '_', '-' and does not start with '.'");
         }
         if (RESERVED.contains(name.toLowerCase(Locale.ROOT))) {
-            throw new IllegalArgumentException("'" + name + "' is a name the store keeps for itself");
+            throw new IllegalArgumentException("'" + name + "' is reserved by the store");
         }
     }
 
@@ -35,7 +35,7 @@ public record SnapshotId(String name) {
         return shown.toString();
     }
 
-    /** Equal for names that are the same name: what equality and ordering go by. */
+    /** Returns the key for equality and order: equal for names that differ in case alone. */
     public String key() {
         return name.toLowerCase(Locale.ROOT);
     }

@@ -2,10 +2,10 @@ package io.microsnap.dedup;
 
 /** How much a report measures. */
 public enum Accounting {
-    /** Pages and time alone. */
+    /** Only pages and time. */
     PAGES,
-    /** And which extents the target has to itself and which it shares, before and after. */
+    /** Also the target's exclusive and shared extents, before and after. */
     EXTENTS,
-    /** And the filesystem's free space, before and after; each time everything on it is synced first. */
+    /** Also the filesystem's free space, before and after; everything on it is synced before each measurement. */
     FREE_SPACE
 }

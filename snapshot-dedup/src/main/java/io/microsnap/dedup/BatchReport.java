@@ -6,10 +6,10 @@ import java.util.List;
 import java.util.OptionalLong;
 
 /**
- * What came of deduplicating a whole store.
+ * The result of deduplicating a whole store.
  *
- * @param entries every snapshot that was worked on, in that order
- * @param cancelled whether it was stopped early; the next run goes on where this one stopped
+ * @param entries every processed snapshot, in that order
+ * @param cancelled whether it was stopped early; the next run continues where this one stopped
  * @param freeBytesBefore free space of the filesystem before, where measured
  * @param freeBytesAfter free space of the filesystem now, where measured
  * @param time how long it took
@@ -20,12 +20,12 @@ public record BatchReport(List<Entry> entries, boolean cancelled, OptionalLong f
      * One snapshot.
      *
      * @param target which it is
-     * @param outcome what came of it
+     * @param outcome the outcome
      */
     public record Entry(SnapshotReference target, DedupOutcome outcome) {
     }
 
-    /** What came to be shared, in all. */
+    /** Returns how many bytes were newly shared, in all. */
     public long sharedBytes() {
         return entries.stream().mapToLong(entry ->
                 entry.outcome() instanceof DedupOutcome.Deduplicated(DedupReport report) ? report.sharedBytes() : 0)

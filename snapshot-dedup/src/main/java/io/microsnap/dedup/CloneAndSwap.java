@@ -9,14 +9,14 @@ import io.microsnap.dedup.internal.Steps;
 import java.io.IOException;
 
 /**
- * Builds the target anew: a clone of the canonical image, with the target's own blocks, or else its bytes, wherever the
- * two differ. Then the clone takes the target's place.
+ * Rebuilds the target: clones the canonical image and, where the two differ, gives the clone the target's blocks, or
+ * else its bytes. Then the clone replaces the target.
  */
 final class CloneAndSwap implements AutoCloseable {
     private final ImagePair pair;
     private final Reflink reflink;
     private final Workplace.Successor clone;
-    /** Where a part keeps a whole extent alive, taking over blocks would free nothing. */
+    /** Whether to take over blocks; where a part of an extent keeps all of it allocated, that would free nothing. */
     private boolean takesBlocks;
 
     private CloneAndSwap(ImagePair pair, Reflink reflink, Workplace.Successor clone, boolean takesBlocks) {
@@ -26,10 +26,10 @@ final class CloneAndSwap implements AutoCloseable {
         this.takesBlocks = takesBlocks;
     }
 
-    /** Clones the canonical image; finds out that this is impossible before anything is read. */
+    /** Clones the canonical image; fails before reading anything if that is impossible. */
     static CloneAndSwap begin(ImagePair pair, Reflink reflink, Workplace workplace) throws IOException {
         if (pair.targetBefore().links() > 1) {
-            throw new LeaveAlone(Reason.OTHER_NAMES, pair.target() + " has " + pair.targetBefore().links()
+            throw new NotDeduplicatedException(Reason.OTHER_NAMES, pair.target() + " has " + pair.targetBefore().links()
                     + " names, and only one of them would get the new file; share in place instead");
         }
         boolean takesBlocks = !Allocation.of(pair.target()).freesWholeExtentsOnly();
@@ -49,24 +49,24 @@ final class CloneAndSwap implements AutoCloseable {
         }
     }
 
-    /** Reads clone and target once more, whole. */
+    /** Reads the whole clone and target once more; throws if they differ. */
     void requireEqual(int pageBytes, int threads, Pacer pacer, Steps steps) throws IOException {
         Comparison again = new Comparison(ImagePair.ofOurOwn(descriptor(), pair.target()), pageBytes);
         again.verdicts().fill(0, again.verdicts().pageCount(), Verdict.UNREAD);
         again.bytes(threads, pacer, steps.silent());
         if (again.verdicts().count(Verdict.DIFFERENT) > 0) {
-            throw new DamagedException(pair.target() + ": the clone that was to replace it differs from it in "
+            throw new DamagedException(pair.target() + ": the clone made to replace it differs from it in "
                     + again.verdicts().count(Verdict.DIFFERENT) + " pages; it is left as it was."
                     + " Do not trust this machine's memory, storage or kernel");
         }
     }
 
-    /** Puts the clone in the target's place, with all the target's attributes, unless somebody wrote meanwhile. */
+    /** Replaces the target by the clone, with all the target's attributes, unless the target was written meanwhile. */
     void publish() throws IOException {
         FileAttributes.copy(pair.target(), pair.targetBefore(), descriptor());
         pair.requireUnchanged();
         if (!clone.takePlaceOf(pair.targetBefore())) {
-            throw new LeaveAlone(
+            throw new NotDeduplicatedException(
                     Reason.TARGET_CHANGED, pair.target() + " was written or replaced while it was compared");
         }
     }
@@ -82,12 +82,12 @@ final class CloneAndSwap implements AutoCloseable {
         }
     }
 
-    /** The clone; after publishing, the target. */
+    /** Returns the clone, which is the target after publication. */
     Descriptor descriptor() {
         return clone.descriptor();
     }
 
-    /** Removes the clone, unless it has taken the target's place. */
+    /** Removes the clone, unless it has replaced the target. */
     @Override
     public void close() throws IOException {
         clone.close();

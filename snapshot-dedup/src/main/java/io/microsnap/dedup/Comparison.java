@@ -15,20 +15,20 @@ import java.util.Collections;
 import java.util.concurrent.atomic.AtomicLong;
 
 /**
- * Finds out, page by page, what the target has in common with the canonical image: first from what costs nothing to
- * ask (holes, blocks, indexes), and what that leaves open by reading. The result is in the {@link PageVerdicts}.
+ * Finds out, page by page, what the target has in common with the canonical image: first from cheap sources (holes,
+ * blocks, indexes), then by reading the pages that those leave open. The result is in the {@link PageVerdicts}.
  *
- * <p>Files are read into buffers of our own: a file that shrinks meanwhile is an exception and not a signal.
+ * <p>Files are read into private buffers, so that a file that shrinks meanwhile causes an exception and not a signal.
  */
 final class Comparison {
-    /** What a thread takes at a time, and what is read ahead. */
+    /** The length that a thread takes at a time, and that is read ahead. */
     private static final long PIECE_BYTES = 4L << 20;
-    /** A piece that takes longer was not in memory; advice on one that is costs a tenth of comparing it. */
+    /** A piece that takes longer was not in memory; advice about one in memory costs a tenth of comparing it. */
     static final long IN_MEMORY_NANOS = 2_000_000;
-    /** What is read and compared at a time: both sides stay in the processor's cache. */
+    /** The length that is read and compared at a time: both sides stay in the processor's cache. */
     private static final long WINDOW_BYTES = 128L << 10;
     private static final int ENTRIES_AT_A_TIME = 8192;
-    /** A sample is one piece in so many, each long enough to show how long runs are. */
+    /** A sample takes one piece in this many; each is long enough to show how long runs are. */
     private static final int SAMPLED_ONE_IN = 16;
     private static final long SAMPLE_BYTES = 1L << 20;
 
@@ -46,7 +46,7 @@ final class Comparison {
         return verdicts;
     }
 
-    /** How many pages were read so far. */
+    /** Returns how many pages were read so far. */
     long readPages() {
         return readPages.get();
     }
@@ -65,7 +65,7 @@ final class Comparison {
         verdicts.replace(seen[0], verdicts.pageCount() - seen[0], Verdict.UNREAD, Verdict.UNREAD_AGAINST_HOLE);
     }
 
-    /** Finds what is in the same blocks. */
+    /** Finds pages in the same blocks. */
     void sharedBlocks() throws IOException {
         Extents.inCommon(pair.canonical(), pair.target(), (offset, lengthBytes) -> {
             long first = Math.ceilDiv(offset, (long) verdicts.pageBytes());
@@ -75,7 +75,7 @@ final class Comparison {
         });
     }
 
-    /** Rules out what the indexes tell apart. That they tell no difference proves nothing: somebody must look. */
+    /** Rules out pages whose checksums differ. Equal checksums prove nothing: those pages must be compared. */
     void indexes(IndexEvidence canonical, IndexEvidence target) throws IOException {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment left = arena.allocate((long) ENTRIES_AT_A_TIME * Integer.BYTES, Integer.BYTES);
@@ -133,7 +133,7 @@ final class Comparison {
         return entries.get(ValueLayout.JAVA_INT, index * Integer.BYTES);
     }
 
-    /** Reads a little of what is still open, here and there, and tells what the whole is like by that. */
+    /** Reads a sample of the pages that are still open, to estimate the whole. */
     Sample sample(Pacer pacer) throws IOException {
         long equal = 0;
         long different = 0;
@@ -157,8 +157,8 @@ final class Comparison {
     }
 
     /**
-     * Reads one page in so many of what is unread, and more of them only to find where a difference begins and ends:
-     * all between {@linkplain Verdict#SUSPECTED is suspected}. Not for several threads.
+     * Reads one unread page in this many, and more only to find where a difference begins and ends: all pages in
+     * between become {@linkplain Verdict#SUSPECTED suspected}. For one thread.
      */
     void suspect(long firstPage, long endPage, int pagesBetweenLooks, Pacer pacer) throws IOException {
         long before = firstPage;
@@ -190,7 +190,7 @@ final class Comparison {
         return verdicts.at(page) == Verdict.DIFFERENT;
     }
 
-    /** Reads whatever is still open among a few pages. Not for several threads. */
+    /** Reads the pages that are still open in a range. For one thread. */
     void bytes(long firstPage, long endPage, Pacer pacer) throws IOException {
         if (alone == null) {
             alone = new Reading(pacer);
@@ -198,7 +198,7 @@ final class Comparison {
         alone.piece(firstPage, endPage);
     }
 
-    /** Reads whatever is still open. */
+    /** Reads all pages that are still open. */
     void bytes(int threads, Pacer pacer, Steps steps) throws IOException {
         AtomicLong next = new AtomicLong();
         long end = pair.lengthBytes();
@@ -226,7 +226,7 @@ final class Comparison {
         }
     }
 
-    /** Has the kernel fetch what will be read soon, while what is there is compared. */
+    /** Makes the kernel fetch the next pages while the present ones are compared. */
     private void readAhead(long from, long end) {
         if (from >= end) {
             return;
@@ -247,7 +247,7 @@ final class Comparison {
     }
 
     static void willNeed(Descriptor file, long offset, long lengthBytes) {
-        // Advice: whether it was taken does not matter.
+        // Only advice: a failure does not matter.
         int advice = file.posix().constants().POSIX_FADV_WILLNEED;
         file.posix().posix_fadvise(file.number(), offset, lengthBytes, advice);
     }
@@ -256,7 +256,7 @@ final class Comparison {
         return offset / verdicts.pageBytes();
     }
 
-    /** How many pages a range touches. */
+    /** Returns how many pages a range touches. */
     private long pages(long offset, long lengthBytes) {
         return firstPage(offset + lengthBytes - 1) + 1 - firstPage(offset);
     }
@@ -324,7 +324,7 @@ final class Comparison {
                 throws IOException {
             MemorySegment wanted = buffer.asSlice(0, length);
             if (file.read(wanted, verdicts.offset(page)) < length) {
-                throw new LeaveAlone(ifShorter, file + " was shortened while it was compared");
+                throw new NotDeduplicatedException(ifShorter, file + " was shortened while it was compared");
             }
             return wanted;
         }

@@ -10,7 +10,7 @@ import jdk.jfr.Label;
 import jdk.jfr.Name;
 import jdk.jfr.StackTrace;
 
-/** What a deduplication tells the flight recorder and the log. */
+/** Reports a deduplication to the flight recorder and the log. */
 @Name("io.microsnap.SnapshotDeduplicated")
 @Label("Snapshot Deduplicated")
 @Category("microsnap")

@@ -9,20 +9,20 @@ import java.util.Optional;
 /**
  * How images are deduplicated. Begin with {@link #DEFAULTS} and change what should differ.
  *
- * @param engine by which means; empty takes the usual one
- * @param fragmentation how much is shared, and when it is worth it
+ * @param engine the engine; empty for the default one
+ * @param fragmentation how much to share, and when sharing is worthwhile
  * @param accounting what to measure
- * @param rereads whether the result is read once more and compared, although it follows from the comparison
+ * @param rereads whether to read and compare the result once more, although it follows from the comparison
  * @param bytesPerSecond how much may be read in a second; {@link Long#MAX_VALUE} for no limit
  * @param threads how many threads compare
  * @param patience how long to wait for another process that is deduplicating one of the two images
- * @param progress hears of every step, and may cancel
+ * @param progress receives every step, and may cancel
  */
 public record DedupOptions(Optional<Engine> engine, FragmentationPolicy fragmentation, Accounting accounting,
         boolean rereads, long bytesPerSecond, int threads, Duration patience, Progress progress) {
     private static final int MOST_THREADS = 4;
 
-    /** Engine as it comes, default policy, extents measured, no re-reading, no limits, a minute's patience. */
+    /** Default engine, default policy, extents measured, no re-reading, no limits, a minute's patience. */
     public static final DedupOptions DEFAULTS = new DedupOptions(Optional.empty(), FragmentationPolicy.DEFAULT,
             Accounting.EXTENTS, false, Long.MAX_VALUE,
             Math.min(MOST_THREADS, Runtime.getRuntime().availableProcessors()), Duration.ofMinutes(1), Progress.NONE);

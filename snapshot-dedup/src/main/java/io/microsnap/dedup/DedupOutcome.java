@@ -2,9 +2,9 @@ package io.microsnap.dedup;
 
 import java.util.Optional;
 
-/** What came of a deduplication. Whatever it was, the target holds the bytes it held before. */
+/** The outcome of a deduplication. In each case the target holds the same bytes as before. */
 public sealed interface DedupOutcome {
-    /** The target shares blocks with the canonical image now. */
+    /** The target now shares blocks with the canonical image. */
     record Deduplicated(DedupReport report) implements DedupOutcome {
     }
 
@@ -13,12 +13,12 @@ public sealed interface DedupOutcome {
      *
      * @param reason why, for a program
      * @param explanation why, for a person
-     * @param report what was found out before, if anything was
+     * @param report the findings until then, if there are any
      */
     record LeftAlone(Reason reason, String explanation, Optional<DedupReport> report) implements DedupOutcome {
     }
 
-    /** Something went wrong, and the target was left as it was. Only where an exception would not be welcome. */
+    /** Something failed, and the target was left as it was. Used where an exception must not be thrown. */
     record Failed(Exception cause) implements DedupOutcome {
     }
 
@@ -34,7 +34,7 @@ public sealed interface DedupOutcome {
         TARGET_GONE,
         /** Another process has been deduplicating the same image for longer than this one would wait. */
         BUSY,
-        /** The time that a bake allows for it was up; what was shared by then stays shared. */
+        /** The time that a bake allows was up; blocks shared by then stay shared. */
         OUT_OF_TIME,
         /** These files, or this filesystem, cannot share blocks. */
         UNSUPPORTED,
@@ -42,15 +42,15 @@ public sealed interface DedupOutcome {
         SAME_FILE,
         /** One of them is a directory, a device or the like. */
         NO_PLAIN_FILE,
-        /** Images of different lengths. */
+        /** The images have different lengths. */
         DIFFERENT_LENGTH,
-        /** An image of no bytes. */
+        /** An image is empty. */
         EMPTY,
-        /** All that could be shared is shared. */
+        /** Everything that could be shared is shared already. */
         ALREADY_SHARED,
-        /** Too few pages are equal for it to pay. */
+        /** Too few pages are equal to make sharing worthwhile. */
         TOO_FEW_EQUAL,
-        /** It would break the image into so many extents that later reads would suffer. */
+        /** Sharing would split the image into so many extents that later reads would suffer. */
         TOO_FRAGMENTED,
         /** It has more than one name, and swapping would leave the others with the old file. */
         OTHER_NAMES,

@@ -7,14 +7,14 @@ import java.util.OptionalLong;
 /**
  * What a deduplication found and did.
  *
- * @param engine by which means; empty if it came to nothing before one was chosen
+ * @param engine the engine; empty if the work ended before one was chosen
  * @param sibling the canonical image in the store and why it was chosen; empty for plain files
  * @param logicalBytes the image's length
  * @param pageBytes the size of a page
- * @param pages how they compare
- * @param sharedBytes what came to be shared now
- * @param before what the target took before, where measured
- * @param after what it takes now, where measured
+ * @param pages how the pages compare
+ * @param sharedBytes how much was newly shared
+ * @param before the target's space before, if measured
+ * @param after the target's space now, if measured
  * @param freeBytesBefore free space of the filesystem before, where measured
  * @param freeBytesAfter free space of the filesystem now, where measured
  * @param time how long it took
@@ -27,20 +27,20 @@ public record DedupReport(Optional<Engine> engine, Optional<Sibling> sibling, lo
      *
      * @param all how many there are
      * @param read how many were read to compare them; holes and pages that indexes tell apart need no reading
-     * @param alreadyShared were in the same blocks before
-     * @param equal equal, and in blocks of their own
-     * @param different different, or not worth sharing
-     * @param written how many of the different ones were put into a clone
+     * @param alreadyShared pages that were in the same blocks before
+     * @param equal equal pages in separate blocks
+     * @param different pages that differ, or are not worth sharing
+     * @param written how many of the different ones were written into a clone
      */
     public record Pages(long all, long read, long alreadyShared, long equal, long different, long written) {
     }
 
     /**
-     * What a file takes.
+     * The space that a file takes.
      *
-     * @param allocatedBytes what the filesystem says; blocks shared with others count in full
-     * @param exclusiveBytes what removing it would free
-     * @param sharedBytes what others use, too
+     * @param allocatedBytes as the filesystem reports; blocks shared with other files count in full
+     * @param exclusiveBytes the bytes that removing it would free
+     * @param sharedBytes the bytes that other files use, too
      * @param extents in how many extents
      */
     public record SpaceTaken(long allocatedBytes, long exclusiveBytes, long sharedBytes, long extents) {

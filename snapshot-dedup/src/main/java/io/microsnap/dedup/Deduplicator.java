@@ -19,17 +19,17 @@ import java.util.function.Consumer;
 import java.util.function.Predicate;
 
 /**
- * Lets snapshots of one store share blocks: a snapshot with the sibling most like it, or with one that is named. What
- * a snapshot holds does not change, and it can be restored and be a base all the while; for as long as this takes
- * neither of the two can be deleted.
+ * Makes snapshots of one store share blocks: a snapshot with its most similar sibling, or with a named one. A
+ * snapshot's content does not change, and meanwhile it can be restored and serve as a base; neither of the two can be
+ * deleted meanwhile.
  *
- * <p>Images that are in use, or that others need, stay the same files: blocks are shared in place. Any number of
- * threads and processes may work on one store; two never work on the same snapshot.
+ * <p>Images that are in use, or that other snapshots need, stay the same files: blocks are shared in place. Any number
+ * of threads and processes may work on one store; two never work on the same snapshot.
  */
 public final class Deduplicator {
     private static final System.Logger LOG = System.getLogger(Deduplicator.class.getName());
 
-    /** Whatever was replaced by a clone of another that often while this waited for it is left to the others. */
+    /** After this many replacements by other processes during the wait, the image is left to those processes. */
     private static final int ATTEMPTS = 3;
 
     private final DirectoryStore store;
@@ -51,7 +51,7 @@ public final class Deduplicator {
         return deduplicate(target, policy, whole(), candidate -> true, options);
     }
 
-    /** As {@link #deduplicate(SnapshotId, SiblingPolicy, DedupOptions)}, with those that come into question only. */
+    /** As {@link #deduplicate(SnapshotId, SiblingPolicy, DedupOptions)}, with these candidates only. */
     DedupOutcome deduplicate(SnapshotId target, SiblingPolicy policy, List<Manifest> whole,
             Predicate<Manifest> siblings, DedupOptions options) throws IOException {
         return reported(target, () -> {
@@ -78,7 +78,7 @@ public final class Deduplicator {
     }
 
     /**
-     * Shares blocks with one particular snapshot, whatever image it is of.
+     * Shares blocks with one particular snapshot, whatever its guest image.
      *
      * @throws NoSuchFileException if there is no such target
      * @throws IOException if either is damaged or a system call fails; the snapshot is then as it was
@@ -92,15 +92,15 @@ public final class Deduplicator {
             boolean pinned = isPinned(target, whole());
             try (StoredSnapshot held = store.hold(target); StoredSnapshot other = holdCanonical(canonical)) {
                 return run(other, held, pinned, options, askedFor(other));
-            } catch (LeaveAlone reason) {
+            } catch (NotDeduplicatedException reason) {
                 return new DedupOutcome.LeftAlone(reason.reason(), reason.getMessage(), Optional.empty());
             }
         });
     }
 
     /**
-     * Tells what {@link #deduplicate(SnapshotId, SiblingPolicy, DedupOptions)} would come to, from page indexes and
-     * extents; nothing is locked and nothing changes.
+     * Estimates the result of {@link #deduplicate(SnapshotId, SiblingPolicy, DedupOptions)} from page indexes and
+     * extents; locks and changes nothing.
      *
      * @throws NoSuchFileException if there is no such snapshot
      */
@@ -122,10 +122,10 @@ public final class Deduplicator {
     }
 
     /**
-     * Tells what {@link #deduplicate(SnapshotId, SnapshotId, DedupOptions)} would come to. Where the two have not the
-     * same regions, and indexes say nothing, both images are read.
+     * Estimates the result of {@link #deduplicate(SnapshotId, SnapshotId, DedupOptions)}. If the two have different
+     * regions, so that indexes do not help, this reads both images.
      *
-     * @throws NoSuchFileException if one of them is not there
+     * @throws NoSuchFileException if one of them does not exist
      */
     public Estimate estimate(SnapshotId target, SnapshotId canonical, DedupOptions options) throws IOException {
         try (StoredSnapshot held = store.hold(target); StoredSnapshot other = store.hold(canonical)) {
@@ -151,8 +151,8 @@ public final class Deduplicator {
      * <p>What is done is seen in the files themselves: a run that was cancelled or killed is resumed by running again,
      * and several processes share the work. A snapshot that fails is reported, and the others are gone on with.
      *
-     * @param options how each snapshot is deduplicated; its progress hears how much of all images was worked on, and
-     *     may cancel the run, which the report then says
+     * @param options how each snapshot is deduplicated; its progress receives how much of all images was processed, and
+     * may cancel the run, which the report then says
      */
     public BatchReport deduplicateAll(SiblingPolicy policy, DedupOptions options) throws IOException {
         return deduplicateAll(policy, options, entry -> { });
@@ -175,7 +175,8 @@ public final class Deduplicator {
     /**
      * Lets a file share what it has in common with another one; neither is in a store. The target's bytes, mode, times
      * and attributes stay what they are, whatever happens; whether anything was shared is in the outcome. Meanwhile
-     * nobody should write either file: in place that is safe, and a swap is given up if it is noticed.
+     * no process should write either file: sharing in place is safe even then, and a swap is abandoned if the write is
+     * noticed.
      *
      * @throws IOException if a file is missing or a system call fails; the target is then as it was, and nothing is
      *     left behind
@@ -190,7 +191,7 @@ public final class Deduplicator {
         return new FileDeduplicator(Posix.host()).estimate(canonical, target, options);
     }
 
-    /** The siblings of a snapshot that come into question, best first; it takes no lock and changes nothing. */
+    /** Returns the candidate siblings of a snapshot, best first; takes no lock and changes nothing. */
     public List<Sibling> siblings(SnapshotId target, SiblingPolicy policy) throws IOException {
         try (StoredSnapshot held = store.hold(target)) {
             return new SiblingChoice(store, DedupOptions.DEFAULTS).rank(held, whole(), policy);
@@ -241,11 +242,14 @@ public final class Deduplicator {
         try {
             return store.hold(id);
         } catch (NoSuchFileException gone) {
-            throw new LeaveAlone(Reason.SIBLING_GONE, id + " is not in " + store);
+            throw new NotDeduplicatedException(Reason.SIBLING_GONE, id + " is not in " + store);
         }
     }
 
-    /** Whether its image must stay the same file: somebody has it open, or will through another snapshot. */
+    /**
+     * Returns whether its image must stay the same file: a process has it open, or may open it through another
+     * snapshot.
+     */
     private boolean isPinned(SnapshotId id, List<Manifest> whole) throws IOException {
         return store.isHeld(id) || isRequired(id, whole);
     }
@@ -276,7 +280,9 @@ public final class Deduplicator {
         }
     }
 
-    /** The holder of the lock replaced it by a clone: the snapshot is there, but in another file. */
+    /**
+     * Returns whether the holder of the lock replaced the image by a clone: the snapshot exists, but in another file.
+     */
     private static boolean wasReplaced(DedupOutcome outcome) {
         return outcome instanceof DedupOutcome.LeftAlone alone && alone.report().isEmpty()
                 && (alone.reason() == Reason.TARGET_GONE || alone.reason() == Reason.SIBLING_GONE);

@@ -1,15 +1,15 @@
 package io.microsnap.dedup;
 
-/** By which means an image shares blocks with another. */
+/** The ways to make an image share blocks with another. */
 public enum Engine {
     /**
-     * The kernel compares ranges of both files itself and lets them share blocks where it finds them equal. The
-     * target stays the same file: inode, attributes, mappings; a writer at the same time is safe. Linux.
+     * The kernel compares ranges of both files itself and makes them share blocks where it finds them equal. The target
+     * stays the same file, with its inode, attributes and mappings, and a concurrent writer is safe. Linux only.
      */
     SHARE_IN_PLACE,
     /**
-     * A clone of the canonical image gets the target's differing ranges and takes the target's place, in one step. A
-     * process that has the old file open keeps it, and its space, until it closes it.
+     * A clone of the canonical image gets the target's differing ranges and replaces the target in one step. A process
+     * that has the old file open keeps it, and its space, until it closes it.
      */
     CLONE_AND_SWAP
 }

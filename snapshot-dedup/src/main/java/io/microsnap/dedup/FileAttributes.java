@@ -13,16 +13,16 @@ import java.lang.foreign.ValueLayout;
 import java.util.EnumSet;
 import java.util.Set;
 
-/** What a file is besides its content: owner, permissions, extended attributes, times. */
+/** Copies a file's attributes: owner, permissions, extended attributes, times. */
 final class FileAttributes {
-    /** Linux allows a value and a list of names no more than this. */
+    /** The largest value and list of names that Linux allows. */
     private static final long LARGEST = 64 << 10;
     private static final Set<Errno> NONE_HERE = EnumSet.of(Errno.EOPNOTSUPP, Errno.ENOTSUP, Errno.ENOSYS);
 
     private FileAttributes() {
     }
 
-    /** Gives a file all that another one has; the times are those of the status. */
+    /** Gives a file all attributes of another one; the times are those of the status. */
     static void copy(Descriptor from, Stat status, Descriptor to) throws IOException {
         Posix posix = to.posix();
         Stat fresh = to.status();
@@ -30,7 +30,7 @@ final class FileAttributes {
             to.check("fchown", posix.fchown(to.number(), status.owner(), status.group()),
                     "to " + status.owner() + ":" + status.group());
         }
-        // Who is not root may set them only of a file that may be written, which the permissions may put an end to.
+        // Set before the permissions: without root they can be set only on a writable file.
         copyExtended(from, to);
         to.permissions(status.permissions());
         try (Arena arena = Arena.ofConfined()) {

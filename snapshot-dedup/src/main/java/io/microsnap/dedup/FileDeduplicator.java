@@ -71,9 +71,10 @@ final class FileDeduplicator {
                 return switch (reflink.cloneInto(canonical, staged)) {
                     case ReflinkOutcome.Cloned cloned -> new Staged(staged);
                     case ReflinkOutcome.Unsupported unsupported ->
-                            throw new LeaveAlone(Reason.UNSUPPORTED, canonical + ": " + unsupported.reason());
+                            throw new NotDeduplicatedException(Reason.UNSUPPORTED, canonical + ": "
+                                    + unsupported.reason());
                     case ReflinkOutcome.SourceVanished vanished ->
-                            throw new LeaveAlone(Reason.SIBLING_GONE, canonical + " is gone");
+                            throw new NotDeduplicatedException(Reason.SIBLING_GONE, canonical + " is gone");
                 };
             } catch (Throwable failure) {
                 try (staged) {

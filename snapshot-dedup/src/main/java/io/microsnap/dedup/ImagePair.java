@@ -7,9 +7,9 @@ import io.microsnap.dedup.internal.Steps;
 import java.io.IOException;
 import java.util.concurrent.locks.LockSupport;
 
-/** A canonical image and a target of the same length, both open, and what they were when work on them began. */
+/** A canonical image and a target of the same length, both open, with their status when the work began. */
 final class ImagePair {
-    /** So often a lock is asked for that another holds. */
+    /** The time between two attempts to take a lock. */
     private static final long MOMENT_NANOS = 5_000_000;
 
     private final Descriptor canonical;
@@ -24,7 +24,7 @@ final class ImagePair {
         this.targetBefore = targetBefore;
     }
 
-    /** Refuses two files that cannot share anything. Both descriptors stay the caller's. */
+    /** Makes a pair. Throws if the two files cannot share anything. The caller closes both descriptors. */
     static ImagePair of(Descriptor canonical, Descriptor target) throws IOException {
         requirePlainFile(canonical);
         requirePlainFile(target);
@@ -37,23 +37,23 @@ final class ImagePair {
     }
 
     /**
-     * As {@link #of}, but until the descriptors are closed nobody else deduplicates the target, or replaces either by a
-     * clone. Another process's lock is waited for as long as the options' patience lasts.
+     * As {@link #of}, but until the descriptors are closed no other process deduplicates the target, or replaces either
+     * file by a clone. Waits for another process's lock as long as the options' patience allows.
      */
     static ImagePair locked(Descriptor canonical, Descriptor target, DedupOptions options) throws IOException {
         of(canonical, target).lock(options);
-        // What was locked meanwhile may have been worked on until now.
+        // Until the lock was free, another process may have changed the files: look again.
         return of(canonical, target);
     }
 
-    /** Two files that nobody else knows of, of the same length. */
+    /** Makes a pair of two files of the same length that no other process uses. */
     static ImagePair ofOurOwn(Descriptor canonical, Descriptor target) throws IOException {
         return new ImagePair(canonical, target, canonical.status(), target.status());
     }
 
     private void lock(DedupOptions options) throws IOException {
         long until = System.nanoTime() + options.patience().toNanos();
-        // In one order whichever is which: two that wait for each other would both wait in vain.
+        // Locks in a fixed order, because otherwise two processes could wait for each other for ever.
         if (canonicalBefore.inode() < targetBefore.inode()) {
             lock(canonical, false, until, options);
             lock(target, true, until, options);
@@ -62,19 +62,20 @@ final class ImagePair {
             lock(canonical, false, until, options);
         }
         if (canonical.status().links() == 0) {
-            throw new LeaveAlone(Reason.SIBLING_GONE, canonical + " was deleted or replaced");
+            throw new NotDeduplicatedException(Reason.SIBLING_GONE, canonical + " was deleted or replaced");
         }
         if (target.status().links() == 0) {
-            throw new LeaveAlone(Reason.TARGET_GONE, target + " was deleted or replaced");
+            throw new NotDeduplicatedException(Reason.TARGET_GONE, target + " was deleted or replaced");
         }
     }
 
     private void lock(Descriptor file, boolean exclusive, long untilNanos, DedupOptions options) throws IOException {
         while (!file.tryLock(exclusive)) {
             if (untilNanos - System.nanoTime() <= 0) {
-                throw new LeaveAlone(Reason.BUSY, file + " is locked: another process has been deduplicating "
+                throw new NotDeduplicatedException(Reason.BUSY, file
+                        + " is locked: another process has been deduplicating "
                         + (exclusive ? "it, or with it," : "it") + " for " + options.patience().toMillis()
-                        + " ms and more; run it again later");
+                        + " ms or more; run it again later");
             }
             options.progress().advanced(0, 2 * lengthBytes());
             Steps.requireNotInterrupted();
@@ -98,36 +99,39 @@ final class ImagePair {
         return targetBefore.sizeBytes();
     }
 
-    /** Fails if, as far as can be told, either file was written since. */
+    /** Throws if, as far as can be told, either file was written since. */
     void requireUnchanged() throws IOException {
         if (!canonical.status().isUnchangedSince(canonicalBefore)) {
-            throw new LeaveAlone(Reason.CANONICAL_CHANGED, canonical + " was written while it was compared");
+            throw new NotDeduplicatedException(Reason.CANONICAL_CHANGED, canonical
+                    + " was written while it was compared");
         }
         if (!target.status().isUnchangedSince(targetBefore)) {
-            throw new LeaveAlone(Reason.TARGET_CHANGED, target + " was written while it was compared");
+            throw new NotDeduplicatedException(Reason.TARGET_CHANGED, target + " was written while it was compared");
         }
     }
 
-    private void requireFit() throws LeaveAlone {
+    private void requireFit() throws NotDeduplicatedException {
         if (canonicalBefore.sameFile(targetBefore)) {
-            throw new LeaveAlone(Reason.SAME_FILE, canonical + " and " + target + " are one file");
+            throw new NotDeduplicatedException(Reason.SAME_FILE, canonical + " and " + target + " are one file");
         }
         if (canonicalBefore.sizeBytes() != targetBefore.sizeBytes()) {
-            throw new LeaveAlone(Reason.DIFFERENT_LENGTH, target + " has " + targetBefore.sizeBytes() + " bytes and "
-                    + canonical + " " + canonicalBefore.sizeBytes() + "; only images of one length are compared");
+            throw new NotDeduplicatedException(Reason.DIFFERENT_LENGTH, target + " has " + targetBefore.sizeBytes()
+                    + " bytes and "
+                    + canonical + " " + canonicalBefore.sizeBytes() + "; only images of equal length can be compared");
         }
         if (targetBefore.sizeBytes() == 0) {
-            throw new LeaveAlone(Reason.EMPTY, target + " is empty");
+            throw new NotDeduplicatedException(Reason.EMPTY, target + " is empty");
         }
         if (canonicalBefore.device() != targetBefore.device()) {
-            throw new LeaveAlone(Reason.UNSUPPORTED,
+            throw new NotDeduplicatedException(Reason.UNSUPPORTED,
                     canonical + " and " + target + " lie on different filesystems, which cannot share blocks");
         }
     }
 
     private static void requirePlainFile(Descriptor file) throws IOException {
         if (!file.status().isRegularFile()) {
-            throw new LeaveAlone(Reason.NO_PLAIN_FILE, file + " is not a plain file, and only those share blocks");
+            throw new NotDeduplicatedException(Reason.NO_PLAIN_FILE, file
+                    + " is not a plain file; only plain files share blocks");
         }
     }
 }

@@ -4,9 +4,9 @@ import java.util.concurrent.locks.LockSupport;
 import java.util.function.LongConsumer;
 import java.util.function.LongSupplier;
 
-/** Keeps several threads together below a number of bytes a second. */
+/** Limits the bytes a second that several threads read together. */
 final class Pacer {
-    // What was not used in the last tenth of a second is gone: no burst after a pause.
+    // Unused allowance expires after a tenth of a second, so that no burst follows a pause.
     private static final long MEMORY_NANOS = 100_000_000;
     private static final double NANOS_IN_SECOND = 1e9;
 

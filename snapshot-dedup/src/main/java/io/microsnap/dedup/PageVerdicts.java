@@ -50,8 +50,8 @@ final class PageVerdicts {
     }
 
     /**
-     * Gives every page of a run that has one verdict another. A count below 1 is no page: a range of bytes may hold
-     * none whole.
+     * Replaces one verdict by another in a run of pages. A count below 1 means no page, because a range of bytes may
+     * contain no whole page.
      */
     void replace(long firstPage, long count, Verdict from, Verdict to) {
         long end = firstPage + count;
@@ -62,7 +62,7 @@ final class PageVerdicts {
         }
     }
 
-    /** The first page after this one that has another verdict, at most the limit. */
+    /** Returns the first page after this one that has another verdict, at most the limit. */
     long runEnd(long page, long limit) {
         byte verdict = verdicts.get(ValueLayout.JAVA_BYTE, page);
         long end = page + 1;
@@ -76,7 +76,7 @@ final class PageVerdicts {
         return end;
     }
 
-    /** Every run, one after another. */
+    /** Names every run, one after another. */
     void runs(RunConsumer runs) throws IOException {
         for (long page = 0; page < pageCount;) {
             long end = runEnd(page, pageCount);
@@ -85,12 +85,12 @@ final class PageVerdicts {
         }
     }
 
-    /** Where a page starts; for the page count, where the image ends. */
+    /** Returns the offset at which a page starts; for the page count, the end of the image. */
     long offset(long page) {
         return Math.min(page * pageBytes, lengthBytes);
     }
 
-    /** How many pages have this verdict. */
+    /** Returns how many pages have this verdict. */
     long count(Verdict verdict) {
         long count = 0;
         for (long page = 0; page < pageCount;) {

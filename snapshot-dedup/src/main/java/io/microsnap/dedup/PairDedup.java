@@ -18,11 +18,11 @@ import java.util.OptionalLong;
 import java.util.concurrent.locks.LockSupport;
 
 /**
- * One target, one canonical image: compare, decide, share, report. What the two are, and who else uses them, is the
- * caller's to know.
+ * Deduplicates one target with one canonical image: compares, decides, shares, reports. The caller knows what the two
+ * are, and which other processes use them.
  */
 final class PairDedup {
-    // A process that has the old file open may keep it for longer than we can wait.
+    // A process that has the old file open may keep it for longer than this should wait.
     private static final int RELEASE_ATTEMPTS = 50;
     private static final long RELEASE_NANOS = 1_000_000;
 
@@ -56,17 +56,17 @@ final class PairDedup {
         comparison = new Comparison(pair, pageBytes);
         verdicts = comparison.verdicts();
         pacer = new Pacer(options.bytesPerSecond());
-        // Comparing is half of the way, sharing the other.
+        // Comparing is one half of the work, sharing the other.
         steps = new Steps(options.progress(), 2 * pair.lengthBytes());
         freeBefore = freeBytes(pair.target());
         before = spaceTaken(pair.target());
     }
 
-    /** What the store knows of both images. */
+    /** The store's indexes of both images. */
     record Evidence(IndexEvidence canonical, IndexEvidence target) {
     }
 
-    /** Two images, and what is known of them without reading either. */
+    /** Two images, and the facts about them that need no reading. */
     record Images(Descriptor canonical, Descriptor target, int pageBytes, Optional<Evidence> evidence) {
     }
 
@@ -76,9 +76,9 @@ final class PairDedup {
     }
 
     /**
-     * Shares what the target has in common with the canonical image.
+     * Shares the content that the target has in common with the canonical image.
      *
-     * @param workplace where new blocks for the target are made
+     * @param workplace makes new files and blocks for the target
      */
     static DedupOutcome run(Images images, Workplace workplace, DedupOptions options, Reflink reflink)
             throws IOException {
@@ -87,7 +87,7 @@ final class PairDedup {
                 dedup -> dedup.share(dedup.look(images.evidence())));
     }
 
-    /** Tells what {@link #run} would share, and locks and changes nothing. Without evidence both images are read. */
+    /** Estimates what {@link #run} would share, and locks and changes nothing. Without indexes it reads both images. */
     static DedupOutcome estimate(Images images, Workplace workplace, DedupOptions options, Reflink reflink)
             throws IOException {
         return run(() -> ImagePair.of(images.canonical(), images.target()),
@@ -109,13 +109,13 @@ final class PairDedup {
         PairDedup dedup;
         try {
             dedup = making.of(opening.pair());
-        } catch (LeaveAlone reason) {
+        } catch (NotDeduplicatedException reason) {
             return new DedupOutcome.LeftAlone(reason.reason(), reason.getMessage(), Optional.empty());
         }
         try {
             work.on(dedup);
             return new DedupOutcome.Deduplicated(dedup.report());
-        } catch (LeaveAlone reason) {
+        } catch (NotDeduplicatedException reason) {
             return new DedupOutcome.LeftAlone(reason.reason(), reason.getMessage(), Optional.of(dedup.report()));
         }
     }
@@ -126,7 +126,7 @@ final class PairDedup {
         sharedBytes = pages.equal() * verdicts.pageBytes();
     }
 
-    /** Looks without reading any page; returns whether there were indexes to look at. */
+    /** Compares without reading any page; returns whether there were indexes. */
     private boolean look(Optional<Evidence> evidence) throws IOException {
         requireSharable();
         comparison.holes();
@@ -140,22 +140,23 @@ final class PairDedup {
         return evidence.isPresent();
     }
 
-    /** Better known before anything is looked at; what the filesystem says in the end counts all the same. */
+    /** Fails early where sharing is impossible. Even after this check the filesystem may still refuse. */
     private void requireSharable() throws IOException {
         if (canShareInPlace() && reflink.mayDedupe(pair.canonical(), pair.target())
                 instanceof DedupeOutcome.Unsupported unsupported) {
-            throw new LeaveAlone(Reason.UNSUPPORTED, pair.target() + " and " + pair.canonical()
+            throw new NotDeduplicatedException(Reason.UNSUPPORTED, pair.target() + " and " + pair.canonical()
                     + " cannot share blocks: " + unsupported.reason());
         }
     }
 
-    private Engine chooseEngine() throws LeaveAlone {
+    private Engine chooseEngine() throws NotDeduplicatedException {
         boolean inPlace = options.engine().map(asked -> asked == Engine.SHARE_IN_PLACE).orElse(canShareInPlace());
         if (inPlace && !canShareInPlace()) {
-            throw new LeaveAlone(Reason.UNSUPPORTED, pair.target() + ": only Linux shares blocks in place");
+            throw new NotDeduplicatedException(Reason.UNSUPPORTED, pair.target()
+                    + ": only Linux shares blocks in place");
         }
         if (!inPlace && !workplace.mayReplaceTarget()) {
-            throw new LeaveAlone(Reason.IN_USE,
+            throw new NotDeduplicatedException(Reason.IN_USE,
                     pair.target() + " is in use and must stay the same file; share in place instead");
         }
         return inPlace ? Engine.SHARE_IN_PLACE : Engine.CLONE_AND_SWAP;
@@ -182,7 +183,7 @@ final class PairDedup {
         long started = System.nanoTime();
         sharedBytes = sharing.share(workplace, steps);
         if (options.rereads()) {
-            // The kernel has compared what it shared, and nothing else has changed.
+            // The kernel compared what it shared, and nothing else has changed.
             pair.requireUnchanged();
         }
         pages = countPages(0);
@@ -191,7 +192,9 @@ final class PairDedup {
         measure(pair.target());
     }
 
-    /** A sample of the two, if it says so clearly what sharing will bring that there is nothing left to decide. */
+    /**
+     * Returns a sample of the two, if it predicts the result so clearly that nothing is left to decide.
+     */
     private Optional<Sample> clearSample() throws IOException {
         long started = System.nanoTime();
         Sample sample = comparison.sample(pacer);
@@ -200,7 +203,7 @@ final class PairDedup {
         return clear ? Optional.of(sample) : Optional.empty();
     }
 
-    /** The kernel compares anyhow: most of what is equal is never read here, only what is near a difference. */
+    /** Shares before reading, because the kernel compares anyway: this reads only pages near a difference. */
     private void tryBeforeReading(ShareInPlace sharing, OptionalInt pagesBetweenLooks) throws IOException {
         long started = System.nanoTime();
         sharing.tryUnread(pagesBetweenLooks, steps);
@@ -217,7 +220,7 @@ final class PairDedup {
 
     private void swap() throws IOException {
         try (CloneAndSwap clone = CloneAndSwap.begin(pair, reflink, workplace)) {
-            // A clone's bytes rest on this comparison alone: what is only said to be in the same blocks is read, too.
+            // A clone's bytes rest on this comparison alone: read also the pages that the filesystem reports as shared.
             verdicts.replace(0, verdicts.pageCount(), Verdict.SHARED, Verdict.UNREAD);
             decide(false);
             swap(clone);
@@ -236,14 +239,14 @@ final class PairDedup {
         clone.publish();
         sharedBytes = pages.equal() * verdicts.pageBytes();
         steps.atLeast(2 * pair.lengthBytes());
-        // The old file has no name any more: with this its blocks go.
+        // The old file has no name any more: closing it frees its blocks.
         pair.target().close();
         publishingNanos += System.nanoTime() - built;
         awaitRelease(clone.descriptor());
         measure(clone.descriptor());
     }
 
-    /** Until the old file's blocks are really gone, the pages that were taken over from it count as shared. */
+    /** Waits until the old file's blocks are really free: until then, pages taken over from it count as shared. */
     private void awaitRelease(Descriptor file) throws IOException {
         long equalBytes = (pages.equal() + pages.alreadyShared()) * verdicts.pageBytes();
         for (int attempt = 0; attempt < RELEASE_ATTEMPTS && before.isPresent(); attempt++) {
@@ -255,7 +258,7 @@ final class PairDedup {
         }
     }
 
-    /** Compares as far as needed, and decides whether sharing pays. */
+    /** Compares as far as needed, and decides whether sharing is worthwhile. */
     private void decide(boolean indexesSuffice) throws IOException {
         if (!indexesSuffice) {
             long started = System.nanoTime();
@@ -270,7 +273,8 @@ final class PairDedup {
         long chosen = equalPages();
         if (!isWorthIt(chosen)) {
             requireNotShared(chosen);
-            throw new LeaveAlone(Reason.TOO_FRAGMENTED, pair.target() + " could share " + chosen + " of the "
+            throw new NotDeduplicatedException(Reason.TOO_FRAGMENTED, pair.target() + " could share " + chosen
+                    + " of the "
                     + equal + " pages it has in common with " + pair.canonical() + " within " + mostExtents()
                     + " extents, and less than " + options.fragmentation().leastPercentToShare()
                     + " % of its data is not worth it");
@@ -285,22 +289,24 @@ final class PairDedup {
         return options.fragmentation().mostExtentsToShare(pair.lengthBytes());
     }
 
-    private void requireEnough() throws LeaveAlone {
+    private void requireEnough() throws NotDeduplicatedException {
         pages = countPages(0);
         long equal = equalPages();
         if (isWorthIt(equal)) {
             return;
         }
         requireNotShared(equal);
-        throw new LeaveAlone(Reason.TOO_FEW_EQUAL, pair.target() + " has " + equal + " of its " + dataPages()
+        throw new NotDeduplicatedException(Reason.TOO_FEW_EQUAL, pair.target() + " has " + equal + " of its "
+                + dataPages()
                 + " pages of data in common with " + pair.canonical() + ", less than "
                 + options.fragmentation().leastPercentToShare() + " %");
     }
 
-    private void requireNotShared(long equal) throws LeaveAlone {
+    private void requireNotShared(long equal) throws NotDeduplicatedException {
         long shared = verdicts.count(Verdict.SHARED);
         if (isWorthIt(equal + shared)) {
-            throw new LeaveAlone(Reason.ALREADY_SHARED, pair.target() + " shares " + shared + " of its " + dataPages()
+            throw new NotDeduplicatedException(Reason.ALREADY_SHARED, pair.target() + " shares " + shared + " of its "
+                    + dataPages()
                     + " pages of data with " + pair.canonical() + " already, and could share " + equal + " more");
         }
     }
@@ -315,7 +321,7 @@ final class PairDedup {
                 + verdicts.count(Verdict.UNREAD_AGAINST_HOLE);
     }
 
-    /** However the pages compare: those that are no holes. */
+    /** Returns the number of the target's pages that are not holes, whatever their verdicts. */
     private long dataPages() {
         return equalPages() + verdicts.count(Verdict.SHARED) + verdicts.count(Verdict.DIFFERENT);
     }

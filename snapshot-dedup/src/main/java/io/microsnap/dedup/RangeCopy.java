@@ -7,7 +7,9 @@ import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 
-/** Copies ranges of a target to the same place in another file, through a buffer: into blocks of their own. */
+/**
+ * Copies ranges of a target to the same offsets in another file, through a buffer, so that they get separate blocks.
+ */
 final class RangeCopy implements AutoCloseable {
     private static final long BUFFER_BYTES = 1L << 20;
     private static final long ALIGNMENT = 4096;
@@ -30,7 +32,7 @@ final class RangeCopy implements AutoCloseable {
             MemorySegment part = buffer.asSlice(0, Math.min(BUFFER_BYTES, end - at));
             pacer.await(part.byteSize());
             if (from.read(part, at) < part.byteSize()) {
-                throw new LeaveAlone(Reason.TARGET_CHANGED, from + " was shortened while it was copied");
+                throw new NotDeduplicatedException(Reason.TARGET_CHANGED, from + " was shortened while it was copied");
             }
             to.writeFully(part, at);
             at += part.byteSize();

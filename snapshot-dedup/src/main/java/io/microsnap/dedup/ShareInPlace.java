@@ -15,13 +15,15 @@ import java.util.OptionalInt;
 import java.util.Set;
 
 /**
- * Has the kernel share what is equal, range by range. It compares once more itself, so what is written meanwhile is
- * safe, and what indexes or a sample promise need not be read here before it is tried.
+ * Makes the kernel share equal ranges. The kernel compares them itself, so concurrent writes are safe, and pages that
+ * are probably equal by indexes or a sample need not be read here first.
  */
 final class ShareInPlace {
-    /** Both files are locked while the kernel works on a piece: short enough that a restored guest does not notice. */
+    /** The kernel locks both files while it works on a piece: short enough that a restored guest does not notice. */
     private static final long PIECE_BYTES = 4L << 20;
-    /** Where a difference is likely, so much is tried at a time: it makes all the comparing before it useless. */
+    /**
+     * The length of a piece where a difference is likely, because a difference makes all comparing before it useless.
+     */
     private static final long SHORT_PIECE_BYTES = 1L << 20;
 
     private final ImagePair pair;
@@ -45,29 +47,33 @@ final class ShareInPlace {
         freesWholeExtentsOnly = allocation.freesWholeExtentsOnly();
     }
 
-    /** Finds out, on one block, whether these two files can share at all: before anybody reads them. */
+    /** Tests with one block, before any reading, whether these two files can share at all. */
     void probe() throws IOException {
         PageVerdicts verdicts = comparison.verdicts();
         for (long page = 0; page < verdicts.pageCount(); page = verdicts.runEnd(page, verdicts.pageCount())) {
             if (verdicts.at(page).mayBeShared()) {
                 long from = alignedUp(verdicts.offset(page));
                 share(from, Math.min(from + blockBytes, pair.lengthBytes()));
-                // It will be shared once more, with all around it.
+                // The block will be shared once more, together with those around it.
                 sharedBytes = 0;
                 return;
             }
         }
     }
 
-    /** Whether it is all one when pages are shared: not where others must be moved out of the way, and so be known. */
+    /**
+     * Returns whether sharing may begin before all pages are compared: not if different pages must be moved first,
+     * because then they must be known.
+     */
     boolean mayTry() {
         return !freesWholeExtentsOnly;
     }
 
     /**
-     * Shares whatever pieces the kernel finds equal, of all that was not found different; the others stay unread.
+     * Shares the pieces that the kernel finds equal, among all pages not found different; the others stay unread.
      *
-     * @param pagesBetweenLooks where it pays: one page in so many is read first, to leave out what differs there
+     * @param pagesBetweenLooks the distance of single pages to read first, so that pieces that differ there are left
+     * out; empty if that is not worthwhile
      */
     void tryUnread(OptionalInt pagesBetweenLooks, Steps steps) throws IOException {
         PageVerdicts verdicts = comparison.verdicts();
@@ -111,7 +117,7 @@ final class ShareInPlace {
         }
     }
 
-    /** The kernel compares page by page, and would wait for each. */
+    /** Reads ahead: the kernel compares page by page, and would wait for each. */
     private void willNeed(long from, long end) {
         Comparison.willNeed(pair.canonical(), from, end - from);
         Comparison.willNeed(pair.target(), from, end - from);
@@ -122,7 +128,7 @@ final class ShareInPlace {
         if (!share(from, end)) {
             return false;
         }
-        // Pages and blocks may differ in size: what is only shared in part is read like the others.
+        // Pages and blocks may differ in size: a page that is only partly shared is read like the others.
         PageVerdicts verdicts = comparison.verdicts();
         long first = Math.ceilDiv(from, (long) verdicts.pageBytes());
         long last = end == pair.lengthBytes() ? verdicts.pageCount() : end / verdicts.pageBytes();
@@ -132,7 +138,10 @@ final class ShareInPlace {
         return true;
     }
 
-    /** Shares all that the verdicts do not rule out; returns how many bytes came to be shared, with those before. */
+    /**
+     * Shares all pages that the verdicts do not rule out; returns how many bytes were newly shared, including earlier
+     * calls.
+     */
     long share(Workplace workplace, Steps steps) throws IOException {
         if (freesWholeExtentsOnly) {
             workplace.withScratchFile(scratch -> shareAndMoveOutOfTheWay(scratch, steps));
@@ -143,12 +152,13 @@ final class ShareInPlace {
     }
 
     /**
-     * Gives pages that will not be shared new extents, where their old ones hold pages that will be: otherwise a few of
-     * them would keep all the others' blocks. The kernel compares these, too. They are copied while others are shared.
+     * Moves pages that will not be shared into new extents if their old ones also hold pages that will be: otherwise a
+     * few such pages would keep all the others' blocks allocated. The kernel compares the moved pages, too. They are
+     * copied while others are shared.
      */
     private void shareAndMoveOutOfTheWay(Descriptor scratch, Steps steps) throws IOException {
         scratch.truncate(pair.lengthBytes());
-        // What is shared in the middle of an extent shows as extents of its own: the parts are known by their distance.
+        // A shared middle part splits an extent into several; equal distances identify the parts.
         Set<Long> willBeShared = new HashSet<>();
         eachExtent((offset, end, distance) -> {
             if (mayBeShared(offset, end)) {
@@ -176,11 +186,14 @@ final class ShareInPlace {
                 }
             });
         }
-        // Only what lies on the device can be shared: the kernel would do the same later, with the target locked.
+        // Only data on the device can be shared: the kernel would write it later, with the target locked.
         scratch.syncData();
     }
 
-    /** The distance is that between an extent's place and its offset; of one without a place, -1, no other has it. */
+    /**
+     * Names the extents with the distance between place and offset; without a place this is -1, which no other extent
+     * has.
+     */
     private void eachExtent(Extents.ExtentConsumer extents) throws IOException {
         Extents.each(pair.target(), (offset, lengthBytes, place) -> {
             long end = Math.min(offset + lengthBytes, pair.lengthBytes());
@@ -236,7 +249,7 @@ final class ShareInPlace {
         long end = alignedDown(verdicts.offset(endPage));
         for (long at = from; at < end;) {
             long stop = Math.min(at + PIECE_BYTES, end);
-            // What was compared before is still in memory.
+            // Pages that were compared before are still in memory.
             if (stop < end && verdicts.at(stop / verdicts.pageBytes()).isUnread()) {
                 willNeed(stop, Math.min(stop + PIECE_BYTES, end));
             }
@@ -249,7 +262,7 @@ final class ShareInPlace {
         }
     }
 
-    /** The indexes were wrong, or somebody wrote: look for what is equal now. */
+    /** Compares again and shares what is equal now, because the indexes were wrong or a file was written. */
     private void shareAfterReading(long from, long end) throws IOException {
         PageVerdicts verdicts = comparison.verdicts();
         int pageBytes = verdicts.pageBytes();
@@ -278,7 +291,7 @@ final class ShareInPlace {
         return switch (outcome) {
             case DedupeOutcome.Shared shared -> true;
             case DedupeOutcome.Different different -> false;
-            case DedupeOutcome.Unsupported unsupported -> throw new LeaveAlone(Reason.UNSUPPORTED,
+            case DedupeOutcome.Unsupported unsupported -> throw new NotDeduplicatedException(Reason.UNSUPPORTED,
                     pair.target() + " and " + pair.canonical() + " cannot share blocks: " + unsupported.reason());
         };
     }
@@ -287,7 +300,7 @@ final class ShareInPlace {
         return Math.ceilDiv(offset, blockBytes) * blockBytes;
     }
 
-    /** The end of the file counts as a block's end. */
+    /** Rounds down to a block; the end of the file counts as a block's end. */
     private long alignedDown(long offset) {
         return offset == pair.lengthBytes() ? offset : offset / blockBytes * blockBytes;
     }

@@ -7,9 +7,9 @@ import java.util.Arrays;
 import java.util.BitSet;
 
 /**
- * Decides which equal pages come to be shared, so that the target stays within a number of extents: the longest pieces
- * first. A piece lies in one extent of the canonical image. Where sharing it begins or ends in the middle of an extent
- * of the target's own, that is cut; extents of its own that it covers go.
+ * Decides which equal pages to share so that the target stays within a number of extents: the longest pieces first. A
+ * piece lies in one extent of the canonical image. Sharing splits an extent of the target in which a piece begins or
+ * ends, and removes extents that a piece covers.
  */
 final class SharingPlan {
     /** A length and a first page, in one number that sorts by length. */
@@ -19,7 +19,7 @@ final class SharingPlan {
     private final PageVerdicts verdicts;
     private final int pageCount;
     private final BitSet canonicalStarts;
-    /** Where extents of the target start, as it will be. */
+    /** Where the target's extents will start. */
     private final BitSet starts;
     private final BitSet shared;
     private long extents;
@@ -39,8 +39,8 @@ final class SharingPlan {
     }
 
     /**
-     * Gives up, as {@linkplain Verdict#DIFFERENT different}, what could be shared but would leave the target in more
-     * extents than this. Where the filesystem does not tell its extents nothing is given up.
+     * Marks pages as {@linkplain Verdict#DIFFERENT different} if sharing them would leave the target in more extents
+     * than this. Marks none where the filesystem does not report extents.
      */
     static void choose(PageVerdicts verdicts, Descriptor canonical, Descriptor target, long mostExtents)
             throws IOException {
@@ -79,7 +79,7 @@ final class SharingPlan {
         return Arrays.copyOf(pieces, count);
     }
 
-    /** The page itself where no piece begins. */
+    /** Returns the end of the piece that begins at this page; the page itself if no piece begins there. */
     private int pieceEnd(int page) {
         int end = page;
         while (end < pageCount && verdicts.at(end).mayBeShared()) {
@@ -110,7 +110,7 @@ final class SharingPlan {
         shared.set(first, end);
     }
 
-    /** Two pages that are shared follow each other as they do in the canonical image. */
+    /** Returns whether an extent starts at a page: two adjacent shared pages lie as they do in the canonical image. */
     private boolean startsAt(int page, boolean follows) {
         return !follows || canonicalStarts.get(page);
     }
@@ -132,7 +132,7 @@ final class SharingPlan {
         return (int) verdicts.runEnd(page, pageCount);
     }
 
-    /** By page: an extent that starts within one counts as starting there. */
+    /** Returns the pages at which extents start; an extent that starts within a page counts as starting there. */
     private BitSet extentStarts(Descriptor file) throws IOException {
         BitSet found = new BitSet(pageCount);
         long length = verdicts.lengthBytes();

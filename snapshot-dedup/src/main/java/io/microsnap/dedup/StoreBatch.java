@@ -100,11 +100,11 @@ final class StoreBatch {
                     }
                     doneBytes += target.layout().lengthBytes();
                     if (isLeftFor(outcome, Reason.UNSUPPORTED)) {
-                        // One filesystem holds them all: what it cannot do for one it can do for none.
+                        // One filesystem holds all snapshots: an operation it lacks for one it lacks for all.
                         break;
                     }
                 }
-                // All else is done: now they are worth waiting for.
+                // The rest is done: now wait for the busy ones.
                 for (Manifest target : busy) {
                     report(target, deduplicate(target, options.patience()));
                 }
@@ -134,7 +134,7 @@ final class StoreBatch {
             }
         }
 
-        /** Free space is measured once, for all of them. */
+        /** Returns the options for each snapshot: free space is measured only once, for all. */
         private DedupOptions eachWith(Progress progress) {
             DedupOptions each = options.with(progress);
             return each.accounting() == Accounting.FREE_SPACE ? each.with(Accounting.EXTENTS) : each;
@@ -154,7 +154,7 @@ final class StoreBatch {
                 try (StoredSnapshot any = deduplicator.store().hold(manifest.id())) {
                     return OptionalLong.of(Allocation.freeBytesAfterSync(any.image()));
                 } catch (NoSuchFileException gone) {
-                    LOG.log(System.Logger.Level.DEBUG, "{0} was deleted; any other will do", manifest.id());
+                    LOG.log(System.Logger.Level.DEBUG, "{0} was deleted; another one is used", manifest.id());
                 }
             }
             return OptionalLong.empty();

@@ -8,11 +8,11 @@ import io.microsnap.store.internal.StagedReplacement;
 import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
 
-/** New files are made where the store stages its own. */
+/** Makes new files in the store's staging area. */
 record StoreWorkplace(DirectoryStore store, StoredSnapshot target, boolean mayReplaceTarget) implements Workplace {
     @Override
     public void withScratchFile(Use use) throws IOException {
-        // Staged, never committed, and gone with the process that stages it.
+        // Staged but never committed, so that it disappears with this process.
         try (StagedReplacement scratch = store.stageImage(target, target.image())) {
             scratch.descriptor().truncate(0);
             use.accept(scratch.descriptor());
@@ -24,7 +24,8 @@ record StoreWorkplace(DirectoryStore store, StoredSnapshot target, boolean mayRe
         StagedReplacement staged = store.stageImage(target, canonical);
         try {
             if (staged.descriptor().sizeBytes() == 0) {
-                throw new LeaveAlone(Reason.UNSUPPORTED, canonical + " cannot be cloned on its filesystem");
+                throw new NotDeduplicatedException(Reason.UNSUPPORTED, canonical
+                        + " cannot be cloned on its filesystem");
             }
             return new Staged(staged, target.image().status());
         } catch (Throwable failure) {
@@ -40,7 +41,10 @@ record StoreWorkplace(DirectoryStore store, StoredSnapshot target, boolean mayRe
             return image.descriptor();
         }
 
-        /** What is published is written by nobody: that the target did not change was checked just before. */
+        /**
+         * Replaces the target without another check: no process writes published files, and the caller has just checked
+         * that it is unchanged.
+         */
         @Override
         public boolean takePlaceOf(Stat expected) throws IOException {
             image.commit();

@@ -1,22 +1,22 @@
 package io.microsnap.dedup;
 
-/** What is known of one page of the target in comparison with the same page of the canonical image. */
+/** How one page of the target compares with the same page of the canonical image. */
 enum Verdict {
-    /** Both may hold data that nobody has compared; if there are indexes, they do not tell a difference. */
+    /** Both may hold data that was not compared; if there are indexes, the checksums are equal. */
     UNREAD(0),
-    /** The canonical image has a hole; whether the target's data is zeros, nobody has looked. */
+    /** The canonical image has a hole; the target's data was not tested for zeros. */
     UNREAD_AGAINST_HOLE(1),
-    /** A hole in both. */
+    /** Both have a hole. */
     ABSENT(2),
-    /** A hole in the target alone. */
+    /** Only the target has a hole. */
     CLEARED(3),
-    /** The very same blocks. */
+    /** Both use the same blocks. */
     SHARED(4),
-    /** The same bytes. */
+    /** The bytes are equal. */
     EQUAL(5),
-    /** Other bytes, or not worth sharing. */
+    /** The bytes differ, or the page is not worth sharing. */
     DIFFERENT(6),
-    /** Nobody has looked, but what lies around it differs: not to be tried before it was read. */
+    /** Not compared, but pages around it differ: read it before trying to share it. */
     SUSPECTED(7);
 
     private static final Verdict[] ALL = values();
@@ -27,7 +27,7 @@ enum Verdict {
         this.code = (byte) code;
     }
 
-    /** What stands for it in memory; from zero on, without gaps. */
+    /** Returns the byte that represents it in memory; codes start at zero without gaps. */
     byte code() {
         return code;
     }
@@ -36,7 +36,7 @@ enum Verdict {
         return ALL[code];
     }
 
-    /** Whether it may be shared, as far as is known. */
+    /** Returns whether it may be shared, as far as is known. */
     boolean mayBeShared() {
         return this == EQUAL || isUnread();
     }

@@ -2,7 +2,7 @@ package io.microsnap.dirty;
 
 import org.agrona.UnsafeApi;
 
-/** Says in one line which flag the JVM lacks, where Agrona's atomic words would fail at their first use. */
+/** Reports the missing JVM flag in one line, before Agrona's atomic words fail at their first use. */
 final class AgronaAccess {
     private static final String PACKAGE = "jdk.internal.misc";
 

@@ -6,18 +6,18 @@ import java.io.IOException;
 
 /**
  * Which parts of a guest's memory are dirty: one bit a page, or a block of pages, off the heap, for up to 64 TiB at
- * 4 KiB. It lives as long as it is reachable; there is nothing to close, but {@link #release} gives its memory back
+ * 4 KiB. Its memory is freed when it is unreachable; there is nothing to close, but {@link #release} frees the memory
  * early.
  *
- * <p>Any number of threads may set bits while one drains them: each bit set is either in what was drained or still in
- * the bitmap, never lost. Scans and counts beside setters see each bit set before they began. {@link #clear()}
- * forgets what is set at the same time.
+ * <p>Any number of threads may set bits while one drains them: each set bit is either drained or still in the bitmap,
+ * never lost. Scans and counts that run concurrently with setters see each bit set before they began. {@link #clear()}
+ * may lose bits that are set at the same time.
  *
- * <p>A bit that is already set is only read. A thread that writes memory and then sets its bit, beside one that
- * drains the bit and then reads the memory, needs a full fence in between: {@link DirtyTracker#markWritten} has it.
+ * <p>A bit that is already set is only read. If one thread writes memory and then sets its bit while another drains the
+ * bit and then reads the memory, the writer needs a full fence in between: {@link DirtyTracker#markWritten} has it.
  *
- * <p>Questions about what lies outside the image are answered with {@code false}; asking for a change there is a
- * programming mistake, an {@link IndexOutOfBoundsException}.
+ * <p>Queries outside the image return {@code false}; changes there throw {@link IndexOutOfBoundsException}, because
+ * they are programming mistakes.
  */
 public final class DirtyBitmap {
     /** The largest bitmap: 2 GiB. */
@@ -52,13 +52,13 @@ public final class DirtyBitmap {
         words = new Words((blockCount + Long.SIZE - 1) >>> 6);
     }
 
-    /** A clean bitmap with a bit for each page. */
+    /** Returns a clean bitmap with a bit for each page. */
     public static DirtyBitmap of(GuestLayout layout) {
         return new DirtyBitmap(layout, layout.pageBytes());
     }
 
     /**
-     * A clean bitmap with a bit for each block of the image.
+     * Returns a clean bitmap with a bit for each block of the image.
      *
      * @param layout the guest
      * @param blockBytes a power of two, at least a page; the last block may reach past the end of the image
@@ -72,24 +72,24 @@ public final class DirtyBitmap {
         return layout;
     }
 
-    /** Refuses, as a programming mistake, to be used for another guest than its own. */
+    /** Throws if the bitmap is used for another guest, which is a programming mistake. */
     public void requireLayout(GuestLayout other) {
         if (!layout.equals(other)) {
             throw new IllegalArgumentException("a bitmap of " + layout + " cannot be used for " + other);
         }
     }
 
-    /** How much of the image a bit stands for. */
+    /** Returns the length of the block that a bit stands for. */
     public long blockBytes() {
         return 1L << blockShift;
     }
 
-    /** The number of bits: blocks of the image, a last partial one included. */
+    /** Returns the number of bits: blocks of the image, a last partial one included. */
     public long blockCount() {
         return blockCount;
     }
 
-    /** Sets the bit of the block that holds the image offset; says whether it was clean before. */
+    /** Sets the bit of the block that holds the image offset; returns whether it was clean before. */
     public boolean set(long imageOffset) {
         if (Long.compareUnsigned(imageOffset, layoutBytes) >= 0) {
             throw outside(imageOffset, 1);
@@ -107,7 +107,7 @@ public final class DirtyBitmap {
         }
     }
 
-    /** Whether the block that holds the image offset is dirty; {@code false} outside the image. */
+    /** Returns whether the block that holds the image offset is dirty; {@code false} outside the image. */
     public boolean test(long imageOffset) {
         if (imageOffset < 0 || imageOffset >= layoutBytes) {
             return false;
@@ -122,14 +122,14 @@ public final class DirtyBitmap {
     }
 
     /**
-     * Cleans everything and gives the memory back to the system, for a bitmap that is done with. It stays usable: a
+     * Cleans everything and returns the memory to the system, for a bitmap that is no longer needed. It stays usable: a
      * thread that sets a bit late does no harm.
      */
     public void release() {
         words.release();
     }
 
-    /** Cleans the blocks that lie wholly inside the range; one that the range only touches keeps its bit. */
+    /** Cleans the blocks that lie wholly inside the range; a block that is only partly inside keeps its bit. */
     public void clear(long imageOffset, long lengthBytes) {
         checkRange(imageOffset, lengthBytes);
         long end = imageOffset + lengthBytes;
@@ -142,7 +142,7 @@ public final class DirtyBitmap {
         }
     }
 
-    /** The number of dirty blocks. */
+    /** Returns the number of dirty blocks. */
     public long count() {
         long count = 0;
         for (long word = 0; word < words.count(); word++) {
@@ -151,7 +151,7 @@ public final class DirtyBitmap {
         return count;
     }
 
-    /** The number of dirty blocks that the range touches. */
+    /** Returns the number of dirty blocks that the range touches. */
     public long count(long imageOffset, long lengthBytes) {
         checkRange(imageOffset, lengthBytes);
         if (lengthBytes == 0) {
@@ -167,16 +167,16 @@ public final class DirtyBitmap {
         return count;
     }
 
-    /** Whether no bit is set. */
+    /** Returns whether no bit is set. */
     public boolean isEmpty() {
         return words.nextWithBits(0) == words.count();
     }
 
     /**
-     * Hands out the dirty parts of the image as runs, in ascending order, clipped to the image. Allocates nothing.
+     * Names the dirty parts of the image as runs, in ascending order, clipped to the image. Allocates nothing.
      *
-     * @param bridgeBytes clean gaps of at most this length are taken into the run; zero keeps runs exact
-     * @param runs takes image offset and length; what it throws ends the scan
+     * @param bridgeBytes clean gaps of at most this length become part of the run; zero keeps runs exact
+     * @param runs takes image offset and length; an exception from it ends the scan
      */
     public void runs(long bridgeBytes, RangeConsumer runs) throws IOException {
         if (bridgeBytes < 0) {
@@ -185,7 +185,7 @@ public final class DirtyBitmap {
         scan(0, words.count(), bridgeBytes >>> blockShift, runs);
     }
 
-    /** Hands out the exact runs of a part of the image, in ascending order, clipped to it. */
+    /** Names the exact runs of a part of the image, in ascending order, clipped to it. */
     public void runs(long imageOffset, long lengthBytes, RangeConsumer runs) throws IOException {
         checkRange(imageOffset, lengthBytes);
         long end = imageOffset + lengthBytes;
@@ -209,7 +209,8 @@ public final class DirtyBitmap {
             long first = word << 6;
             do {
                 int low = Long.numberOfTrailingZeros(bits);
-                // Adding to the lowest bit carries through its run and sets the first clear bit behind it, if there is.
+                // Adding to the lowest bit carries through its run and sets the first clear bit after it, if there is
+                // one.
                 long carried = bits + (1L << low);
                 int high = Long.numberOfTrailingZeros(carried & ~bits);
                 bits &= carried;
@@ -228,8 +229,8 @@ public final class DirtyBitmap {
     }
 
     /**
-     * Adds another bitmap of the same layout. Where blocks differ in size, a coarse bit becomes all the finer ones, and
-     * a fine bit the coarser one around it.
+     * Adds another bitmap of the same layout. If block sizes differ, a coarse bit sets all the finer bits in its block,
+     * and a fine bit sets the coarser bit around it.
      */
     public void or(DirtyBitmap other) {
         requireLayout(other.layout);
@@ -240,8 +241,8 @@ public final class DirtyBitmap {
     }
 
     /**
-     * Moves every bit into another bitmap of the same layout, folding as {@link #or} does. A bit set meanwhile is moved
-     * or stays here. One thread at a time drains.
+     * Moves every bit into another bitmap of the same layout, folding as {@link #or} does. A bit that is set meanwhile
+     * is moved or stays here. Only one thread may drain at a time.
      */
     public void drainInto(DirtyBitmap target) {
         target.requireLayout(layout);
@@ -254,9 +255,9 @@ public final class DirtyBitmap {
     }
 
     /**
-     * Adds up to 64 pages, as a hypervisor's log names them.
+     * Adds up to 64 pages, as one word of a hypervisor's log names them.
      *
-     * @param imageOffset where the first page lies; on a page, in any place of a word
+     * @param imageOffset the first page's offset; a page boundary, not necessarily a word's
      * @param pages bit {@code n} stands for the {@code n}th page from there on, of the layout's size
      */
     public void markPages(long imageOffset, long pages) {
@@ -277,12 +278,12 @@ public final class DirtyBitmap {
         }
     }
 
-    /** A bitmap of its own with the same bits. */
+    /** Returns a copy. */
     public DirtyBitmap copy() {
         return folded(blockBytes());
     }
 
-    /** A bitmap of its own in another block size: see {@link #or}. */
+    /** Returns a copy with another block size: see {@link #or}. */
     public DirtyBitmap folded(long otherBlockBytes) {
         DirtyBitmap result = new DirtyBitmap(layout, otherBlockBytes);
         result.or(this);
@@ -350,7 +351,7 @@ public final class DirtyBitmap {
         runs.accept(offset, Math.min(to << blockShift, layoutBytes) - offset);
     }
 
-    /** The bits of the blocks {@code [from, to)}, which lie in one word. */
+    /** Returns the bits of the blocks {@code [from, to)}, which lie in one word. */
     private static long mask(long from, long to) {
         return (ALL << from) & (ALL >>> -to);
     }

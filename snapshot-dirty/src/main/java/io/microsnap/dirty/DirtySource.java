@@ -6,8 +6,8 @@ import java.io.IOException;
 import java.util.Set;
 
 /**
- * Something that can tell what changed in a guest's memory: a hypervisor's log, write protection, a page-map scan. A
- * {@link DirtyTracker} arms it, harvests it, unites it with others and makes epochs of what it says.
+ * One way to find out what changed in a guest's memory: a hypervisor's log, write protection, a page-map scan. A {@link
+ * DirtyTracker} arms it, harvests it, unites its changes with those of other sources and makes epochs of them.
  *
  * <p>The tracker that owns a source makes one call at a time, from any thread; the guest may run during all of them.
  * What is written while {@link #harvest} runs is reported by it or by the next one.
@@ -45,55 +45,56 @@ public interface DirtySource extends AutoCloseable {
         return PageMapSource.ofProcess(layout, addresses, process, userfaultfd);
     }
 
-    /** What messages call it, such as {@code KVM dirty log}. */
+    /** Returns its name for messages, such as {@code KVM dirty log}. */
     String name();
 
-    /** The guest whose memory it watches. */
+    /** Returns the guest whose memory it watches. */
     GuestLayout layout();
 
-    /** The largest unit in which it reports: a page, or a block when one write may make more pages dirty. */
+    /** Returns the largest unit in which it reports: a page, or a block when one write may make more pages dirty. */
     long blockBytes();
 
-    /** Who owns it: the same object in every call, and shared by sources that read the same log. */
+    /** Returns its ownership: the same object in every call, shared by sources that read the same log. */
     SourceOwnership ownership();
 
-    /** The ways of writing that it cannot see, and that must be marked with the tracker. */
+    /** Returns the ways of writing that it cannot see; the user must mark such writes with the tracker. */
     Set<WritePath> blindTo();
 
     /**
-     * Begins to watch, from nothing: what was seen before is forgotten. Allowed in every state, also while it is
-     * watching and after a failure. When this returns every write from then on will be reported.
+     * Begins to watch and forgets earlier writes. Allowed in every state, also while it is watching and after a
+     * failure. The source reports every write made after this returns.
      */
     void arm() throws IOException;
 
     /**
-     * Adds what changed since it was armed or last harvested, and goes on watching. After a failure nothing is known
-     * any more until it is armed again. Not being armed is an {@link IllegalStateException}.
+     * Adds what changed since it was armed or last harvested, and keeps watching. After a failure nothing is known
+     * until it is armed again. Throws {@link IllegalStateException} if it is not armed.
      */
     void harvest(DirtyBitmap into) throws IOException;
 
     /**
-     * Harvests once more for a capture that copied memory since the last harvest, while the guest ran. What was written
-     * must be named then even if it is as it was before: the copy may have what it was in between.
+     * Harvests once more for a capture that copied memory since the last harvest, while the guest ran. This must name
+     * every page that was written, even if its content is as before: the copy may hold the content of the time in
+     * between.
      */
     default void harvestAgain(DirtyBitmap into) throws IOException {
         harvest(into);
     }
 
-    /** Stops watching and takes its cost off the guest. Does nothing when it is not watching. */
+    /** Stops watching, so that it no longer slows the guest. Does nothing if it is not watching. */
     void disarm() throws IOException;
 
     /**
-     * Told after a capture what really differed, by the one who compared. A source that reports in blocks may choose
-     * better ones.
+     * Learns from a capture that compared pages which of them really differed. A source that reports in blocks may
+     * choose better block sizes.
      *
-     * @param reported what the capture was given
+     * @param reported the pages reported to the capture
      * @param changed the pages of it that had really changed
      */
     default void learn(DirtyBitmap reported, DirtyBitmap changed) {
     }
 
-    /** Disarms, and lets go of what it holds. A second call does nothing. */
+    /** Disarms, and frees its resources. A second call does nothing. */
     @Override
     void close() throws IOException;
 }

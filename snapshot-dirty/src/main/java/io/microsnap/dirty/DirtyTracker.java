@@ -15,17 +15,17 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * Knows what changed in one guest since its last snapshot: the union of any number of {@link DirtySource}s and of what
- * its users mark. Captures {@linkplain #claim claim} it and take {@link Epoch}s from it, one at a time.
+ * Knows what changed in one guest since its last snapshot: the union of any number of {@link DirtySource}s and of its
+ * users' marks. Captures {@linkplain #claim claim} it and take {@link Epoch}s from it, one at a time.
  *
- * <p>Two things are kept apart. Whether the sources <em>watch</em>: they do from {@link #arm} or the first harvest
- * on, until something fails, {@link #invalidate} is called, or the tracker is closed. And whether everything that
- * changed since the last snapshot is <em>known</em>: it is when they watched without interruption since the moment
- * which that snapshot is of. Once it is not known it stays so until a capture that does without it has been
- * published; each epoch says which it is, and why.
+ * <p>Two states are independent. The sources <em>watch</em> from {@link #arm} or the first harvest on, until a source
+ * fails, a caller calls {@link #invalidate}, or the tracker is closed. The changes since the last snapshot are
+ * <em>known</em> if the sources watched without interruption since that snapshot's moment. Once the changes are unknown
+ * they stay unknown until a capture that does not need them has been published. Each epoch says whether its changes are
+ * known, and if not, why.
  *
- * <p>Users promise: every write to guest memory that a source is {@linkplain #blindTo blind to} is marked, after the
- * memory was written and before the write is acknowledged to anyone; so is every discard.
+ * <p>Users promise to mark every write to guest memory that the sources are {@linkplain #blindTo blind to}, after
+ * writing the memory and before acknowledging the write, and every discard likewise.
  *
  * <p>Safe for use by any number of threads. Marks never wait.
  */
@@ -34,9 +34,9 @@ public final class DirtyTracker implements AutoCloseable {
 
     private final GuestLayout layout;
     private final List<DirtySource> sources;
-    /** What was marked, or given back, since the last harvest. */
+    /** The marks since the last harvest, and epochs that were given back. */
     private final DirtyBitmap pending;
-    /** What the outstanding epoch holds; clean when there is none. */
+    /** The pages of the outstanding epoch; clean if there is none. */
     private final DirtyBitmap taken;
 
     private SnapshotReference parent;
@@ -60,7 +60,7 @@ public final class DirtyTracker implements AutoCloseable {
         own(this.sources);
     }
 
-    /** All of them, or none. */
+    /** Takes ownership of all sources, or of none. */
     private static void own(List<DirtySource> sources) {
         List<SourceOwnership> owned = new ArrayList<>();
         try {
@@ -74,14 +74,14 @@ public final class DirtyTracker implements AutoCloseable {
         }
     }
 
-    /** A tracker of explicit marks alone: for a guest whose every write is made, and marked, by its user. */
+    /** Returns a tracker of explicit marks alone: for a guest whose user makes, and marks, every write. */
     public static DirtyTracker ofMarks(GuestLayout layout) {
         return new DirtyTracker(layout, List.of());
     }
 
     /**
-     * The union of sources and explicit marks. The tracker owns the sources and closes them; a source that another
-     * tracker owns is an {@link IllegalStateException}.
+     * Returns a tracker that unites sources and explicit marks. The tracker owns the sources and closes them. Throws
+     * {@link IllegalStateException} if another tracker owns a source.
      */
     public static DirtyTracker of(GuestLayout layout, DirtySource... sources) {
         return new DirtyTracker(layout, List.of(sources));
@@ -92,32 +92,34 @@ public final class DirtyTracker implements AutoCloseable {
         return layout;
     }
 
-    /** The largest unit in which a source reports; bitmaps are of pages all the same. */
+    /** Returns the largest unit in which a source reports; bitmaps are always of pages. */
     public long blockBytes() {
         return sources.stream().mapToLong(DirtySource::blockBytes).reduce(layout.pageBytes(), Math::max);
     }
 
-    /** The ways of writing that none of the sources sees: what must be marked. */
+    /** Returns the ways of writing that no source sees; the user must mark such writes. */
     public Set<WritePath> blindTo() {
         Set<WritePath> blind = EnumSet.allOf(WritePath.class);
         sources.forEach(source -> blind.retainAll(source.blindTo()));
         return blind;
     }
 
-    /** The guest's last snapshot: the one committed last, or restored from. */
+    /** Returns the guest's last snapshot: the one last committed, or the one it was restored from. */
     public synchronized Optional<SnapshotReference> parent() {
         return Optional.ofNullable(parent);
     }
 
-    /** Why the next epoch cannot tell what changed since the parent; empty when it can, unless something fails. */
+    /**
+     * Returns why the next epoch cannot tell what changed since the parent; empty if it can.
+     */
     public synchronized Optional<String> unknownBecause() {
         return Optional.ofNullable(unknownBecause);
     }
 
     /**
-     * Makes the sources watch, if they do not already. Meant for the time before a pause, while the guest runs: what
-     * they see from here to the harvest belongs to that harvest's epoch. Without it the harvest arms them, during the
-     * pause. After a failure none of them watches.
+     * Makes the sources watch, if they do not already. Call it before a pause, while the guest runs: changes from here
+     * to the harvest belong to that harvest's epoch. Without this call the harvest arms the sources, during the pause.
+     * After a failure no source watches.
      */
     public synchronized void arm() throws IOException {
         requireOpen();
@@ -127,50 +129,51 @@ public final class DirtyTracker implements AutoCloseable {
     }
 
     /**
-     * Begins anew from a snapshot whose memory the guest has at this moment, with nothing written yet: after a
-     * restore. The first epoch will be relative to it. When the sources cannot be armed the failure is thrown, and
-     * what changed since the snapshot stays unknown.
+     * Starts again from a snapshot whose memory the guest has at this moment, without later writes: after a restore.
+     * The first epoch will be relative to it. If a source cannot be armed, this throws, and the changes since the
+     * snapshot stay unknown.
      */
     public void armRelativeTo(SnapshotReference base) throws IOException {
         begin(base, null);
     }
 
     /**
-     * Begins anew from a snapshot whose memory the guest has at this moment, save for what is named: see
-     * {@link #armRelativeTo(SnapshotReference)}.
+     * Starts again from a snapshot whose memory the guest has at this moment, except for the given pages: see {@link
+     * #armRelativeTo(SnapshotReference)}.
      *
      * @param base the snapshot
-     * @param changed what differs from it already, which is copied; nothing else may be written until this returns
+     * @param changed the pages that differ from it already, which this copies; nothing else may be written until this
+     * returns
      */
     public void armRelativeTo(SnapshotReference base, DirtyBitmap changed) throws IOException {
         begin(base, Objects.requireNonNull(changed));
     }
 
-    /** Marks a range that was written by a way the sources do not see. Write first, then mark. */
+    /** Marks a range that was written in a way that the sources do not see. Write first, then mark. */
     public void markWritten(long imageOffset, long lengthBytes) {
-        // The bits may be set already, and are then only read: that must not happen before the write is visible, or a
-        // harvest in between takes the bits and the capture copies the memory as it was before.
+        // Bits that are already set are only read. Without the fence they could be read before the write is visible; a
+        // harvest in between would then take the bits and the capture would copy the old memory.
         VarHandle.fullFence();
         pending.mark(imageOffset, lengthBytes);
     }
 
-    /** Marks a range that was given back and reads as zeros now. Discard first, then mark. */
+    /** Marks a range that was discarded and now reads as zeros. Discard first, then mark. */
     public void markDiscarded(long imageOffset, long lengthBytes) {
         markWritten(imageOffset, lengthBytes);
     }
 
     /**
-     * Says that the sources may have missed something: a slot was added, moved or removed, a vCPU ran unwatched. The
-     * next epoch will not be relative to anything, and the sources are armed afresh. Such changes of the machine and
-     * harvests exclude each other; that is for the caller to see to.
+     * Declares that the sources may have missed something: a slot was added, moved or removed, or a vCPU ran unwatched.
+     * The next epoch will not be relative to any snapshot, and the sources are armed afresh. The caller must not change
+     * the machine in such ways during a harvest.
      */
     public synchronized void invalidate(String reason) {
         nothingIsKnown(Objects.requireNonNull(reason));
     }
 
     /**
-     * Keeps the tracker for one capture: until the claim or its epoch ends, nobody else may harvest, claim it, or begin
-     * anew. Marks, {@link #arm} and {@link #invalidate} stay possible.
+     * Reserves the tracker for one capture: until the claim or its epoch ends, no other caller may harvest, claim or
+     * restart it. Marks, {@link #arm} and {@link #invalidate} stay possible.
      */
     public synchronized TrackerClaim claim() throws CaptureOutstandingException {
         requireIdle();
@@ -179,8 +182,8 @@ public final class DirtyTracker implements AutoCloseable {
     }
 
     /**
-     * Abandons the capture that claimed the tracker or took its epoch, for when its owner has lost it: the epoch is
-     * given back, and the next capture may begin. The abandoned capture can no longer be made or published.
+     * Abandons the capture that claimed the tracker or took its epoch, if its owner has lost it. The epoch is given
+     * back, and the next capture may begin. The abandoned capture can no longer be taken or published.
      */
     public synchronized void abandonCapture() {
         if (outstanding != null) {
@@ -190,9 +193,9 @@ public final class DirtyTracker implements AutoCloseable {
     }
 
     /**
-     * Takes out what changed since the parent. The guest may run; then what is written meanwhile is in this epoch, the
-     * next, or both. Watching goes on without a gap. When a source fails the epoch says that anything may have
-     * changed; nothing is thrown for that.
+     * Takes out what changed since the parent. The guest may run; writes made meanwhile are then in this epoch, the
+     * next, or both. Watching continues without a gap. If a source fails, this does not throw: the epoch says that
+     * anything may have changed.
      */
     public synchronized Epoch harvest() throws CaptureOutstandingException {
         requireIdle();
@@ -240,7 +243,7 @@ public final class DirtyTracker implements AutoCloseable {
             pending.drainInto(changed);
             return Optional.ofNullable(lost);
         } finally {
-            // Whatever is thrown, the epoch gives back what was taken out for it.
+            // Added first, so that the epoch gives these pages back whatever is thrown.
             taken.or(changed);
         }
     }
@@ -249,7 +252,7 @@ public final class DirtyTracker implements AutoCloseable {
         if (watching) {
             harvestSources(source -> source.harvest(taken));
         }
-        // Made before anything is forgotten, for there may be no memory for it.
+        // Made first, because it may run out of memory, and nothing must be forgotten then.
         Epoch epoch = new Epoch(this, parent, unknownBecause, taken);
         beginPeriod();
         pending.drainInto(taken);
@@ -257,7 +260,7 @@ public final class DirtyTracker implements AutoCloseable {
         return outstanding;
     }
 
-    /** After a harvest. The new period is known if it is watched from its first moment. */
+    /** Begins the period after a harvest. Its changes are known if the sources watch it from its first moment. */
     private void beginPeriod() {
         unknownBecause = null;
         if (!watching) {
@@ -348,7 +351,8 @@ public final class DirtyTracker implements AutoCloseable {
     }
 
     private void harvestSources(Step harvest) {
-        // Holds until all are harvested, whatever is thrown, and where there is no memory left to say why.
+        // Set in advance, so that it holds until all are harvested, whatever is thrown, even without memory for the
+        // reason.
         String knownBefore = unknownBecause;
         nothingIsKnown("it could not be harvested");
         String failed = "";
@@ -368,9 +372,9 @@ public final class DirtyTracker implements AutoCloseable {
         }
     }
 
-    /** All of them watch, or none does and the reason is kept. */
+    /** Arms all sources, or none, and then keeps the reason. */
     private void armSources() throws IOException {
-        // Holds until all are armed, whatever is thrown, and where there is no memory left to say why.
+        // Set in advance, so that it holds until all are armed, whatever is thrown, even without memory for the reason.
         String knownBefore = unknownBecause;
         nothingIsKnown("it is not watched, because arming failed");
         String failed = "";
@@ -390,7 +394,7 @@ public final class DirtyTracker implements AutoCloseable {
         }
     }
 
-    /** An exception of a user may throw another one when it is asked. */
+    /** Returns the failure's message. The exception may be a user's class, whose {@code getMessage} may throw. */
     private static String messageOf(Throwable failure) {
         try {
             return failure.getMessage();
@@ -404,13 +408,13 @@ public final class DirtyTracker implements AutoCloseable {
             try {
                 source.learn(taken, changed);
             } catch (Throwable failure) {
-                // The snapshot is published: nothing that follows may look like its failure.
+                // The snapshot is published: a later failure must not look like its failure.
                 LOG.log(Level.WARNING, "the " + source.name() + " did not learn from what changed", failure);
             }
         }
     }
 
-    /** The first reason is the one worth reading. */
+    /** Keeps only the first reason: later ones are consequences. */
     private void nothingIsKnown(String reason) {
         watching = false;
         if (unknownBecause == null) {
@@ -435,7 +439,7 @@ public final class DirtyTracker implements AutoCloseable {
         void on(DirtySource source) throws IOException;
     }
 
-    /** Takes the step with every source, whatever fails, and throws the first failure unless there is one to add to. */
+    /** Performs the step on every source, whatever fails. Adds failures to the given one, or else throws the first. */
     private static void onAll(List<DirtySource> sources, Step step, Throwable addTo) throws IOException {
         IOException first = null;
         for (DirtySource source : sources) {

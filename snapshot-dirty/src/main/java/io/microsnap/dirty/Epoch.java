@@ -8,9 +8,9 @@ import java.util.Optional;
 /**
  * What changed in a guest since one snapshot, taken out of its tracker for the time of one capture. A capture that
  * copies while the guest runs {@linkplain #harvestMore harvests again} into the same epoch. It ends in one of two ways:
- * {@link #commit} when the new snapshot is published, so that what changed from now on is relative to that;
- * {@link #rollback}, or closing it, when there is none, so that the next epoch holds all of this one too. It lives
- * as long as its process and its tracker; nothing of it is on disk.
+ * with {@link #commit} once the new snapshot is published, so that later changes are relative to that; or with {@link
+ * #rollback}, or closing, if there is no snapshot, so that the next epoch also holds all of this one. It exists only in
+ * its process and ends with its tracker; it is never on disk.
  *
  * <p>Safe for use by several threads. Ending it never fails, not even when its tracker has been closed meanwhile.
  */
@@ -32,19 +32,19 @@ public final class Epoch implements AutoCloseable {
     }
 
     /**
-     * The snapshot since which the bitmap tells all that changed. Empty when anything may have changed
-     * ({@link #unknownBecause} says why): then the capture must be full, or compare every page.
+     * Returns the snapshot since which the bitmap names all changes. Empty if anything may have changed ({@link
+     * #unknownBecause} says why): then the capture must be full, or compare every page.
      */
     public Optional<SnapshotReference> relativeTo() {
         return unknownBecause == null ? Optional.of(parent) : Optional.empty();
     }
 
-    /** Why anything may have changed; empty when that is known. */
+    /** Returns why anything may have changed; empty if the changes are known. */
     public Optional<String> unknownBecause() {
         return Optional.ofNullable(unknownBecause);
     }
 
-    /** The guest's last snapshot, whether or not what changed since is known: the one to compare with. */
+    /** Returns the guest's last snapshot, even if the changes since it are unknown: the one to compare with. */
     public Optional<SnapshotReference> parent() {
         return Optional.ofNullable(parent);
     }
@@ -59,14 +59,18 @@ public final class Epoch implements AutoCloseable {
         }
     }
 
-    /** The largest unit in which the sources reported: above a page, the bitmap may name pages that did not change. */
+    /**
+     * Returns the largest unit in which the sources reported: above a page, the bitmap may name pages that did not
+     * change.
+     */
     public long blockBytes() {
         return tracker.blockBytes();
     }
 
     /**
-     * The pages that changed since {@link #relativeTo}; where that is empty, those known to have changed since the
-     * sources were last armed. It is this epoch's own until the epoch ends, and belongs to the tracker after that.
+     * Returns the pages that changed since {@link #relativeTo}; where that is empty, those known to have changed since
+     * the sources were last armed. The bitmap belongs to this epoch until the epoch ends, and to the tracker after
+     * that.
      */
     public DirtyBitmap bitmap() {
         synchronized (tracker) {
@@ -76,13 +80,13 @@ public final class Epoch implements AutoCloseable {
     }
 
     /**
-     * Takes out what changed since the last harvest and adds it to this epoch. The epoch still ends once: it is
-     * committed, or given back, with all that its harvests took out. The guest may run; watching goes on without a gap.
+     * Takes out what changed since the last harvest and adds it to this epoch. The epoch still ends once: all its
+     * harvests are committed or given back together. The guest may run; watching continues without a gap.
      *
-     * <p>When a source fails, or the tracker was invalidated since the last harvest, anything may have changed. This
-     * epoch is then relative to nothing, and nothing is thrown.
+     * <p>If a source fails, or the tracker was invalidated since the last harvest, anything may have changed. The epoch
+     * is then relative to no snapshot, and this does not throw.
      *
-     * @param changed is cleared, and then holds what this harvest took out
+     * @param changed is cleared, and then receives the pages of this harvest
      * @return why anything may have changed since the last harvest; empty when the bitmap names all of it
      */
     public Optional<String> harvestMore(DirtyBitmap changed) {
@@ -93,7 +97,7 @@ public final class Epoch implements AutoCloseable {
     }
 
     /**
-     * Tells which pages of the bitmap had really changed: what a capture found that compared them with the base.
+     * Records which pages of the bitmap had really changed, as found by a capture that compared them with the base.
      * Sources that report in blocks learn from it when the epoch is committed.
      */
     public void tellChanged(DirtyBitmap pages) {
@@ -105,7 +109,9 @@ public final class Epoch implements AutoCloseable {
         changed = pages;
     }
 
-    /** The snapshot made of this epoch is published and durable: from now on changes are relative to it. */
+    /**
+     * Ends the epoch after its snapshot is published and durable: from now on changes are relative to that snapshot.
+     */
     public void commit(SnapshotReference published) {
         synchronized (tracker) {
             requireOpenLocked();
@@ -115,7 +121,7 @@ public final class Epoch implements AutoCloseable {
         }
     }
 
-    /** No snapshot was made: gives everything back to the tracker, merged with what changed meanwhile. */
+    /** Ends the epoch without a snapshot: gives everything back to the tracker, merged with later changes. */
     public void rollback() {
         synchronized (tracker) {
             requireOpenLocked();
@@ -139,14 +145,14 @@ public final class Epoch implements AutoCloseable {
         return "changes since " + (unknownBecause == null ? parent : "an unknown state (" + unknownBecause + ")");
     }
 
-    /** Throws {@link IllegalStateException} when the epoch has ended: there is nothing to commit any more. */
+    /** Throws {@link IllegalStateException} if the epoch has ended, because nothing is left to commit. */
     public void requireOpen() {
         synchronized (tracker) {
             requireOpenLocked();
         }
     }
 
-    /** Called by the tracker. The first reason is the one worth reading. */
+    /** Called by the tracker. Keeps only the first reason: later ones are consequences. */
     void lost(String reason) {
         if (unknownBecause == null) {
             unknownBecause = reason;

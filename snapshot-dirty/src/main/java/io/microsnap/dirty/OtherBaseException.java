@@ -3,7 +3,7 @@ package io.microsnap.dirty;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.SnapshotReference;
 
-/** An epoch was to be used against a snapshot other than the one it is relative to. */
+/** A caller tried to use an epoch with a snapshot other than the one it is relative to. */
 final class OtherBaseException extends SnapshotException {
     private static final long serialVersionUID = 1L;
 

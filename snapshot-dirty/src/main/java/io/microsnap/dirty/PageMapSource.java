@@ -85,7 +85,7 @@ final class PageMapSource implements DirtySource {
         }
     }
 
-    /** The descriptors become the source's, and are closed with it; not if this throws. */
+    /** Makes a source that owns the descriptors and closes them. If this throws, the caller still owns them. */
     static PageMapSource of(
             GuestLayout layout, long[] addresses, Descriptor userfaultfd, Descriptor pagemap) throws IOException {
         requireOnePerRegion(layout, addresses);
@@ -171,7 +171,8 @@ final class PageMapSource implements DirtySource {
             long lengthBytes = layout.regions().get(region).lengthBytes();
             scan.scan(pagemap, start, start + mappedBytes(region), TAKE, WRITTEN, (address, length) ->
                     into.mark(imageOffset + address - start, Math.min(length, lengthBytes - (address - start))));
-            // To a scan, a process that is gone looks like one that writes nothing. This changes nothing and notices.
+            // To a scan, a dead process looks like one that writes nothing. Registering again has no effect, but fails
+            // for a dead process.
             register(region);
         }
         armed = true;
@@ -183,7 +184,7 @@ final class PageMapSource implements DirtySource {
         protection.unregister();
     }
 
-    /** Where the process or its mapping has gone already, there is nothing left to take off. */
+    /** Ends watching. If the process or its mapping is gone already, there is no protection to remove. */
     @Override
     public void close() throws IOException {
         if (closed) {
@@ -195,7 +196,7 @@ final class PageMapSource implements DirtySource {
         }
     }
 
-    /** Memory of a restore may be watched by a recording of its working set, too, with the same userfaultfd. */
+    /** Shares the userfaultfd of restored memory, because a recording of the working set may watch that memory, too. */
     private static AsynchronousProtection.Use use(Posix posix, GuestMemory memory, long[] addresses)
             throws IOException {
         AsynchronousProtection protection = memory instanceof GuestRam ram ? ram.protection()
@@ -209,12 +210,11 @@ final class PageMapSource implements DirtySource {
             if (failure.errno() != Errno.ENOSYS) {
                 throw failure;
             }
-            throw new TrackingUnavailableException("this system has no userfaultfd; Linux 6.7 or later has what is"
-                    + " needed", failure);
+            throw new TrackingUnavailableException("this system has no userfaultfd; use Linux 6.7 or later", failure);
         }
     }
 
-    /** With another kind of protection a write to a protected page waits for ever: tries it with no page. */
+    /** Tests the protection on zero pages: with another kind, a write to a protected page would wait for ever. */
     private void requireAsynchronous() throws IOException {
         try {
             protection.register();
@@ -235,8 +235,8 @@ final class PageMapSource implements DirtySource {
 
     private TrackingUnavailableException unavailable(IOException cause) {
         return new TrackingUnavailableException("memory at address " + Long.toHexString(addresses[0]) + " cannot be"
-                + " protected asynchronously: Linux 6.7 or later is needed, and a userfaultfd that was handed over has"
-                + " to be fresh, or agreed on with UFFD_FEATURE_WP_ASYNC", cause);
+                + " protected asynchronously: Linux 6.7 or later is needed, and a userfaultfd from another process"
+                + " has to be fresh, or negotiated with UFFD_FEATURE_WP_ASYNC", cause);
     }
 
     private void register(int region) throws IOException {
@@ -250,7 +250,7 @@ final class PageMapSource implements DirtySource {
                 + Long.toHexString(addresses[region]) + ", " + layout.regions().get(region));
     }
 
-    /** An imported image may end mid-page; its mapping does not. */
+    /** Returns the length of the region's mapping: an imported image may end within a page, its mapping does not. */
     private long mappedBytes(int region) {
         return mappedBytes(layout, hostPageBytes)[region];
     }

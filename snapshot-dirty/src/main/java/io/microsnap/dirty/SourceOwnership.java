@@ -9,7 +9,7 @@ import java.util.concurrent.atomic.AtomicBoolean;
 public final class SourceOwnership {
     private final AtomicBoolean owned = new AtomicBoolean();
 
-    /** Of nobody yet: one for each log that can be read. */
+    /** Makes an ownership without an owner: one for each log that can be read. */
     public SourceOwnership() {
     }
 

@@ -1,8 +1,8 @@
 package io.microsnap.dirty;
 
 /**
- * Keeps a {@link DirtyTracker} for one capture, from its preparation until its epoch ends: other captures of the guest
- * are refused before they touch the machine. Closing it frees the tracker; the end of the epoch does so, too.
+ * Reserves a {@link DirtyTracker} for one capture, from its preparation until its epoch ends: other captures of the
+ * guest fail before they touch the machine. Closing it frees the tracker, and so does the end of the epoch.
  */
 public final class TrackerClaim implements AutoCloseable {
     private final DirtyTracker tracker;
@@ -11,7 +11,7 @@ public final class TrackerClaim implements AutoCloseable {
         this.tracker = tracker;
     }
 
-    /** Throws {@link IllegalStateException} when the claim has ended or the tracker is closed: before a pause. */
+    /** Throws {@link IllegalStateException} if the claim has ended or the tracker is closed. Call it before a pause. */
     public void require() {
         tracker.requireClaim(this);
     }
@@ -21,7 +21,7 @@ public final class TrackerClaim implements AutoCloseable {
         return tracker.harvest(this);
     }
 
-    /** Frees the tracker, unless an epoch is outstanding: that one's end frees it. A second call does nothing. */
+    /** Frees the tracker, unless an epoch is outstanding, whose end frees it. A second call does nothing. */
     @Override
     public void close() {
         tracker.release(this);

@@ -8,9 +8,9 @@ import java.lang.ref.Reference;
 import org.agrona.UnsafeApi;
 
 /**
- * Off-heap words for a {@link DirtyBitmap}, zero at first, alive as long as this object is: each access keeps it so.
- * Indexes are not checked, because the bitmap has checked the offsets they come from; nor is an {@code UnsafeBuffer}
- * used. Its checks, and its fields that must be read anew for every word, would double what setting a bit costs.
+ * Off-heap words for a {@link DirtyBitmap}, zero at first, freed when this object is unreachable; each access keeps it
+ * reachable. Indexes are not checked, because the bitmap has checked the offsets they come from. It does not use an
+ * {@code UnsafeBuffer}, whose checks and repeated field reads would double the cost of setting a bit.
  */
 final class Words {
     private static final int STEP = 8;
@@ -33,7 +33,7 @@ final class Words {
         return memory;
     }
 
-    /** What a scan needs: some value the word has had since the scan began, or has. */
+    /** Returns a value good enough for a scan: one that the word has, or had since the scan began. */
     long get(long index) {
         try {
             return UnsafeApi.getLong(null, at(index));
@@ -42,7 +42,7 @@ final class Words {
         }
     }
 
-    /** The word as it is now, though not in order with other memory. */
+    /** Returns the word as it is now, without ordering with other memory. */
     long getOpaque(long index) {
         try {
             return UnsafeApi.getLongOpaque(null, at(index));
@@ -60,7 +60,7 @@ final class Words {
         }
     }
 
-    /** Leaves only these bits. */
+    /** Keeps only these bits. */
     void and(long index, long bits) {
         try {
             UnsafeApi.getAndBitwiseAndLong(null, at(index), bits);
@@ -83,15 +83,15 @@ final class Words {
     }
 
     /**
-     * Clears all words and gives the system their memory back, whole pages at least. The addresses stay theirs, and go
-     * to nobody else while this object is reachable: a setter that comes late sets a bit here, and in no other bitmap.
+     * Clears all words and returns whole pages of their memory to the system. The addresses stay reserved while this
+     * object is reachable: a late setter sets a bit here, and in no other bitmap.
      */
     void release() {
         Posix posix = Posix.host();
         long page = posix.getpagesize();
         long start = Math.ceilDiv(address, page) * page;
         long end = (address + memory.byteSize()) / page * page;
-        // Linux gives zeros in place of what was taken; elsewhere that is not said.
+        // Only Linux guarantees zeros in place of discarded pages.
         if (start < end && posix.constants().operatingSystem() == OperatingSystem.LINUX
                 && posix.madvise(start, end - start, posix.constants().MADV_DONTNEED) == 0) {
             memory.asSlice(0, start - address).fill((byte) 0);
@@ -101,12 +101,15 @@ final class Words {
         }
     }
 
-    /** The first word from this one on that has a bit set, or the count. Clean memory costs one branch for 64 bytes. */
+    /**
+     * Returns the first word from this one on that has a bit set, or the count. Clean memory costs one branch for 64
+     * bytes.
+     */
     long nextWithBits(long from) {
         return nextWithBits(from, count);
     }
 
-    /** As above, or the end: what lies behind it is not looked at. */
+    /** As above, up to an end, which it returns if there is none before. */
     long nextWithBits(long from, long end) {
         long index = from;
         long firstStep = Math.min(end, (from + STEP - 1) & -STEP);

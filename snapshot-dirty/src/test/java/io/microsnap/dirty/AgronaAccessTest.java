@@ -11,7 +11,7 @@ import org.junit.jupiter.api.Test;
 /** A JVM without the flag gets a message when a tracker is made, and the line in that message is enough. */
 class AgronaAccessTest {
     @Test
-    void a_tracker_says_which_flag_it_needs_and_that_flag_is_enough(ChildProcesses children) throws Exception {
+    void aTrackerSaysWhichFlagItNeedsAndThatFlagIsEnough(ChildProcesses children) throws Exception {
         ChildProcess.Exit refused = run(children);
         assertThat(refused.status()).as(refused.toString()).isEqualTo(1);
         String line = refused.output().strip();

@@ -30,7 +30,7 @@ class DirtyBitmapAtomicityTest {
     private final DirtyBitmap bitmap = DirtyBitmap.of(LAYOUT);
 
     @Test
-    void two_threads_that_set_and_clean_bits_of_one_word_find_their_own_each_time() throws Exception {
+    void twoThreadsThatSetAndCleanBitsOfOneWordFindTheirOwnEachTime() throws Exception {
         AtomicLong lost = new AtomicLong();
         together(() -> lost.addAndGet(lostWhileSettingAndCleaning(3)),
                 () -> lost.addAndGet(lostWhileSettingAndCleaning(44)));
@@ -50,7 +50,7 @@ class DirtyBitmapAtomicityTest {
     }
 
     @Test
-    void a_thread_that_marks_ranges_and_one_that_adds_a_log_lose_none() throws Exception {
+    void aThreadThatMarksRangesAndOneThatAddsALogLoseNone() throws Exception {
         for (int round = 0; round < ROUNDS; round++) {
             together(() -> {
                 for (long word = 0; word < WORDS; word++) {
@@ -71,7 +71,7 @@ class DirtyBitmapAtomicityTest {
     }
 
     @Test
-    void what_two_threads_set_while_a_third_drains_is_drained_or_still_there_each_time() throws Exception {
+    void whatTwoThreadsSetWhileAThirdDrainsIsDrainedOrStillThereEachTime() throws Exception {
         DirtyBitmap drained = DirtyBitmap.of(LAYOUT);
         AtomicLong set = new AtomicLong();
         AtomicLong found = new AtomicLong();

@@ -28,7 +28,7 @@ class DirtyBitmapTest {
     private static final long TIB = 1L << 40;
 
     @Test
-    void a_new_bitmap_is_clean() throws IOException {
+    void aNewBitmapIsClean() throws IOException {
         DirtyBitmap bitmap = DirtyBitmap.of(pages(1000));
         assertThat(bitmap.isEmpty()).isTrue();
         assertThat(bitmap.count()).isZero();
@@ -36,7 +36,7 @@ class DirtyBitmapTest {
     }
 
     @Test
-    void setting_tells_whether_the_page_was_clean() {
+    void settingTellsWhetherThePageWasClean() {
         DirtyBitmap bitmap = DirtyBitmap.of(pages(100));
         assertThat(bitmap.set(64 * PAGE + 17)).isTrue();
         assertThat(bitmap.set(64 * PAGE)).isFalse();
@@ -46,7 +46,7 @@ class DirtyBitmapTest {
     }
 
     @Test
-    void runs_are_clipped_to_the_image() {
+    void runsAreClippedToTheImage() {
         GuestLayout imported = GuestLayout.ofImportedImage(PAGE, List.of(new Region(0, 2 * MIB + 100)));
         DirtyBitmap bitmap = DirtyBitmap.of(imported, 2 * MIB);
         bitmap.set(2 * MIB + 99);
@@ -54,7 +54,7 @@ class DirtyBitmapTest {
     }
 
     @Test
-    void small_gaps_are_bridged_and_larger_ones_are_not() {
+    void smallGapsAreBridgedAndLargerOnesAreNot() {
         DirtyBitmap bitmap = DirtyBitmap.of(pages(200));
         List.of(60, 63, 66, 130).forEach(page -> bitmap.set((long) page * PAGE));
         assertThat(runsOf(bitmap, 2 * PAGE))
@@ -64,7 +64,7 @@ class DirtyBitmapTest {
     }
 
     @Test
-    void every_range_of_every_small_layout_agrees_with_the_model() {
+    void everyRangeOfEverySmallLayoutAgreesWithTheModel() {
         for (int count = 1; count <= 130; count++) {
             GuestLayout layout = pages(count);
             for (int from = 0; from < count; from++) {
@@ -83,7 +83,7 @@ class DirtyBitmapTest {
     }
 
     @Test
-    void a_million_random_operations_agree_with_the_model(Seed seed) {
+    void aMillionRandomOperationsAgreeWithTheModel(Seed seed) {
         SplittableRandom random = seed.random();
         int perLayout = 500;
         for (int done = 0; done < Effort.choose(100_000, 1_000_000, 10_000_000); done += perLayout) {
@@ -92,7 +92,7 @@ class DirtyBitmapTest {
     }
 
     @Test
-    void a_word_of_a_log_lands_on_any_page_of_any_word() {
+    void aWordOfALogLandsOnAnyPageOfAnyWord() {
         GuestLayout layout = pages(200);
         for (int first = 0; first < 180; first++) {
             DirtyBitmap bitmap = DirtyBitmap.of(layout);
@@ -102,7 +102,7 @@ class DirtyBitmapTest {
     }
 
     @Test
-    void sixty_four_tebibytes_fit() {
+    void sixtyFourTebibytesFit() {
         DirtyBitmap bitmap = DirtyBitmap.of(GuestLayout.ofSingleRegion(PAGE, 64 * TIB));
         long seam = (1L << 33) * PAGE;
         bitmap.mark(seam - PAGE, 2 * PAGE);
@@ -115,7 +115,7 @@ class DirtyBitmapTest {
     }
 
     @Test
-    void outside_the_image_queries_say_no_and_changes_are_mistakes() {
+    void outsideTheImageQueriesSayNoAndChangesAreMistakes() {
         DirtyBitmap bitmap = DirtyBitmap.of(pages(3));
         assertThat(bitmap.test(-1)).isFalse();
         assertThat(bitmap.test(3 * PAGE)).isFalse();
@@ -132,7 +132,7 @@ class DirtyBitmapTest {
     }
 
     @Test
-    void blocks_that_cannot_be_are_refused_by_name() {
+    void blocksThatCannotBeAreRefusedByName() {
         assertThatIllegalArgumentException().isThrownBy(() -> DirtyBitmap.of(pages(3), 6000))
                 .withMessageContaining("6000");
         assertThatIllegalArgumentException().isThrownBy(() -> DirtyBitmap.of(pages(3), 2048))
@@ -142,7 +142,7 @@ class DirtyBitmapTest {
     }
 
     @Test
-    void bitmaps_of_different_layouts_do_not_mix() {
+    void bitmapsOfDifferentLayoutsDoNotMix() {
         DirtyBitmap three = DirtyBitmap.of(pages(3));
         DirtyBitmap four = DirtyBitmap.of(pages(4));
         assertThatIllegalArgumentException().isThrownBy(() -> three.or(four))
@@ -152,7 +152,7 @@ class DirtyBitmapTest {
     }
 
     @Test
-    void a_word_of_a_log_that_does_not_fit_is_refused() {
+    void aWordOfALogThatDoesNotFitIsRefused() {
         DirtyBitmap bitmap = DirtyBitmap.of(pages(100));
         assertThatThrownBy(() -> bitmap.markPages(50 * PAGE, 1L << 50)).isInstanceOf(IndexOutOfBoundsException.class)
                 .hasMessageContaining("51").hasMessageContaining("100");
@@ -167,7 +167,7 @@ class DirtyBitmapTest {
     }
 
     @Test
-    void the_partial_last_page_of_an_imported_image_is_one_of_a_log() {
+    void thePartialLastPageOfAnImportedImageIsOneOfALog() {
         DirtyBitmap bitmap = DirtyBitmap.of(
                 GuestLayout.ofImportedImage(PAGE, List.of(new Region(0, 2 * PAGE + 1))));
         bitmap.markPages(PAGE, 0b10);
@@ -176,7 +176,7 @@ class DirtyBitmapTest {
     }
 
     @Test
-    void what_a_consumer_throws_ends_the_scan() {
+    void whatAConsumerThrowsEndsTheScan() {
         DirtyBitmap bitmap = DirtyBitmap.of(pages(100));
         bitmap.set(0);
         bitmap.set(50 * PAGE);
@@ -283,7 +283,7 @@ class DirtyBitmapTest {
     /** A thread may be on its way to set a bit when a bitmap is done with: it finds memory, and nobody else's. */
     @Test
     @EnabledOnOs(value = OS.LINUX, disabledReason = "elsewhere it is not told which memory is populated")
-    void a_bitmap_that_is_done_with_gives_its_memory_back_and_takes_late_bits() throws IOException {
+    void aBitmapThatIsDoneWithGivesItsMemoryBackAndTakesLateBits() throws IOException {
         Words words = new Words(1 << 20);
         for (long word = 0; word < words.count(); word++) {
             words.getAndOr(word, -1);

@@ -30,7 +30,7 @@ class DirtyTrackerTest {
     private final DirtyTracker tracker = DirtyTracker.of(LAYOUT, source);
 
     @Test
-    void before_any_snapshot_anything_may_have_changed() throws IOException {
+    void beforeAnySnapshotAnythingMayHaveChanged() throws IOException {
         tracker.arm();
         Epoch epoch = tracker.harvest();
         assertThat(epoch.relativeTo()).isEmpty();
@@ -39,7 +39,7 @@ class DirtyTrackerTest {
     }
 
     @Test
-    void after_a_commit_epochs_are_relative_to_what_was_published() throws IOException {
+    void afterACommitEpochsAreRelativeToWhatWasPublished() throws IOException {
         publish(FIRST);
         write(3);
         mark(5);
@@ -55,7 +55,7 @@ class DirtyTrackerTest {
     }
 
     @Test
-    void what_was_written_between_arming_and_the_first_pause_is_kept_until_the_capture_is_published()
+    void whatWasWrittenBetweenArmingAndTheFirstPauseIsKeptUntilTheCaptureIsPublished()
             throws IOException {
         tracker.arm();
         write(1);
@@ -73,7 +73,7 @@ class DirtyTrackerTest {
     }
 
     @Test
-    void a_rollback_gives_everything_back_merged_with_what_came_meanwhile() throws IOException {
+    void aRollbackGivesEverythingBackMergedWithWhatCameMeanwhile() throws IOException {
         publish(FIRST);
         write(10);
         mark(11);
@@ -88,7 +88,7 @@ class DirtyTrackerTest {
     }
 
     @Test
-    void closing_an_epoch_rolls_back_only_what_has_not_ended() throws IOException {
+    void closingAnEpochRollsBackOnlyWhatHasNotEnded() throws IOException {
         publish(FIRST);
         write(1);
         tracker.harvest().close();
@@ -100,7 +100,7 @@ class DirtyTrackerTest {
     }
 
     @Test
-    void harvests_of_one_epoch_are_told_apart_and_given_back_together() throws IOException {
+    void harvestsOfOneEpochAreToldApartAndGivenBackTogether() throws IOException {
         publish(FIRST);
         write(1);
         Epoch epoch = tracker.harvest();
@@ -130,7 +130,7 @@ class DirtyTrackerTest {
     }
 
     @Test
-    void a_further_harvest_that_fails_makes_the_epoch_relative_to_nothing() throws IOException {
+    void aFurtherHarvestThatFailsMakesTheEpochRelativeToNothing() throws IOException {
         publish(FIRST);
         write(1);
         Epoch epoch = tracker.harvest();
@@ -150,7 +150,7 @@ class DirtyTrackerTest {
     }
 
     @Test
-    void the_first_epoch_of_a_guest_knows_what_changed_between_its_harvests() throws IOException {
+    void theFirstEpochOfAGuestKnowsWhatChangedBetweenItsHarvests() throws IOException {
         tracker.arm();
         write(1);
         Epoch epoch = tracker.harvest();
@@ -170,7 +170,7 @@ class DirtyTrackerTest {
     }
 
     @Test
-    void an_error_in_a_further_harvest_loses_nothing_that_was_taken_out() throws IOException {
+    void anErrorInAFurtherHarvestLosesNothingThatWasTakenOut() throws IOException {
         publish(FIRST);
         Epoch epoch = tracker.harvest();
         write(2);
@@ -185,7 +185,7 @@ class DirtyTrackerTest {
     }
 
     @Test
-    void an_epoch_ends_once() throws IOException {
+    void anEpochEndsOnce() throws IOException {
         publish(FIRST);
         Epoch committed = tracker.harvest();
         committed.commit(SECOND);
@@ -202,7 +202,7 @@ class DirtyTrackerTest {
     }
 
     @Test
-    void one_unpublished_capture_at_a_time() throws IOException {
+    void oneUnpublishedCaptureAtATime() throws IOException {
         publish(FIRST);
         write(1);
         Epoch epoch = tracker.harvest();
@@ -214,7 +214,7 @@ class DirtyTrackerTest {
     }
 
     @Test
-    void an_epoch_serves_its_own_base_and_no_other() throws IOException {
+    void anEpochServesItsOwnBaseAndNoOther() throws IOException {
         publish(FIRST);
         try (Epoch epoch = tracker.harvest()) {
             epoch.requireRelativeTo(FIRST);
@@ -231,7 +231,7 @@ class DirtyTrackerTest {
     }
 
     @Test
-    void a_failed_harvest_means_that_anything_may_have_changed() throws IOException {
+    void aFailedHarvestMeansThatAnythingMayHaveChanged() throws IOException {
         publish(FIRST);
         source.failNextHarvest(new IOException("EIO from the log"));
         Epoch epoch = tracker.harvest();
@@ -247,7 +247,7 @@ class DirtyTrackerTest {
     }
 
     @Test
-    void abandoning_the_capture_after_a_failed_harvest_keeps_the_changes_unknown() throws IOException {
+    void abandoningTheCaptureAfterAFailedHarvestKeepsTheChangesUnknown() throws IOException {
         publish(FIRST);
         source.failNextHarvest(new IllegalStateException("ring torn"));
         tracker.harvest().rollback();
@@ -256,7 +256,7 @@ class DirtyTrackerTest {
     }
 
     @Test
-    void a_failure_to_arm_again_invalidates_the_epoch_after_this_one() throws IOException {
+    void aFailureToArmAgainInvalidatesTheEpochAfterThisOne() throws IOException {
         publish(FIRST);
         source.failNextHarvest(new IOException("first failure"));
         source.failNextArm(new IOException("second failure"));
@@ -271,7 +271,7 @@ class DirtyTrackerTest {
     }
 
     @Test
-    void arming_that_fails_says_so_and_can_be_tried_again() throws IOException {
+    void armingThatFailsSaysSoAndCanBeTriedAgain() throws IOException {
         source.failNextArm(new IOException("no userfaultfd"));
         assertThatThrownBy(tracker::arm).hasMessage("no userfaultfd");
         assertThat(source.calls()).containsExactly("arm", "disarm");
@@ -281,7 +281,7 @@ class DirtyTrackerTest {
     }
 
     @Test
-    void an_error_in_the_middle_of_a_harvest_loses_nothing_silently() throws IOException {
+    void anErrorInTheMiddleOfAHarvestLosesNothingSilently() throws IOException {
         publish(FIRST);
         write(1);
         source.duringHarvest(() -> {
@@ -293,7 +293,7 @@ class DirtyTrackerTest {
     }
 
     @Test
-    void when_one_source_cannot_be_armed_none_watches() {
+    void whenOneSourceCannotBeArmedNoneWatches() {
         ScriptedSource first = new ScriptedSource(LAYOUT);
         ScriptedSource second = new ScriptedSource(LAYOUT);
         try (DirtyTracker union = DirtyTracker.of(LAYOUT, first, second)) {
@@ -306,7 +306,7 @@ class DirtyTrackerTest {
     }
 
     @Test
-    void invalidating_lasts_until_a_capture_that_does_without_is_published() throws IOException {
+    void invalidatingLastsUntilACaptureThatDoesWithoutIsPublished() throws IOException {
         publish(FIRST);
         tracker.invalidate("slot 2 was removed");
         tracker.invalidate("and slot 3");
@@ -320,7 +320,7 @@ class DirtyTrackerTest {
     }
 
     @Test
-    void invalidating_while_a_capture_is_outstanding_concerns_the_next_one() throws IOException {
+    void invalidatingWhileACaptureIsOutstandingConcernsTheNextOne() throws IOException {
         publish(FIRST);
         write(1);
         Epoch epoch = tracker.harvest();
@@ -335,7 +335,7 @@ class DirtyTrackerTest {
     }
 
     @Test
-    void after_a_restore_the_first_epoch_is_relative_to_the_snapshot_restored() throws IOException {
+    void afterARestoreTheFirstEpochIsRelativeToTheSnapshotRestored() throws IOException {
         mark(50);
         DirtyBitmap alreadyWritten = DirtyBitmap.of(LAYOUT);
         alreadyWritten.mark(20 * PAGE, PAGE);
@@ -352,7 +352,7 @@ class DirtyTrackerTest {
     }
 
     @Test
-    void a_restore_that_cannot_be_watched_leaves_the_changes_unknown() throws IOException {
+    void aRestoreThatCannotBeWatchedLeavesTheChangesUnknown() throws IOException {
         source.failNextArm(new IOException("no log"));
         assertThatThrownBy(() -> tracker.armRelativeTo(FIRST)).hasMessage("no log");
         Epoch epoch = tracker.harvest();
@@ -361,7 +361,7 @@ class DirtyTrackerTest {
     }
 
     @Test
-    void ending_an_epoch_after_its_tracker_was_closed_does_no_harm() throws IOException {
+    void endingAnEpochAfterItsTrackerWasClosedDoesNoHarm() throws IOException {
         publish(FIRST);
         write(9);
         Epoch epoch = tracker.harvest();
@@ -378,7 +378,7 @@ class DirtyTrackerTest {
     }
 
     @Test
-    void sources_are_told_on_commit_what_really_changed() throws IOException {
+    void sourcesAreToldOnCommitWhatReallyChanged() throws IOException {
         publish(FIRST);
         tracker.markWritten(0, 10 * PAGE);
         Epoch epoch = tracker.harvest();
@@ -392,7 +392,7 @@ class DirtyTrackerTest {
     }
 
     @Test
-    void a_union_is_blind_only_to_what_none_of_its_sources_sees() throws IOException {
+    void aUnionIsBlindOnlyToWhatNoneOfItsSourcesSees() throws IOException {
         ScriptedSource one = new ScriptedSource(LAYOUT, WritePath.FILE, WritePath.DISCARD);
         ScriptedSource other = new ScriptedSource(LAYOUT, WritePath.GUEST, WritePath.DISCARD);
         try (DirtyTracker union = DirtyTracker.of(LAYOUT, one, other)) {
@@ -409,7 +409,7 @@ class DirtyTrackerTest {
     }
 
     @Test
-    void what_does_not_fit_together_is_refused() {
+    void whatDoesNotFitTogetherIsRefused() {
         GuestLayout other = GuestLayout.ofSingleRegion(PAGE, 99 * PAGE);
         assertThatIllegalArgumentException().isThrownBy(() -> DirtyTracker.of(other, source))
                 .withMessageContaining("script");
@@ -418,7 +418,7 @@ class DirtyTrackerTest {
     }
 
     @Test
-    void a_source_has_one_owner_until_that_is_closed() throws IOException {
+    void aSourceHasOneOwnerUntilThatIsClosed() throws IOException {
         assertThatIllegalStateException().isThrownBy(() -> DirtyTracker.of(LAYOUT, new ScriptedSource(LAYOUT), source))
                 .withMessageContaining("the script belongs to a tracker already");
         ScriptedSource fresh = new ScriptedSource(LAYOUT);
@@ -431,7 +431,7 @@ class DirtyTrackerTest {
     }
 
     @Test
-    void a_claimed_tracker_serves_no_other_capture_until_its_epoch_ends() throws IOException {
+    void aClaimedTrackerServesNoOtherCaptureUntilItsEpochEnds() throws IOException {
         publish(FIRST);
         write(1);
         TrackerClaim claim = tracker.claim();
@@ -460,7 +460,7 @@ class DirtyTrackerTest {
     }
 
     @Test
-    void a_lost_capture_can_be_abandoned_at_every_stage() throws IOException {
+    void aLostCaptureCanBeAbandonedAtEveryStage() throws IOException {
         publish(FIRST);
         tracker.abandonCapture();
         TrackerClaim claim = tracker.claim();
@@ -478,7 +478,7 @@ class DirtyTrackerTest {
     }
 
     @Test
-    void a_checked_exception_that_no_signature_names_is_a_failure_like_others() throws IOException {
+    void aCheckedExceptionThatNoSignatureNamesIsAFailureLikeOthers() throws IOException {
         publish(FIRST);
         source.failNextHarvest(new InterruptedException("thrown sneakily"));
         source.failNextArm(new InterruptedException("thrown sneakily too"));
@@ -490,7 +490,7 @@ class DirtyTrackerTest {
     }
 
     @Test
-    void whatever_a_source_makes_of_what_it_learns_the_commit_holds() throws IOException {
+    void whateverASourceMakesOfWhatItLearnsTheCommitHolds() throws IOException {
         publish(FIRST);
         Epoch epoch = tracker.harvest();
         epoch.tellChanged(DirtyBitmap.of(LAYOUT));
@@ -500,7 +500,7 @@ class DirtyTrackerTest {
     }
 
     @Test
-    void every_source_is_closed_whatever_the_first_one_throws() throws IOException {
+    void everySourceIsClosedWhateverTheFirstOneThrows() throws IOException {
         ScriptedSource first = new ScriptedSource(LAYOUT);
         ScriptedSource second = new ScriptedSource(LAYOUT);
         first.failNextClose(new AssertionError("of a plug-in"));

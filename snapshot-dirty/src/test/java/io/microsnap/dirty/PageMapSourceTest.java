@@ -54,7 +54,7 @@ class PageMapSourceTest {
     }
 
     @Test
-    void a_kernel_without_it_is_named_as_the_reason() throws IOException {
+    void aKernelWithoutItIsNamedAsTheReason() throws IOException {
         assertUnavailable(FaultyPosix.host().every("userfaultfd").fails(Errno.ENOSYS), "no userfaultfd");
         assertUnavailable(FaultyPosix.host().every("userfaultfd").fails(Errno.EPERM), "seccomp");
         // UFFDIO_API, then UFFDIO_REGISTER on what was not agreed on.
@@ -64,7 +64,7 @@ class PageMapSourceTest {
     }
 
     @Test
-    void whatever_call_fails_nothing_leaks_and_no_change_is_lost() throws IOException {
+    void whateverCallFailsNothingLeaksAndNoChangeIsLost() throws IOException {
         FaultyPosix counting = FaultyPosix.host();
         life(counting);
         assertThat(counting.openDescriptors()).isEmpty();
@@ -77,7 +77,7 @@ class PageMapSourceTest {
     }
 
     @Test
-    void a_mapping_that_was_replaced_makes_the_harvest_fail_and_the_next_epoch_unknown() throws IOException {
+    void aMappingThatWasReplacedMakesTheHarvestFailAndTheNextEpochUnknown() throws IOException {
         try (GuestRam ram = anonymous(POSIX);
                 DirtyTracker tracker = DirtyTracker.of(LAYOUT, PageMapSource.of(POSIX, ram))) {
             tracker.armRelativeTo(SNAPSHOT);
@@ -97,7 +97,7 @@ class PageMapSourceTest {
     }
 
     @Test
-    void memory_closed_while_it_is_watched_stays_mapped_so_that_no_other_guest_is_taken_for_it() throws IOException {
+    void memoryClosedWhileItIsWatchedStaysMappedSoThatNoOtherGuestIsTakenForIt() throws IOException {
         FaultyPosix calls = FaultyPosix.host();
         GuestRam ram = anonymous(calls.posix());
         int before = calls.calls("munmap");
@@ -112,7 +112,7 @@ class PageMapSourceTest {
     }
 
     @Test
-    void a_userfaultfd_that_would_make_writers_wait_is_refused(CCompiler compiler, ChildProcesses children)
+    void aUserfaultfdThatWouldMakeWritersWaitIsRefused(CCompiler compiler, ChildProcesses children)
             throws IOException {
         try (HandedOverGuest guest = HandedOverGuest.start(compiler, children, "synchronous")) {
             assertThatThrownBy(guest::openSource).isInstanceOf(TrackingUnavailableException.class)
@@ -122,7 +122,7 @@ class PageMapSourceTest {
     }
 
     @Test
-    void when_the_watched_process_is_gone_harvesting_fails_and_closing_does_not(
+    void whenTheWatchedProcessIsGoneHarvestingFailsAndClosingDoesNot(
             CCompiler compiler, ChildProcesses children) throws IOException {
         try (HandedOverGuest guest = HandedOverGuest.start(compiler, children, "fresh");
                 DirtySource source = guest.openSource()) {
@@ -136,7 +136,7 @@ class PageMapSourceTest {
     }
 
     @Test
-    void addresses_that_cannot_be_are_refused_by_name() throws IOException {
+    void addressesThatCannotBeAreRefusedByName() throws IOException {
         try (Descriptor any = Descriptor.open(POSIX, Path.of("/dev/null"), CONSTANTS.O_RDONLY, 0)) {
             assertThatIllegalArgumentException()
                     .isThrownBy(() -> PageMapSource.of(LAYOUT, new long[] {PAGE}, any, any))
@@ -148,7 +148,7 @@ class PageMapSourceTest {
     }
 
     @Test
-    void an_imported_image_that_ends_mid_page_is_watched_to_its_end() throws IOException {
+    void anImportedImageThatEndsMidPageIsWatchedToItsEnd() throws IOException {
         GuestLayout imported = GuestLayout.ofImportedImage((int) PAGE, List.of(new Region(0, 2 * PAGE + 100)));
         try (GuestRam ram = GuestRam.of(imported,
                         Mapping.anonymous(POSIX, imported.lengthBytes(), HugePages.NONE));
@@ -162,7 +162,7 @@ class PageMapSourceTest {
     }
 
     @Test
-    void no_privilege_is_needed(ChildProcesses children) {
+    void noPrivilegeIsNeeded(ChildProcesses children) {
         String setpriv = "/usr/bin/setpriv";
         assumeTrue(Files.isExecutable(Path.of(setpriv)), "no setpriv; to enable: sudo apt-get install util-linux");
         ChildProcess child = children.start(new ProcessBuilder(List.of(setpriv, "--bounding-set=-all",

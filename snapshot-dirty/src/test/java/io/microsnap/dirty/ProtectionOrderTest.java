@@ -22,22 +22,22 @@ class ProtectionOrderTest {
     private static final List<Harvest> TAKE_PROTECT_COPY = List.of(Harvest.TAKE, Harvest.PROTECT, Harvest.COPY);
 
     @Test
-    void the_orders_we_use_lose_nothing() {
+    void theOrdersWeUseLoseNothing() {
         assertThat(losesWrites(ALLOW_THEN_SET, TAKE_PROTECT_COPY)).isFalse();
     }
 
     @Test
-    void setting_the_bit_before_letting_the_write_through_loses_writes() {
+    void settingTheBitBeforeLettingTheWriteThroughLosesWrites() {
         assertThat(losesWrites(List.of(Fault.SET, Fault.ALLOW), TAKE_PROTECT_COPY)).isTrue();
     }
 
     @Test
-    void protecting_before_taking_the_bits_loses_writes() {
+    void protectingBeforeTakingTheBitsLosesWrites() {
         assertThat(losesWrites(ALLOW_THEN_SET, List.of(Harvest.PROTECT, Harvest.TAKE, Harvest.COPY))).isTrue();
     }
 
     @Test
-    void copying_before_protecting_loses_writes() {
+    void copyingBeforeProtectingLosesWrites() {
         assertThat(losesWrites(ALLOW_THEN_SET, List.of(Harvest.TAKE, Harvest.COPY, Harvest.PROTECT))).isTrue();
         assertThat(losesWrites(ALLOW_THEN_SET, List.of(Harvest.COPY, Harvest.TAKE, Harvest.PROTECT))).isTrue();
     }

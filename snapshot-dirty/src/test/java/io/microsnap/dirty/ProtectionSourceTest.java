@@ -37,7 +37,7 @@ class ProtectionSourceTest {
     private final ProtectionSource source = new ProtectionSource("protection", mmu, BLOCK);
 
     @Test
-    void one_fault_lets_a_block_through_and_reports_all_of_it() throws IOException {
+    void oneFaultLetsABlockThroughAndReportsAllOfIt() throws IOException {
         source.arm();
         mmu.guestWrites(3);
         mmu.guestWrites(PAGES_IN_BLOCK - 1);
@@ -47,14 +47,14 @@ class ProtectionSourceTest {
     }
 
     @Test
-    void the_last_block_ends_with_the_image() throws IOException {
+    void theLastBlockEndsWithTheImage() throws IOException {
         source.arm();
         mmu.guestWrites(PAGES - 1);
         assertThat(runsOf(harvest(), 0)).containsExactly(new Run(2 * BLOCK, BLOCK / 2));
     }
 
     @Test
-    void a_block_of_which_little_changes_is_split_and_joined_again_when_most_of_it_does() throws IOException {
+    void aBlockOfWhichLittleChangesIsSplitAndJoinedAgainWhenMostOfItDoes() throws IOException {
         try (DirtyTracker tracker = DirtyTracker.of(LAYOUT, source)) {
             tracker.arm();
             capture(tracker, 5);
@@ -70,7 +70,7 @@ class ProtectionSourceTest {
     }
 
     @Test
-    void nothing_is_split_unless_somebody_compared() throws IOException {
+    void nothingIsSplitUnlessSomebodyCompared() throws IOException {
         try (DirtyTracker tracker = DirtyTracker.of(LAYOUT, source)) {
             tracker.arm();
             mmu.guestWrites(1);
@@ -84,7 +84,7 @@ class ProtectionSourceTest {
     }
 
     @Test
-    void marks_of_others_do_not_split_a_block() throws IOException {
+    void marksOfOthersDoNotSplitABlock() throws IOException {
         try (DirtyTracker tracker = DirtyTracker.of(LAYOUT, source)) {
             tracker.arm();
             tracker.markWritten(7 * PAGE, 1);
@@ -97,7 +97,7 @@ class ProtectionSourceTest {
 
     /** Setting the bit first would be wrong: the harvest takes it, and the page is let through without one. */
     @Test
-    void a_harvest_while_a_fault_lets_its_page_through_loses_nothing() throws IOException {
+    void aHarvestWhileAFaultLetsItsPageThroughLosesNothing() throws IOException {
         for (Moment moment : Moment.values()) {
             Mmu unit = new Mmu();
             Copier copier = new Copier(unit);
@@ -111,7 +111,7 @@ class ProtectionSourceTest {
 
     /** Wrong if bits were taken last: the page is let through with a bit that the harvest takes as its own. */
     @Test
-    void a_fault_while_a_harvest_protects_loses_nothing() throws IOException {
+    void aFaultWhileAHarvestProtectsLosesNothing() throws IOException {
         for (Moment moment : Moment.values()) {
             Mmu unit = new Mmu();
             Copier copier = new Copier(unit);
@@ -125,7 +125,7 @@ class ProtectionSourceTest {
     }
 
     @Test
-    void random_guests_with_blocks_that_split_and_join_lose_nothing(Seed seed) throws IOException {
+    void randomGuestsWithBlocksThatSplitAndJoinLoseNothing(Seed seed) throws IOException {
         SplittableRandom random = seed.random();
         for (int run = 0; run < Effort.choose(20, 200, 2000); run++) {
             Mmu unit = new Mmu();
@@ -151,7 +151,7 @@ class ProtectionSourceTest {
     }
 
     @Test
-    void protection_that_fails_makes_the_epoch_unknown_and_the_guest_goes_on() throws IOException {
+    void protectionThatFailsMakesTheEpochUnknownAndTheGuestGoesOn() throws IOException {
         try (DirtyTracker tracker = DirtyTracker.of(LAYOUT, source)) {
             tracker.armRelativeTo(SNAPSHOT);
             mmu.guestWrites(3);
@@ -171,7 +171,7 @@ class ProtectionSourceTest {
     }
 
     @Test
-    void a_fault_that_arrives_after_disarming_is_let_through() throws IOException {
+    void aFaultThatArrivesAfterDisarmingIsLetThrough() throws IOException {
         source.arm();
         source.disarm();
         source.faulted(3 * PAGE);

@@ -5,9 +5,9 @@ import io.microsnap.store.internal.StoredSnapshot;
 import java.util.Optional;
 
 /**
- * How a capture is kept, and on what it builds.
+ * How a capture is stored, and on which base it builds.
  *
- * @param because why it is kept so, for a person
+ * @param because why it is stored so, for a person
  * @param parent the snapshot that the tracker's changes are relative to
  * @param base the snapshot that the image was cloned from, is compared with or needs; empty for a full capture
  */

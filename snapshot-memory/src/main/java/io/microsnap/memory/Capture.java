@@ -26,12 +26,12 @@ import java.util.Objects;
 import java.util.Optional;
 
 /**
- * A capture to be made of a machine: what a VM manager says before it pauses one. Say what to capture, then
- * {@link #take} it; or {@link #prepare} it, {@link PreparedCapture#capture} it and {@link CapturedSnapshot#publish} it,
- * where the three are not to follow each other at once.
+ * Describes a capture of a machine before the pause. Set what to capture, then {@link #take} it. If the steps should
+ * not follow each other at once, call {@link #prepare}, {@link PreparedCapture#capture} and {@link
+ * CapturedSnapshot#publish} instead.
  *
- * <p>While the machine is paused nothing goes further than the page cache, unless {@link #io} says so. A capture that
- * is not published, for whatever reason, leaves nothing in the store and gives the tracker back what changed.
+ * <p>While the machine is paused nothing is written beyond the page cache, unless {@link #io} says otherwise. A capture
+ * that is not published, for whatever reason, leaves nothing in the store and gives the changes back to the tracker.
  */
 public final class Capture implements Cloneable {
     final DirectoryStore store;
@@ -40,7 +40,7 @@ public final class Capture implements Cloneable {
     Optional<DirtyTracker> tracker = Optional.empty();
     Optional<SnapshotId> base = Optional.empty();
     CaptureKind kind = CaptureKind.AUTOMATIC;
-    /** What the caller says of the snapshot; kind, parent and base are for the capture to say. */
+    /** The caller's description of the snapshot; the capture adds kind, parent and base. */
     SnapshotDescription described;
     Map<String, Path> attachments = Map.of();
     IfExists ifExists = IfExists.REFUSE;
@@ -60,58 +60,59 @@ public final class Capture implements Cloneable {
         described = SnapshotDescription.full(reader.layout());
     }
 
-    /** Into a store, under this id, what the reader reads. */
+    /** Begins a capture of the reader's memory, into a store and under this id. */
     public static Capture of(SnapshotStore store, SnapshotId id, PageReader reader) {
         return new Capture(DirectoryStore.of(store), id, reader);
     }
 
-    /** Asks this tracker what changed, and tells it when that is safely kept. */
+    /** Takes the changes from this tracker, and commits them there once the snapshot is durable. */
     public Capture tracker(DirtyTracker knowsWhatChanged) {
         tracker = Optional.of(knowsWhatChanged);
         return this;
     }
 
     /**
-     * The snapshot to build on. Without it that is the one the tracker's epoch is relative to. Where there is no
-     * tracker, or it does not know what changed, every page is compared with the base.
+     * Sets the snapshot to build on. The default is the one that the tracker's epoch is relative to. Without a tracker,
+     * or if the tracker does not know what changed, the capture compares every page with the base.
      */
     public Capture base(SnapshotId snapshot) {
         base = Optional.of(snapshot);
         return this;
     }
 
-    /** How to keep it; {@link CaptureKind#AUTOMATIC} unless told. */
+    /** Sets how to store the snapshot; the default is {@link CaptureKind#AUTOMATIC}. */
     public Capture kind(CaptureKind wanted) {
         kind = Objects.requireNonNull(wanted);
         return this;
     }
 
-    /** Names the guest image that the machine was baked from. What a manifest cannot carry is refused at once. */
+    /** Sets the guest image that the machine was baked from. Throws at once if a manifest cannot hold it. */
     public Capture imageName(String name) {
         described = described.withImage(name);
         return this;
     }
 
-    /** Names the version of the software that bakes. What a manifest cannot carry is refused at once. */
+    /** Sets the version of the software that bakes. Throws at once if a manifest cannot hold it. */
     public Capture bakerVersion(String version) {
         described = described.withBakedByVersion(version);
         return this;
     }
 
-    /** Adds a label, or gives one another value. What a manifest cannot carry is refused at once. */
+    /** Adds a label, or replaces its value. Throws at once if a manifest cannot hold it. */
     public Capture label(String key, String value) {
         described = described.withLabel(key, value);
         return this;
     }
 
     /**
-     * Keeps a file of the same moment, such as a disk overlay: cloned during the pause, copied where it cannot be.
-     * Names that {@link SnapshotFiles#attachment} refuses, and two that differ in case alone, are refused at once.
+     * Stores a file of the same moment, such as a disk overlay: it is cloned during the pause, or copied where cloning
+     * is impossible. Names that {@link SnapshotFiles#attachment} refuses, and two that differ in case alone, are
+     * refused at once.
      */
     public Capture attach(String name, Path file) {
         SnapshotFiles.attachment(name);
         if (attachments.keySet().stream().anyMatch(name::equalsIgnoreCase)) {
-            throw new IllegalArgumentException("two attachments are named " + name + ", as far as case is not counted");
+            throw new IllegalArgumentException("two attachments are named " + name + ", ignoring case");
         }
         Map<String, Path> more = new LinkedHashMap<>(attachments);
         more.put(name, file);
@@ -119,13 +120,13 @@ public final class Capture implements Cloneable {
         return this;
     }
 
-    /** What to do where the id is taken; refuse unless told. */
+    /** Sets what to do if the id is taken; the default is to refuse. */
     public Capture ifExists(IfExists decision) {
         ifExists = decision;
         return this;
     }
 
-    /** Up to which limits {@link CaptureKind#AUTOMATIC} clones, and makes diffs; the default's unless told. */
+    /** Sets the limits up to which {@link CaptureKind#AUTOMATIC} clones and makes diffs. */
     public Capture fragmentation(FragmentationPolicy policy) {
         fragmentation = Objects.requireNonNull(policy);
         return this;
@@ -154,15 +155,15 @@ public final class Capture implements Cloneable {
         return this;
     }
 
-    /** What becomes of zeros in a new image; what suits the filesystem unless told. */
+    /** Sets how a new image stores zeros; the default suits the filesystem. */
     Capture zeros(Zeros handling) {
         zeros = Optional.of(handling);
         return this;
     }
 
     /**
-     * The most threads that may read and write guest memory, the one that captures included; the others are started
-     * with the preparation. One unless told.
+     * Sets the most threads that may read and write guest memory, the capturing thread included; the preparation starts
+     * the others. The default is one.
      */
     public Capture threads(int most) {
         if (most < 1) {
@@ -181,16 +182,16 @@ public final class Capture implements Cloneable {
         return this;
     }
 
-    /** Returns what happens after publication: nothing that would read images into the page cache. */
+    /** Returns the sharing after publication; none if it would read images into the page cache. */
     AfterBake sharing() {
         return io == IoMode.CACHED ? afterBake : afterBake.enabled(false);
     }
 
     /**
-     * Compares the snapshot with the guest before the machine goes on, for development and tests: the pause lasts as
-     * long as it takes to read all of both. A page that was written and neither seen nor marked, or that changes while
-     * the machine should stand still, fails the capture and is named. Where pages were written unmarked, the next
-     * capture compares everything.
+     * Compares the snapshot with the guest before the machine resumes, for development and tests: the pause lasts as
+     * long as it takes to read all of both. A page that was written but neither seen nor marked, or that changes during
+     * the pause, fails the capture with a message that names the page. After unmarked writes the next capture compares
+     * everything.
      */
     public Capture checked() {
         checked = true;
@@ -198,8 +199,8 @@ public final class Capture implements Cloneable {
     }
 
     /**
-     * Hears how far the copying of memory has come; by throwing it ends the capture, and the machine goes on. Where
-     * memory is copied ahead, it hears of the first round.
+     * Sets the listener for the progress of copying memory. If it throws, the capture ends and the machine resumes. If
+     * memory is copied ahead, it receives the progress of the first round.
      */
     public Capture progress(Progress listener) {
         progress = listener;
@@ -208,9 +209,9 @@ public final class Capture implements Cloneable {
 
     /**
      * Copies memory while the machine runs, before the pause, which then copies only what the guest wrote meanwhile:
-     * {@link #take} does it by itself, and after {@link #prepare} the caller does, with
-     * {@link PreparedCapture#copyAhead}. It needs a tracker, and all that the tracker asks of its user: a write that it
-     * is blind to, and that nobody marks, is lost if its page was copied before.
+     * {@link #take} does it by itself; after {@link #prepare} the caller calls {@link PreparedCapture#copyAhead}. It
+     * needs a tracker, and a user who keeps the tracker's rules: an unmarked write that the tracker is blind to is lost
+     * if its page was copied before.
      */
     public Capture copyAhead(CopyAhead options) {
         copyAhead = Optional.of(options);
@@ -218,15 +219,15 @@ public final class Capture implements Cloneable {
     }
 
     /**
-     * Does, while the machine runs, all that can be done before the pause: stages the snapshot, clones its base,
-     * arms the tracker. What can be known to fail later fails now: an id that is taken, a tracker or base of another
-     * layout, a chain too long.
+     * Does everything that is possible before the pause, while the machine runs: stages the snapshot, clones its base,
+     * arms the tracker. Failures that can be foreseen are thrown now: an id that is taken, a tracker or base of another
+     * layout, too long a chain.
      *
-     * <p>The tracker is kept for this capture until that is published or closed. What is said to this object later is
-     * for captures that are prepared later.
+     * <p>The tracker is reserved for this capture until it is published or closed. Later settings of this object apply
+     * to captures that are prepared later.
      *
      * @throws io.microsnap.dirty.CaptureOutstandingException if another capture has the tracker
-     * @throws java.nio.file.FileAlreadyExistsException if the id is taken and not to be replaced
+     * @throws java.nio.file.FileAlreadyExistsException if the id is taken and must not be replaced
      */
     public PreparedCapture prepare() throws IOException {
         rehearse();
@@ -243,8 +244,8 @@ public final class Capture implements Cloneable {
     }
 
     /**
-     * Prepares, copies ahead where that was asked for, captures and publishes. Does not {@link #rehearse} for a machine
-     * that is paused already.
+     * Prepares, copies ahead if requested, captures and publishes. Does not {@link #rehearse} for a machine that is
+     * paused already.
      */
     public CaptureResult take(PausableMachine machine) throws IOException {
         if (!machine.isPausedAlready()) {
@@ -261,7 +262,7 @@ public final class Capture implements Cloneable {
         }
     }
 
-    /** All that was said is immutable, or another's, so that the copy is one for good. */
+    /** Returns an independent copy: every setting is immutable, or belongs to another object. */
     @Override
     protected Capture clone() {
         try {

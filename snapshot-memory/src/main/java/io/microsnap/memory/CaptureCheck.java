@@ -13,8 +13,9 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * Holds what a capture wrote against the guest, which still stands: see {@link Capture#checked}. Both are read once
- * more and compared with the page index, so that this finds also what changed between two looks of the capture itself.
+ * Compares the captured image with the guest, which is still paused: see {@link Capture#checked}. It reads both once
+ * more and compares them with the page index, so it also finds pages that changed between two reads of the capture
+ * itself.
  */
 final class CaptureCheck {
     private final Capture plan;
@@ -25,7 +26,7 @@ final class CaptureCheck {
     private final List<Long> damaged = new ArrayList<>();
 
     /**
-     * What is to be held against the guest.
+     * Prepares the comparison.
      *
      * @param written the image, with what it needs of its base
      */
@@ -36,9 +37,9 @@ final class CaptureCheck {
     }
 
     /**
-     * Throws unless the snapshot is what the guest has.
+     * Throws unless the snapshot equals the guest's memory.
      *
-     * @param named the pages that the pause looked at, because they were known to have changed; empty for all pages
+     * @param named the pages that the pause examined because they were known to have changed; empty for all pages
      */
     void require(Optional<DirtyBitmap> named) throws IOException {
         PageChecks ofGuest = new PageChecks(staged.index());
@@ -58,10 +59,10 @@ final class CaptureCheck {
         if (!unmarked.isEmpty()) {
             plan.tracker.orElseThrow().invalidate("a checked capture found memory that was written and not marked");
         }
-        throw new SnapshotException(plan.id + " would not be what the guest has, where "
-                + Math.max(ofGuest.badCount(), ofImage.badCount()) + " pages differ"
-                + named(unmarked, "was written, but neither seen nor marked: mark what is written by the ways that the"
-                        + " tracker is blind to" + plan.tracker.map(tracker -> ", " + tracker.blindTo()).orElse(""))
+        throw new SnapshotException(plan.id + " would differ from the guest's memory: "
+                + Math.max(ofGuest.badCount(), ofImage.badCount()) + " pages differ" + named(unmarked, "was written,"
+                + " but neither seen nor marked: mark writes that the tracker is blind"
+                + " to" + plan.tracker.map(tracker -> ", " + tracker.blindTo()).orElse(""))
                 + named(changed, "changed while the machine was paused: pause() has to stop every vCPU, device and"
                         + " worker that writes guest memory")
                 + named(damaged, "is damaged in the base: verify that"));

@@ -8,7 +8,7 @@ import jdk.jfr.Name;
 import jdk.jfr.StackTrace;
 import jdk.jfr.Timespan;
 
-/** From the request to pause until the snapshot is published. */
+/** Covers the time from the request to pause until the snapshot is published. */
 @Name("io.microsnap.SnapshotCaptured")
 @Label("Snapshot Captured")
 @Category("microsnap")

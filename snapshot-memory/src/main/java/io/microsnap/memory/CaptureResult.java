@@ -7,16 +7,16 @@ import java.time.Duration;
 import java.util.Optional;
 
 /**
- * A snapshot that was published, and what it cost.
+ * A published snapshot and the cost of its capture.
  *
  * @param manifest the snapshot
- * @param kind how it was kept; never {@link CaptureKind#AUTOMATIC}
- * @param because why it was kept so, and how it was known what changed: for a person
- * @param memory what the writing of memory came to, during the pause
- * @param copiedAhead what was copied before the pause; empty where nothing was to be
+ * @param kind how it was stored; never {@link CaptureKind#AUTOMATIC}
+ * @param because why it was stored so, and how the changes were known: for a person
+ * @param memory counts of the memory written during the pause
+ * @param copiedAhead what was copied before the pause; empty if that was not requested
  * @param punchedBytes zeros that became holes after the pause
  * @param times how long each part took
- * @param dedup what came of sharing blocks with a sibling afterwards; empty for a snapshot that is not full
+ * @param dedup the outcome of sharing blocks with a sibling afterwards; empty for a snapshot that is not full
  */
 public record CaptureResult(Manifest manifest, CaptureKind kind, String because, MemoryWritten memory,
         Optional<CopiedAhead> copiedAhead, long punchedBytes, Times times, Optional<DedupOutcome> dedup) {
@@ -24,11 +24,11 @@ public record CaptureResult(Manifest manifest, CaptureKind kind, String because,
      * How long each part took.
      *
      * @param prepare while the machine ran: staging, clone, copy of the index, arming
-     * @param pause from the request to pause until the machine went on; the parts that follow lie in it
+     * @param pause from the request to pause until the machine resumed; it contains the four parts that follow
      * @param state saving the machine's state
-     * @param harvest asking the dirty tracker
+     * @param harvest harvesting the dirty tracker
      * @param memory writing memory to the page cache
-     * @param attachments cloning or copying them
+     * @param attachments cloning or copying the attachments
      * @param publish while the machine ran again: made durable, then visible
      */
     public record Times(Duration prepare, Duration pause, Duration state, Duration harvest, Duration memory,
@@ -47,7 +47,7 @@ public record CaptureResult(Manifest manifest, CaptureKind kind, String because,
                 manifest, kind, because, memory, copiedAhead, punchedBytes, times, Optional.of(outcome));
     }
 
-    /** How many bytes were handed to the filesystem, before the pause and during it. */
+    /** Returns how many bytes were written to the filesystem, before the pause and during it. */
     public long bytesWritten() {
         return memory.bytesWritten() + copiedAhead.map(CopiedAhead::bytesCopied).orElse(0L);
     }

@@ -17,8 +17,8 @@ import java.util.Optional;
 import java.util.concurrent.atomic.AtomicBoolean;
 
 /**
- * A machine's memory and state as they were during the pause, in the page cache and invisible as yet. The machine runs
- * again. {@link #publish} keeps it; closing it without that abandons it and gives the tracker back what changed.
+ * A machine's memory and state from the pause, in the page cache and still invisible. The machine runs again. {@link
+ * #publish} keeps the snapshot; closing without that abandons it and gives the changes back to the tracker.
  */
 public final class CapturedSnapshot implements AutoCloseable {
     private static final System.Logger LOG = System.getLogger(CapturedSnapshot.class.getName());
@@ -41,31 +41,31 @@ public final class CapturedSnapshot implements AutoCloseable {
         this.closing = closing;
     }
 
-    /** What the writing of memory came to, during the pause. */
+    /** Returns the counts of the memory written during the pause. */
     public MemoryWritten memory() {
         return pause.memory();
     }
 
-    /** What was copied before the pause; empty where nothing was to be. */
+    /** Returns what was copied before the pause; empty if that was not requested. */
     public Optional<CopiedAhead> copiedAhead() {
         return pause.copiedAhead();
     }
 
-    /** How long each part took so far. */
+    /** Returns how long each part took so far. */
     public CaptureResult.Times times() {
         return pause.times();
     }
 
     /**
-     * Makes the snapshot durable and visible, and commits the tracker's epoch. When this returns, the snapshot
-     * survives a power failure; when it throws, there is none, and the tracker has back what changed.
-     * A full snapshot then shares blocks with a sibling, as {@code Capture.sharing} says.
+     * Makes the snapshot durable and visible, and commits the tracker's epoch. When this returns, the snapshot survives
+     * a power failure; when it throws, there is no snapshot, and the tracker has the changes again. A full snapshot
+     * then shares blocks with a sibling, as {@code Capture.sharing} says.
      *
      * @throws IllegalStateException if it was published or closed already, or abandoned through the tracker
      */
     public CaptureResult publish() throws IOException {
         if (!ended.compareAndSet(false, true)) {
-            throw new IllegalStateException(plan.id + " was published, failed to be, or is closed");
+            throw new IllegalStateException(plan.id + " is published or closed already, or its publication failed");
         }
         long start = System.nanoTime();
         long punchedBytes;
@@ -101,13 +101,16 @@ public final class CapturedSnapshot implements AutoCloseable {
             MachineStateFile.write(pause.sections(), staged.snapshot().create(SnapshotFiles.MACHINE));
         }
         if (basis.kind() == CaptureKind.ONTO_BASE) {
-            // Nothing is read from it any more, and the new snapshot may be meant to replace it.
+            // The base is no longer read, and the new snapshot may have to replace it.
             closing.closeNow(basis.base().orElseThrow());
         }
         return punchedBytes;
     }
 
-    /** The snapshot is there: where the epoch was abandoned meanwhile, the next one tells of all of it once more. */
+    /**
+     * Commits the epoch of a published snapshot. If the epoch was abandoned meanwhile, the next one contains all its
+     * changes again.
+     */
     private void commit(SnapshotReference reference) {
         if (pause.epoch().isEmpty()) {
             return;
@@ -120,7 +123,7 @@ public final class CapturedSnapshot implements AutoCloseable {
         }
     }
 
-    /** Lets go of the snapshot first: an image that nobody uses may be shared by any means. */
+    /** Releases the snapshot first: an image that is not in use may be shared by any engine. */
     private DedupOutcome shared() throws IOException {
         close();
         AfterBake after = plan.sharing();
@@ -128,8 +131,8 @@ public final class CapturedSnapshot implements AutoCloseable {
     }
 
     /**
-     * Abandons what was not published. Of a published snapshot it only lets go: should that fail it is logged, for the
-     * snapshot is there.
+     * Abandons an unpublished snapshot, and releases a published one. A failure to release is only logged, because the
+     * snapshot exists.
      */
     @Override
     public void close() throws IOException {

@@ -15,10 +15,10 @@ public final class Compact {
     }
 
     /**
-     * Makes a snapshot complete where it is: durable and at once, so that a process that dies leaves it as it was or
-     * complete. It stays the same publication with the same bytes, which are checked meanwhile; snapshots that require
-     * it and those who use it notice nothing. Says whether there was anything to do: a snapshot that needs no base is
-     * complete.
+     * Makes a snapshot complete in place, durably and atomically: a process that dies leaves it as it was or complete.
+     * It stays the same publication with the same bytes, which are checked meanwhile; snapshots that require it and
+     * processes that use it are not affected. Returns whether there was anything to do: a snapshot that needs no base
+     * is complete already.
      *
      * @throws java.nio.file.NoSuchFileException if there is none of that id, or it was deleted or replaced meanwhile
      * @throws io.microsnap.core.DamagedException if it or one of its bases is damaged; it stays as it is
@@ -27,7 +27,7 @@ public final class Compact {
             throws IOException {
         DirectoryStore directory = DirectoryStore.of(store);
         try (StoredSnapshot held = directory.hold(id)) {
-            if (Held.isComplete(held)) {
+            if (BaseChain.isComplete(held)) {
                 return false;
             }
             Export.of(held).threads(threads).progress(progress).inPlace(directory);
@@ -36,7 +36,7 @@ public final class Compact {
         return true;
     }
 
-    /** The former image lies where unfinished work lies. It is not an error if it cannot be removed yet. */
+    /** Removes the former image from the staging area. It is not an error if it cannot be removed yet. */
     private static void removeFormer(DirectoryStore store) {
         try {
             store.gc();

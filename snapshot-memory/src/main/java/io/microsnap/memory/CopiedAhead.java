@@ -6,11 +6,11 @@ import java.time.Duration;
  * What was copied while the guest ran, before the pause.
  *
  * @param rounds how many rounds there were
- * @param bytesCopied bytes handed to the filesystem, in all rounds
- * @param pagesCopied pages that were looked at, in all rounds
- * @param pagesAgain those of them that an earlier round had looked at, too
- * @param writtenBack whether the image was written back before the last rounds: so much was unwritten that the
- *     kernel would have done that during the pause
+ * @param bytesCopied bytes written to the filesystem, in all rounds
+ * @param pagesCopied pages that were examined, in all rounds
+ * @param pagesAgain those of them that an earlier round had examined, too
+ * @param writtenBack whether the image was written back before the last rounds, because the kernel would otherwise have
+ * begun that during the pause
  * @param ended why there was no further round
  * @param time from the first round to the last
  */
@@ -22,9 +22,9 @@ public record CopiedAhead(int rounds, long bytesCopied, long pagesCopied, long p
         ENOUGH,
         /** The last one was no smaller than the one before: the guest writes as fast as it is copied. */
         NO_SMALLER,
-        /** As many rounds were made as are allowed; the guest may write faster than it can be copied. */
+        /** The limit of rounds was reached; the guest may write faster than it can be copied. */
         MOST_ROUNDS,
-        /** The listener said so. */
+        /** Returns the listener said so. */
         ASKED
     }
 

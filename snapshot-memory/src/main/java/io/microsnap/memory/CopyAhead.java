@@ -5,17 +5,17 @@ import java.util.Objects;
 import java.util.OptionalLong;
 
 /**
- * How a capture copies memory ahead of the pause, while the guest runs: in rounds, each of which copies what the guest
- * wrote during the one before. The pause then copies what it wrote during the last one.
+ * How a capture copies memory ahead of the pause, while the guest runs. It copies in rounds: each copies what the guest
+ * wrote during the one before, and the pause copies what the guest wrote during the last.
  *
- * <p>It ends when a round was small enough, when a round did not get any smaller, after so many rounds, or when the
- * listener says so; the snapshot is right whichever it was, and only the pause differs.
+ * <p>It ends when a round was small enough or no smaller than the one before, after the most rounds, or when the
+ * listener says so. The snapshot is correct in each case; only the pause's length differs.
  *
- * @param mostRounds after so many rounds it ends
- * @param enoughBytes a round that copied no more than this was small enough
- * @param enoughTime a round that was copied in no more than this was small enough: the pause needs about as long
- * @param mostBytesASecond how much guest memory the rounds read in a second; empty for as much as they can
- * @param listener hears of each round
+ * @param mostRounds the most rounds
+ * @param enoughBytes a round that copies no more than this is small enough
+ * @param enoughTime a round that takes no longer than this is small enough: the pause takes about as long
+ * @param mostBytesASecond how much guest memory the rounds read in a second; empty for no limit
+ * @param listener receives each round
  */
 public record CopyAhead(int mostRounds, long enoughBytes, Duration enoughTime, OptionalLong mostBytesASecond,
         Listener listener) {
@@ -25,23 +25,23 @@ public record CopyAhead(int mostRounds, long enoughBytes, Duration enoughTime, O
     private static final CopyAhead USUAL =
             new CopyAhead(ROUNDS, ENOUGH_BYTES, ENOUGH_TIME, OptionalLong.empty(), round -> true);
 
-    /** Hears of rounds, between them, in the thread that copies. */
+    /** Receives finished rounds, in the copying thread. */
     @FunctionalInterface
     public interface Listener {
         /**
-         * Tells of a round that is over.
+         * Reports a finished round.
          *
-         * @return whether to go on; false makes this round the last one, and the pause may follow
-         * @throws io.microsnap.core.CancelledException to give the capture up: nothing of it stays
+         * @return whether to continue; false makes this round the last one, and the pause may follow
+         * @throws io.microsnap.core.CancelledException to abandon the capture, of which nothing stays
          */
         boolean copied(CopyRound round) throws java.io.IOException;
     }
 
-    /** Refuses limits that no round could keep to. */
+    /** Refuses limits that no round could meet. */
     public CopyAhead {
         if (mostRounds < 1 || enoughBytes < 0 || enoughTime.isNegative()) {
             throw new IllegalArgumentException("at most " + mostRounds + " rounds, until " + enoughBytes + " bytes or "
-                    + enoughTime + " are left: one round at least, and nothing below zero");
+                    + enoughTime + " are left: give at least one round and no negative limit");
         }
         if (mostBytesASecond.isPresent() && mostBytesASecond.getAsLong() < 1) {
             throw new IllegalArgumentException(mostBytesASecond.getAsLong() + " bytes a second");
@@ -49,32 +49,35 @@ public record CopyAhead(int mostRounds, long enoughBytes, Duration enoughTime, O
         Objects.requireNonNull(listener);
     }
 
-    /** Ten rounds at most, until one takes a millisecond or copies 256 KiB; as fast as it goes. */
+    /**
+     * Returns the usual options: at most ten rounds, until one takes a millisecond or copies 256 KiB, without a rate
+     * limit.
+     */
     public static CopyAhead usual() {
         return USUAL;
     }
 
-    /** The same with another number of rounds. */
+    /** Returns the same with another number of rounds. */
     public CopyAhead rounds(int most) {
         return new CopyAhead(most, enoughBytes, enoughTime, mostBytesASecond, listener);
     }
 
-    /** The same, ending with a round that copied at most so much. */
+    /** Returns the same, ending with a round that copies at most this much. */
     public CopyAhead enough(long bytes) {
         return new CopyAhead(mostRounds, bytes, enoughTime, mostBytesASecond, listener);
     }
 
-    /** The same, ending with a round that was copied in at most this time. */
+    /** Returns the same, ending with a round that takes at most this time. */
     public CopyAhead enough(Duration time) {
         return new CopyAhead(mostRounds, enoughBytes, time, mostBytesASecond, listener);
     }
 
-    /** The same, reading at most so much guest memory in a second: a slower copy leaves the guest more. */
+    /** Returns the same, reading at most this much guest memory in a second: a slower copy slows the guest less. */
     public CopyAhead bytesASecond(long most) {
         return new CopyAhead(mostRounds, enoughBytes, enoughTime, OptionalLong.of(most), listener);
     }
 
-    /** The same with another listener. */
+    /** Returns the same with another listener. */
     public CopyAhead listener(Listener hears) {
         return new CopyAhead(mostRounds, enoughBytes, enoughTime, mostBytesASecond, hears);
     }

@@ -8,9 +8,9 @@ import java.io.IOException;
 import java.time.Duration;
 import java.util.Optional;
 
-/** Copies memory ahead of the pause, round after round, until little is left: see {@link CopyAhead}. */
+/** Copies memory ahead of the pause, in rounds, until little is left: see {@link CopyAhead}. */
 final class CopyRounds {
-    /** What little is left of it when the pause begins makes no difference. */
+    /** A smaller amount does not matter when the pause begins. */
     private static final long LEAST_BYTES_TO_WRITE_BACK = 16 << 20;
 
     private final CopyAhead options;
@@ -34,7 +34,7 @@ final class CopyRounds {
         this.closing = closing;
     }
 
-    /** Between rounds: throws when there is to be none any more. */
+    /** Called between rounds; throws if there must be no further round. */
     @FunctionalInterface
     interface Wanted {
         void require() throws IOException;
@@ -73,7 +73,10 @@ final class CopyRounds {
         }
     }
 
-    /** The kernel may begin with it at any time, and a pause would wait for that at each page that it writes. */
+    /**
+     * Writes the image back before the kernel does: the kernel may begin at any time, and the pause would then wait at
+     * each page that it writes.
+     */
     private void writeBackBeforeTheKernelDoes() throws IOException {
         if (Writeback.isUnderWay(staged.image().posix())) {
             staged.image().syncData();

@@ -35,9 +35,10 @@ import java.util.Objects;
 import java.util.Optional;
 
 /**
- * Takes memory out of a store, or out of a chain of diffs: as a plain file that any VMM reads, or as a snapshot that
- * needs no base. Blocks are shared where the filesystem can, and holes stay holes. Every page written is held against
- * the page index first: a bad one is a {@link io.microsnap.core.DamagedException}, and nothing appears.
+ * Exports memory from a store, or from a chain of diffs: as a plain file that any VMM reads, or as a snapshot that
+ * needs no base. Blocks are shared where the filesystem can, and holes stay holes. Every page is checked against the
+ * page index before it is written: a bad one causes a {@link io.microsnap.core.DamagedException}, and no output
+ * appears.
  */
 public final class Export {
     private final StoredSnapshot snapshot;
@@ -50,18 +51,18 @@ public final class Export {
         this.snapshot = Objects.requireNonNull(snapshot);
     }
 
-    /** Of a snapshot that stays held meanwhile. */
+    /** Begins an export of a snapshot, which the caller keeps held. */
     public static Export of(HeldSnapshot snapshot) {
         return new Export((StoredSnapshot) snapshot);
     }
 
-    /** Leaves out the check, and with it the reading of what is only cloned. */
+    /** Leaves out the check, so that cloned pages need not be read. */
     public Export unchecked() {
         checked = false;
         return this;
     }
 
-    /** The most threads that may work; one unless told. */
+    /** Sets the most threads that may work; the default is one. */
     public Export threads(int most) {
         if (most < 1) {
             throw new IllegalArgumentException(most + " threads");
@@ -76,21 +77,21 @@ public final class Export {
         return this;
     }
 
-    /** Hears how far it has come, and may stop it. */
+    /** Sets the listener for progress, which may stop the export. */
     public Export progress(Progress listener) {
         progress = Objects.requireNonNull(listener);
         return this;
     }
 
-    /** Writes the guest's memory as one file, durable, whole or not at all. Says whether it shares blocks. */
+    /** Writes the guest's memory as one file, durable, whole or not at all. Returns whether it shares blocks. */
     public boolean toFile(Path file, IfExists ifExists) throws IOException {
         return toFile(snapshot.image().posix(), file, ifExists);
     }
 
-    /** Makes system calls through this: for tests. */
+    /** As above, with another system-call interface, for tests. */
     boolean toFile(Posix posix, Path file, IfExists ifExists) throws IOException {
         DirectoryStore.requireOutside(posix, file);
-        ComposedImage composed = Held.compose(snapshot);
+        ComposedImage composed = BaseChain.compose(snapshot);
         Descriptor last = composed.layers().getLast().image();
         try (OpenedImage source = OpenedImage.of(composed, io); StagedFile staged = StagedFile.create(posix, file)) {
             boolean cloned = new Reflink().cloneInto(last, staged).isCloned();
@@ -109,10 +110,10 @@ public final class Export {
     }
 
     /**
-     * Writes the guest's memory to the start of a block device that nobody uses, durable; every byte of it, zeros too.
-     * What the device held there is gone even if this fails; what lies behind the memory stays.
+     * Writes the guest's memory durably to the start of a block device that is not in use: every byte of it, zeros too.
+     * The device's former content there is lost even if this fails; content after the memory stays.
      *
-     * @return how many bytes of the device lie behind the memory
+     * @return how many bytes the device has after the memory
      */
     public long toDevice(Path device, IfExists ifExists) throws IOException {
         Posix posix = snapshot.image().posix();
@@ -121,10 +122,10 @@ public final class Export {
             throw new FileAlreadyExistsException(device.toString(), null,
                     "a block device always holds something; say that it may be replaced");
         }
-        try (OpenedImage source = OpenedImage.of(Held.compose(snapshot), io);
+        try (OpenedImage source = OpenedImage.of(BaseChain.compose(snapshot), io);
                 StorageFile target = StorageFile.open(posix, device, StorageOptions.WRITE.with(io))) {
             if (!target.isDevice()) {
-                throw new SnapshotException(device + " is no block device");
+                throw new SnapshotException(device + " is not a block device");
             }
             if (target.sizeBytes() < lengthBytes) {
                 throw new SnapshotException(device + " has " + target.sizeBytes() + " bytes, and the memory of "
@@ -138,12 +139,12 @@ public final class Export {
         }
     }
 
-    /** A device that waits for one request after another is idle in between. */
+    /** Returns how many requests to keep in flight: a device that gets one request at a time is idle in between. */
     private int inFlight() {
         return io == IoMode.DIRECT ? Math.max(2, threads) : threads;
     }
 
-    /** Writes an attachment as a file, durable, whole or not at all, and never unchecked. */
+    /** Writes an attachment as a file, durable, whole or not at all, and always checked. */
     public void attachmentToFile(String name, Path file, IfExists ifExists) throws IOException {
         Posix posix = snapshot.image().posix();
         DirectoryStore.requireOutside(posix, file);
@@ -159,7 +160,7 @@ public final class Export {
     }
 
     /**
-     * Publishes a snapshot of the same machine at the same moment that needs no base: with its state, attachments,
+     * Publishes a snapshot of the same machine at the same moment that needs no base, with the same state, attachments,
      * labels and parent.
      */
     public Manifest toSnapshot(SnapshotStore store, SnapshotId flat, IfExists ifExists) throws IOException {
@@ -170,9 +171,9 @@ public final class Export {
     }
 
     /**
-     * Makes the snapshot complete where it is: the same publication under the same id, which needs no base any more.
-     * Other snapshots that require it still have it as their base, and the caller, and others who use it meanwhile,
-     * keep what they have. Checked always: the bases, from which it could be made again, may be deleted next.
+     * Makes the snapshot complete in place: the same publication under the same id, without a base. It stays the base
+     * of snapshots that require it, and processes that use it keep the files they have. This always checks pages,
+     * because the bases, from which it could be made again, may be deleted next.
      *
      * @throws java.nio.file.NoSuchFileException if it was deleted or replaced meanwhile
      */
@@ -185,7 +186,7 @@ public final class Export {
 
     private void fill(StagedSnapshot staged, Optional<PageChecks> checks) throws IOException {
         staged.takeWorkingSetOf(snapshot);
-        ComposedImage composed = Held.compose(snapshot);
+        ComposedImage composed = BaseChain.compose(snapshot);
         Descriptor last = composed.layers().getLast().image();
         boolean cloned = staged.clone(SnapshotFiles.MEMORY, last).isCloned();
         Descriptor image = cloned ? staged.file(SnapshotFiles.MEMORY) : staged.create(SnapshotFiles.MEMORY);
@@ -197,7 +198,7 @@ public final class Export {
             }
         }
         requireWhole(checks);
-        // The index is of the composed guest already.
+        // The index already covers the composed guest.
         try (PageIndex index = PageIndex.createFrom(snapshot.pageIndex(), staged.create(SnapshotFiles.PAGE_INDEX))) {
             index.finish();
         }

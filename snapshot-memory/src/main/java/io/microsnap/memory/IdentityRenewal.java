@@ -3,17 +3,17 @@ package io.microsnap.memory;
 import java.io.IOException;
 
 /**
- * Gives a restored copy what must not be the same in two machines, before it runs: a new VM generation id in the
- * guest memory or device that holds it, clocks set to now, fresh entropy, addresses and names of its own.
+ * Renews the parts of a restored copy that must differ between machines, before it runs: the VM generation id in the
+ * guest memory or device that holds it, the clocks, entropy, addresses and names.
  */
 @FunctionalInterface
 public interface IdentityRenewal {
-    /** Renews nothing: for a machine that is moved, not copied, or whose VMM sees to it itself. */
+    /** Renews nothing: for a machine that is moved, not copied, or whose VMM renews its identity itself. */
     IdentityRenewal NONE = restored -> { };
 
     /**
-     * Called once for each restore, before anybody else gets to see the memory; what it throws ends the restore. What
-     * it writes to the memory it tells {@link RestoredSnapshot#markWritten}.
+     * Renews the identity. Called once for each restore, before the memory is handed out; an exception ends the
+     * restore. It must mark its writes to memory with {@link RestoredSnapshot#markWritten}.
      */
     void renew(RestoredSnapshot restored) throws IOException;
 }

@@ -15,9 +15,9 @@ import java.io.IOException;
 import java.util.Optional;
 
 /**
- * Copies a guest's memory into what was staged, pass by pass: the rounds ahead of the pause, and the one in it. A pass
- * harvests what changed into the capture's one epoch, and then writes it. A page that is written while a pass copies it
- * is torn, and its next harvest names it, for sources watch again before the copying begins.
+ * Copies a guest's memory into the staged snapshot, in passes: the rounds ahead of the pause, and the one during it. A
+ * pass harvests the changes into the capture's one epoch, and then writes them. A page that the guest writes while a
+ * pass copies it is torn; the next harvest names it, because sources watch again before the copying begins.
  */
 final class MemoryCopy {
     private static final RangeConsumer NOBODY = (offset, lengthBytes) -> { };
@@ -26,9 +26,9 @@ final class MemoryCopy {
     private final GuestLayout layout;
     private final Optional<StoredSnapshot> base;
     private final StagedCapture staged;
-    /** What the latest harvest named, where it was not the first. */
+    /** The pages of the latest harvest, unless it was the first. */
     private final Optional<DirtyBitmap> latest;
-    /** What really differed from the base, where sources report in blocks. */
+    /** The pages that really differed from the base, if sources report in blocks. */
     private Optional<DirtyBitmap> differing = Optional.empty();
     private Optional<Epoch> epoch = Optional.empty();
     private Optional<String> lost = Optional.empty();
@@ -40,7 +40,7 @@ final class MemoryCopy {
     private String remark = "";
 
     /**
-     * Nothing is copied yet.
+     * Makes a copy that has not begun.
      *
      * @param base what the image is compared with, or was cloned from; empty for a full capture
      */
@@ -65,14 +65,14 @@ final class MemoryCopy {
         }
     }
 
-    /** Takes out what the guest wrote since the last harvest, of which nothing may be missing. */
+    /** Takes out what the guest wrote since the last harvest. Throws if any of it is unknown. */
     void harvestRound(Optional<TrackerClaim> claim, Closing closing) throws SnapshotException {
         long before = epoch.isPresent() ? epoch.get().bitmap().count() : 0;
         boolean again = epoch.isPresent();
         harvest(claim, closing);
         if (lost.isPresent()) {
-            throw new SnapshotException(plan.id + " cannot be copied ahead of the pause any further: what the guest"
-                    + " wrote meanwhile is not known, for " + lost.get()
+            throw new SnapshotException(plan.id + " cannot be copied ahead of the pause any further: the guest's"
+                    + " writes since the last round are unknown, because " + lost.get()
                     + "; capture again, which looks at every page");
         }
         if (again) {
@@ -81,7 +81,7 @@ final class MemoryCopy {
         }
     }
 
-    /** Writes what the last harvest named; in the first pass everything, where it is not known what changed. */
+    /** Writes the pages of the last harvest; in the first pass everything, if the changes are unknown. */
     MemoryWritten write(Pace pace) throws IOException {
         try (Closing opened = new Closing()) {
             WriteMode mode = written ? laterMode(opened) : firstMode(opened);
@@ -93,27 +93,27 @@ final class MemoryCopy {
         }
     }
 
-    /** The epoch that all harvests went into; empty without a tracker. */
+    /** Returns the epoch that all harvests went into; empty without a tracker. */
     Optional<Epoch> epoch() {
         return epoch;
     }
 
-    /** The pages that the last pass looked at; empty for all of them. */
+    /** Returns the pages that the last pass examined; empty for all of them. */
     Optional<DirtyBitmap> named() {
         return named;
     }
 
-    /** How many pages of the last round an earlier one had looked at, too. */
+    /** Returns how many pages of the last round an earlier one had examined, too. */
     long pagesAgain() {
         return pagesAgain;
     }
 
-    /** How many pages of the base were found damaged, in all passes. */
+    /** Returns how many pages of the base were found damaged, in all passes. */
     long pagesDamagedInBase() {
         return pagesDamagedInBase;
     }
 
-    /** What there is to say about the copying, for a person: begins with a semicolon, or is empty. */
+    /** Returns a remark about the copying, for a person: it begins with a semicolon, or is empty. */
     String remark() {
         return remark;
     }
@@ -125,7 +125,7 @@ final class MemoryCopy {
         }
         if (epoch.flatMap(Epoch::relativeTo).isEmpty()) {
             lookedAtEverything = true;
-            remark += "; every page was compared with it, for "
+            remark += "; every page was compared with it, because "
                     + epoch.map(known -> known.unknownBecause().orElseThrow()).orElse("there is no tracker");
             return compare(Optional.empty(), opened);
         }
@@ -141,7 +141,7 @@ final class MemoryCopy {
 
     private WriteMode laterMode(Closing opened) throws IOException {
         if (lost.isPresent()) {
-            remark += "; every page was looked at again during the pause, for " + lost.get();
+            remark += "; every page was examined again during the pause, because " + lost.get();
             return base.isEmpty() ? new WriteMode.Everything() : compare(Optional.empty(), opened);
         }
         return base.isPresent() && reportsBlocks()
@@ -153,7 +153,7 @@ final class MemoryCopy {
     }
 
     private WriteMode compare(Optional<DirtyBitmap> pages, Closing opened) throws IOException {
-        OpenedImage compared = opened.add(OpenedImage.of(Held.compose(base.orElseThrow()), plan.io));
+        OpenedImage compared = opened.add(OpenedImage.of(BaseChain.compose(base.orElseThrow()), plan.io));
         RangeConsumer told = differing.isPresent() ? differing.get()::mark : NOBODY;
         return new WriteMode.Compare(compared.image(), pages, told);
     }

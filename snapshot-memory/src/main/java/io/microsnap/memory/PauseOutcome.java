@@ -7,10 +7,10 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * What a pause brought.
+ * The results of a pause.
  *
- * @param basis how the capture is kept, with what is known about it by now
- * @param epoch what the tracker knew to have changed; empty without a tracker
+ * @param basis how the capture is stored, as known by now
+ * @param epoch the changes that the tracker named; empty without a tracker
  */
 record PauseOutcome(Basis basis, List<MachineStateSection> sections, Optional<Epoch> epoch, MemoryWritten memory,
         Optional<CopiedAhead> copiedAhead, CaptureResult.Times times) {

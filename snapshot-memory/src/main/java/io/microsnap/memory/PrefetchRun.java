@@ -11,12 +11,12 @@ import java.util.Optional;
 import java.util.OptionalLong;
 
 /**
- * Reads ahead for one restored copy, before or beside its guest. It changes speed and nothing else: when it fails, it
- * says so, and pages come in when they are touched.
+ * Reads ahead for one restored copy, before its guest runs or concurrently. It only affects speed: if it fails, it logs
+ * that, and pages come in when they are touched.
  */
 final class PrefetchRun implements AutoCloseable {
     private static final System.Logger LOG = System.getLogger(PrefetchRun.class.getName());
-    /** Guests and others need the rest. */
+    /** Leaves the rest to guests and other programs. */
     private static final int PART_OF_AVAILABLE = 2;
 
     private final ComposedImage image;
@@ -34,7 +34,7 @@ final class PrefetchRun implements AutoCloseable {
         outcome = new Prefetched(wanted.lengthBytes(), 0, 0, wanted.lengthBytes(), Optional.of("it has not ended"));
     }
 
-    /** Reads in the calling thread and others. */
+    /** Reads in the calling thread and in others. */
     void run() {
         outcome = read();
     }
@@ -44,7 +44,7 @@ final class PrefetchRun implements AutoCloseable {
         beside = Optional.of(Thread.ofPlatform().daemon().name("microsnap-prefetch").start(this::run));
     }
 
-    /** Waits until it has ended. */
+    /** Waits for the end. */
     Prefetched await() {
         beside.ifPresent(thread -> Uninterrupted.await(thread::join));
         return outcome;
@@ -53,7 +53,7 @@ final class PrefetchRun implements AutoCloseable {
     private Prefetched read() {
         OptionalLong available = AvailableMemory.ofProcess().bytes();
         if (available.isEmpty()) {
-            return leftOut("the system does not tell how much memory is available");
+            return leftOut("the system does not report how much memory is available");
         }
         long most = available.getAsLong() / PART_OF_AVAILABLE;
         try {
@@ -62,7 +62,7 @@ final class PrefetchRun implements AutoCloseable {
             if (ahead.isStopped()) {
                 because = Optional.of("the restored snapshot was closed");
             } else if (amounts.leftOutBytes() > 0) {
-                because = Optional.of("half of the memory that is available, " + most + " bytes, holds no more");
+                because = Optional.of("the limit is half of the available memory, " + most + " bytes");
                 LOG.log(System.Logger.Level.INFO, image + ": " + amounts.leftOutBytes() + " of "
                         + wanted.lengthBytes() + " bytes are not read ahead: " + because.get());
             }
@@ -81,7 +81,7 @@ final class PrefetchRun implements AutoCloseable {
         return new Prefetched(wanted.lengthBytes(), 0, 0, wanted.lengthBytes(), Optional.of(because));
     }
 
-    /** Stops it, and returns when it has. */
+    /** Stops reading ahead, and returns once it has stopped. */
     @Override
     public void close() {
         ahead.stop();

@@ -3,13 +3,13 @@ package io.microsnap.memory;
 import java.util.Optional;
 
 /**
- * What came of reading ahead.
+ * The result of reading ahead.
  *
- * @param wantedBytes how long the part was that was to be read ahead
- * @param residentBytes what of it was in memory already
- * @param readBytes what of it was read
- * @param leftOutBytes what of it was not read, and is read when it is touched
- * @param because why something was left out; empty where nothing was
+ * @param wantedBytes the length of the part to read ahead
+ * @param residentBytes how much of it was in memory already
+ * @param readBytes how much of it was read
+ * @param leftOutBytes how much of it was left out, to be read when it is touched
+ * @param because why something was left out; empty if nothing was
  */
 public record Prefetched(long wantedBytes, long residentBytes, long readBytes, long leftOutBytes,
         Optional<String> because) {

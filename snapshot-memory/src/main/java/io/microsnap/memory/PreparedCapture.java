@@ -41,11 +41,11 @@ import java.util.OptionalLong;
 import java.util.concurrent.atomic.AtomicReference;
 
 /**
- * A capture for which everything is ready but the pause. Closing it without capturing undoes the preparation; the
- * machine may run all the while, and minutes may pass.
+ * A capture that is ready for the pause. Closing it without capturing undoes the preparation. The machine may run
+ * meanwhile, for minutes if need be.
  */
 public final class PreparedCapture implements AutoCloseable {
-    /** So many pages' part of index and map is in memory before the pause; beyond that it comes as it is needed. */
+    /** The entries of this many pages are loaded from index and map before the pause; others are loaded when needed. */
     private static final long MOST_PAGES_LOADED = 16L << 20;
 
     private final Capture plan;
@@ -95,22 +95,22 @@ public final class PreparedCapture implements AutoCloseable {
         return prepared;
     }
 
-    /** How it will be kept. */
+    /** Returns how the snapshot will be stored. */
     public CaptureKind kind() {
         return kind;
     }
 
     /**
-     * Copies memory while the machine runs, as {@link Capture#copyAhead} says, so that the pause has less to copy. May
-     * be called more than once: what the guest wrote since is copied each time. Where it was asked for and is not
-     * called, the pause copies everything.
+     * Copies memory while the machine runs, as {@link Capture#copyAhead} says, so that the pause has less to copy. The
+     * caller may call this more than once: each call copies what the guest wrote since the last. If copying ahead was
+     * requested but this is not called, the pause copies everything.
      *
-     * <p>If it fails, or is given up, the store and the tracker are as they were, and the capture has ended. A tracker
-     * that lost what the guest wrote meanwhile makes it fail; the next capture then looks at every page. Closing the
-     * capture from another thread gives it up after the present round.
+     * <p>If it fails or is abandoned, the store and the tracker are as they were, and the capture has ended. It fails
+     * if the tracker lost track of the guest's writes; the next capture then examines every page. Closing the capture
+     * from another thread abandons it after the present round.
      *
-     * @throws IllegalStateException if it was not asked for, or the capture has ended
-     * @throws CancelledException if the listener or the progress gave it up, or the capture was closed meanwhile
+     * @throws IllegalStateException if it was not requested, or the capture has ended
+     * @throws CancelledException if the listener or the progress stopped it, or the capture was closed meanwhile
      */
     public CopiedAhead copyAhead() throws IOException {
         CopyAhead options = plan.copyAhead.orElseThrow(() -> new IllegalStateException(
@@ -143,7 +143,7 @@ public final class PreparedCapture implements AutoCloseable {
         }
     }
 
-    /** Whether it was abandoned: known from the epoch, once there is one. */
+    /** Throws if the capture was abandoned: once there is an epoch, the epoch knows that. */
     private void requireClaim() {
         if (copy.epoch().isPresent()) {
             copy.epoch().get().requireOpen();
@@ -153,11 +153,11 @@ public final class PreparedCapture implements AutoCloseable {
     }
 
     /**
-     * Pauses the machine, reads it, and lets it go on. Threads that are to help are woken before a machine that still
-     * runs is paused. Whatever fails, the machine is resumed, and the store and the tracker are as they were.
+     * Pauses the machine, copies its memory and state, and resumes it. If the machine still runs, helper threads are
+     * woken before the pause. Whatever fails, the machine is resumed, and the store and the tracker are as they were.
      *
-     * <p>Meanwhile the calling thread holds the machine's monitor: another capture of it waits. A capture that was
-     * abandoned is refused before the machine is touched.
+     * <p>Meanwhile the calling thread holds the machine's monitor, so that another capture of it waits. An abandoned
+     * capture throws before it touches the machine.
      */
     public CapturedSnapshot capture(PausableMachine machine) throws IOException {
         begin(State.ENDED);
@@ -168,7 +168,7 @@ public final class PreparedCapture implements AutoCloseable {
             synchronized (machine) {
                 event.begin();
                 if (!machine.isPausedAlready()) {
-                    // One that stands still already would be kept waiting for it.
+                    // A machine that is paused already must not wait for the threads to wake.
                     workers.rouse();
                 }
                 outcome = paused(machine);
@@ -181,10 +181,10 @@ public final class PreparedCapture implements AutoCloseable {
         }
     }
 
-    /** Undoes the preparation unless it was captured. */
+    /** Undoes the preparation, unless the capture was taken. */
     @Override
     public void close() throws IOException {
-        // A thread that copies ahead meanwhile is the one to undo it.
+        // If a thread is copying ahead, that thread undoes the preparation.
         if (state.getAndSet(State.ENDED) == State.READY) {
             closing.close();
         }
@@ -192,12 +192,12 @@ public final class PreparedCapture implements AutoCloseable {
 
     private void requireTrackerToCopyAhead() throws SnapshotException {
         if (plan.copyAhead.isPresent() && plan.tracker.isEmpty()) {
-            throw new SnapshotException(plan.id + " cannot be copied ahead of the pause: without a dirty tracker it is"
-                    + " not known what the guest writes meanwhile; give the capture a tracker, or leave out copyAhead");
+            throw new SnapshotException(plan.id + " cannot be copied ahead of the pause: only a dirty tracker can"
+                    + " tell what the guest writes meanwhile; give the capture a tracker, or leave out copyAhead");
         }
     }
 
-    /** First of all: a second capture of the guest ends here. */
+    /** Done first, so that a second capture of the guest fails here. */
     private void claimTracker() throws IOException {
         if (plan.tracker.isEmpty()) {
             return;
@@ -213,7 +213,7 @@ public final class PreparedCapture implements AutoCloseable {
     private void requireFreeId() throws IOException {
         if (plan.ifExists == IfExists.REFUSE && plan.store.contains(plan.id)) {
             throw new FileAlreadyExistsException(plan.id.name(), null,
-                    "the store has a snapshot of this id already; delete it, replace it, or take another id");
+                    "the store has a snapshot of this id already; delete it, replace it, or use another id");
         }
     }
 
@@ -222,11 +222,11 @@ public final class PreparedCapture implements AutoCloseable {
         parent = tracked;
         kind = plan.kind;
         if (kind == CaptureKind.FULL) {
-            because = "a full capture was asked for";
+            because = "a full capture was requested";
             return;
         }
         if (kind == CaptureKind.DIFF) {
-            because = "a diff was asked for";
+            because = "a diff was requested";
         }
         if (plan.base.isEmpty() && tracked.isEmpty()) {
             if (kind != CaptureKind.AUTOMATIC) {
@@ -265,13 +265,13 @@ public final class PreparedCapture implements AutoCloseable {
         }
     }
 
-    /** The tracker's own base; one that is gone makes the capture full, unless another kind was asked for. */
+    /** Holds the tracker's own base. If it is gone, the capture becomes full, unless another kind was requested. */
     private void holdTracked(SnapshotReference tracked) throws IOException {
         try {
             StoredSnapshot held = plan.store.hold(tracked.id());
             hold(held);
             if (!held.reference().equals(tracked)) {
-                throw new SnapshotException("the store has " + held.reference() + " in the place of " + tracked);
+                throw new SnapshotException("the store has " + held.reference() + " instead of " + tracked);
             }
         } catch (IOException gone) {
             if (kind != CaptureKind.AUTOMATIC) {
@@ -290,9 +290,13 @@ public final class PreparedCapture implements AutoCloseable {
         }
     }
 
-    /** What is to be replaced may be the base, but none that the base requires: better known before the pause. */
+    /**
+     * Throws if the snapshot to replace is one that the base requires: known now, this must not fail only after the
+     * pause.
+     */
     private void requireNotRequired(StoredSnapshot held) throws SnapshotException {
-        if (plan.ifExists != IfExists.REFUSE && held.base().isPresent() && Held.needs(held.base().get(), plan.id)) {
+        if (plan.ifExists != IfExists.REFUSE && held.base().isPresent() && BaseChain.needs(held.base().get(),
+                plan.id)) {
             throw new SnapshotException(plan.id + " cannot be replaced: the base " + held.id()
                     + " requires it; capture under another id");
         }
@@ -328,7 +332,10 @@ public final class PreparedCapture implements AutoCloseable {
         staged = new StagedCapture(snapshot, image, index, map, writer);
     }
 
-    /** Guests restored from the new snapshot touch about what those restored from the one before it did. */
+    /**
+     * Copies the working set: guests restored from the new snapshot touch about the same pages as those restored from
+     * the one before.
+     */
     private void takeWorkingSet() {
         if (base.isPresent()) {
             snapshot.takeWorkingSetOf(base.get());
@@ -337,13 +344,13 @@ public final class PreparedCapture implements AutoCloseable {
         }
     }
 
-    /** A clone of the base, or an image of zeros. */
+    /** Returns a clone of the base, or an image of zeros. */
     private Descriptor stagedImage() throws IOException {
         if (base.isPresent() && kind != CaptureKind.DIFF) {
             cloneBase(base.get());
         } else if (kind == CaptureKind.DIFF && wouldReplaceItsBase()) {
-            throw new SnapshotException(plan.id + " cannot be captured " + kind + ": it is to replace " + plan.id
-                    + ", which it would need; capture under another id, or in full");
+            throw new SnapshotException(plan.id + " cannot be captured " + kind + ": it would replace"
+                    + " " + plan.id + ", which it would need; capture under another id, or in full");
         }
         if (kind == CaptureKind.DIFF) {
             requireRoomInChain(base.orElseThrow());
@@ -366,7 +373,7 @@ public final class PreparedCapture implements AutoCloseable {
     }
 
     private void cloneBase(StoredSnapshot held) throws IOException {
-        if (!Held.isComplete(held)) {
+        if (!BaseChain.isComplete(held)) {
             notOntoBase("the base " + held.id() + " is a diff, and only a complete image can be cloned");
             return;
         }
@@ -390,7 +397,7 @@ public final class PreparedCapture implements AutoCloseable {
                     + "; capture a diff, or in full");
         }
         because = reason;
-        int diffs = Held.diffs(base.orElseThrow()) + 1;
+        int diffs = BaseChain.diffs(base.orElseThrow()) + 1;
         if (wouldReplaceItsBase()) {
             because += "; a diff would replace " + plan.id + ", which it needs";
         } else if (diffs > plan.fragmentation.mostDiffs()) {
@@ -403,7 +410,7 @@ public final class PreparedCapture implements AutoCloseable {
         inFull();
     }
 
-    /** Lets go of the base: nothing is read from it, and the new snapshot may be meant to replace it. */
+    /** Releases the base: the capture does not read it, and the new snapshot may have to replace it. */
     private void inFull() throws IOException {
         kind = CaptureKind.FULL;
         if (base.isPresent()) {
@@ -416,7 +423,10 @@ public final class PreparedCapture implements AutoCloseable {
         return plan.ifExists != IfExists.REFUSE && base.orElseThrow().id().equals(plan.id);
     }
 
-    /** Cloning takes time for each extent. Where the filesystem does not count them, that is no reason against it. */
+    /**
+     * Returns whether cloning would take too long, as it takes time for each extent; false where the filesystem does
+     * not count extents.
+     */
     private boolean liesInTooManyExtents(StoredSnapshot held) throws IOException {
         long most = plan.fragmentation.mostExtentsToClone(layout.lengthBytes());
         OptionalLong extents = Extents.count(held.image(), most);
@@ -455,7 +465,8 @@ public final class PreparedCapture implements AutoCloseable {
         MemoryWritten written = copy.write(Pace.unlimited());
         because += copy.remark();
         if (copy.pagesDamagedInBase() > 0) {
-            because += "; " + copy.pagesDamagedInBase() + " pages of it are damaged, and are held by this one: "
+            because += "; " + copy.pagesDamagedInBase()
+                    + " of its pages are damaged, so this snapshot holds them itself: "
                     + "verify " + base.orElseThrow().reference();
         }
         long wrote = System.nanoTime();
@@ -474,13 +485,13 @@ public final class PreparedCapture implements AutoCloseable {
         return new PauseOutcome(basis, sections, copy.epoch(), written, copiedAhead, times);
     }
 
-    /** What was written, with what it needs of the base. */
+    /** Returns the written image, composed with the base if it needs one. */
     private ComposedImage composed() throws IOException {
         List<ComposedImage.Layer> layers = new ArrayList<>();
         layers.add(new ComposedImage.Layer(
                 plan.id.name(), staged.image(), kind == CaptureKind.DIFF ? staged.map().orElseThrow() : null));
         if (kind == CaptureKind.DIFF) {
-            layers.addAll(Held.compose(base.orElseThrow()).layers());
+            layers.addAll(BaseChain.compose(base.orElseThrow()).layers());
         }
         return ComposedImage.of(layout, layers);
     }

@@ -22,11 +22,11 @@ import java.util.Objects;
 import java.util.Set;
 
 /**
- * Deletes all but the newest snapshots of a store. What stays and required one that goes is made complete first, so
- * that nothing is lost: killed at any moment, the store holds every snapshot that stays, whole.
+ * Deletes all but the newest snapshots of a store. A kept snapshot that requires one to be deleted is made complete
+ * first, so nothing is lost: if the process is killed at any moment, the store still has every kept snapshot whole.
  *
- * <p>A snapshot that cannot be deleted or made complete stays, with the bases it needs, and is reported; the others are
- * dealt with all the same. Damaged snapshots are left alone.
+ * <p>If a snapshot cannot be deleted or made complete, it stays with the bases it needs, and the report names it; the
+ * others are processed all the same. Damaged snapshots stay as they are.
  */
 public final class Prune {
     private final DirectoryStore store;
@@ -40,7 +40,7 @@ public final class Prune {
         this.keep = keep;
     }
 
-    /** Keeps this many of a store, the newest; at least one. */
+    /** Begins a pruning that keeps this many of the newest snapshots; at least one. */
     public static Prune of(SnapshotStore store, int keep) {
         if (keep < 1) {
             throw new IllegalArgumentException("to keep " + keep + " snapshots: keep at least 1");
@@ -48,13 +48,13 @@ public final class Prune {
         return new Prune(DirectoryStore.of(store), keep);
     }
 
-    /** Counts and deletes only snapshots that have this label, and those given before. The others stay. */
+    /** Counts and deletes only snapshots that have this label and all labels given before. The others stay. */
     public Prune labelled(String key, String value) {
         labels.put(key, value);
         return this;
     }
 
-    /** The most threads that may work; one unless told. */
+    /** Sets the most threads that may work; the default is one. */
     public Prune threads(int most) {
         if (most < 1) {
             throw new IllegalArgumentException(most + " threads");
@@ -63,18 +63,20 @@ public final class Prune {
         return this;
     }
 
-    /** Hears how far each snapshot has come, and may stop between and within them; what is done stays done. */
+    /**
+     * Sets the listener for each snapshot's progress, which may stop the pruning; finished snapshots stay as they are.
+     */
     public Prune progress(Progress listener) {
         progress = Objects.requireNonNull(listener);
         return this;
     }
 
     /**
-     * What {@link #run} would do at this moment.
+     * The plan of what {@link #run} would do at this moment.
      *
-     * @param keep the newest of those that were counted, newest first
-     * @param compact what stays and requires one that goes
-     * @param delete what goes, each before the base it requires
+     * @param keep the newest of the counted snapshots, newest first
+     * @param compact the kept snapshots that require one to be deleted
+     * @param delete the snapshots to delete, each before the base it requires
      */
     public record Plan(List<Manifest> keep, List<Manifest> compact, List<Manifest> delete) {
         public Plan {
@@ -85,13 +87,13 @@ public final class Prune {
     }
 
     /**
-     * What was done.
+     * The report of what was done.
      *
-     * @param kept the newest of those that were counted
-     * @param compacted what was made complete
-     * @param deleted what is gone
-     * @param left what should have been made complete or deleted and was not, with the reason
-     * @param cancelled whether progress stopped it before the end; it may be run again to go on
+     * @param kept the newest of the counted snapshots
+     * @param compacted the snapshots that were made complete
+     * @param deleted the snapshots that were deleted
+     * @param left the snapshots that should have been made complete or deleted but were not, with the reason
+     * @param cancelled whether progress stopped it before the end; run it again to continue
      */
     public record Report(List<SnapshotId> kept, List<SnapshotId> compacted, List<SnapshotId> deleted,
             Map<SnapshotId, IOException> left, boolean cancelled) {
@@ -103,7 +105,7 @@ public final class Prune {
         }
     }
 
-    /** Looks at the store, and changes nothing. */
+    /** Plans without changing the store. */
     public Plan plan() throws IOException {
         Map<SnapshotReference, Manifest> all = new HashMap<>();
         for (SnapshotEntry entry : store.list()) {
@@ -122,7 +124,7 @@ public final class Prune {
         return new Plan(kept, compact, going);
     }
 
-    /** Makes complete what stays, and deletes what goes. */
+    /** Makes kept snapshots complete, and deletes the others. */
     public Report run() throws IOException {
         Plan plan = plan();
         List<SnapshotId> compacted = new ArrayList<>();
@@ -140,7 +142,7 @@ public final class Prune {
             }
             for (Manifest manifest : plan.delete()) {
                 progress.advanced(doneBytes, totalBytes);
-                // The store refuses to delete what is still needed.
+                // The store refuses to delete a snapshot that is still needed.
                 each(manifest.id(), deleted, left, () -> delete(manifest));
                 doneBytes++;
             }
@@ -163,7 +165,7 @@ public final class Prune {
         } catch (CancelledException stopped) {
             throw stopped;
         } catch (NoSuchFileException gone) {
-            // Somebody else has deleted or replaced it meanwhile: it is none of those that were to go or to stay.
+            // Another process has deleted or replaced it meanwhile: it is no longer part of the plan.
             return;
         } catch (IOException failure) {
             left.put(id, failure);
@@ -188,7 +190,7 @@ public final class Prune {
                 .thenComparing(manifest -> manifest.id().key(), Comparator.reverseOrder());
     }
 
-    /** How many bases it requires; the list has told those whose bases require each other as damaged. */
+    /** Returns how many bases it requires. Bases that require each other are listed as damaged, so this ends. */
     private static int depth(Manifest manifest, Map<SnapshotReference, Manifest> all) {
         int depth = 0;
         for (Manifest at = manifest; at.requiredBase().isPresent(); depth++) {

@@ -19,25 +19,25 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
 /**
- * Runs the work of a pause on a small guest of its own, in memory. Afterwards system calls are linked and loops are
- * compiled, so the first pause of a process takes little longer than the tenth.
+ * Runs the work of a pause on a small guest in memory. Afterwards system calls are linked and loops compiled, so that
+ * the first pause of a process takes little longer than the tenth.
  */
 final class Rehearsal {
     private static final System.Logger LOG = System.getLogger(Rehearsal.class.getName());
     private static final long GUEST_BYTES = 16L << 20;
     private static final long RUN_PAGES = 16;
-    /** The compiler has seen enough by then, or there is too little CPU time to wait for it. */
+    /** By then the code is compiled, or there is too little CPU time to wait for the compiler. */
     private static final long LONGEST_NANOS = 450_000_000;
 
     private Rehearsal() {
     }
 
-    /** Rehearses unless this process has: a caller that comes meanwhile waits. Never throws. */
+    /** Rehearses, unless this process has done so. A concurrent caller waits. Never throws. */
     static void oncePerProcess() {
         Once.done();
     }
 
-    /** A class is initialized once, by one thread. */
+    /** Rehearses in its initializer, which runs once, in one thread. */
     private static final class Once {
         static {
             rehearse(Posix.host(), LONGEST_NANOS);
@@ -50,7 +50,7 @@ final class Rehearsal {
         }
     }
 
-    /** A capture without rehearsal is slower, and no less right: what fails here is only logged. */
+    /** Rehearses. Failures are only logged: a capture without rehearsal is slower but correct. */
     static void rehearse(Posix posix, long nanos) {
         try (Closing closing = new Closing()) {
             new Stage(posix, closing).rehearse(System.nanoTime() + nanos);
@@ -59,7 +59,7 @@ final class Rehearsal {
         }
     }
 
-    /** A guest, its base, and files in memory to capture it into. */
+    /** A guest, its base, and files in memory that receive the capture. */
     private static final class Stage {
         private final Posix posix;
         private final GuestLayout layout;

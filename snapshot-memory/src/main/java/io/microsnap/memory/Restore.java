@@ -26,13 +26,13 @@ import java.util.Objects;
 import java.util.Optional;
 
 /**
- * A restore to be made: say how, then let one of the engines make it. Whichever does, the caller gets the same: guest
- * memory of its own, from an image that nothing modifies, with the snapshot and its bases held until it is closed.
+ * Describes a restore: set the options, then restore with one of the engines. With each of them the caller gets private
+ * guest memory, from an image that nothing modifies; the snapshot and its bases are held until the memory is closed.
  *
  *
- * <p>Two machines restored from one snapshot are the same machine until somebody tells them apart. Before a restored
- * copy runs its VMM must renew what was unique: the VM generation id (from which the guest reseeds its random numbers),
- * its clocks, and what names it to the outside. See {@link #renewing}.
+ * <p>Two machines restored from one snapshot have the same identity until their VMM renews it. Before a restored copy
+ * runs, its VMM must renew everything that has to be unique: the VM generation id (from which the guest reseeds its
+ * random numbers), its clocks, and its names and addresses. See {@link #renewing}.
  */
 public final class Restore {
     private static final System.Logger LOG = System.getLogger(Restore.class.getName());
@@ -51,7 +51,7 @@ public final class Restore {
     private boolean beside;
     private boolean recordable;
 
-    /** Takes the snapshot into use for one copy, until that is closed. */
+    /** Holds the snapshot for one copy, until that is closed. */
     private interface Holding {
         StoredSnapshot hold(Closing closing) throws IOException;
     }
@@ -62,15 +62,15 @@ public final class Restore {
         this.posix = posix;
     }
 
-    /** Of a snapshot in a store. */
+    /** Begins a restore of a snapshot in a store. */
     public static Restore of(SnapshotStore store, SnapshotId id) {
         DirectoryStore directory = DirectoryStore.of(store);
         return new Restore(closing -> closing.add(directory.hold(id)), id, directory.posix());
     }
 
     /**
-     * Of a snapshot that the caller holds: what is read of its manifest, page maps, index and working set is read once
-     * for all copies. The caller may close it while copies are in use; they share it.
+     * Begins a restore of a snapshot that the caller holds: its manifest, page maps, index and working set are read
+     * once for all copies. The caller may close it while copies are in use; they share it.
      */
     public static Restore of(HeldSnapshot snapshot) {
         StoredSnapshot held = (StoredSnapshot) snapshot;
@@ -80,13 +80,13 @@ public final class Restore {
         }, held.id(), held.image().posix());
     }
 
-    /** Holds every page against the page index before the memory is handed out; a bad one ends the restore. */
+    /** Checks every page against the page index before the memory is handed out; a bad one ends the restore. */
     public Restore verified() {
         verified = true;
         return this;
     }
 
-    /** The most threads that may read; one unless told. */
+    /** Sets the most threads that may read; the default is one. */
     public Restore threads(int most) {
         if (most < 1) {
             throw new IllegalArgumentException(most + " threads");
@@ -104,16 +104,16 @@ public final class Restore {
         return this;
     }
 
-    /** What memory that is read into is made of; ordinary pages unless told. Nothing to a lazy restore. */
+    /** Sets the size of the pages of the memory; the default is ordinary pages. A lazy restore ignores it. */
     public Restore hugePages(HugePages kind) {
         hugePages = Objects.requireNonNull(kind);
         return this;
     }
 
     /**
-     * The most mappings that a lazy restore of a chain may take. It never takes more than an eighth of those that
-     * {@code vm.max_map_count} leaves the process, which all its machines share, and gives them back when its memory
-     * is unmapped. Runs for which there is no mapping left, the shortest first, are read in.
+     * Sets the most mappings that a lazy restore of a chain may take. It never takes more than an eighth of those that
+     * {@code vm.max_map_count} leaves the process, which all its machines share, and returns them when its memory is
+     * unmapped. Runs for which no mapping is left, the shortest first, are read in.
      */
     public Restore mostMappings(int most) {
         if (most < 0) {
@@ -124,9 +124,9 @@ public final class Restore {
     }
 
     /**
-     * Says what a lazy restore reads ahead, before it hands the memory out; the working set unless told. It reads in as
-     * many {@link #threads} as are allowed, and takes at most half of the memory that is available to this process:
-     * {@link RestoredSnapshot#prefetched} says what was left out. The other engines read everything.
+     * Sets what a lazy restore reads ahead before it hands the memory out; the default is the working set. It reads in
+     * up to {@link #threads} threads, and uses at most half of the memory that is available to this process: {@link
+     * RestoredSnapshot#prefetched} says what was left out. The other engines read everything.
      */
     public Restore prefetch(Prefetch what) {
         prefetch = Objects.requireNonNull(what);
@@ -134,7 +134,7 @@ public final class Restore {
         return this;
     }
 
-    /** As {@link #prefetch}, but in threads of its own, beside the guest. */
+    /** As {@link #prefetch}, but in separate threads, while the guest runs. */
     public Restore prefetchBeside(Prefetch what) {
         prefetch = Objects.requireNonNull(what);
         beside = true;
@@ -142,27 +142,27 @@ public final class Restore {
     }
 
     /**
-     * Makes a lazy restore ready for {@link RestoredSnapshot#recordWorkingSet}: what is prefetched comes into the page
-     * cache alone, and is mapped when the guest touches it.
+     * Makes a lazy restore ready for {@link RestoredSnapshot#recordWorkingSet}: prefetched pages come only into the
+     * page cache, and are mapped when the guest touches them.
      */
     public Restore recordable() {
         recordable = true;
         return this;
     }
 
-    /** Hears how far reading and verifying have come, and may stop them. */
+    /** Sets the listener for the progress of reading and verifying, which may stop them. */
     public Restore progress(Progress listener) {
         progress = listener;
         return this;
     }
 
-    /** What is to be done to every copy before it is handed out. */
+    /** Sets the renewal of every copy's identity, which runs before the copy is handed out. */
     public Restore renewing(IdentityRenewal hook) {
         renewal = Objects.requireNonNull(hook);
         return this;
     }
 
-    /** Makes system calls through this: for tests. */
+    /** Makes system calls through another interface, for tests. */
     Restore through(Posix other) {
         posix = other;
         return this;
@@ -179,7 +179,7 @@ public final class Restore {
         Closing closing = new Closing();
         try {
             StoredSnapshot held = holding.hold(closing);
-            ComposedImage composed = Held.compose(held);
+            ComposedImage composed = BaseChain.compose(held);
             Made made = make(engine, new Image(held, composed));
             Mapping mapping = closing.add(made.mapping);
             RestoredSnapshot restored = new RestoredSnapshot(held, mapping, made.lazily, closing);
@@ -196,7 +196,7 @@ public final class Restore {
         }
     }
 
-    /** Before anything touches the memory. */
+    /** Begins to watch, before anything touches the memory. */
     private void watch(RestoredSnapshot restored) throws IOException {
         if (recordable) {
             try {
@@ -215,7 +215,8 @@ public final class Restore {
         }
         Mapping mapping = restored.mapping();
         if (prefetch == Prefetch.WORKING_SET) {
-            // What is not in the set is probably not needed: reading around it would fill the page cache.
+            // Pages outside of the set are probably not needed: read-ahead around touched pages would fill the page
+            // cache.
             mapping.advise(0, mapping.lengthBytes(), Advice.RANDOM);
         }
         ReadAhead.Extent extent = recordable ? ReadAhead.Extent.PAGE_CACHE : ReadAhead.Extent.MAPPED;
@@ -274,7 +275,7 @@ public final class Restore {
             if (verified) {
                 checks = Optional.of(new PageChecks(image.held.pageIndex()));
             }
-            // A device that waits for one request after another is idle in between.
+            // A device that gets one request at a time is idle in between.
             int inFlight = io == IoMode.DIRECT ? Math.max(2, threads) : threads;
             ImageReads.into(mapping.segment(), source.image(), checks, inFlight, progress);
             if (checks.isPresent()) {

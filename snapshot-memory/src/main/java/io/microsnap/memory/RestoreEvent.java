@@ -8,7 +8,7 @@ import jdk.jfr.Label;
 import jdk.jfr.Name;
 import jdk.jfr.StackTrace;
 
-/** From the call until guest memory can be used. */
+/** Covers the time from the call until guest memory can be used. */
 @Name("io.microsnap.SnapshotRestored")
 @Label("Snapshot Restored")
 @Category("microsnap")

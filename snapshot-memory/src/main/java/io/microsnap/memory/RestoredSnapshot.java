@@ -29,8 +29,8 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * A machine's memory and state, restored. What is written to the memory stays with it. Close this when the machine
- * is gone: it unmaps the memory and lets go of the snapshot.
+ * A restored machine's memory and state. Writes to the memory are private to it. Close this when the machine is gone:
+ * closing unmaps the memory and releases the snapshot.
  */
 public final class RestoredSnapshot implements RestoredMachine, AutoCloseable {
     private final StoredSnapshot held;
@@ -63,7 +63,7 @@ public final class RestoredSnapshot implements RestoredMachine, AutoCloseable {
     }
 
     private TouchedPages touches() throws IOException {
-        // Closed with the memory at the latest, also when the restore fails after this.
+        // Registered here, so that it is closed with the memory even if the restore fails later.
         return closing.add(TouchedPages.watch(held.image().posix(), mapping, lazy.orElseThrow().readIn()));
     }
 
@@ -73,7 +73,7 @@ public final class RestoredSnapshot implements RestoredMachine, AutoCloseable {
         mappedAhead = extent == ReadAhead.Extent.MAPPED;
     }
 
-    /** Says what was read ahead. Waits for it, where it is read beside the guest. */
+    /** Returns what was read ahead. If the reading runs beside the guest, waits for its end. */
     public Prefetched prefetched() {
         Optional<PrefetchRun> run;
         synchronized (this) {
@@ -83,21 +83,21 @@ public final class RestoredSnapshot implements RestoredMachine, AutoCloseable {
     }
 
     /**
-     * Begins to record which pages the guest touches, for later restores of the snapshot to read ahead. Call this
-     * before the machine runs, and end the recording when the guest is ready for its work. What was touched until now
-     * counts as touched.
+     * Begins to record which pages the guest touches, so that later restores of the snapshot can read them ahead. Call
+     * this before the machine runs, and end the recording when the guest is ready for its work. Pages that are touched
+     * already count as touched.
      *
-     * <p>It is exact on Linux 6.7 and later where this process may use userfaultfd. Elsewhere the page cache tells, if
-     * it does not hold the image yet.
+     * <p>It is exact on Linux 6.7 and later if this process may use userfaultfd. Elsewhere it relies on the page cache,
+     * and works only if the cache does not hold the image yet.
      *
      * @throws IllegalStateException if the memory was read in by another engine than a lazy one; if a prefetch mapped a
      *     part of it, which {@link Restore#recordable} avoids; or if another recording has not ended
-     * @throws TrackingUnavailableException where the system cannot tell, with the reason
+     * @throws TrackingUnavailableException if the system cannot record touches, with the reason
      */
     public synchronized WorkingSetRecording recordWorkingSet() throws IOException {
         if (lazy.isEmpty()) {
-            throw new IllegalStateException("memory that was read in does not tell what the guest touches; record a"
-                    + " lazy restore");
+            throw new IllegalStateException("touches cannot be recorded in memory that was read in; record a lazy"
+                    + " restore");
         }
         if (mappedAhead) {
             throw new IllegalStateException("the pages that were prefetched are mapped, as if the guest had touched"
@@ -123,7 +123,7 @@ public final class RestoredSnapshot implements RestoredMachine, AutoCloseable {
         return held.manifest();
     }
 
-    /** The guest's memory, for a hypervisor to register. It is closed with this. */
+    /** Returns the guest's memory, for a hypervisor to register. Closing this closes it. */
     @Override
     public GuestMemory memory() {
         return memory;
@@ -134,7 +134,7 @@ public final class RestoredSnapshot implements RestoredMachine, AutoCloseable {
         return memory.reader();
     }
 
-    /** The machine's state beside its memory, in the order it was saved; none where none was. */
+    /** Returns the machine's state beside its memory, in the order it was saved; empty if none was saved. */
     @Override
     public List<MachineStateSection> machineState() throws IOException {
         if (held.manifest().file(SnapshotFiles.MACHINE).isEmpty()) {
@@ -146,16 +146,16 @@ public final class RestoredSnapshot implements RestoredMachine, AutoCloseable {
     /** Opens an attachment for reading. The caller closes the channel. */
     public FileChannel attachment(String name) throws IOException {
         Descriptor file = held.open(SnapshotFiles.attachment(name));
-        // The open file, whatever has its name by now.
+        // Opens the file by its descriptor, because its name may lead to another file by now.
         return FileChannel.open(Path.of("/dev/fd/" + file.number()), StandardOpenOption.READ);
     }
 
     /**
-     * Marks what was written to the memory by other ways than those that the tracker's sources see, such as by a
-     * renewal. Write first, then mark. A {@link #tracker} knows of it, whether it is made before or after the mark.
+     * Marks a write to the memory that the tracker's sources do not see, such as that of a renewal. Write first, then
+     * mark. A {@link #tracker} learns of it, whether it is made before or after the mark.
      */
     public synchronized void markWritten(long imageOffset, long lengthBytes) {
-        // Kept even where there is a tracker: the next one, should this one be closed, begins with this snapshot again.
+        // Recorded even if there is a tracker: if that one is closed, the next one starts from this snapshot again.
         if (marked.isEmpty()) {
             marked = Optional.of(DirtyBitmap.of(held.layout()));
         }
@@ -164,22 +164,19 @@ public final class RestoredSnapshot implements RestoredMachine, AutoCloseable {
     }
 
     /**
-     * Knows what changes from here on, beginning with this snapshot: the first epoch is relative to it. Call this
-     * before the machine runs; what was written until then must be marked. The tracker is the caller's, and is closed
-     * before this.
+     * Returns a tracker of the changes since this snapshot: its first epoch is relative to it. Call this before the
+     * machine runs; earlier writes must be marked. The caller closes the tracker before this.
      *
-     * @param sources what sees the machine's writes. After a lazy restore there need not be any: the pages that were
-     *     written are distinguished from the image's at no cost, exactly for the first capture, and too many of them
-     *     for
-     *     later ones
+     * @param sources the sources that see the machine's writes. A lazy restore needs none: the kernel distinguishes
+     * written pages from the image's at no cost, exactly for the first capture, and with too many pages for later ones
      */
     @Override
     public synchronized DirtyTracker tracker(DirtySource... sources) throws IOException {
         List<DirtySource> all = new ArrayList<>(List.of(sources));
         if (all.isEmpty()) {
             if (lazy.isEmpty()) {
-                throw new IllegalArgumentException("memory that was read in does not tell what the guest writes;"
-                        + " give a source that does, such as the hypervisor's dirty log");
+                throw new IllegalArgumentException("writes cannot be tracked in memory that was read in; give a"
+                        + " source that sees them, such as the hypervisor's dirty log");
             }
             all.add(new WrittenPages(held.layout(), lazy.get().changedPages()));
         }
@@ -187,7 +184,7 @@ public final class RestoredSnapshot implements RestoredMachine, AutoCloseable {
         try {
             DirtyBitmap written = marked.map(DirtyBitmap::copy).orElseGet(() -> DirtyBitmap.of(held.layout()));
             if (lazy.isPresent() && sources.length > 0) {
-                // Without sources, the first harvest tells of all that was written since the restore.
+                // Without sources, the first harvest names all pages written since the restore.
                 lazy.get().changedPages().addTo(written);
             }
             tracker.armRelativeTo(held.reference(), written);
@@ -204,8 +201,8 @@ public final class RestoredSnapshot implements RestoredMachine, AutoCloseable {
     }
 
     /**
-     * Makes the memory unusable and lets go of the snapshot. No capture may be using it. Memory that a VM still has
-     * registered stays mapped for it until the VM is closed: see {@link GuestMemory#hold}.
+     * Makes the memory unusable and releases the snapshot. No capture may be using it. Memory that a VM still has
+     * registered stays mapped until the VM is closed: see {@link GuestMemory#hold}.
      */
     @Override
     public void close() throws IOException {

@@ -8,7 +8,7 @@ import io.microsnap.store.internal.StagedSnapshot;
 import java.util.Optional;
 
 /**
- * What was prepared for a capture to fill.
+ * The staged files that a capture fills.
  *
  * @param map the pages that the image does not share with a base; empty where there is no base
  * @param writer writes the image, the index and the map

@@ -14,20 +14,20 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Proves that a snapshot is what was captured: every page against its index, through all the bases it needs. This is
- * what was found.
+ * Proves that a snapshot is as it was captured: checks every page against its index, through all the bases it needs.
+ * This is what was found.
  *
  * @param reference the snapshot
  * @param pages how many pages it has
- * @param badCount how many are not what its index says
- * @param firstBad the first of those, in order
+ * @param badCount how many do not match its index
+ * @param firstBad the first of those, in ascending order
  */
 public record Verification(SnapshotReference reference, long pages, long badCount, List<BadPage> firstBad) {
     /**
-     * A page that is not what the index says.
+     * A page that does not match the index.
      *
-     * @param imageOffset where it lies in the image
-     * @param guestAddress where the guest sees it
+     * @param imageOffset its offset in the image
+     * @param guestAddress its address in the guest
      * @param heldBy the snapshot whose image holds it
      */
     public record BadPage(long imageOffset, long guestAddress, String heldBy) {
@@ -46,13 +46,13 @@ public record Verification(SnapshotReference reference, long pages, long badCoun
         StoredSnapshot snapshot = (StoredSnapshot) held;
         snapshot.verifyFiles();
         PageChecks checks = new PageChecks(snapshot.pageIndex());
-        ImageReads.check(Held.compose(snapshot), checks, threads, progress);
+        ImageReads.check(BaseChain.compose(snapshot), checks, threads, progress);
         return result(snapshot, checks);
     }
 
     static Verification result(StoredSnapshot snapshot, PageChecks checks) throws IOException {
         GuestLayout layout = snapshot.layout();
-        ComposedImage composed = Held.compose(snapshot);
+        ComposedImage composed = BaseChain.compose(snapshot);
         List<BadPage> bad = new ArrayList<>();
         for (long offset : checks.badOffsets()) {
             composed.pieces(offset, 1, (layer, from, length) -> bad.add(new BadPage(
@@ -61,19 +61,19 @@ public record Verification(SnapshotReference reference, long pages, long badCoun
         return new Verification(snapshot.reference(), layout.pageCount(), checks.badCount(), bad);
     }
 
-    /** Whether every page is right. */
+    /** Returns whether every page matches the index. */
     public boolean isWhole() {
         return badCount == 0;
     }
 
-    /** Throws, naming the first bad page, unless every page is right. */
+    /** Throws an exception that names the first bad page, unless every page matches the index. */
     public void requireWhole() throws DamagedException {
         if (!isWhole()) {
             BadPage first = firstBad.getFirst();
             throw new DamagedException("snapshot " + reference + " is damaged: " + badCount + " of " + pages
-                    + " pages are not what its page index says, the first at image offset " + first.imageOffset
+                    + " pages do not match its page index, the first at image offset " + first.imageOffset
                     + " (guest address 0x" + Long.toHexString(first.guestAddress) + "), which snapshot " + first.heldBy
-                    + " holds; restore another one");
+                    + " holds; use another snapshot");
         }
     }
 }

@@ -11,8 +11,8 @@ import java.util.concurrent.Executor;
 import java.util.concurrent.TimeUnit;
 
 /**
- * Records which pages a restored guest touches, until it is saved or closed. The guest pays for the first touch of each
- * page, less than half a microsecond more than without, and nothing after that. Safe for use by any number of threads.
+ * Records which pages a restored guest touches, until it is saved or closed. It delays the guest's first touch of each
+ * page by less than half a microsecond, and later touches not at all. Safe for use by any number of threads.
  */
 public final class WorkingSetRecording implements AutoCloseable {
     private final StoredSnapshot held;
@@ -25,9 +25,9 @@ public final class WorkingSetRecording implements AutoCloseable {
     }
 
     /**
-     * Ends the recording and adds it to the snapshot's working set: call this when the guest is ready. Recordings that
-     * several restores save at one time are all kept. Returns the set as it is now. When this throws, the set is as it
-     * was.
+     * Ends the recording and adds it to the snapshot's working set: call this when the guest is ready. If several
+     * restores save recordings at the same time, all are kept. Returns the set as it is now. If this throws, the set is
+     * as it was.
      *
      * @throws IllegalStateException if the recording has ended already
      * @throws java.nio.file.NoSuchFileException if the snapshot was deleted or replaced by force meanwhile
@@ -43,7 +43,9 @@ public final class WorkingSetRecording implements AutoCloseable {
         }
     }
 
-    /** Saves the recording after a time, unless it has ended before: the future then holds what {@link #save} says. */
+    /**
+     * Saves the recording after a time, unless it has ended before. The future then holds the result of {@link #save}.
+     */
     public CompletableFuture<WorkingSet> saveAfter(Duration time) {
         Executor own = task -> Thread.ofPlatform().daemon().name("microsnap-recording").start(task);
         return CompletableFuture.supplyAsync(this::saveUnchecked,
@@ -62,7 +64,7 @@ public final class WorkingSetRecording implements AutoCloseable {
         }
     }
 
-    /** Ends the recording and forgets it, unless it was saved. A second call does nothing. */
+    /** Ends the recording and discards it, unless it was saved. A second call does nothing. */
     @Override
     public synchronized void close() throws IOException {
         if (!ended) {

@@ -11,9 +11,9 @@ import java.util.EnumSet;
 import java.util.Set;
 
 /**
- * What a guest wrote since it was restored lazily: the pages that are no longer the image's. It costs the guest
- * nothing and needs no arming. It tells of every page written since the restore each time, so that only the first
- * epoch is exact; the later ones name too much, never too little.
+ * Names the pages that a guest wrote since it was restored lazily: those that no longer belong to the image. It costs
+ * the guest nothing and needs no arming. It names every page written since the restore each time, so only the first
+ * epoch is exact; later ones name too many pages, never too few.
  */
 final class WrittenPages implements DirtySource {
     private final SourceOwnership ownership = new SourceOwnership();
@@ -47,13 +47,16 @@ final class WrittenPages implements DirtySource {
         return ownership;
     }
 
-    /** A page given back reads as the image again, and no longer as written. */
+    /** Returns the blind spots: a discarded page reads as the image's again and no longer counts as written. */
     @Override
     public Set<WritePath> blindTo() {
         return EnumSet.of(WritePath.OTHER_MAPPING, WritePath.FILE, WritePath.DISCARD);
     }
 
-    /** Armed anew, it may have missed an epoch, whose snapshot holds pages as they were neither before nor after it. */
+    /**
+     * Arms the source. If it is armed again, it may have missed an epoch, whose snapshot holds pages in a state that is
+     * neither the one before nor the one after.
+     */
     @Override
     public void arm() {
         if (hasBeenArmed) {
@@ -71,7 +74,7 @@ final class WrittenPages implements DirtySource {
         pages.addTo(into);
     }
 
-    /** Pages that were read in and are as they were may have been something else meanwhile. */
+    /** Names all read-in pages, too: those that equal the image now may have differed meanwhile. */
     @Override
     public void harvestAgain(DirtyBitmap into) throws IOException {
         pages.compareNoMore();

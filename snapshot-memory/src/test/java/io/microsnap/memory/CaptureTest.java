@@ -302,7 +302,7 @@ final class CaptureTest {
 
                 assertThat(next.memory().pagesDamagedInBase()).as("pages 100 and 101").isEqualTo(2);
                 assertThat(next.memory().pagesRecorded()).isEqualTo(2);
-                assertThat(next.because()).contains("2 pages of it are damaged", "verify base");
+                assertThat(next.because()).contains("2 of its pages are damaged", "verify base");
                 assertRestores(damaged, NEXT);
                 Files.write(image, whole);
                 assertRestores(damaged, NEXT);
@@ -527,7 +527,7 @@ final class CaptureTest {
         assertThatThrownBy(() -> capture(BASE).prepare()).isInstanceOf(FileAlreadyExistsException.class)
                 .hasMessageContaining("base");
         assertThatThrownBy(() -> capture(BASE).kind(CaptureKind.DIFF).ifExists(IfExists.REPLACE).prepare())
-                .isInstanceOf(SnapshotException.class).hasMessageContaining("it is to replace");
+                .isInstanceOf(SnapshotException.class).hasMessageContaining("it would replace");
         try (DirtyTracker other = DirtyTracker.ofMarks(GuestLayout.ofSingleRegion(PAGE, 255 * PAGE))) {
             assertThatThrownBy(() -> Capture.of(store, NEXT, guest).tracker(other).kind(CaptureKind.FULL).prepare())
                     .isInstanceOf(IllegalArgumentException.class).hasMessageContaining("the tracker watches");

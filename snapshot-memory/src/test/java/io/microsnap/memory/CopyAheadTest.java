@@ -253,7 +253,7 @@ final class CopyAheadTest {
     void withoutATrackerOrWithoutBeingAskedForItIsRefused() throws IOException {
         assertThatThrownBy(() -> Capture.of(store, NEXT, guest).copyAhead(CopyAhead.usual()).take(guest))
                 .isInstanceOf(SnapshotException.class)
-                .hasMessageContaining("without a dirty tracker").hasMessageContaining("leave out copyAhead");
+                .hasMessageContaining("only a dirty tracker").hasMessageContaining("leave out copyAhead");
         assertThat(guest.pauses).isZero();
         try (PreparedCapture prepared = capture().prepare()) {
             assertThatThrownBy(prepared::copyAhead).isInstanceOf(IllegalStateException.class)
@@ -343,7 +343,7 @@ final class CopyAheadTest {
                     source.failNextHarvest(new IOException("the ring was lapped"));
                 })).take(guest);
 
-                assertThat(result.because()).contains("looked at again", "the ring was lapped");
+                assertThat(result.because()).contains("examined again", "the ring was lapped");
                 assertThat(result.memory().pagesDamagedInBase()).isZero();
                 assertIsThePause(own, NEXT, kind.name());
                 if (kind != CaptureKind.FULL) {

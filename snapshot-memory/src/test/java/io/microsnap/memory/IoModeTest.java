@@ -161,7 +161,7 @@ final class IoModeTest {
                 assertThatThrownBy(() -> Export.of(held).toDevice(small, IfExists.REPLACE))
                         .isInstanceOf(SnapshotException.class).hasMessageContaining("larger device");
                 assertThatThrownBy(() -> Export.of(held).toDevice(file, IfExists.REPLACE))
-                        .isInstanceOf(SnapshotException.class).hasMessageContaining("no block device");
+                        .isInstanceOf(SnapshotException.class).hasMessageContaining("not a block device");
             }
         }
         assertThat(file).hasContent("somebody's");

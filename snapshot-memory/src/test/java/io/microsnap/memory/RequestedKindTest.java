@@ -29,11 +29,11 @@ final class RequestedKindTest {
         try (DirectoryStore store =
                 DirectoryStore.openOrCreate(Posix.host(), directory.resolve("store"), StoreOptions.PRIVATE)) {
             CaptureResult full = Capture.of(store, BASE, guest).kind(CaptureKind.FULL).take(STILL);
-            assertThat(full.because()).isEqualTo("a full capture was asked for");
+            assertThat(full.because()).isEqualTo("a full capture was requested");
 
             CaptureResult diff = Capture.of(store, new SnapshotId("diff"), guest).base(BASE)
                     .kind(CaptureKind.DIFF).take(STILL);
-            assertThat(diff.because()).contains("a diff was asked for");
+            assertThat(diff.because()).contains("a diff was requested");
         }
     }
 }

@@ -11,9 +11,9 @@ import java.io.IOException;
 import java.util.Objects;
 
 /**
- * A pull to be made: a snapshot from a registry, and the bases it requires, into a store. Pages that the store has
- * already are not fetched; what arrives is verified page by page. A snapshot appears whole or not at all, and a pull
- * that did not end goes on where it was when it is made again.
+ * Describes a pull: a snapshot from a registry, and the bases it requires, into a store. A pull does not fetch pages
+ * that the store has already, and verifies every fetched page. A snapshot appears whole or not at all, and repeating an
+ * interrupted pull continues where it stopped.
  */
 public final class Pull {
     private static final int DEFAULT_TRANSFERS = 4;
@@ -34,7 +34,7 @@ public final class Pull {
         return new Pull(DirectoryStore.of(store), id);
     }
 
-    /** Sets how many requests are under way at a time. */
+    /** Sets how many requests run at the same time. */
     public Pull transfers(int count) {
         if (count < 1 || count > MOST_TRANSFERS) {
             throw new IllegalArgumentException(count + " transfers; there may be 1 to " + MOST_TRANSFERS);
@@ -43,18 +43,18 @@ public final class Pull {
         return this;
     }
 
-    /** Hears how far it has come; by throwing it ends the pull, which may be gone on with. */
+    /** Sets the listener for progress. If it throws, the pull ends; a later pull can continue it. */
     public Pull progress(Progress listener) {
         progress = listener;
         return this;
     }
 
     /**
-     * Pulls. A snapshot that is there already is left as it is.
+     * Pulls. Leaves a snapshot that exists already as it is.
      *
      * @throws java.nio.file.NoSuchFileException if the registry has nothing under the reference
      * @throws java.nio.file.FileAlreadyExistsException if the store has another snapshot under one of the ids
-     * @throws io.microsnap.core.DamagedException if what the registry serves is not what it should be
+     * @throws io.microsnap.core.DamagedException if the registry serves damaged data
      */
     public PullResult from(RemoteRepository repository, RegistryReference reference) throws IOException {
         if (!reference.repository().equals(repository.name())) {

@@ -4,7 +4,7 @@ import io.microsnap.core.SnapshotReference;
 import java.util.List;
 
 /**
- * What a pull did.
+ * The result of a pull.
  *
  * @param digest of the artifact
  * @param published the snapshots that are new in the store, bases first

@@ -16,12 +16,12 @@ import java.util.List;
 import java.util.Objects;
 
 /**
- * A push to be made: a snapshot of a store, and the bases it requires, into a registry. What the registry has already
- * is not sent: pages of the base, pages of the sibling that dedup would choose, and every blob of an earlier push, also
- * one that was interrupted. Nothing is visible under the tag before all of it is there.
+ * Describes a push: a snapshot of a store, and the bases it requires, into a registry. A push does not send what the
+ * registry has already: pages of the base, pages of the sibling that dedup would choose, and blobs of earlier pushes,
+ * even interrupted ones. The tag appears only when everything is in the registry.
  */
 public final class Push {
-    /** The level that keeps up with a disk; higher ones save a few percent of the bytes for twice the time. */
+    /** The level that is as fast as a disk; higher ones save a few percent of the bytes for twice the time. */
     public static final int DEFAULT_LEVEL = 1;
 
     private static final int DEFAULT_TRANSFERS = 3;
@@ -46,7 +46,7 @@ public final class Push {
         return new Push(DirectoryStore.of(store), id);
     }
 
-    /** Sets the level of compression, 1 to 19. Other levels make other blobs of the same pages. */
+    /** Sets the level of compression, 1 to 19. Another level makes different blobs of the same pages. */
     public Push level(int zstd) {
         if (zstd < 1 || zstd > FrameCompression.HIGHEST_LEVEL) {
             throw new IllegalArgumentException("level " + zstd + "; there are 1 to "
@@ -65,7 +65,7 @@ public final class Push {
         return this;
     }
 
-    /** Sets how many requests are under way at a time. */
+    /** Sets how many requests run at the same time. */
     public Push transfers(int count) {
         if (count < 1 || count > MOST_TRANSFERS) {
             throw new IllegalArgumentException(count + " transfers; there may be 1 to " + MOST_TRANSFERS);
@@ -74,23 +74,23 @@ public final class Push {
         return this;
     }
 
-    /** Looks for the base and siblings in this repository of the same registry too, and mounts its blobs. */
+    /** Also looks for the base and siblings in this repository of the same registry, and mounts its blobs. */
     public Push mountFrom(String repository) {
         otherRepositories.add(repository);
         return this;
     }
 
-    /** Hears how far it has come; by throwing it ends the push. */
+    /** Sets the listener for progress. If it throws, the push ends. */
     public Push progress(Progress listener) {
         progress = listener;
         return this;
     }
 
     /**
-     * Pushes. With a digest in the reference, an artifact of another digest is not tagged.
+     * Pushes. If the reference has a digest, only an artifact with that digest is tagged.
      *
      * @throws java.nio.file.NoSuchFileException if the store has no such snapshot
-     * @throws io.microsnap.core.DamagedException if the snapshot is damaged, or its digest another one than asked for
+     * @throws io.microsnap.core.DamagedException if the snapshot is damaged, or its digest is not the requested one
      */
     public PushResult to(RemoteRepository repository, RegistryReference reference) throws IOException {
         if (!reference.repository().equals(repository.name())) {

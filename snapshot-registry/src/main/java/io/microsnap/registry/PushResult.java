@@ -5,13 +5,13 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * What a push did.
+ * The result of a push.
  *
  * @param digest of the artifact
  * @param pushed the snapshots that got artifacts, bases first
- * @param donor the snapshot whose packs it uses beside those of its required bases
+ * @param donor the snapshot whose packs it uses in addition to those of its required bases
  * @param sentBytes how many bytes of blobs were sent
- * @param lengthBytes what the artifact's blobs take in the registry, those that it shares with others included
+ * @param lengthBytes the size of the artifact's blobs in the registry, shared ones included
  */
 public record PushResult(String digest, List<SnapshotReference> pushed, Optional<SnapshotReference> donor,
         long sentBytes, long lengthBytes) {

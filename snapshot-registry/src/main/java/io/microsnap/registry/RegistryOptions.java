@@ -9,13 +9,13 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * How a registry is reached. Begin with {@link #DEFAULTS} and change what should differ.
+ * How to reach a registry. Begin with {@link #DEFAULTS} and change what should differ.
  *
  * <p>Credentials come from Docker's {@code config.json}, in {@code DOCKER_CONFIG} or {@code ~/.docker}, and the
  * credential helpers it names; proxies from {@code HTTPS_PROXY}, {@code HTTP_PROXY} and {@code NO_PROXY}.
  */
 public final class RegistryOptions {
-    /** TLS, except with this machine itself; Docker's credentials. */
+    /** TLS, except for this machine itself; Docker's credentials. */
     public static final RegistryOptions DEFAULTS = new RegistryOptions(new ClientOptions(false, Optional.empty(),
             Optional.empty(), Set.of(), System.getenv(), Patience.DEFAULT));
 
@@ -29,13 +29,15 @@ public final class RegistryOptions {
         return client;
     }
 
-    /** Allows HTTP without TLS to any machine: who is between can read and change everything. */
+    /** Allows HTTP without TLS to any machine: an attacker on the network can then read and change everything. */
     public RegistryOptions withPlainHttp() {
         return new RegistryOptions(new ClientOptions(true, client.caFile(), client.configFile(),
                 client.trustedRealms(), client.environment(), client.patience()));
     }
 
-    /** Trusts the certificates in this PEM file, beside those of the JDK; TLS is then spoken with this machine too. */
+    /**
+     * Trusts the certificates in this PEM file, beside those of the JDK; connections to this machine then use TLS, too.
+     */
     public RegistryOptions withCaFile(Path file) {
         return new RegistryOptions(new ClientOptions(client.plainHttp(), Optional.of(file), client.configFile(),
                 client.trustedRealms(), client.environment(), client.patience()));
@@ -47,7 +49,7 @@ public final class RegistryOptions {
                 client.trustedRealms(), client.environment(), client.patience()));
     }
 
-    /** Lets credentials go to this host too, where the registry sends clients there for a token. */
+    /** Allows sending credentials to this host, too, if the registry directs clients there for a token. */
     public RegistryOptions withTrustedRealm(String host) {
         Set<String> realms = new HashSet<>(client.trustedRealms());
         realms.add(host);
@@ -55,13 +57,13 @@ public final class RegistryOptions {
                 client.environment(), client.patience()));
     }
 
-    /** Takes another environment than that of this process. */
+    /** Uses these environment variables instead of the process's. */
     public RegistryOptions withEnvironment(Map<String, String> environment) {
         return new RegistryOptions(new ClientOptions(client.plainHttp(), client.caFile(), client.configFile(),
                 client.trustedRealms(), environment, client.patience()));
     }
 
-    /** Waits and tries otherwise: for tests. */
+    /** Sets time limits and retries, for tests. */
     RegistryOptions with(Patience patience) {
         return new RegistryOptions(new ClientOptions(client.plainHttp(), client.caFile(), client.configFile(),
                 client.trustedRealms(), client.environment(), patience));

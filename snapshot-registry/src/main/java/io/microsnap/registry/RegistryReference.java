@@ -7,10 +7,10 @@ import java.util.regex.Pattern;
 
 /**
  * Names an artifact in a repository, by a tag, a digest, or both: {@code localhost:5000/guests:web-1},
- * {@code localhost:5000/guests@sha256:…}. Where it has both, the digest decides and the tag is what a push sets.
+ * {@code localhost:5000/guests@sha256:…}. If it has both, the digest decides, and a push sets the tag.
  *
- * @param repository where
- * @param tag a name that may later lead to something else
+ * @param repository the repository
+ * @param tag a name that may later lead to another artifact
  * @param digest {@code sha256:} and the SHA-256 of the artifact's manifest
  */
 public record RegistryReference(RepositoryName repository, Optional<String> tag, Optional<String> digest) {
@@ -25,12 +25,12 @@ public record RegistryReference(RepositoryName repository, Optional<String> tag,
                     + repository + ":latest");
         }
         if (tag.isPresent() && !TAG.matcher(tag.get()).matches()) {
-            throw new IllegalArgumentException("'" + Printable.of(tag.get()) + "' is no tag: 1 to 128 letters, digits,"
-                    + " '_', '.', '-', the first of them no '.' or '-'");
+            throw new IllegalArgumentException("'" + Printable.of(tag.get()) + "' is not a tag: 1 to 128 letters,"
+                    + " digits, '_', '.', '-', not starting with '.' or '-'");
         }
         if (digest.isPresent() && !DIGEST.matcher(digest.get()).matches()) {
             throw new IllegalArgumentException("'" + Printable.of(digest.get())
-                    + "' is no digest: it has the form sha256: and 64 lower-case hex digits");
+                    + "' is not a digest: give sha256: and 64 lower-case hex digits");
         }
     }
 
@@ -45,7 +45,7 @@ public record RegistryReference(RepositoryName repository, Optional<String> tag,
         return new RegistryReference(RepositoryName.parse(hasTag ? named.substring(0, colon) : named), tag, digest);
     }
 
-    /** The digest, or else the tag: what is asked of the registry. */
+    /** Returns the digest, or else the tag: the key for requests to the registry. */
     String selector() {
         return digest.or(() -> tag).orElseThrow();
     }

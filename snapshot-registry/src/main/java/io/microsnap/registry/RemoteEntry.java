@@ -5,10 +5,10 @@ import io.microsnap.store.Manifest;
 /**
  * A snapshot in a repository.
  *
- * @param tag by which it was found
+ * @param tag the tag by which it was found
  * @param digest of its artifact
- * @param manifest what is known of it
- * @param lengthBytes what the artifact's blobs take in the registry, those that it shares with others included
+ * @param manifest its manifest
+ * @param lengthBytes the size of the artifact's blobs in the registry, shared ones included
  */
 public record RemoteEntry(String tag, String digest, Manifest manifest, long lengthBytes) {
 }

@@ -11,8 +11,8 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * A repository of an OCI registry: where {@link Push} and {@link Pull} bring snapshots to and from. Any number of
- * threads may use one.
+ * A repository of an OCI registry, into which {@link Push} brings snapshots and from which {@link Pull} fetches them.
+ * Any number of threads may use one.
  */
 public final class RemoteRepository implements AutoCloseable {
     private static final System.Logger LOG = System.getLogger(RemoteRepository.class.getName());
@@ -27,7 +27,7 @@ public final class RemoteRepository implements AutoCloseable {
         this.client = client;
     }
 
-    /** Opens a repository; nothing is sent as yet, and it need not exist. */
+    /** Opens a repository. Sends nothing yet; the repository need not exist. */
     public static RemoteRepository open(RepositoryName name, RegistryOptions options) throws IOException {
         return new RemoteRepository(name, options,
                 RegistryClient.of(name.registry(), name.path(), options.client()));
@@ -42,14 +42,14 @@ public final class RemoteRepository implements AutoCloseable {
         return client;
     }
 
-    /** Another repository of the same registry, reached in the same way. */
+    /** Returns another repository of the same registry, with the same options. */
     RemoteRepository other(String path) throws IOException {
         return open(new RepositoryName(name.registry(), path), options);
     }
 
     /**
-     * Names every snapshot that has a tag, in the registry's order; the tags that pushes leave for later ones are left
-     * out, and so are artifacts of other kinds, and what cannot be read.
+     * Names every snapshot that has a tag, in the registry's order. Leaves out the internal tags of pushes, artifacts
+     * of other kinds, and artifacts that cannot be read.
      */
     public List<RemoteEntry> list() throws IOException {
         List<RemoteEntry> entries = new ArrayList<>();
@@ -62,7 +62,7 @@ public final class RemoteRepository implements AutoCloseable {
             try {
                 reference = new RegistryReference(name, Optional.of(tag), Optional.empty());
             } catch (IllegalArgumentException e) {
-                throw new DamagedException(name + " lists a tag that is none: " + e.getMessage(), e);
+                throw new DamagedException(name + " lists an invalid tag: " + e.getMessage(), e);
             }
             Optional<ServedManifest> served = client.manifest(reference.selector());
             if (served.isEmpty() || !Artifact.isOne(reference.toString(), served.get().bytes())) {

@@ -6,7 +6,7 @@ import java.util.regex.Pattern;
 /**
  * Names a repository: {@code localhost:5000/team/guests}.
  *
- * @param registry the registry's host, and its port where it is not the usual one
+ * @param registry the registry's host, and its port unless it is the default one
  * @param path the repository within the registry
  */
 public record RepositoryName(String registry, String path) {
@@ -19,8 +19,7 @@ public record RepositoryName(String registry, String path) {
     public RepositoryName {
         if (!REGISTRY.matcher(registry).matches()) {
             throw new IllegalArgumentException("'" + Printable.of(registry)
-                    + "' names no registry: a reference begins with a host, and perhaps a port, as in"
-                    + " localhost:5000/guests");
+                    + "' names no registry: begin with a host, and a port if needed, as in localhost:5000/guests");
         }
         boolean wellFormed = path.length() <= LONGEST;
         for (String part : path.split("/", -1)) {
@@ -37,7 +36,7 @@ public record RepositoryName(String registry, String path) {
         int slash = text.indexOf('/');
         if (slash < 0) {
             throw new IllegalArgumentException("'" + Printable.of(text)
-                    + "' is no repository: it has the form HOST[:PORT]/NAME, as in localhost:5000/guests");
+                    + "' is not a repository: give HOST[:PORT]/NAME, as in localhost:5000/guests");
         }
         return new RepositoryName(text.substring(0, slash), text.substring(slash + 1));
     }

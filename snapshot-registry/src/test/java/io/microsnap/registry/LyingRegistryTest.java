@@ -140,7 +140,7 @@ class LyingRegistryTest {
     @Test
     void aBaseThatIsMissingOrAnotherIsRefused() throws IOException {
         tagWith(layer -> is(layer, base, "snapshot.json") ? null : layer);
-        refused("is not whole");
+        refused("is incomplete");
         Manifest other = new Manifest(base.id(), base.uuid(), base.created(), base.description(), base.files())
                 .withId(id("other"));
         tagWith(layer -> is(layer, base, "snapshot.json") ? replaced(layer, other.toJson()) : layer);
@@ -166,7 +166,7 @@ class LyingRegistryTest {
         layers.add(Blob.ofFile(map.mediaType(), map.digest(), map.lengthBytes(),
                 new Blob.Owner(base.uuid(), "memory.map")));
         tag(new Artifact(tagged.config(), layers, tagged.annotations()));
-        refused("or holds already");
+        refused("or occurs twice");
     }
 
     @Test
@@ -178,7 +178,7 @@ class LyingRegistryTest {
         refused("root");
         index[100] ^= 1;
         tagWith(layer -> is(layer, web, "memory.idx") ? replaced(layer, index) : layer);
-        refused("no intact page index");
+        refused("not an intact page index");
         tagWith(layer -> is(layer, base, "machine.bin") ? new Blob(layer.mediaType(), layer.digest(),
                 layer.lengthBytes() + 1, layer.owner()) : layer);
         refused("machine.bin");
@@ -268,7 +268,7 @@ class LyingRegistryTest {
             return new Frame(frame.pack(), frame.offset(), frame.storedBytes(), frame.compressed(), other.used(),
                     other.runs(), frame.storedDigest(), frame.pagesDigest());
         }, packs -> packs);
-        refused("is not what the page index says");
+        refused("does not match the page index");
         healthyAgain();
     }
 

@@ -89,7 +89,7 @@ class RealServersTest {
                 .hasMessageNotContaining("wr0ng");
         RegistryOptions none = RegistryOptions.DEFAULTS.withConfigFile(
                 Files.writeString(directory.resolve("none.json"), "{}"));
-        assertThatThrownBy(() -> pushAndPull(reference, none)).hasMessageContaining("asks for a user and a password");
+        assertThatThrownBy(() -> pushAndPull(reference, none)).hasMessageContaining("demands a user and a password");
         pushAndPull(reference, RegistryOptions.DEFAULTS.withConfigFile(config(server, "baker:s3cret")));
     }
 

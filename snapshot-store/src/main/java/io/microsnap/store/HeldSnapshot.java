@@ -7,11 +7,11 @@ import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
 
 /**
- * A snapshot that is in use, with the bases it requires. As long as it is held nobody deletes or replaces it, unless
- * by force, and even then its holder keeps what it has opened. Closing it lets go.
+ * A snapshot that is in use, with the bases it requires. While it is held no process deletes or replaces it, except by
+ * force, and even then the files that the holder has opened stay readable. Closing it ends the hold.
  */
 public sealed interface HeldSnapshot extends AutoCloseable permits StoredSnapshot {
-    /** Returns what the snapshot says of itself. */
+    /** Returns the snapshot's manifest. */
     Manifest manifest();
 
     /** Names this publication: id and uuid. */

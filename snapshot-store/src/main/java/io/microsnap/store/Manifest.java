@@ -20,12 +20,12 @@ import java.util.TreeSet;
 import java.util.UUID;
 
 /**
- * What is known of one published snapshot: {@code snapshot.json}.
+ * The description of one published snapshot: {@code snapshot.json}.
  *
- * @param id its name, as its maker spelled it
+ * @param id its name, in the letter case in which it was given
  * @param uuid random, made for this publication
  * @param created when it was published
- * @param description what its maker said of it
+ * @param description what the capture said about it
  * @param files every file but the manifest and hints, by name
  */
 public record Manifest(
@@ -38,7 +38,7 @@ public record Manifest(
 
     private static final int MOST_FILES = 4096;
     private static final long MIB = 1 << 20;
-    // What this version can do beyond the format's first; a snapshot may require it.
+    // The features of this version beyond the first format; a snapshot may require them.
     private static final Set<String> KNOWN_FEATURES = Set.of();
 
     /** Refuses files that do not belong together with {@link IllegalArgumentException}. */
@@ -75,21 +75,21 @@ public record Manifest(
     }
 
     /**
-     * Reads canonical or other valid JSON; anything else is refused with line, column and key.
+     * Reads canonical or other valid JSON; refuses anything else with line, column and key.
      *
-     * @throws DamagedException if it is not what was written
+     * @throws DamagedException if it is not as it was written
      * @throws SnapshotException if a newer version wrote it
      */
     public static Manifest parse(String file, byte[] json) throws SnapshotException {
         return ManifestCodec.parse(file, json);
     }
 
-    /** The canonical form: equal manifests give equal bytes. */
+    /** Returns the canonical form: equal manifests give equal bytes. */
     public byte[] toJson() {
         return ManifestCodec.write(this);
     }
 
-    /** The same publication under another name. */
+    /** Returns the same publication under another name. */
     public Manifest withId(SnapshotId newId) {
         return new Manifest(newId, uuid, created, description, files);
     }
@@ -99,7 +99,7 @@ public record Manifest(
         return new SnapshotReference(id, uuid, indexRoot());
     }
 
-    /** The root of the page index. */
+    /** Returns the root of the page index. */
     public int indexRoot() {
         return find(files, SnapshotFiles.PAGE_INDEX).root();
     }
@@ -114,28 +114,31 @@ public record Manifest(
         return description.layout();
     }
 
-    /** The base, if it must be there: a diff's. */
+    /** Returns the base if the image requires it, as a diff does. */
     public Optional<SnapshotReference> requiredBase() {
         return description.requiredBase();
     }
 
-    /** The length of the image in MiB, rounded up. */
+    /** Returns the length of the image in MiB, rounded up. */
     public long memoryMib() {
         return Math.ceilDiv(layout().lengthBytes(), MIB);
     }
 
-    /** A file by name. */
+    /** Returns a file by name. */
     public Optional<SnapshotFile> file(String name) {
         return files.stream().filter(file -> file.name().equals(name)).findFirst();
     }
 
-    /** The names of the attachments, without their directory. */
+    /** Returns the names of the attachments, without their directory. */
     public List<String> attachments() {
         return files.stream().map(SnapshotFile::name).filter(SnapshotFiles::isAttachment)
                 .map(name -> name.substring(SnapshotFiles.ATTACHMENT_PREFIX.length())).toList();
     }
 
-    /** What it requires and this version does not have: it may be listed and inspected, but not restored. */
+    /**
+     * Returns the required features that this version lacks. If there are any, the snapshot may be listed and
+     * inspected, but not restored.
+     */
     public SortedSet<String> unknownFeatures() {
         SortedSet<String> unknown = new TreeSet<>(description.requires());
         unknown.removeAll(KNOWN_FEATURES);
@@ -144,6 +147,6 @@ public record Manifest(
 
     private static SnapshotFile find(List<SnapshotFile> files, String name) {
         return files.stream().filter(file -> file.name().equals(name)).findFirst().orElseThrow(
-                () -> new IllegalArgumentException(name + " is spelled otherwise"));
+                () -> new IllegalArgumentException(name + " has the wrong letter case"));
     }
 }

@@ -15,7 +15,7 @@ public final class MissingBaseException extends SnapshotException {
         this.base = base;
     }
 
-    /** The base that is missing. */
+    /** Returns the base that is missing. */
     public SnapshotReference base() {
         return base;
     }

@@ -13,17 +13,17 @@ import java.util.TreeSet;
 import java.util.regex.Pattern;
 
 /**
- * What its maker says of a snapshot; its manifest adds what the store knows. Begin with {@link #full},
- * {@link #fullOnto} or {@link #diff} and add to it:
- * {@code SnapshotDescription.full(layout).withImage("debian-13").withLabel("team", "a")}.
+ * What a capture says about a snapshot; the manifest adds what the store knows. Begin with {@link #full}, {@link
+ * #fullOnto} or {@link #diff} and add to it: {@code
+ * SnapshotDescription.full(layout).withImage("debian-13").withLabel("team", "a")}.
  *
- * @param kind what its image holds
+ * @param kind which pages its image holds
  * @param layout the guest's regions and page size
  * @param parent the snapshot it was captured relative to
  * @param base the image it was cloned from (full) or needs (diff)
  * @param image the guest image it was baked from
  * @param bakedByVersion the version of the software that baked it
- * @param labels whatever its users want to find it by
+ * @param labels keys and values by which users find it
  * @param requires features without which it must not be restored
  */
 public record SnapshotDescription(SnapshotKind kind, GuestLayout layout, Optional<SnapshotReference> parent,
@@ -39,7 +39,7 @@ public record SnapshotDescription(SnapshotKind kind, GuestLayout layout, Optiona
     private static final Pattern LABEL = Pattern.compile("[A-Za-z0-9][A-Za-z0-9._/-]{0,127}");
     private static final Pattern FEATURE = Pattern.compile("[a-z0-9][a-z0-9.-]{0,63}");
 
-    /** Refuses what a manifest could not carry with {@link IllegalArgumentException}. */
+    /** Throws {@link IllegalArgumentException} for values that a manifest cannot hold. */
     public SnapshotDescription {
         Objects.requireNonNull(kind);
         if (layout.lengthBytes() > LARGEST_IMAGE_BYTES) {
@@ -77,42 +77,42 @@ public record SnapshotDescription(SnapshotKind kind, GuestLayout layout, Optiona
         requires = Collections.unmodifiableSortedSet(new TreeSet<>(requires));
     }
 
-    /** An image that holds every page and was made from nothing. */
+    /** Describes an image that holds every page and was made without a base. */
     public static SnapshotDescription full(GuestLayout layout) {
         return new SnapshotDescription(SnapshotKind.FULL, layout, Optional.empty(), Optional.empty(), Optional.empty(),
                 Optional.empty(), Collections.emptySortedMap(), Collections.emptySortedSet());
     }
 
-    /** An image that holds every page and was cloned from a base, which may vanish. */
+    /** Describes an image that holds every page and was cloned from a base, which may vanish. */
     public static SnapshotDescription fullOnto(GuestLayout layout, SnapshotReference base) {
         return new SnapshotDescription(SnapshotKind.FULL, layout, Optional.empty(), Optional.of(base), Optional.empty(),
                 Optional.empty(), Collections.emptySortedMap(), Collections.emptySortedSet());
     }
 
-    /** An image that holds only the pages its page map names, and needs its base for the others. */
+    /** Describes an image that holds only the pages its page map names, and needs its base for the others. */
     public static SnapshotDescription diff(GuestLayout layout, SnapshotReference base) {
         return new SnapshotDescription(SnapshotKind.DIFF, layout, Optional.empty(), Optional.of(base), Optional.empty(),
                 Optional.empty(), Collections.emptySortedMap(), Collections.emptySortedSet());
     }
 
-    /** Says what it was captured relative to. */
+    /** Sets the snapshot that it was captured relative to. */
     public SnapshotDescription withParent(SnapshotReference newParent) {
         return new SnapshotDescription(
                 kind, layout, Optional.of(newParent), base, image, bakedByVersion, labels, requires);
     }
 
-    /** Says which guest image it was baked from. */
+    /** Sets the guest image that it was baked from. */
     public SnapshotDescription withImage(String newImage) {
         return new SnapshotDescription(
                 kind, layout, parent, base, Optional.of(newImage), bakedByVersion, labels, requires);
     }
 
-    /** Says which version of the software baked it. */
+    /** Sets the version of the software that baked it. */
     public SnapshotDescription withBakedByVersion(String version) {
         return new SnapshotDescription(kind, layout, parent, base, image, Optional.of(version), labels, requires);
     }
 
-    /** Adds a label, or gives one another value. */
+    /** Adds a label, or replaces its value. */
     public SnapshotDescription withLabel(String key, String value) {
         SortedMap<String, String> more = new TreeMap<>(labels);
         more.put(key, value);
@@ -126,7 +126,7 @@ public record SnapshotDescription(SnapshotKind kind, GuestLayout layout, Optiona
         return new SnapshotDescription(kind, layout, parent, base, image, bakedByVersion, labels, more);
     }
 
-    /** The base, if it must be there: a diff's. */
+    /** Returns the base, if it must be there: a diff's. */
     public Optional<SnapshotReference> requiredBase() {
         return kind == SnapshotKind.DIFF ? base : Optional.empty();
     }

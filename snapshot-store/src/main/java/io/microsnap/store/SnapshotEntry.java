@@ -2,10 +2,10 @@ package io.microsnap.store;
 
 /** One entry of a store's listing. */
 public sealed interface SnapshotEntry {
-    /** Its name: the id as its maker spelled it, or what the directory is called. */
+    /** Returns its name: the id in its given letter case, or the directory's name. */
     String name();
 
-    /** Its files are there with their lengths, and so are the bases it requires. Nobody has read their content. */
+    /** Its files exist with their lengths, and so do the bases it requires. The listing has not read their content. */
     record Whole(Manifest manifest) implements SnapshotEntry {
         @Override
         public String name() {
@@ -14,7 +14,7 @@ public sealed interface SnapshotEntry {
     }
 
     /**
-     * It cannot be used, and that will not change: what is stored is not what was published, or a base is gone.
+     * It cannot be used, and that will not change: the files are not as they were published, or a base is gone.
      *
      * @param name the name it has in the store, fit to be shown
      * @param reason what is wrong with it
@@ -23,8 +23,8 @@ public sealed interface SnapshotEntry {
     }
 
     /**
-     * It could not be read this time: for lack of permission or of descriptors, because the storage failed, or because
-     * a newer version wrote it. That says nothing about the snapshot, which may be whole.
+     * It could not be read this time: permissions or descriptors were missing, the storage failed, or a newer version
+     * wrote it. The snapshot itself may be whole.
      *
      * @param name the name it has in the store, fit to be shown
      * @param reason what kept it from being read

@@ -20,7 +20,7 @@ public record SnapshotFile(String name, long lengthBytes, String digest) {
         if (SnapshotFiles.isAttachment(name)) {
             SnapshotFiles.attachment(name.substring(SnapshotFiles.ATTACHMENT_PREFIX.length()));
         } else if (!SnapshotFiles.FIXED.contains(name)) {
-            throw new IllegalArgumentException("'" + Printable.of(name) + "' is no file of a snapshot");
+            throw new IllegalArgumentException("'" + Printable.of(name) + "' is not a file of a snapshot");
         }
         if (lengthBytes < 0) {
             throw new IllegalArgumentException(name + " cannot have " + lengthBytes + " bytes");
@@ -43,12 +43,12 @@ public record SnapshotFile(String name, long lengthBytes, String digest) {
         return new SnapshotFile(name, lengthBytes, SHA256 + hex);
     }
 
-    /** Whether the digest is of its bytes. */
+    /** Returns whether the digest is of its bytes. */
     public boolean hasSha256() {
         return digest.startsWith(SHA256);
     }
 
-    /** The root in the digest, of a file that has one. */
+    /** Returns the root in the digest, of a file that has one. */
     public int root() {
         return Integer.parseUnsignedInt(digest.substring(ROOT.length()), 16);
     }

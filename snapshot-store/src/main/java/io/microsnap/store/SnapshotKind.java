@@ -2,14 +2,14 @@ package io.microsnap.store;
 
 import java.util.Locale;
 
-/** What an image holds. */
+/** Which pages an image holds. */
 public enum SnapshotKind {
     /** Every page; blocks may be shared with a base, which may be gone. */
     FULL,
     /** The pages its page map names; the others are its base's, which is required. */
     DIFF;
 
-    /** As the manifest spells it. */
+    /** Returns the name in the manifest. */
     @Override
     public String toString() {
         return name().toLowerCase(Locale.ROOT);

@@ -21,7 +21,7 @@ public final class SnapshotRequiredException extends SnapshotException {
         this.dependents = List.copyOf(dependents);
     }
 
-    /** The snapshots that require it. */
+    /** Returns the snapshots that require it. */
     public List<SnapshotId> dependents() {
         return dependents;
     }

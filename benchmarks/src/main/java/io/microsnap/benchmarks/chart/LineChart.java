@@ -23,7 +23,7 @@ public final class LineChart {
     private final Axis up;
     private final List<Series> series;
 
-    /** A chart of these series. */
+    /** Makes a chart of these series. */
     public LineChart(String title, Axis across, Axis up, List<Series> series) {
         this.title = title;
         this.across = across;
@@ -31,12 +31,12 @@ public final class LineChart {
         this.series = List.copyOf(series);
     }
 
-    /** Draws it for a page that has the styles. */
+    /** Draws the chart for a page that has the styles. */
     public String drawn() {
         return drawn("");
     }
 
-    /** Draws it as an image by itself. */
+    /** Draws the chart as a separate image. */
     public String standalone() {
         return drawn(ChartStyle.standalone());
     }
@@ -81,7 +81,10 @@ public final class LineChart {
         }
     }
 
-    /** Labels move apart where lines end close together; a thin line then leads to each. */
+    /**
+     * Draws the labels at the lines' ends. Labels of lines that end close together move apart; a thin line then leads
+     * to each.
+     */
     private void endLabels(Svg svg) {
         List<Integer> order = new ArrayList<>();
         for (int number = 0; number < series.size(); number++) {
@@ -133,7 +136,7 @@ public final class LineChart {
         return y + LEGEND_ROW + 4;
     }
 
-    /** What is there to compare with has no colour. */
+    /** Returns the number of a line's colour; a reference line has none. */
     private String colour(int number) {
         return series.get(number).reference() ? "r" : Integer.toString(number % COLOURS);
     }

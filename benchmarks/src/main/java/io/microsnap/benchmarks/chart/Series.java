@@ -5,7 +5,7 @@ import java.util.List;
 /**
  * One line of a chart.
  *
- * @param reference whether it is there to compare with: dashed
+ * @param reference whether it is a reference, drawn as a dashed line
  */
 public record Series(String name, List<Value> values, boolean reference) {
     public Series {

@@ -17,16 +17,16 @@ import java.util.Objects;
 import java.util.Optional;
 
 /**
- * What becomes of a snapshot after its bake: it shares blocks with the sibling most like it, if it can and
- * within a time. A snapshot that cannot be deduplicated is as good as one that can: nothing is ever thrown, and what
- * goes wrong is in the outcome, the log and the flight recorder.
+ * Deduplicates a snapshot after its bake: it is made to share blocks with its most similar sibling, if that is possible
+ * within a time. Failures are never thrown, because the snapshot is complete without it: they are in the outcome, the
+ * log and the flight recorder.
  *
- * @param enabled whether anything is done at all
- * @param limit how long it may take; what is shared by then stays shared
- * @param options how
+ * @param enabled whether to share at all
+ * @param limit how long it may take; blocks shared by then stay shared
+ * @param options how to share
  */
 public record AfterBake(boolean enabled, Duration limit, DedupOptions options) {
-    /** The environment variable that switches this off when it is {@code 0}. */
+    /** The environment variable that switches this off if it is {@code 0}. */
     public static final String SWITCH = "MICROSNAP_AUTO_DEDUP";
 
     private static final String OFF = "0";
@@ -39,7 +39,10 @@ public record AfterBake(boolean enabled, Duration limit, DedupOptions options) {
         }
     }
 
-    /** With the most alike sibling, for at most ten seconds, unless the environment switches it off. */
+    /**
+     * Returns the default: with the most similar sibling, for at most ten seconds, unless the environment switches it
+     * off.
+     */
     public static AfterBake usual() {
         return usual(System.getenv());
     }
@@ -50,22 +53,22 @@ public record AfterBake(boolean enabled, Duration limit, DedupOptions options) {
                 DedupOptions.DEFAULTS.with(Accounting.PAGES));
     }
 
-    /** Whatever the environment says. */
+    /** Returns the same, switched on or off whatever the environment says. */
     public AfterBake enabled(boolean decision) {
         return new AfterBake(decision, limit, options);
     }
 
-    /** As this, for at most so long. */
+    /** Returns the same with another limit. */
     public AfterBake within(Duration longest) {
         return new AfterBake(enabled, longest, options);
     }
 
-    /** As this, in another way. */
+    /** Returns the same with other options. */
     public AfterBake with(DedupOptions other) {
         return new AfterBake(enabled, limit, other);
     }
 
-    /** Shares what can be shared. The snapshot may be used, and should not be deleted, meanwhile. */
+    /** Shares what can be shared. Meanwhile the snapshot may be used but should not be deleted. */
     public DedupOutcome baked(SnapshotStore store, SnapshotId fresh) {
         if (!enabled) {
             return new DedupOutcome.LeftAlone(
@@ -83,7 +86,7 @@ public record AfterBake(boolean enabled, Duration limit, DedupOptions options) {
         }
     }
 
-    /** Stops what takes too long. */
+    /** Stops the work when the time is up. */
     private static final class TimeLimit implements Progress {
         private final Progress listener;
         private final Duration limit;
@@ -100,7 +103,7 @@ public record AfterBake(boolean enabled, Duration limit, DedupOptions options) {
             if (System.nanoTime() - startNanos >= limit.toNanos()) {
                 isUp = true;
                 throw new CancelledException("sharing blocks was stopped after " + limit.toMillis()
-                        + " ms; what was shared by then stays shared");
+                        + " ms; blocks shared by then stay shared");
             }
             listener.advanced(doneBytes, totalBytes);
         }

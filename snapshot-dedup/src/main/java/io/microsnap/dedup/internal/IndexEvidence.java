@@ -6,13 +6,15 @@ import java.io.IOException;
 import java.util.Optional;
 
 /**
- * What the store knows of an image without reading it.
+ * The store's knowledge of an image that needs no reading.
  *
  * @param index the checksums of the composed guest
  * @param own which pages the image holds itself; empty if it holds them all
  */
 public record IndexEvidence(PageIndex index, Optional<PageMap> own) {
-    /** Where a run ends, of which the image holds either every page or none; at most the limit. */
+    /**
+     * Returns the end of the run from this page of which the image holds either every page or none; at most the limit.
+     */
     public long runEnd(long page, long limit) throws IOException {
         if (own.isEmpty()) {
             return limit;
@@ -20,7 +22,7 @@ public record IndexEvidence(PageIndex index, Optional<PageMap> own) {
         return Math.min(limit, holds(page) ? own.get().nextClear(page) : own.get().nextMarked(page));
     }
 
-    /** Whether the index tells what is in the image at this page, and not what is in one of its bases. */
+    /** Returns whether this page's index entry describes the image itself and not one of its bases. */
     public boolean holds(long page) throws IOException {
         return own.isEmpty() || own.get().test(page);
     }

@@ -7,25 +7,25 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
 /**
- * How alike a target and other images are, from their indexes alone. Runs of pages whose checksums have the same
- * checksum are equal and need not be looked at; of the others all are, or a sample. Pages of zeros do not count.
+ * Estimates how similar a target and other images are, from their indexes alone. Runs of pages whose checksums have the
+ * same checksum are equal; of the other runs it examines all, or a sample. Pages of zeros do not count.
  */
 public final class IndexLikeness {
     private static final int RUN_PAGES = PageIndex.PAGES_IN_CHUNK;
-    /** Its multiples, modulo one, are far from each other: samples keep no time with what repeats. */
+    /** Its multiples, modulo one, are far apart: this avoids aliasing with periodic data. */
     private static final double GOLDEN_RATIO = 0.6180339887498949;
 
     private final IndexEvidence target;
     private final long pageCount;
-    /** How many pages, not zero, the target holds in each run. */
+    /** The number of the target's nonzero pages in each run. */
     private final int[] held;
     private final long heldPages;
 
     /**
-     * What two images have in common.
+     * How similar two images are.
      *
-     * @param equalPages pages, not zero, that both hold alike
-     * @param pages pages, not zero, that the target holds
+     * @param equalPages nonzero pages that are equal in both
+     * @param pages nonzero pages of the target
      */
     public record Likeness(long equalPages, long pages) {
         public double share() {
@@ -49,13 +49,13 @@ public final class IndexLikeness {
         heldPages = all;
     }
 
-    /** Page by page; fails if any entry is damaged. */
+    /** Compares page by page; throws if any entry is damaged. */
     public Likeness exact(IndexEvidence other) throws IOException {
         other.index().load(0, pageCount);
         return sampled(other, held.length);
     }
 
-    /** As far as so many runs tell, of those that are not the same anyway. */
+    /** Estimates from at most this many of the runs that are not known to be equal. */
     public Likeness sampled(IndexEvidence other, int mostRuns) throws IOException {
         boolean bothHoldAll = target.own().isEmpty() && other.own().isEmpty();
         int[] open = new int[held.length];
@@ -81,12 +81,12 @@ public final class IndexLikeness {
                 readEqual += counter.equal;
             }
         }
-        // What was not looked at is taken to be as what was.
+        // Extrapolates from the examined runs.
         equal += reads == openRuns ? readEqual : Math.round((double) readEqual / readPages * openPages);
         return new Likeness(equal, heldPages);
     }
 
-    /** Counts in one run at a time. */
+    /** Counts one run at a time. */
     private final class Counter implements AutoCloseable {
         private final Arena arena = Arena.ofConfined();
         private final MemorySegment mine = arena.allocate(ValueLayout.JAVA_INT, RUN_PAGES);

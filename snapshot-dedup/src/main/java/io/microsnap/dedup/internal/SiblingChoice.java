@@ -23,12 +23,12 @@ import java.util.Optional;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.atomic.AtomicInteger;
 
-/** Finds, among the snapshots of the same image, size and layout, the one a target has most in common with. */
+/** Finds, among the snapshots of the same image, size and layout, the one that has most in common with a target. */
 public final class SiblingChoice {
     private static final System.Logger LOG = System.getLogger(SiblingChoice.class.getName());
-    /** As many as a sample may have put in the wrong order are compared page by page. */
+    /** The number of best candidates that are compared page by page, because a sample may order them wrongly. */
     private static final int FINALISTS = 4;
-    /** How many runs of pages the first look takes; those that are the same anyway need none. */
+    /** The number of runs of pages in the first sample; equal runs are not counted. */
     private static final int SAMPLED_RUNS = 16;
     private static final int PERCENT = 100;
 
@@ -43,13 +43,13 @@ public final class SiblingChoice {
     private record Candidate(Manifest manifest, Likeness likeness) {
     }
 
-    /** What a snapshot holds, as far as the store knows without reading its image. */
+    /** Returns the store's knowledge of a snapshot that needs no reading of its image. */
     public static IndexEvidence evidence(StoredSnapshot held) throws IOException {
         boolean holdsAll = held.manifest().kind() == SnapshotKind.FULL;
         return new IndexEvidence(held.pageIndex(), holdsAll ? Optional.empty() : held.pageMap());
     }
 
-    /** Whether one of two snapshots could be the other's canonical image. */
+    /** Returns whether one of two snapshots could be the other's canonical image. */
     public static boolean areSiblings(Manifest one, Manifest other) {
         return !one.id().equals(other.id())
                 && one.description().image().equals(other.description().image())
@@ -68,20 +68,21 @@ public final class SiblingChoice {
         return whole;
     }
 
-    /** The best few of those that are its siblings, best first; damaged ones, and vanished ones, are passed over. */
+    /**
+     * Returns its best few siblings, best first; skips damaged and vanished ones.
+     */
     public List<Sibling> rank(StoredSnapshot target, List<Manifest> whole, SiblingPolicy policy) throws IOException {
         return rank(target.manifest(), evidence(target), whole, policy);
     }
 
-    /** Returns the siblings in a store of a snapshot of which only the manifest and its indexes are here,
-            best first. */
+    /** Returns, best first, the siblings in a store of a snapshot of which only the manifest and indexes are known. */
     public List<Sibling> rank(Manifest target, PageIndex index, Optional<PageMap> own) throws IOException {
         boolean holdsAll = target.kind() == SnapshotKind.FULL;
         return rank(target, new IndexEvidence(index, holdsAll ? Optional.empty() : own), whole(store),
                 SiblingPolicy.MOST_ALIKE);
     }
 
-    /** As above, for a snapshot of which only the manifest and what its indexes tell is known. */
+    /** As above, for a snapshot of which only the manifest and the index evidence are known. */
     public List<Sibling> rank(Manifest target, IndexEvidence evidence, List<Manifest> whole, SiblingPolicy policy)
             throws IOException {
         List<Manifest> candidates = whole.stream().filter(manifest -> areSiblings(manifest, target)).toList();
@@ -98,7 +99,7 @@ public final class SiblingChoice {
         List<Candidate> sampled = compare(candidates, other -> likeness.sampled(other, SAMPLED_RUNS));
         sampled.sort(best);
         List<Candidate> finalists = List.of();
-        // Whole indexes are read of these few: if all of them turn out to be damaged, of the next few.
+        // Reads the whole indexes of these few; if all of them are damaged, of the next few.
         for (int from = 0; finalists.isEmpty() && from < sampled.size(); from += FINALISTS) {
             finalists = compare(sampled.subList(from, Math.min(from + FINALISTS, sampled.size())).stream()
                     .map(Candidate::manifest).toList(), likeness::exact);
@@ -117,7 +118,7 @@ public final class SiblingChoice {
     private List<Candidate> compare(List<Manifest> manifests, Comparing comparing) throws IOException {
         ConcurrentLinkedQueue<Candidate> compared = new ConcurrentLinkedQueue<>();
         AtomicInteger next = new AtomicInteger();
-        // There is no telling how much of the whole this is; but it can be stopped.
+        // The total is unknown, so this reports no progress, but it can be cancelled.
         Steps steps = new Steps(options.progress(), 1);
         int members = Math.max(1, Math.min(options.threads(), manifests.size()));
         try (Workers workers = Workers.started("compare", members - 1)) {
@@ -136,13 +137,13 @@ public final class SiblingChoice {
         try (StoredSnapshot held = store.hold(manifest.id())) {
             return Optional.of(new Candidate(held.manifest(), comparing.with(evidence(held))));
         } catch (IOException e) {
-            LOG.log(System.Logger.Level.DEBUG, manifest.id() + " is passed over as a sibling", e);
+            LOG.log(System.Logger.Level.DEBUG, manifest.id() + " is skipped as a sibling", e);
             return Optional.empty();
         }
     }
 
     private static boolean isLineage(Manifest target, Manifest candidate) {
-        // A base is the parent, too, where there is one.
+        // If there is a base, it is the parent, too.
         return target.description().parent().equals(Optional.of(candidate.reference()));
     }
 

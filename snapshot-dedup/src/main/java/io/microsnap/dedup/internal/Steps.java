@@ -4,7 +4,7 @@ import io.microsnap.core.CancelledException;
 import io.microsnap.core.Progress;
 import java.util.concurrent.atomic.AtomicLong;
 
-/** Counts what several threads do; the one that was called tells its caller. */
+/** Counts the work of several threads; the calling thread reports it. */
 public final class Steps {
     private final Progress progress;
     private final long totalBytes;
@@ -16,25 +16,25 @@ public final class Steps {
         this.totalBytes = totalBytes;
     }
 
-    /** From any thread: so much more is done. */
+    /** Adds finished work. Any thread may call this. */
     public void did(long bytes) throws CancelledException {
         reached(done.addAndGet(bytes));
     }
 
-    /** So much is done, even if not all of it was counted. */
+    /** Raises the count to this much, if it is lower. */
     public void atLeast(long bytes) throws CancelledException {
         reached(done.accumulateAndGet(bytes, Math::max));
     }
 
-    /** For work that is done again: nothing is counted, but the caller can still stop it by interrupting. */
+    /** Returns steps for repeated work: they count nothing, but interrupting the caller still stops the work. */
     public Steps silent() {
         return new Steps(Progress.NONE, totalBytes);
     }
 
-    /** Stops when the calling thread is interrupted. */
+    /** Throws if the calling thread is interrupted. */
     public static void requireNotInterrupted() throws CancelledException {
         if (Thread.currentThread().isInterrupted()) {
-            throw new CancelledException("interrupted; what was not finished is as it was before");
+            throw new CancelledException("interrupted; unfinished images are as they were before");
         }
     }
 

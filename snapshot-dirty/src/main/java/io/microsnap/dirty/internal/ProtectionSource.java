@@ -12,20 +12,20 @@ import java.util.List;
 import java.util.Set;
 
 /**
- * Watches a guest by write-protecting its memory, for hypervisors that keep no log: the first write to a page exits,
- * the thread of that vCPU reports it with {@link #faulted} and runs the guest again.
+ * Watches a guest by write-protecting its memory, for hypervisors that keep no log. The first write to a page causes an
+ * exit; the vCPU's thread reports it with {@link #faulted} and runs the guest again.
  *
- * <p>Since every exit costs the guest, memory is protected in blocks at first: one write lets the whole block through
- * and reports all of it. Where captures find that little of a block had really changed, it is split, and its pages are
- * let through one at a time; where most of a split block changes, it is joined again. Bits are of pages throughout and
- * only how much a fault lets through changes, so that no bit has to move when a block is split or joined.
+ * <p>Every exit costs the guest time, so memory is protected in blocks at first: one write unprotects the whole block
+ * and reports all of it. If captures find that little of a block had really changed, the source splits it and
+ * unprotects its pages one at a time; if most of a split block changes, the source joins it again. Bits always stand
+ * for pages; only the range that a fault unprotects varies, so splitting and joining move no bits.
  *
  * <p>Faults may be reported by any number of threads, also during a harvest.
  */
 public final class ProtectionSource implements DirtySource {
-    /** A block of which less than a fourth changed costs captures more than the faults it saves. */
+    /** If less than a fourth of a block changed, it costs captures more than the faults it saves. */
     private static final int SPLIT_ABOVE = 4;
-    /** Of a block that would be over-counted less than twofold, one fault is cheaper than many. */
+    /** If at least half of a block changes, one fault for the block is cheaper than one for each page. */
     private static final int JOIN_BELOW = 2;
 
     private final SourceOwnership ownership = new SourceOwnership();
@@ -40,9 +40,9 @@ public final class ProtectionSource implements DirtySource {
     private boolean closed;
 
     /**
-     * A source that is not armed yet.
+     * Makes a source that is not armed yet.
      *
-     * @param name what messages call it
+     * @param name its name in messages
      * @param protection the guest's memory, all of it writable
      * @param blockBytes a power of two, at least a page: 2 MiB is usual
      */
@@ -76,22 +76,22 @@ public final class ProtectionSource implements DirtySource {
         return ownership;
     }
 
-    /** What the host writes does not pass the guest's protection. */
+    /** Returns every way but the guest's own writes: the protection does not apply to the host. */
     @Override
     public Set<WritePath> blindTo() {
         return EnumSet.complementOf(EnumSet.of(WritePath.GUEST));
     }
 
-    /** How many blocks are split into pages at the moment. */
+    /** Returns how many blocks are split into pages at the moment. */
     public long splitBlocks() {
         return split.count();
     }
 
     /**
-     * A write exited at this image offset. When this returns it may be tried again.
+     * Handles the exit of a write at this image offset. When this returns, the guest may retry the write.
      *
-     * <p>Writes are let through first and the bit is set then. The other way round a harvest could come in between,
-     * take the bit and protect the page, which would then be let through without a bit.
+     * <p>This unprotects the page first and then sets the bit. In the other order a harvest could take the bit and
+     * protect the page in between, and the page would then be unprotected without a bit.
      */
     public void faulted(long imageOffset) throws IOException {
         long unit = split.test(imageOffset) ? layout.pageBytes() : blockBytes;
@@ -113,7 +113,7 @@ public final class ProtectionSource implements DirtySource {
     }
 
     /**
-     * Bits are taken first, pages protected then, and only after that may memory be copied. The other way round a fault
+     * Takes the bits first, then protects the pages; only after that may memory be copied. In the other order a fault
      * between protecting and taking would lose its bit while its page stays writable.
      */
     @Override
@@ -125,7 +125,7 @@ public final class ProtectionSource implements DirtySource {
         into.requireLayout(layout);
         armed = false;
         written.drainInto(harvested);
-        // What lies between two written blocks is protected already, or has been let through just now, with its bit.
+        // Memory between two written blocks is protected already, or was unprotected just now, with its bit set.
         harvested.runs(blockBytes, protection::protect);
         into.or(harvested);
         harvested.clear();

@@ -4,16 +4,16 @@ import io.microsnap.core.GuestLayout;
 import java.io.IOException;
 
 /**
- * A hypervisor's power to make writes to guest memory exit: what a {@link ProtectionSource} stands on. Ranges are image
- * offsets on page boundaries, may span regions, and may repeat what is so already. Calls come from several threads at
- * once; where the hypervisor does not say that it bears that, the implementation takes turns.
+ * Makes writes to guest memory exit, by the hypervisor's protection: {@link ProtectionSource} uses it. Ranges are image
+ * offsets on page boundaries; they may span regions, and may already be in the requested state. Several threads call at
+ * once; unless the hypervisor documents that it allows this, the implementation serializes the calls.
  */
 public interface WriteProtection {
     GuestLayout layout();
 
-    /** From when this returns on, the next write to each of these pages exits. */
+    /** Protects pages: after this returns, the next write to each of them exits. */
     void protect(long imageOffset, long lengthBytes) throws IOException;
 
-    /** Lets writes to these pages through, including those that exited and will be tried again. */
+    /** Unprotects pages: writes to them succeed, including those that exited and will be retried. */
     void allow(long imageOffset, long lengthBytes) throws IOException;
 }

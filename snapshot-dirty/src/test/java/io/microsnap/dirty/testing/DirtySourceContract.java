@@ -65,7 +65,7 @@ public abstract class DirtySourceContract {
     }
 
     @Test
-    void it_watches_the_guest_it_was_made_for() {
+    void itWatchesTheGuestItWasMadeFor() {
         assertThat(source.layout()).isEqualTo(guest.layout());
         assertThat(source.name()).isNotBlank();
         assertThat(Long.bitCount(source.blockBytes())).isEqualTo(1);
@@ -73,13 +73,13 @@ public abstract class DirtySourceContract {
     }
 
     @Test
-    void where_nothing_was_written_nothing_is_reported() throws IOException {
+    void whereNothingWasWrittenNothingIsReported() throws IOException {
         source.arm();
         assertReported(harvest());
     }
 
     @Test
-    void every_page_written_is_reported_and_no_other() throws IOException {
+    void everyPageWrittenIsReportedAndNoOther() throws IOException {
         source.arm();
         int[] pages = edgesOfRegions();
         write(pages);
@@ -87,7 +87,7 @@ public abstract class DirtySourceContract {
     }
 
     @Test
-    void a_guest_written_all_over_is_reported_all_over() throws IOException {
+    void aGuestWrittenAllOverIsReportedAllOver() throws IOException {
         source.arm();
         int[] all = IntStream.range(0, pageCount).filter(page -> !guest.writesByItself(offset(page))).toArray();
         write(all);
@@ -95,7 +95,7 @@ public abstract class DirtySourceContract {
     }
 
     @Test
-    void a_page_written_twice_is_reported_once_in_each_harvest_it_was_written_before() throws IOException {
+    void aPageWrittenTwiceIsReportedOnceInEachHarvestItWasWrittenBefore() throws IOException {
         source.arm();
         int page = pageCount / 2;
         write(page);
@@ -107,14 +107,14 @@ public abstract class DirtySourceContract {
     }
 
     @Test
-    void what_was_written_before_arming_is_not_reported() throws IOException {
+    void whatWasWrittenBeforeArmingIsNotReported() throws IOException {
         write(edgesOfRegions());
         source.arm();
         assertReported(harvest());
     }
 
     @Test
-    void arming_again_begins_anew() throws IOException {
+    void armingAgainBeginsAnew() throws IOException {
         source.arm();
         write(0, pageCount - 1);
         source.arm();
@@ -123,7 +123,7 @@ public abstract class DirtySourceContract {
     }
 
     @Test
-    void what_was_written_before_arming_again_is_not_reported_however_much_it_was_and_is() throws IOException {
+    void whatWasWrittenBeforeArmingAgainIsNotReportedHoweverMuchItWasAndIs() throws IOException {
         source.arm();
         int[] all = IntStream.range(0, pageCount).filter(page -> !guest.writesByItself(offset(page))).toArray();
         write(all);
@@ -134,7 +134,7 @@ public abstract class DirtySourceContract {
     }
 
     @Test
-    void a_harvest_adds_to_what_is_there() throws IOException {
+    void aHarvestAddsToWhatIsThere() throws IOException {
         source.arm();
         write(pageCount - 1);
         DirtyBitmap bitmap = DirtyBitmap.of(guest.layout());
@@ -144,7 +144,7 @@ public abstract class DirtySourceContract {
     }
 
     @Test
-    void reading_is_not_writing() throws IOException {
+    void readingIsNotWriting() throws IOException {
         source.arm();
         MemorySegment page = MemorySegment.ofArray(new byte[pageBytes]);
         for (int number = 0; number < pageCount; number++) {
@@ -154,7 +154,7 @@ public abstract class DirtySourceContract {
     }
 
     @Test
-    void what_is_not_armed_cannot_be_harvested() throws IOException {
+    void whatIsNotArmedCannotBeHarvested() throws IOException {
         assertThatIllegalStateException().isThrownBy(this::harvest);
         source.disarm();
         source.arm();
@@ -171,7 +171,7 @@ public abstract class DirtySourceContract {
     }
 
     @Test
-    void the_guest_is_unharmed_by_what_happens_to_its_source() throws IOException {
+    void theGuestIsUnharmedByWhatHappensToItsSource() throws IOException {
         source.arm();
         write(0, pageCount - 1);
         source.disarm();
@@ -183,14 +183,14 @@ public abstract class DirtySourceContract {
     }
 
     @Test
-    void a_bitmap_of_another_guest_is_refused() throws IOException {
+    void aBitmapOfAnotherGuestIsRefused() throws IOException {
         source.arm();
         DirtyBitmap other = DirtyBitmap.of(GuestLayout.ofSingleRegion(pageBytes, pageBytes));
         assertThatIllegalArgumentException().isThrownBy(() -> source.harvest(other));
     }
 
     @Test
-    void it_sees_every_way_of_writing_that_it_does_not_disclaim_and_the_others_need_their_marks() throws IOException {
+    void itSeesEveryWayOfWritingThatItDoesNotDisclaimAndTheOthersNeedTheirMarks() throws IOException {
         try (DirtyTracker tracker = DirtyTracker.of(guest.layout(), source)) {
             tracker.arm();
             for (WritePath path : guest.paths()) {
@@ -213,7 +213,7 @@ public abstract class DirtySourceContract {
 
     /** Programs of writes and marks, some of whose captures are abandoned: what is reported is what the model holds. */
     @Test
-    void random_programs_are_reported_exactly(Seed seed) throws IOException {
+    void randomProgramsAreReportedExactly(Seed seed) throws IOException {
         SplittableRandom random = seed.random();
         try (DirtyTracker tracker = DirtyTracker.of(guest.layout(), source)) {
             tracker.arm();
@@ -243,12 +243,12 @@ public abstract class DirtySourceContract {
     }
 
     @Test
-    void a_base_and_the_epochs_of_a_running_guest_make_its_final_memory(Seed seed) throws IOException {
+    void aBaseAndTheEpochsOfARunningGuestMakeItsFinalMemory(Seed seed) throws IOException {
         harvestWhileRunning(seed, false);
     }
 
     @Test
-    void so_they_do_when_every_third_publication_fails(Seed seed) throws IOException {
+    void soTheyDoWhenEveryThirdPublicationFails(Seed seed) throws IOException {
         harvestWhileRunning(seed, true);
     }
 

@@ -23,40 +23,40 @@ class DirtySourceContractTest {
             {WritePath.MAPPING, WritePath.OTHER_MAPPING, WritePath.FILE, WritePath.DISCARD};
 
     @Test
-    void it_finds_a_source_that_forgets_the_last_page() {
+    void itFindsASourceThatForgetsTheLastPage() {
         assertThat(failuresOf(() -> new ScriptedSource(LAYOUT, BLIND) {
             @Override
             public void harvest(DirtyBitmap into) throws IOException {
                 super.harvest(into);
                 into.clear(LAYOUT.lengthBytes() - PAGE, PAGE);
             }
-        })).contains("every_page_written_is_reported_and_no_other", "a_harvest_adds_to_what_is_there",
-                "random_programs_are_reported_exactly");
+        })).contains("everyPageWrittenIsReportedAndNoOther", "aHarvestAddsToWhatIsThere",
+                "randomProgramsAreReportedExactly");
     }
 
     @Test
-    void it_finds_a_source_that_replaces_what_the_bitmap_holds() {
+    void itFindsASourceThatReplacesWhatTheBitmapHolds() {
         assertThat(failuresOf(() -> new ScriptedSource(LAYOUT, BLIND) {
             @Override
             public void harvest(DirtyBitmap into) throws IOException {
                 into.clear();
                 super.harvest(into);
             }
-        })).containsExactly("a_harvest_adds_to_what_is_there");
+        })).containsExactly("aHarvestAddsToWhatIsThere");
     }
 
     @Test
-    void it_finds_a_source_that_reports_neighbours() {
+    void itFindsASourceThatReportsNeighbours() {
         assertThat(failuresOf(() -> new ScriptedSource(LAYOUT, BLIND) {
             @Override
             public void guestWrites(long offset, long lengthBytes) {
                 super.guestWrites(offset, Math.min(lengthBytes + PAGE, LAYOUT.lengthBytes() - offset));
             }
-        })).contains("every_page_written_is_reported_and_no_other", "arming_again_begins_anew");
+        })).contains("everyPageWrittenIsReportedAndNoOther", "armingAgainBeginsAnew");
     }
 
     @Test
-    void it_finds_a_source_that_loses_a_write_now_and_then() {
+    void itFindsASourceThatLosesAWriteNowAndThen() {
         assertThat(failuresOf(() -> new ScriptedSource(LAYOUT, BLIND) {
             private int calls;
 
@@ -66,18 +66,17 @@ class DirtySourceContractTest {
                     super.guestWrites(offset, lengthBytes);
                 }
             }
-        })).contains("a_base_and_the_epochs_of_a_running_guest_make_its_final_memory");
+        })).contains("aBaseAndTheEpochsOfARunningGuestMakeItsFinalMemory");
     }
 
     @Test
-    void it_finds_a_source_that_claims_to_see_what_it_does_not() {
+    void itFindsASourceThatClaimsToSeeWhatItDoesNot() {
         assertThat(failuresOf(() -> new ScriptedSource(LAYOUT, WritePath.DISCARD)))
-                .containsExactly("it_sees_every_way_of_writing_that_it_does_not_disclaim_"
-                        + "and_the_others_need_their_marks");
+                .containsExactly("itSeesEveryWayOfWritingThatItDoesNotDisclaimAndTheOthersNeedTheirMarks");
     }
 
     @Test
-    void it_finds_a_source_that_remembers_what_came_before_arming() {
+    void itFindsASourceThatRemembersWhatCameBeforeArming() {
         assertThat(failuresOf(() -> new ScriptedSource(LAYOUT, BLIND) {
             @Override
             public void arm() throws IOException {
@@ -88,7 +87,7 @@ class DirtySourceContractTest {
                 super.arm();
                 before.runs(0, this::guestWrites);
             }
-        })).contains("arming_again_begins_anew");
+        })).contains("armingAgainBeginsAnew");
     }
 
     private static Set<String> failuresOf(Supplier<ScriptedSource> broken) {

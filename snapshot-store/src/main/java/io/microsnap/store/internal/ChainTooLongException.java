@@ -4,7 +4,7 @@ import io.microsnap.core.SnapshotException;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.store.SnapshotStore;
 
-/** A snapshot requires more bases, one upon another, than {@link SnapshotStore#LONGEST_CHAIN} allows. */
+/** A snapshot's chain of required bases is longer than {@link SnapshotStore#LONGEST_CHAIN} allows. */
 public final class ChainTooLongException extends SnapshotException {
     private static final long serialVersionUID = 1L;
 
@@ -13,7 +13,7 @@ public final class ChainTooLongException extends SnapshotException {
     }
 
     public static String message(SnapshotId id) {
-        return id + " requires too many bases, one upon another: a chain has at most " + SnapshotStore.LONGEST_CHAIN
+        return id + " requires too long a chain of bases: a chain has at most " + SnapshotStore.LONGEST_CHAIN
                 + " snapshots; use one further down its chain, and capture in full instead of a diff";
     }
 }

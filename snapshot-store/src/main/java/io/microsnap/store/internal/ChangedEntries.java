@@ -14,9 +14,9 @@ import java.lang.invoke.VarHandle;
 import java.util.BitSet;
 
 /**
- * A base's page index and what is different in a copy of it. Lines of 64 entries are taken over from the base when one
- * of their entries is first set; nothing else is read, kept, checksummed or written, so that a thousand scattered
- * changes cost a thousand lines and not a thousand chunks.
+ * A base's page index together with the changes in a copy of it. Setting an entry first copies its line of 64 entries
+ * from the base; nothing else is read, kept, checksummed or written, so that a thousand scattered changes cost a
+ * thousand lines and not a thousand chunks.
  *
  * <p>A chunk's checksum follows from those of its changed lines: CRC32C is linear, so what a line adds to the checksum
  * of its chunk depends on the line and its place alone.
@@ -25,10 +25,13 @@ final class ChangedEntries implements IndexEntries {
     private static final int LINE_BYTES = 256;
     private static final int PAGES_IN_LINE = LINE_BYTES / Integer.BYTES;
     private static final int LINES_IN_CHUNK = EntryTable.CHUNK_BYTES / LINE_BYTES;
-    /** To write so many unchanged lines between two changed ones is cheaper than another system call. */
+    /** Writing this many unchanged lines between two changed ones is cheaper than another system call. */
     private static final int BRIDGED_LINES = 4;
     private static final int BUFFER_LINES = 256;
-    /** As many as a pause of some milliseconds changes; who changes more has more to do than wait for their memory. */
+    /**
+     * The number of lines that a pause of some milliseconds changes; in a longer pause the time to allocate more does
+     * not matter.
+     */
     private static final long LINES_TO_EXPECT = 4096;
     private static final VarHandle SLOT = ValueLayout.JAVA_INT.varHandle();
 
@@ -43,15 +46,16 @@ final class ChangedEntries implements IndexEntries {
     private final MemorySegment buffer;
     private final int[] weights = Crc32cAlgebra.weights(LINE_BYTES, LINES_IN_CHUNK);
     private final int writtenLines;
-    /** Those with a slot: several threads set entries, so that slots come in no order. */
+    /** The lines that have a slot: several threads set entries, so slots are in no order. */
     private final BitSet changedLines;
     private int used;
-    /** Since it was last written; a copy is as it should be until something is set. */
+    /** Whether an entry was set since the last write; a fresh copy needs no write. */
     private boolean changed;
 
     private ChangedEntries(IndexEntries base, Descriptor copy, boolean cloned) throws IOException {
         this.base = base;
-        // Nothing of a clone is in memory yet: before a block of it is written in part, the rest would be read.
+        // A clone's blocks are not in memory yet, and a partial write would first read the rest of its block: write
+        // whole chunks.
         writtenLines = cloned ? LINES_IN_CHUNK : 1;
         EntryTable.Form form = base.table().form();
         GuestLayout layout = base.table().layout();
@@ -59,7 +63,7 @@ final class ChangedEntries implements IndexEntries {
         long lineCount = Math.multiplyExact(form.chunks(layout.pageCount()), (long) LINES_IN_CHUNK);
         long perLine = lineCount * Integer.BYTES;
         long bufferBytes = (long) BUFFER_LINES * LINE_BYTES;
-        // Nothing is allocated that is not touched.
+        // Untouched parts take no memory.
         memory = Mapping.anonymous(copy.posix(), tableBytes + 2 * perLine + bufferBytes + lineCount * LINE_BYTES,
                 HugePages.NONE);
         MemorySegment all = memory.segment();
@@ -72,7 +76,7 @@ final class ChangedEntries implements IndexEntries {
     }
 
     /**
-     * In a file that holds a copy of the base's bytes already. The base must stay open.
+     * Opens a file that already holds a copy of the base's bytes. The base must stay open.
      *
      * @param cloned whether the copy shares the base's blocks
      */
@@ -81,7 +85,7 @@ final class ChangedEntries implements IndexEntries {
         return Closing.readyOrClosed(changed, () -> {
             changed.table.read();
             if (changed.table.root() != base.table().root()) {
-                throw new DamagedException(copy + " is no copy of " + base.table().file() + ": their roots differ");
+                throw new DamagedException(copy + " is not a copy of " + base.table().file() + ": their roots differ");
             }
         });
     }
@@ -201,7 +205,7 @@ final class ChangedEntries implements IndexEntries {
         memory.close();
     }
 
-    /** Whether a line can be written together with those from first to end, or is among them already. */
+    /** Returns whether a line can be written together with the lines from first to end, or is one of them. */
     private boolean canFollow(long first, long end, long line) {
         return line - first < BUFFER_LINES && line - line % writtenLines <= end + BRIDGED_LINES;
     }
@@ -228,7 +232,7 @@ final class ChangedEntries implements IndexEntries {
 
     private int slotToChange(long line) throws IOException {
         if (!changed) {
-            // Not written each time: the threads that set entries would take it from one another.
+            // Written only once: otherwise the threads that set entries would contend for its cache line.
             changed = true;
         }
         int slot = slot(line);

@@ -1,11 +1,11 @@
 package io.microsnap.store.internal;
 
 /**
- * CRC32C as what it is, arithmetic on polynomials over two elements: how the checksum of a whole changes when a part of
- * it does, without reading the rest.
+ * Computes how the CRC32C of a text changes when a part of it changes, without reading the rest: CRC32C is arithmetic
+ * on polynomials over two elements.
  *
- * <p>Let two texts of one length have checksums that differ by <i>d</i>. Followed by the same <i>n</i> bytes, theirs
- * differ by <i>d</i> times the weight of <i>n</i> bytes; whatever comes before makes no difference.
+ * <p>Let two texts of one length have checksums that differ by <i>d</i>. If the same <i>n</i> bytes follow both, the
+ * checksums differ by <i>d</i> times the weight of <i>n</i> bytes; bytes before them make no difference.
  */
 final class Crc32cAlgebra {
     /** The polynomial without its highest term; the lowest bit is the coefficient of the highest power. */
@@ -15,7 +15,7 @@ final class Crc32cAlgebra {
     private Crc32cAlgebra() {
     }
 
-    /** The weights of the parts of a text that consists of this many parts of one length. */
+    /** Returns the weights of the parts of a text that consists of this many parts of one length. */
     static int[] weights(int partBytes, int parts) {
         int partWeight = ONE;
         for (int bit = 0; bit < partBytes * Byte.SIZE; bit++) {

@@ -5,8 +5,8 @@ import io.microsnap.core.SnapshotId;
 import java.util.Map;
 
 /**
- * A snapshot cannot be deleted or replaced, because another one may require it as its base: that one's manifest cannot
- * be read, and what is not known counts as needed.
+ * A snapshot cannot be deleted or replaced, because another one may require it as its base: the manifest of that one
+ * cannot be read, so the store assumes the worst.
  */
 public final class DependentsUnknownException extends SnapshotException {
     private static final long serialVersionUID = 1L;

@@ -10,7 +10,7 @@ import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
 
-/** What a manifest says of a file's content, computed. */
+/** Computes the digests of files for the manifest. */
 final class Digests {
     private static final long BUFFER_BYTES = 1 << 20;
 
@@ -23,7 +23,7 @@ final class Digests {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment buffer = arena.allocate(BUFFER_BYTES);
             for (long at = 0; at < sizeBytes;) {
-                // A read that ends early is a file that was cut short meanwhile, not a shorter file.
+                // A short read means that the file was truncated meanwhile.
                 MemorySegment piece = buffer.asSlice(0, Math.min(BUFFER_BYTES, sizeBytes - at));
                 file.readFully(piece, at);
                 digest.update(piece.asByteBuffer());

@@ -38,22 +38,22 @@ public final class DirectoryStore implements SnapshotStore {
         recovered = recover();
     }
 
-    /** Returns what stands behind a store: there is no other kind. */
+    /** Returns the implementation of a store: there is no other kind. */
     public static DirectoryStore of(SnapshotStore store) {
         return (DirectoryStore) store;
     }
 
-    /** Returns the operating system that the store speaks to. */
+    /** Returns the system-call interface that the store uses. */
     public Posix posix() {
         return store.root().posix();
     }
 
-    /** Opens a store that is there, and removes unfinished work of dead processes. */
+    /** Opens an existing store, and removes unfinished work of dead processes. */
     public static DirectoryStore open(Posix posix, Path path, StoreOptions options) throws IOException {
         return new DirectoryStore(StoreDirectory.open(posix, path, options));
     }
 
-    /** Opens a store; makes one where there is nothing, or an empty directory. */
+    /** Opens a store; makes one if the path does not exist or is an empty directory. */
     public static DirectoryStore openOrCreate(Posix posix, Path path, StoreOptions options) throws IOException {
         return new DirectoryStore(StoreDirectory.openOrCreate(posix, path, options));
     }
@@ -63,15 +63,15 @@ public final class DirectoryStore implements SnapshotStore {
             // The caller may only want to read the store: do not wait for other processes.
             return recoverStaging(store::tryLock);
         } catch (IOException e) {
-            // A store on a read-only filesystem, or of another user, can still be read.
+            // Recovery fails on a read-only filesystem or in another user's store; both can still be read.
             LOG.log(System.Logger.Level.DEBUG, store.root() + ": unfinished work of dead processes stays", e);
             return Recovered.NOTHING;
         }
     }
 
     /**
-     * Throws if a file under this path would lie in a store, where it would be taken for part of a snapshot: call it
-     * before writing what users name.
+     * Throws if a file under this path would lie in a store, which would take it for part of a snapshot. Call it before
+     * writing a file that a user named.
      */
     public static void requireOutside(Posix posix, Path file) throws IOException {
         Path parent = file.toAbsolutePath().getParent();
@@ -81,7 +81,7 @@ public final class DirectoryStore implements SnapshotStore {
         }
     }
 
-    /** Begins a snapshot: out of sight until it is published. */
+    /** Begins a snapshot, which stays invisible until it is published. */
     public StagedSnapshot stage(SnapshotId id) throws IOException {
         return new StagedSnapshot(store, id);
     }
@@ -116,7 +116,7 @@ public final class DirectoryStore implements SnapshotStore {
                 }
             }
         }
-        // Deleted or replaced under our eyes, it is not damaged.
+        // A snapshot that was deleted or replaced meanwhile is not damaged.
         return inspect(id);
     }
 
@@ -164,8 +164,8 @@ public final class DirectoryStore implements SnapshotStore {
      * Opens the unfinished image of this name, or makes an empty one. It outlives this process until it is adopted by
      * {@link StagedSnapshot#adopt} or removed by {@link #gc}.
      *
-     * @param name 64 lower-case hex digits that stand for what the image is to hold
-     * @throws SnapshotException if another process works on it
+     * @param name 64 lower-case hex digits that identify the image's content
+     * @throws SnapshotException if another process is working on it
      */
     public PartialImage partialImage(String name) throws IOException {
         return PartialImage.open(store, name);
@@ -181,10 +181,10 @@ public final class DirectoryStore implements SnapshotStore {
         return recovered;
     }
 
-    /** Begins a hint, such as {@link SnapshotFiles#WORKING_SET}, for a snapshot that stays held meanwhile. */
+    /** Begins a hint, such as {@link SnapshotFiles#WORKING_SET}, for a snapshot. The caller keeps the snapshot held. */
     public StagedReplacement stageHint(StoredSnapshot held, String name) throws IOException {
         if (!SnapshotFiles.HINTS.contains(name)) {
-            throw new IllegalArgumentException("'" + Printable.of(name) + "' is no hint; there are "
+            throw new IllegalArgumentException("'" + Printable.of(name) + "' is not a hint; the hints are "
                     + SnapshotFiles.HINTS);
         }
         return StagedReplacement.ofHint(store, held, name, StagedReplacement.Expected.ANYTHING);
@@ -216,9 +216,9 @@ public final class DirectoryStore implements SnapshotStore {
     }
 
     /**
-     * Begins an image that is to take the place of an identical one, such as one that shares more blocks. It starts as
-     * a clone of the source, where the filesystem can, and empty otherwise. The caller that commits it has made sure
-     * that every byte is the same.
+     * Begins an image that will replace an identical one, such as one that shares more blocks. It starts as a clone of
+     * the source if the filesystem can clone, and empty otherwise. Before the caller commits it, it must make sure that
+     * every byte is the same.
      */
     public StagedReplacement stageImage(StoredSnapshot held, Descriptor source) throws IOException {
         return StagedReplacement.ofImage(store, held, source);
@@ -227,7 +227,7 @@ public final class DirectoryStore implements SnapshotStore {
     @Override
     public SpaceUse space(SnapshotId id) throws IOException {
         try (Descriptor snapshot = store.openSnapshot(id)) {
-            return Space.of(snapshot);
+            return SpaceCounter.of(snapshot);
         }
     }
 

@@ -13,8 +13,8 @@ import java.util.UUID;
 import java.util.zip.CRC32C;
 
 /**
- * The header of a page map or page index file and the checksums of its chunks, in memory that is its owner's. The disk
- * format is in {@code docs/disk-format.md}.
+ * The header of a page map or page index file and the checksums of its chunks, in memory that the owner supplies. The
+ * disk format is in {@code docs/disk-format.md}.
  */
 final class EntryTable {
     static final int CHUNK_BYTES = 4096;
@@ -40,7 +40,7 @@ final class EntryTable {
     /** In the header of a file that is not bound to a publication. */
     static final UUID NO_SNAPSHOT = new UUID(0, 0);
 
-    /** What tells the kinds of file apart. */
+    /** The kinds of file. */
     enum Form {
         MAP("msnapmap", "page map", 1, 0),
         INDEX("msnapidx", "page index", Integer.SIZE, 1),
@@ -96,13 +96,13 @@ final class EntryTable {
         table = memory.asSlice(HEADER_BYTES, bytes(form, layout) - HEADER_BYTES);
     }
 
-    /** How long header and table are: where the entries begin. */
+    /** Returns the length of header and table, which is the offset of the first entry. */
     static long bytes(Form form, GuestLayout layout) {
         long tableBytes = form.chunks(layout.pageCount()) * Integer.BYTES;
         return HEADER_BYTES + Math.ceilDiv(tableBytes, (long) CHUNK_BYTES) * CHUNK_BYTES;
     }
 
-    /** The CRC32C of that many zeros. */
+    /** Returns the CRC32C of that many zeros. */
     static int ofZeros(int lengthBytes) {
         CRC32C crc = new CRC32C();
         crc.update(new byte[lengthBytes], 0, lengthBytes);
@@ -133,12 +133,12 @@ final class EntryTable {
         return header.get(INT, AT_ROOT);
     }
 
-    /** What is kept of a chunk that was written; the same for the same entries. */
+    /** Returns the stored checksum of a chunk that was written; equal entries have equal checksums. */
     int checksum(long chunk) {
         return table.get(INT, chunk * Integer.BYTES);
     }
 
-    /** Whether a chunk with this checksum is the one that was written. */
+    /** Returns whether this is the checksum of the chunk that was written. */
     boolean isChecksum(long chunk, int checksum) {
         return checksum(chunk) == (checksum ^ zeroChunkChecksum);
     }
@@ -148,7 +148,7 @@ final class EntryTable {
         changed(chunk);
     }
 
-    /** The chunk's checksum differs by these bits now. */
+    /** Flips these bits of the chunk's checksum. */
     void flip(long chunk, int bits) {
         table.set(INT, chunk * Integer.BYTES, table.get(INT, chunk * Integer.BYTES) ^ bits);
         changed(chunk);
@@ -159,7 +159,7 @@ final class EntryTable {
         changedTo = Math.max(changedTo, (chunk + 1) * Integer.BYTES);
     }
 
-    /** As a fresh file has it. */
+    /** Sets the header of a fresh file. */
     void describe() {
         MemorySegment.copy(form.magic(), 0, header, 0, MAGIC_BYTES);
         header.set(INT, AT_VERSION, VERSION);
@@ -187,7 +187,7 @@ final class EntryTable {
         return root();
     }
 
-    /** Reads header and table, and refuses whatever is not exactly as it was written. */
+    /** Reads header and table, and refuses anything that is not exactly as it was written. */
     void read() throws IOException {
         long size = file.sizeBytes();
         if (size < HEADER_BYTES) {
@@ -195,7 +195,7 @@ final class EntryTable {
         }
         file.readFully(header, 0);
         if (header.asSlice(0, MAGIC_BYTES).mismatch(form.magic()) >= 0) {
-            throw damaged("it does not start as a " + form.title + " does");
+            throw damaged("it does not start like a " + form.title);
         }
         require("header checksum at " + AT_HEADER_CHECKSUM, header.get(INT, AT_HEADER_CHECKSUM),
                 Pages.crc32c(header, 0, AT_HEADER_CHECKSUM));
@@ -223,7 +223,7 @@ final class EntryTable {
     }
 
     DamagedException damaged(String what) {
-        return new DamagedException(file + " is no intact " + form.title + ": " + what);
+        return new DamagedException(file + " is not an intact " + form.title + ": " + what);
     }
 
     private int computedRoot() {

@@ -7,7 +7,9 @@ import io.microsnap.core.internal.posix.Descriptor;
 import java.io.IOException;
 import java.util.Optional;
 
-/** Holds the pages that one image holds itself against the page index. Those of its bases are checked with them. */
+/**
+ * Checks the pages that an image holds itself against the page index. The check of each base covers the base's pages.
+ */
 final class ImageCheck {
     private static final long READ_BYTES = 4L << 20;
 
@@ -20,7 +22,7 @@ final class ImageCheck {
     private final long pageBytes;
     private long doneBytes;
 
-    /** Hears how much of the image is done, and may stop it. */
+    /** Receives how much of the image is done, and may stop the check. */
     interface Step {
         void done(long bytes) throws IOException;
     }
@@ -34,7 +36,7 @@ final class ImageCheck {
         pageBytes = held.layout().pageBytes();
     }
 
-    /** Reads a copy of a snapshot's image. */
+    /** Checks a copy of a snapshot's image; throws if a page is bad. */
     static void require(StoredSnapshot held, Descriptor image, Step step) throws IOException {
         held.pageIndex().verify();
         ImageCheck check = new ImageCheck(held, image, step);
@@ -52,7 +54,7 @@ final class ImageCheck {
 
     private void everything() throws IOException {
         PopulatedRanges.ofFile(image, 0, lengthBytes, (offset, length) -> {
-            // A page with any data in it is read whole, once.
+            // Reads each page that has any data whole, and only once.
             long from = Math.max(doneBytes, offset - offset % pageBytes);
             long to = Math.min(lengthBytes, Math.ceilDiv(offset + length, pageBytes) * pageBytes);
             checkHole(from);
@@ -86,10 +88,10 @@ final class ImageCheck {
     private void requireWhole() throws DamagedException {
         if (checks.badCount() > 0) {
             long first = checks.badOffsets().getFirst();
-            throw new DamagedException(held + " is damaged, and not copied: " + checks.badCount()
-                    + " of its pages are not what its page index says, the first at image offset " + first
+            throw new DamagedException(held + " is damaged and was not copied: " + checks.badCount() + " of its pages"
+                    + " do not match its page index, the first at image offset " + first
                     + " (guest address 0x" + Long.toHexString(held.layout().guestAddress(first))
-                    + "); verify tells of all; restore another one");
+                    + "); run verify to list them, and use another snapshot");
         }
     }
 }

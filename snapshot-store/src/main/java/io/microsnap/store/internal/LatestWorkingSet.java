@@ -18,7 +18,7 @@ final class LatestWorkingSet implements Closeable {
         this.map = map;
     }
 
-    /** Throws a {@code DamagedException} where there is a file that is no working set of this publication. */
+    /** Reads the set. Throws {@code DamagedException} if the file is not a working set of this publication. */
     static LatestWorkingSet of(StoredSnapshot held) throws IOException {
         Optional<Descriptor> opened = held.openHint(SnapshotFiles.WORKING_SET);
         if (opened.isEmpty()) {
@@ -30,12 +30,12 @@ final class LatestWorkingSet implements Closeable {
         }
     }
 
-    /** The set; it stays this object's. */
+    /** Returns the set, which this object closes. */
     Optional<WorkingSetMap> map() {
         return map;
     }
 
-    /** The set, which is the caller's from now on. */
+    /** Returns the set, which the caller closes. */
     Optional<WorkingSetMap> take() {
         Optional<WorkingSetMap> taken = map;
         map = Optional.empty();

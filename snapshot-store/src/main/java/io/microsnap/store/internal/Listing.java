@@ -22,7 +22,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 
-/** What a store holds: read without a lock, so of a snapshot that comes or goes meanwhile either is right. */
+/** Lists a store. It takes no lock, so a snapshot that appears or goes meanwhile may be listed or not. */
 final class Listing {
     private static final int ATTEMPTS = 10;
 
@@ -37,8 +37,8 @@ final class Listing {
     }
 
     /**
-     * Every snapshot, sorted by name without regard to case, and whether it is whole. A diff may go with its base
-     * between the reading of the one and of the other: only what is faulty in the same way when looked at again is.
+     * Returns every snapshot, sorted by name without regard to case, and whether it is whole. A diff and its base may
+     * be deleted between reading the one and the other, so a fault counts only if a second look finds it again.
      */
     static List<SnapshotEntry> entries(StoreDirectory store) throws IOException {
         List<SnapshotEntry> entries = read(store, true).entries();
@@ -56,7 +56,7 @@ final class Listing {
         return entries.stream().filter(entry -> !(entry instanceof SnapshotEntry.Whole)).toList();
     }
 
-    /** Every snapshot whose manifest can be read. */
+    /** Returns a listing of every snapshot whose manifest can be read. */
     static Listing ofManifests(StoreDirectory store) throws IOException {
         return read(store, false);
     }
@@ -66,8 +66,8 @@ final class Listing {
     }
 
     /**
-     * Those that may require a base nobody knows of, by their directory's name, with the reason. A snapshot without a
-     * page map requires none.
+     * Returns the snapshots that may require an unknown base, by their directory's name, with the reason why it is
+     * unknown. A snapshot without a page map requires no base.
      */
     Map<String, String> mayRequireABase() {
         Map<String, String> unknown = new TreeMap<>();
@@ -95,7 +95,7 @@ final class Listing {
         }
     }
 
-    /** All that require a snapshot, directly or not, each before the one it requires itself. */
+    /** Returns all snapshots that require this one, directly or indirectly, each before its own base. */
     static List<SnapshotId> dependents(StoreDirectory store, SnapshotId id) throws IOException {
         Collection<Manifest> all = ofManifests(store).manifests();
         List<String> found = new ArrayList<>(List.of(id.key()));
@@ -145,7 +145,7 @@ final class Listing {
                     }
                     return;
                 } catch (IOException e) {
-                    // Deleted or replaced under our eyes, it is not damaged.
+                    // A snapshot that was deleted or replaced meanwhile is not damaged.
                     if (StagingArea.isNamed(store.root(), name, snapshot)) {
                         faults.put(name, fault(name, e));
                         return;
@@ -159,7 +159,7 @@ final class Listing {
                 return;
             }
         }
-        faults.put(name, new SnapshotEntry.Unreadable(Printable.of(name), "it is replaced again and again"));
+        faults.put(name, new SnapshotEntry.Unreadable(Printable.of(name), "another process keeps replacing it"));
     }
 
     private static void requireName(String name) throws SnapshotException {
@@ -168,7 +168,7 @@ final class Listing {
                 throw new DamagedException("its directory's name is not in lower case");
             }
         } catch (IllegalArgumentException e) {
-            throw new DamagedException("its directory's name is no snapshot's: " + e.getMessage(), e);
+            throw new DamagedException("its directory's name is not a snapshot's: " + e.getMessage(), e);
         }
     }
 
@@ -224,7 +224,7 @@ final class Listing {
         return Optional.empty();
     }
 
-    /** Of a chain that is known to end. */
+    /** Call this only for a chain that is known to end. */
     private Optional<SnapshotEntry> tooLong(Manifest manifest) {
         int length = 1;
         for (Manifest at = manifest; length <= SnapshotStore.LONGEST_CHAIN && at.requiredBase().isPresent();
@@ -252,7 +252,7 @@ final class Listing {
         };
     }
 
-    /** Damage is what says that it is; any other failure tells of the reading, and not of what was read. */
+    /** Classifies a failure: only a {@code DamagedException} means damage; any other failure concerns the reading. */
     private static SnapshotEntry fault(String name, IOException failure) {
         String message = failure.getMessage();
         String reason = message == null ? failure.getClass().getSimpleName() : Printable.whole(message);

@@ -12,7 +12,7 @@ import java.nio.file.Path;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
-/** Finds out which process has a file locked: on Linux, as far as this process may see it. */
+/** Finds the process that has locked a file: on Linux, if this process may see it. */
 final class LockHolder {
     private static final System.Logger LOG = System.getLogger(DirectoryStore.class.getName());
     private static final String UNKNOWN = "another process";
@@ -23,13 +23,13 @@ final class LockHolder {
     private LockHolder() {
     }
 
-    /** The process in words, such as {@code process 4711 (java)}. */
+    /** Describes the process, for example {@code process 4711 (java)}. */
     static String of(Descriptor file) {
         try {
             Stat status = file.status();
             Matcher lock = FLOCK.matcher(read(file.posix(), "/proc/locks"));
             while (lock.find()) {
-                // btrfs gives its files a device of their own, which this list does not know.
+                // btrfs gives its files device numbers of their own, which this list does not contain.
                 long major = Long.parseLong(lock.group(2), 16);
                 long minor = Long.parseLong(lock.group(3), 16);
                 boolean sameDevice = major(status.device()) == major
@@ -61,7 +61,7 @@ final class LockHolder {
         }
     }
 
-    // As statx tells a device.
+    // Device numbers in the form that statx reports.
     private static long major(long device) {
         return device >>> Integer.SIZE;
     }

@@ -33,7 +33,7 @@ import java.util.UUID;
 import java.util.regex.Pattern;
 import java.util.zip.CRC32C;
 
-/** {@code snapshot.json}: written in one way, read strictly. */
+/** Writes {@code snapshot.json} in one canonical form and reads it strictly. */
 public final class ManifestCodec {
     private static final Pattern DIGITS = Pattern.compile("[0-9a-f]{8}");
     private static final String CHECKSUM = "\"checksum\": \"";
@@ -87,7 +87,7 @@ public final class ManifestCodec {
         return manifest;
     }
 
-    /** Of every byte before its digits; what follows them is always the same. */
+    /** Checks the checksum, which covers every byte before its digits; the bytes after them are always the same. */
     private static void requireChecksum(String file, byte[] document, String told) throws DamagedException {
         String found = checksum(document, document.length - END.length() - CHECKSUM_DIGITS);
         byte[] tail = (CHECKSUM + told + END).getBytes(StandardCharsets.UTF_8);
@@ -96,7 +96,7 @@ public final class ManifestCodec {
             throw new DamagedException(file + " does not end with its checksum");
         }
         if (!found.equals(told)) {
-            throw new DamagedException(file + ": its checksum is " + told + " where " + found + " is right");
+            throw new DamagedException(file + ": its checksum is " + told + " but should be " + found);
         }
     }
 
@@ -238,7 +238,8 @@ public final class ManifestCodec {
             throw new DamagedException(file + ": format " + format + " has no checksum, and this one has");
         }
         if (base != null && base.required() != (kind == SnapshotKind.DIFF)) {
-            throw new DamagedException(file + ", key /base/required: a base is required by a diff and by nothing else");
+            throw new DamagedException(file + ", key /base/required: a diff requires its base, and a full snapshot"
+                    + " does not");
         }
         try {
             GuestLayout layout = GuestLayout.ofImportedImage(Math.toIntExact(pageBytes), regions);
@@ -266,7 +267,7 @@ public final class ManifestCodec {
     private static UUID uuid(String text) {
         UUID value = UUID.fromString(text);
         if (!value.toString().equals(text)) {
-            throw new IllegalArgumentException("'" + text + "' is no UUID in lower case");
+            throw new IllegalArgumentException("'" + text + "' is not a UUID in lower case");
         }
         return value;
     }
@@ -288,13 +289,13 @@ public final class ManifestCodec {
                 return kind;
             }
         }
-        throw new IllegalArgumentException("'" + text + "' is no kind of snapshot");
+        throw new IllegalArgumentException("'" + text + "' is not a kind of snapshot");
     }
 
     private static Instant instant(String text) {
         Instant value = Instant.parse(text);
         if (!value.toString().equals(text)) {
-            throw new IllegalArgumentException("'" + text + "' is no time in UTC as ISO 8601 writes it");
+            throw new IllegalArgumentException("'" + text + "' is not an ISO 8601 time in UTC");
         }
         return value;
     }
@@ -376,7 +377,7 @@ public final class ManifestCodec {
             }
             to.writeEndArray();
         }
-        // Comes last, and its digits when the rest is there.
+        // The checksum comes last; its digits are filled in when the rest is written.
         to.writeStringField("checksum", "0".repeat(CHECKSUM_DIGITS));
         to.writeEndObject();
     }

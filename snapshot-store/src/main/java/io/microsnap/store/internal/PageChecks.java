@@ -7,9 +7,9 @@ import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
 
-/** Holds pages against their index, from any number of threads, and keeps the first that are not what it says. */
+/** Checks pages against their index, from any number of threads, and keeps the first bad ones. */
 public final class PageChecks {
-    /** As many bad pages as anybody will look at one by one. */
+    /** The most bad pages that are listed one by one. */
     private static final int MOST_NAMED = 100;
 
     private final PageIndex index;
@@ -24,7 +24,10 @@ public final class PageChecks {
         pageBytes = layout.pageBytes();
     }
 
-    /** The bytes of the image from an offset on, which is a page's first; in memory that nobody can truncate. */
+    /**
+     * Checks bytes of the image from an offset on, which is the start of a page. The memory must be of a kind that
+     * cannot be truncated.
+     */
     public void check(MemorySegment memory, long at, long imageOffset, long lengthBytes) throws IOException {
         long page = imageOffset / pageBytes;
         for (long done = 0; done < lengthBytes; done += pageBytes, page++) {
@@ -35,7 +38,7 @@ public final class PageChecks {
         }
     }
 
-    /** As above, of pages whose checksums somebody has taken already. */
+    /** Checks pages whose checksums the caller has computed already. */
     public void checkSums(long imageOffset, int[] crcs, int count) throws IOException {
         long first = imageOffset / pageBytes;
         for (int page = 0; page < count; page++) {
@@ -45,7 +48,7 @@ public final class PageChecks {
         }
     }
 
-    /** A range that reads as zeros and was not read. */
+    /** Checks a range that reads as zeros and was not read. */
     public void checkZero(long imageOffset, long lengthBytes) throws IOException {
         long end = Math.ceilDiv(imageOffset + lengthBytes, (long) pageBytes);
         if (index.isZero(imageOffset / pageBytes, end - imageOffset / pageBytes)) {
@@ -58,12 +61,12 @@ public final class PageChecks {
         }
     }
 
-    /** How many pages were not what the index says. */
+    /** Returns how many pages did not match the index. */
     public synchronized long badCount() {
         return bad;
     }
 
-    /** The first of them, in ascending order, by image offset. */
+    /** Returns the image offsets of the first bad pages, in ascending order. */
     public synchronized List<Long> badOffsets() {
         return badPages.stream().sorted().limit(MOST_NAMED).map(page -> page * pageBytes).toList();
     }
@@ -72,7 +75,7 @@ public final class PageChecks {
         bad++;
         badPages.add(page);
         if (badPages.size() > 2 * MOST_NAMED) {
-            // Threads come upon pages in no order: the lowest are kept.
+            // Threads find bad pages in no order: keep the lowest.
             badPages.sort(null);
             badPages.subList(MOST_NAMED, badPages.size()).clear();
         }

@@ -17,10 +17,11 @@ import java.lang.invoke.VarHandle;
 import java.util.UUID;
 
 /**
- * The entries of a page map or page index file, off-heap, in chunks that are read and checked when first touched, and
- * checksummed and written once when changed.
+ * The entries of a page map or page index file, off-heap, in chunks. A chunk is read and checked when it is first
+ * touched; a changed chunk is checksummed and written once.
  *
- * <p>Threads may touch different entries at one time; {@link #finish} and {@link #close} want to be alone.
+ * <p>Threads may touch different entries at the same time; {@link #finish} and {@link #close} must not run concurrently
+ * with other calls.
  */
 final class PageEntries implements IndexEntries {
     private static final int CHUNK_BYTES = EntryTable.CHUNK_BYTES;
@@ -29,10 +30,10 @@ final class PageEntries implements IndexEntries {
     private static final byte ABSENT = 0;
     private static final byte LOADED = 1;
     private static final byte CHANGED = 2;
-    /** A hole of the file, and never touched: its memory need not be, either. */
+    /** A hole of the file, never touched: its memory need not be touched either. */
     private static final byte ZERO = 3;
 
-    /** Holes are looked for as often. */
+    /** The most chunks in one read, and so the distance at which holes are looked for. */
     private static final long MOST_CHUNKS_READ = 256;
 
     private final Mapping memory;
@@ -41,7 +42,7 @@ final class PageEntries implements IndexEntries {
     private final long chunkCount;
     private final MemorySegment entries;
     private final MemorySegment states;
-    /** Whether the file is as it is here. */
+    /** Whether the file has all changes. */
     private boolean finished;
 
     private PageEntries(EntryTable.Form form, GuestLayout layout, UUID snapshot, Descriptor file, boolean writable)
@@ -57,7 +58,7 @@ final class PageEntries implements IndexEntries {
         states = all.asSlice(tableBytes + entryBytes, chunkCount);
     }
 
-    /** An empty file becomes one whose entries are all zero. */
+    /** Makes an empty file one whose entries are all zero. */
     static PageEntries create(EntryTable.Form form, GuestLayout layout, Descriptor file) throws IOException {
         return create(form, layout, EntryTable.NO_SNAPSHOT, file);
     }
@@ -76,19 +77,19 @@ final class PageEntries implements IndexEntries {
         });
     }
 
-    /** A file as it was published. */
+    /** Opens a file as it was published. */
     static PageEntries open(EntryTable.Form form, GuestLayout layout, Descriptor file) throws IOException {
         return open(form, layout, EntryTable.NO_SNAPSHOT, file);
     }
 
-    /** A file that is bound to a publication; that of another one is refused. */
+    /** Opens a file that is bound to a publication. Refuses the file of another publication. */
     static PageEntries open(EntryTable.Form form, GuestLayout layout, UUID snapshot, Descriptor file)
             throws IOException {
         PageEntries opened = new PageEntries(form, layout, snapshot, file, false);
         return Closing.readyOrClosed(opened, opened.table::read);
     }
 
-    /** The root of a file whose header and table are intact; entries are not read. */
+    /** Returns the root of a file whose header and table are intact; entries are not read. */
     static int rootOf(EntryTable.Form form, GuestLayout layout, Descriptor file) throws IOException {
         try (PageEntries opened = open(form, layout, file)) {
             return opened.table.root();
@@ -164,7 +165,7 @@ final class PageEntries implements IndexEntries {
         }
     }
 
-    /** Keeps nothing of what it reads: a large index need not fit into memory. */
+    /** Keeps none of the entries it reads: a large index need not fit into memory. */
     @Override
     public synchronized void verify() throws IOException {
         try (Arena arena = Arena.ofConfined()) {
@@ -183,16 +184,16 @@ final class PageEntries implements IndexEntries {
                 }
             }
         }
-        // Its end has to be looked at, too.
+        // The padding after the last entry has to be checked, too.
         read(chunkCount - 1, chunkCount);
     }
 
-    /** Reads and checks every entry that was not yet touched, and keeps it: for those who are going to need all. */
+    /** Reads and checks every entry that was not yet touched, and keeps it: for callers that will need all entries. */
     void loadAll() throws IOException {
         read(0, chunkCount);
     }
 
-    /** Whether a prepared chunk is known to be zero without its memory being touched. */
+    /** Returns whether a prepared chunk is known to be zero without its memory being touched. */
     boolean isUntouchedZero(long chunk) {
         return state(chunk) == ZERO;
     }
@@ -205,19 +206,19 @@ final class PageEntries implements IndexEntries {
         memory.populate(entries.address() - memory.segment().address() + start, end - start);
     }
 
-    /** All entries, of which only prepared chunks may be touched. */
+    /** Returns all entries, of which only prepared chunks may be touched. */
     MemorySegment entries() {
         return entries;
     }
 
-    /** Before an entry of the chunk is read, or changed in part. */
+    /** Prepares a chunk. Call this before reading an entry of the chunk, or changing part of the chunk. */
     void prepare(long chunk) throws IOException {
         if (state(chunk) == ABSENT) {
             read(chunk, chunk + 1);
         }
     }
 
-    /** After an entry of a prepared chunk was changed. */
+    /** Notes a change. Call this after changing an entry of a prepared chunk. */
     void changed(long chunk) {
         requireWritable();
         if (finished) {
@@ -308,7 +309,10 @@ final class PageEntries implements IndexEntries {
                 + " (pages from " + chunk * CHUNK_BYTES * Byte.SIZE / table.form().entryBits() + ") is wrong");
     }
 
-    /** Where the file has a hole its entries are zero: neither read, nor given memory. Returns where that ends. */
+    /**
+     * Skips a hole of the file, whose entries are zero and need neither reading nor memory. Returns where the hole
+     * ends.
+     */
     private long skipHole(long chunk, long endChunk) throws IOException {
         long data = Math.min(endChunk, nextData(chunk));
         for (long hole = chunk; hole < data; hole++) {
@@ -322,7 +326,7 @@ final class PageEntries implements IndexEntries {
         return Math.max(chunk, data);
     }
 
-    /** The first chunk, from this one on, of which the file may have more than zeros. */
+    /** Returns the first chunk, from this one on, that may hold data in the file. */
     private long nextData(long chunk) {
         Descriptor file = table.file();
         Posix posix = file.posix();

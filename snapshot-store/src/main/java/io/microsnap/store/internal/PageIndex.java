@@ -13,18 +13,18 @@ import java.nio.ByteOrder;
 import java.util.Objects;
 
 /**
- * The CRC32C of every page of a composed guest, with a root that stands for all of them: how an image is verified,
- * bound to its base, and compared with its siblings without being read.
+ * The CRC32C of every page of a composed guest, with a root that stands for all of them. With it an image is verified,
+ * bound to its base, and compared with its siblings without reading them.
  *
  * <p>Entries live off-heap and nothing is allocated to read or set one. A chunk of 1,024 entries is read and checked
- * when first touched. {@link #finish} writes what was set, in lines of 64 entries where a base's index was changed:
- * what an index costs follows what changed.
+ * when first touched. {@link #finish} writes the changes, in lines of 64 entries if the index was copied from a base:
+ * the cost is proportional to the changes.
  *
  * <p>Threads may read and set different pages at the same time; {@code finish} and {@code close} come after them. The
- * descriptors stay the caller's and must outlive the index.
+ * caller owns the descriptors and keeps them open longer than the index.
  */
 public final class PageIndex implements Closeable {
-    /** How many pages' checksums are read, and checked, together. */
+    /** The number of pages whose checksums are read and checked together. */
     public static final int PAGES_IN_CHUNK = EntryTable.CHUNK_BYTES / Integer.BYTES;
 
     private static final ValueLayout.OfInt ENTRY = ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
@@ -43,14 +43,14 @@ public final class PageIndex implements Closeable {
         lastZeroPage = rest == 0 ? zeroPage : EntryTable.ofZeros(rest);
     }
 
-    /** In an empty file, the index of a guest whose pages are all zero. */
+    /** Makes, in an empty file, the index of a guest whose pages are all zero. */
     public static PageIndex create(Descriptor file, GuestLayout layout) throws IOException {
         return new PageIndex(PageEntries.create(EntryTable.Form.INDEX, layout, file));
     }
 
     /**
-     * In an empty file, a copy of the base's index that may be changed: its blocks are shared where the filesystem
-     * can. The base must stay open.
+     * Makes, in an empty file, a copy of the base's index for changing. It shares the base's blocks where the
+     * filesystem can. The base must stay open.
      */
     public static PageIndex createFrom(PageIndex base, Descriptor file) throws IOException {
         Descriptor original = base.entries.table().file();
@@ -61,7 +61,9 @@ public final class PageIndex implements Closeable {
         return new PageIndex(ChangedEntries.of(base.entries, file, cloned));
     }
 
-    /** For reading. Refuses a file that is damaged or not of this layout with a {@code DamagedException}. */
+    /**
+     * Opens an index for reading. Throws {@code DamagedException} if the file is damaged or belongs to another layout.
+     */
     public static PageIndex open(Descriptor file, GuestLayout layout) throws IOException {
         return new PageIndex(PageEntries.open(EntryTable.Form.INDEX, layout, file));
     }
@@ -74,12 +76,12 @@ public final class PageIndex implements Closeable {
         return entries.table().layout();
     }
 
-    /** The CRC32C of a page. A last partial page counts the bytes it has. */
+    /** Returns the CRC32C of a page. A last partial page counts the bytes it has. */
     public int crc(long page) throws IOException {
         return entries.get(Objects.checkIndex(page, pageCount)) ^ zero(page);
     }
 
-    /** Whether a page has the checksum of zeros: true of another page only by collision. */
+    /** Returns whether a page has the checksum of zeros: true of another page only by collision. */
     public boolean isZero(long page) throws IOException {
         return crc(page) == zero(page);
     }
@@ -90,7 +92,7 @@ public final class PageIndex implements Closeable {
         return entries.isClear(firstPage, count);
     }
 
-    /** The CRC32Cs of a run of pages, as ints in native order, as many as the target holds. */
+    /** Copies the CRC32Cs of a run of pages, as ints in native order, as many as the target holds. */
     public void crcs(long firstPage, MemorySegment target) throws IOException {
         long count = pagesOf(firstPage, target);
         entries.copy(firstPage, target);
@@ -122,26 +124,27 @@ public final class PageIndex implements Closeable {
     }
 
     /**
-     * Whether another index of the same layout has, as published, the same checksums for all pages of a chunk, the one
-     * that this page is in: known without reading them, and wrong by collision only.
+     * Returns whether another index of the same layout has, as published, the same checksums for all pages of the chunk
+     * that holds this page. It compares the chunks' checksums without reading the entries, so it is wrong only by
+     * collision.
      */
     public boolean isSameChunk(PageIndex other, long page) {
         long chunk = Objects.checkIndex(page, pageCount) / PAGES_IN_CHUNK;
         return entries.table().checksum(chunk) == other.entries.table().checksum(chunk);
     }
 
-    /** The CRC32C that a page has when it is zero. */
+    /** Returns the CRC32C that a page has when it is zero. */
     public int zero(long page) {
         return page == pageCount - 1 ? lastZeroPage : zeroPage;
     }
 
-    /** Reads what will be needed of the base's index ahead of time: before the guest is paused. */
+    /** Reads these entries of the base's index ahead of time. Call it before the pause. */
     public void load(long firstPage, long count) throws IOException {
         Objects.checkFromIndexSize(firstPage, count, pageCount);
         entries.load(firstPage, count);
     }
 
-    /** Takes the memory that changing these pages' checksums needs: before the guest is paused. */
+    /** Allocates the memory that changing these pages' checksums needs. Call it before the pause. */
     public void populate(long firstPage, long count) throws IOException {
         Objects.checkFromIndexSize(firstPage, count, pageCount);
         entries.populate(firstPage, count);
@@ -152,17 +155,17 @@ public final class PageIndex implements Closeable {
         entries.verify();
     }
 
-    /** The root as of the last {@link #finish}, or as it was read. */
+    /** Returns the root as of the last {@link #finish}, or as it was read. */
     public int root() {
         return entries.table().root();
     }
 
-    /** Writes what was set since, and returns the new root. Nothing is synced: publication does that. */
+    /** Writes the changes since the last call, and returns the new root. It syncs nothing: publication does that. */
     public int finish() throws IOException {
         return entries.finish();
     }
 
-    /** Frees the entries; what was set after the last {@link #finish} is forgotten. */
+    /** Frees the entries and discards changes made after the last {@link #finish}. */
     @Override
     public void close() throws IOException {
         entries.close();
@@ -170,7 +173,7 @@ public final class PageIndex implements Closeable {
 
     private long pagesOf(long firstPage, MemorySegment crcs) {
         if (crcs.byteSize() % Integer.BYTES != 0) {
-            throw new IllegalArgumentException(crcs.byteSize() + " bytes hold no whole number of checksums");
+            throw new IllegalArgumentException(crcs.byteSize() + " bytes are not a whole number of checksums");
         }
         long count = crcs.byteSize() / Integer.BYTES;
         Objects.checkFromIndexSize(firstPage, count, pageCount);

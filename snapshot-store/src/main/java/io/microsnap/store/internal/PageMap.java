@@ -9,11 +9,11 @@ import java.lang.invoke.VarHandle;
 import java.util.Objects;
 
 /**
- * Which pages an image does not share with its base: marked pages are read from the image, the others are the base's.
- * Holes in an image say nothing; its page map does.
+ * Says which pages an image does not share with its base: marked pages are read from the image, the others from the
+ * base. Holes in an image do not say this; only its page map does.
  *
- * <p>Marking is atomic: any number of threads may mark and test. {@link #finish} and {@code close} come after them.
- * The descriptor stays the caller's and must outlive the map.
+ * <p>Marking is atomic: any number of threads may mark and test. {@link #finish} and {@code close} come after them. The
+ * caller owns the descriptor and keeps it open longer than the map.
  */
 public final class PageMap implements Closeable {
     private static final long PAGES_IN_CHUNK = (long) EntryTable.CHUNK_BYTES * Byte.SIZE;
@@ -28,12 +28,12 @@ public final class PageMap implements Closeable {
         pageCount = entries.table().layout().pageCount();
     }
 
-    /** In an empty file, a map with no page marked. */
+    /** Makes, in an empty file, a map with no page marked. */
     public static PageMap create(Descriptor file, GuestLayout layout) throws IOException {
         return new PageMap(PageEntries.create(EntryTable.Form.MAP, layout, file));
     }
 
-    /** For reading. Refuses a file that is damaged or not of this layout with a {@code DamagedException}. */
+    /** Opens a map for reading. Throws {@code DamagedException} if the file is damaged or belongs to another layout. */
     public static PageMap open(Descriptor file, GuestLayout layout) throws IOException {
         return new PageMap(PageEntries.open(EntryTable.Form.MAP, layout, file));
     }
@@ -46,13 +46,13 @@ public final class PageMap implements Closeable {
         return entries.table().layout();
     }
 
-    /** Whether the page is this image's own. */
+    /** Returns whether the page is this image's own. */
     public boolean test(long page) throws IOException {
         Objects.checkIndex(page, pageCount);
         return ((word(page / Long.SIZE) >>> page) & 1) != 0;
     }
 
-    /** Takes the memory that marking these pages needs: before the guest is paused. */
+    /** Allocates the memory that marking these pages needs. Call it before the pause. */
     public void populate(long firstPage, long count) throws IOException {
         Objects.checkFromIndexSize(firstPage, count, pageCount);
         entries.populate(firstPage, count);
@@ -80,7 +80,7 @@ public final class PageMap implements Closeable {
         }
     }
 
-    /** How many pages are marked. */
+    /** Returns how many pages are marked. */
     public long count() throws IOException {
         long count = 0;
         for (long page = nextMarked(0); page < pageCount;) {
@@ -91,27 +91,29 @@ public final class PageMap implements Closeable {
         return count;
     }
 
-    /** The first marked page at or after this one, or the page count. */
+    /** Returns the first marked page at or after this one, or the page count. */
     public long nextMarked(long page) throws IOException {
         return next(page, pageCount, 0);
     }
 
-    /** The first marked page from this one up to an end, or that end: what lies behind it is not looked at. */
+    /** Returns the first marked page from this one up to an end, or that end; it does not look past the end. */
     public long nextMarked(long page, long endPage) throws IOException {
         return next(page, Math.min(endPage, pageCount), 0);
     }
 
-    /** The first page at or after this one that is not marked, or the page count. */
+    /** Returns the first page at or after this one that is not marked, or the page count. */
     public long nextClear(long page) throws IOException {
         return next(page, pageCount, -1);
     }
 
-    /** The first page from this one up to an end that is not marked, or that end. */
+    /** Returns the first page from this one up to an end that is not marked, or that end. */
     public long nextClear(long page, long endPage) throws IOException {
         return next(page, Math.min(endPage, pageCount), -1);
     }
 
-    /** The marked pages as ranges of image offsets, as long as they come, the last one clipped to the image. */
+    /**
+     * Names the marked pages as ranges of image offsets, each as long as possible, the last one clipped to the image.
+     */
     public void runs(RangeConsumer ranges) throws IOException {
         int pageBytes = layout().pageBytes();
         long page = nextMarked(0);
@@ -128,17 +130,17 @@ public final class PageMap implements Closeable {
         entries.loadAll();
     }
 
-    /** Stands for the whole map, as of the last {@link #finish}, or as it was read. */
+    /** Returns the root of the whole map, as of the last {@link #finish}, or as it was read. */
     public int root() {
         return entries.table().root();
     }
 
-    /** Writes what was marked since, and returns the new root. Nothing is synced: publication does that. */
+    /** Writes the marks since the last call, and returns the new root. It syncs nothing: publication does that. */
     public int finish() throws IOException {
         return entries.finish();
     }
 
-    /** Frees the map; what was marked after the last {@link #finish} is forgotten. */
+    /** Frees the map and discards marks made after the last {@link #finish}. */
     @Override
     public void close() throws IOException {
         entries.close();

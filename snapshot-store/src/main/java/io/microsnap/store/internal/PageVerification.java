@@ -1,9 +1,9 @@
 package io.microsnap.store.internal;
 
-/** Whether what is copied out of a store is held against its page index on the way. */
+/** Whether copying out of a store checks pages against the page index. */
 public enum PageVerification {
-    /** Every page is: a bad one is a {@link io.microsnap.core.DamagedException}, and nothing appears. */
+    /** Every page is checked: a bad one causes a {@link io.microsnap.core.DamagedException}, and no copy appears. */
     EVERY_PAGE,
-    /** None is: what is only cloned is not even read. */
+    /** No page is checked: cloned files are not even read. */
     NONE
 }

@@ -12,8 +12,9 @@ import java.util.Optional;
 import java.util.regex.Pattern;
 
 /**
- * An image that is being fetched, in the store's {@code .partial}: unlike what is staged, it stays when its process
- * ends, so that the next attempt continues with it. Locked by its owner; no snapshot until it is adopted by one.
+ * An image that is being fetched, in the store's {@code .partial}. Unlike a staged file it stays when its process ends,
+ * so that the next attempt continues with it. Its owner locks it. It is not part of a snapshot until {@link
+ * StagedSnapshot#adopt} takes it.
  */
 public final class PartialImage implements AutoCloseable {
     static final String AREA = ".partial";
@@ -52,7 +53,7 @@ public final class PartialImage implements AutoCloseable {
         try {
             store.root().makeDirectoryAt(AREA, store.options().directoryMode());
         } catch (FileAlreadyExistsException e) {
-            // From an earlier pull.
+            // The image comes from an earlier pull.
         }
         return StagingArea.openDirectory(store.root(), AREA);
     }
@@ -68,10 +69,10 @@ public final class PartialImage implements AutoCloseable {
                     throw new SnapshotException(file + " is not a plain file; remove it");
                 }
                 if (!file.tryLock(true)) {
-                    throw new SnapshotException(file + " is locked: another process is fetching the same image;"
-                            + " try again when it has finished");
+                    throw new SnapshotException(file + " is locked: another process is fetching the same image; retry"
+                            + " when it has finished");
                 }
-                // Between opening and locking, gc may have removed it, or its owner have finished it.
+                // Between opening and locking, gc may have removed the image, or its owner may have finished it.
                 kept = StagingArea.isNamed(area, name, file);
                 if (kept) {
                     return new PartialImage(area, name, file);
@@ -82,10 +83,10 @@ public final class PartialImage implements AutoCloseable {
                 }
             }
         }
-        throw new SnapshotException(area + "/" + name + ": something removes it as it is made");
+        throw new SnapshotException(area + "/" + name + ": another program keeps removing it");
     }
 
-    /** Removes the images that no process works on. */
+    /** Removes the images that no process is working on. */
     static Recovered removeLeftovers(Descriptor root) throws IOException {
         int removed = 0;
         int alive = 0;
@@ -114,7 +115,7 @@ public final class PartialImage implements AutoCloseable {
         return new Recovered(removed, freedBytes, alive);
     }
 
-    /** The image, open for reading and writing. It stays this object's, or the snapshot's that adopted it. */
+    /** Returns the image, open for reading and writing. This object closes it, or the snapshot that adopted it. */
     public Descriptor descriptor() {
         return file;
     }
@@ -125,14 +126,14 @@ public final class PartialImage implements AutoCloseable {
         return file;
     }
 
-    /** Removes the image: what it holds is of no use. */
+    /** Removes the image, because its content is of no use. */
     public void remove() throws IOException {
         if (!moved) {
             area.removeAt(name);
         }
     }
 
-    /** Lets go of the image, which stays for the next attempt unless it was adopted or removed. */
+    /** Unlocks and closes the image, which stays for the next attempt unless it was adopted or removed. */
     @Override
     public void close() throws IOException {
         try (area) {

@@ -23,8 +23,8 @@ import java.util.Map;
 import java.util.Optional;
 
 /**
- * The moments at which a store changes: a snapshot appears, takes another's place, or goes. Each is one rename under
- * the store's lock, made durable before the lock is given back, so that the next change builds on it.
+ * Makes a snapshot appear, replace another one, or go. Each change is one rename under the store's lock, and durable
+ * before the lock is released, so that the next change builds on it.
  */
 final class Publication {
     private static final System.Logger LOG = System.getLogger(DirectoryStore.class.getName());
@@ -32,7 +32,7 @@ final class Publication {
     private Publication() {
     }
 
-    /** What is not respected. Only who deletes a snapshot by name is taken to know that nothing needs it. */
+    /** The protections to ignore. Only a caller that deletes a snapshot by name may claim that nothing needs it. */
     record Force(boolean evenIfHeld, boolean evenIfMaybeRequired) {
         static final Force NONE = new Force(false, false);
         static final Force FULL = new Force(true, true);
@@ -46,7 +46,7 @@ final class Publication {
         return Instant.now().truncatedTo(ChronoUnit.MICROS);
     }
 
-    /** The staged directory, whose content is durable, takes the snapshot's name. */
+    /** Renames the staged directory, whose content is durable, to the snapshot's name. */
     static void publish(StoreDirectory store, StagingDirectory staged, Manifest manifest, IfExists ifExists)
             throws IOException {
         StoreEvents.Publish event = StoreEvents.publish();
@@ -58,7 +58,7 @@ final class Publication {
             } else if (ifExists == IfExists.REFUSE) {
                 throw new FileAlreadyExistsException(store.root() + "/" + manifest.id().key(), null,
                         "the store has a snapshot " + manifest.id()
-                                + " already; delete it, replace it, or take another id");
+                                + " already; delete it, replace it, or use another id");
             } else {
                 replaced = Optional.of(replace(store, staged, manifest, ifExists));
             }
@@ -70,8 +70,9 @@ final class Publication {
     }
 
     /**
-     * The staged directory, whose content is durable, and the held snapshot's change places. A process that uses the
-     * old one keeps it: it lies in the staging area, locked by its users, and recovery removes what nobody locks there.
+     * Exchanges the staged directory, whose content is durable, with that of the held snapshot. A process that uses the
+     * old one keeps it: the old directory lies in the staging area, locked by its users, and recovery removes it when
+     * no process locks it.
      */
     static void exchange(StoreDirectory store, StagingDirectory staged, StoredSnapshot held, Manifest manifest)
             throws IOException {
@@ -88,7 +89,7 @@ final class Publication {
         event.end(store, manifest, true);
     }
 
-    /** The snapshot's name goes, and then its files. */
+    /** Removes the snapshot's name, and then its files. */
     static void delete(StoreDirectory store, SnapshotId id, Optional<SnapshotReference> only, Force force)
             throws IOException {
         StoreEvents.Delete event = StoreEvents.delete();
@@ -147,7 +148,7 @@ final class Publication {
         }
     }
 
-    /** Under the staged name lies the old snapshot then, which must outlast a failure to sync. */
+    /** Exchanges the directories. The old snapshot then has the staged name and must survive a failure to sync. */
     private static void exchange(StoreDirectory store, StagingDirectory staged, SnapshotId id) throws IOException {
         Constants constants = store.root().posix().constants();
         store.staging().descriptor().renameAt(staged.name(), store.root(), id.key(), constants.RENAME_EXCHANGE);
@@ -158,14 +159,14 @@ final class Publication {
         });
     }
 
-    /** From the moment it appears others may lock it too. */
+    /** Turns the lock into a shared one: once the snapshot is visible, other processes may lock it, too. */
     private static void share(StagingDirectory staged) throws IOException {
         if (!staged.descriptor().tryLock(false)) {
-            throw new SnapshotException(staged.descriptor() + " was locked by somebody else while it was staged");
+            throw new SnapshotException(staged.descriptor() + " was locked by another process while it was staged");
         }
     }
 
-    /** What the store's directory says now survives a power failure; or it is undone. */
+    /** Makes the rename survive a power failure, or undoes it. */
     private static void durable(StoreDirectory store, Closing.Step undo) throws IOException {
         try {
             store.root().sync();
@@ -174,7 +175,8 @@ final class Publication {
                 undo.run();
             } catch (IOException second) {
                 failure.addSuppressed(new SnapshotException(store.root()
-                        + ": what was renamed could not be renamed back; it is visible, and may not last", second));
+                        + ": the renamed directory could not be renamed back; it is visible, and may not survive a"
+                        + " power failure", second));
             }
             throw failure;
         }
@@ -214,7 +216,7 @@ final class Publication {
         }
     }
 
-    /** Makes sure that nobody needs a snapshot and, unless forced, that nobody uses it. */
+    /** Makes sure that no snapshot needs this one and, unless forced, that no process uses it. */
     private static Leaving leaving(StoreDirectory store, SnapshotId id, Force force,
             Optional<SnapshotReference> requiredBySuccessor) throws IOException {
         Optional<Descriptor> opened = open(store, id);
@@ -229,7 +231,7 @@ final class Publication {
                 throw new SnapshotRequiredException(id, List.of(id));
             }
             if (opened.isPresent() && !opened.get().tryLock(true) && !force.evenIfHeld) {
-                throw new SnapshotInUseException(id, "is in use; try again when nobody holds it, or force it");
+                throw new SnapshotInUseException(id, "is in use; retry when no process holds it, or force it");
             }
             return new Leaving(store.staging(), opened);
         } catch (Throwable failure) {
@@ -240,7 +242,7 @@ final class Publication {
         }
     }
 
-    /** Where the snapshot's uuid is not known, any that names its id needs it. */
+    /** If the snapshot's uuid is unknown, every snapshot that names its id counts as needing it. */
     private static void requireNoDependents(StoreDirectory store, SnapshotId id,
             Optional<SnapshotReference> reference, boolean evenIfUnknown) throws IOException {
         Listing listing = Listing.ofManifests(store);
@@ -258,7 +260,7 @@ final class Publication {
         }
     }
 
-    /** Empty for what is no directory: somebody put it there, nobody can hold it. */
+    /** Opens the directory. Empty for anything else, which no process can hold. */
     private static Optional<Descriptor> open(StoreDirectory store, SnapshotId id) throws IOException {
         try {
             return Optional.of(store.openSnapshot(id));
@@ -276,7 +278,7 @@ final class Publication {
         }
     }
 
-    /** A snapshot on its way out: locked, if that was possible, until its files are gone. */
+    /** A snapshot that is being deleted: locked, if that was possible, until its files are gone. */
     private static final class Leaving {
         private final StagingArea area;
         private final Optional<Descriptor> directory;
@@ -297,7 +299,10 @@ final class Publication {
             }
         }
 
-        /** It has left the store for good; what cannot be removed now is removed by the next recovery. */
+        /**
+         * Removes the files of a snapshot that has left the store. The next recovery removes what cannot be removed
+         * now.
+         */
         void remove() {
             Closing closing = new Closing();
             directory.ifPresent(closing::add);

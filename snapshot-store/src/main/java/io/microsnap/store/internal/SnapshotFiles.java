@@ -14,7 +14,7 @@ public final class SnapshotFiles {
     public static final String PAGE_INDEX = "memory.idx";
     /** State of vCPUs and devices. */
     public static final String MACHINE = "machine.bin";
-    /** The directory of what must be of the same moment. */
+    /** The directory of files that must be of the same moment as the memory. */
     public static final String ATTACHMENTS = "attachments";
     /** The hint that tells which pages a restored guest touches first. */
     public static final String WORKING_SET = "working-set.map";
@@ -28,7 +28,7 @@ public final class SnapshotFiles {
     private SnapshotFiles() {
     }
 
-    /** The manifest's name for an attachment; anything that could lead outside is refused. */
+    /** Returns the manifest's name for an attachment. Refuses names that could lead outside of the snapshot. */
     public static String attachment(String name) {
         boolean wellFormed = !name.isEmpty() && name.length() <= LONGEST_ATTACHMENT && name.charAt(0) != '.'
                 && name.chars().allMatch(SnapshotFiles::allowed);
@@ -40,7 +40,7 @@ public final class SnapshotFiles {
         return ATTACHMENT_PREFIX + name;
     }
 
-    /** Whether a manifest's file is an attachment. */
+    /** Returns whether a manifest's file is an attachment. */
     public static boolean isAttachment(String file) {
         return file.startsWith(ATTACHMENT_PREFIX);
     }

@@ -14,9 +14,9 @@ import java.nio.file.NoSuchFileException;
 import java.util.Optional;
 
 /**
- * A file that is to take the place of one file of a published snapshot: a hint, or an image that is identical byte for
- * byte to the one there. It is written out of sight and takes its place in {@link #commit}; closed without that, it is
- * gone. A process that has the old file open keeps it.
+ * A file that will replace one file of a published snapshot: a hint, or an image that is byte for byte identical to the
+ * present one. It is written invisibly and takes its place in {@link #commit}. Closing it without a commit removes it.
+ * A process that has the old file open keeps that file.
  */
 public final class StagedReplacement implements AutoCloseable {
     private static final System.Logger LOG = System.getLogger(DirectoryStore.class.getName());
@@ -29,10 +29,10 @@ public final class StagedReplacement implements AutoCloseable {
     private boolean committed;
     private boolean closed;
 
-    /** Decides, under the store's lock, whether what has the name now may be replaced. */
+    /** Decides, under the store's lock, whether the file that now has the name may be replaced. */
     @FunctionalInterface
     interface Expected {
-        /** A hint may come and go. */
+        /** Accepts any file: a hint may appear and disappear. */
         Expected ANYTHING = now -> true;
 
         boolean isMet(Optional<Stat> now);
@@ -48,7 +48,7 @@ public final class StagedReplacement implements AutoCloseable {
         this.file = file;
     }
 
-    /** Begins an empty file that is to be a hint. */
+    /** Begins a hint as an empty file. */
     static StagedReplacement ofHint(StoreDirectory store, StoredSnapshot held, String name, Expected expected)
             throws IOException {
         return begin(store, held, name, expected, Optional.empty());
@@ -56,7 +56,7 @@ public final class StagedReplacement implements AutoCloseable {
 
     /** Begins an image: a clone of the source if the filesystem can, and empty otherwise. */
     static StagedReplacement ofImage(StoreDirectory store, StoredSnapshot held, Descriptor source) throws IOException {
-        // Nobody writes what is published; but what somebody wrote all the same is not this file's content.
+        // Published files are never written. If another program wrote this one all the same, it must not be replaced.
         Optional<Stat> before = held.directory().statusAt(SnapshotFiles.MEMORY);
         Expected unchanged = now -> before.isEmpty() || now.filter(file -> file.isUnchangedSince(before.get()))
                 .isPresent();
@@ -89,7 +89,7 @@ public final class StagedReplacement implements AutoCloseable {
         }
     }
 
-    /** The file being written: open for reading and writing. */
+    /** Returns the file being written: open for reading and writing. */
     public Descriptor descriptor() {
         if (closed) {
             throw new IllegalStateException(file + " is no longer staged");
@@ -98,17 +98,17 @@ public final class StagedReplacement implements AutoCloseable {
     }
 
     /**
-     * Makes the file durable and puts it in its place, at once. When this throws, the snapshot has the old one; or,
-     * when its directory could not be synced, either.
+     * Makes the file durable and puts it in its place atomically. If this throws, the snapshot has the old file; or, if
+     * its directory could not be synced, either of them.
      */
     public void commit() throws IOException {
         if (!commitIfExpected()) {
-            throw new SnapshotException(held.directory() + "/" + name + " was written or replaced since the file that"
-                    + " is to take its place was begun; it is left as it is");
+            throw new SnapshotException(held.directory() + "/" + name + " was written or replaced since its"
+                    + " replacement was begun; it is left as it is");
         }
     }
 
-    /** As {@link #commit}; returns false, and changes nothing, where another file has the place than was expected. */
+    /** As {@link #commit}; returns false, and changes nothing, if the file in its place is not the expected one. */
     boolean commitIfExpected() throws IOException {
         Optional<SnapshotFile> listed = held.manifest().file(name);
         if (listed.isPresent() && descriptor().sizeBytes() != listed.get().lengthBytes()) {

@@ -65,8 +65,8 @@ public final class StagedSnapshot implements AutoCloseable {
     }
 
     /**
-     * Makes one of the files named in {@link SnapshotFiles}, or with {@link SnapshotFiles#attachment} an attachment:
-     * empty, open for reading and writing. It stays ours.
+     * Makes one of the files named in {@link SnapshotFiles}, or an attachment named by {@link
+     * SnapshotFiles#attachment}: empty, open for reading and writing. This object closes it.
      */
     public synchronized Descriptor create(String file) throws IOException {
         Constants constants = directory.descriptor().posix().constants();
@@ -74,8 +74,8 @@ public final class StagedSnapshot implements AutoCloseable {
     }
 
     /**
-     * Makes a file that shares the source's blocks. Where it cannot, the outcome says why, and there is no file: make
-     * one in another way. After it was cloned, {@link #file} has it.
+     * Makes a file that shares the source's blocks; {@link #file} then returns it. If the filesystem cannot clone, the
+     * outcome says why and there is no file: make it in another way.
      */
     public synchronized ReflinkOutcome clone(String file, Descriptor source) throws IOException {
         requireNew(file);
@@ -98,8 +98,8 @@ public final class StagedSnapshot implements AutoCloseable {
     }
 
     /**
-     * Copies a file of another snapshot, attachments included. Publication refuses the copy, as damaged, if it has not
-     * the digest that the other's manifest names.
+     * Copies a file of another snapshot, attachments included. Publication refuses the copy as damaged unless it has
+     * the digest in the other snapshot's manifest.
      */
     public synchronized Descriptor copy(String file, StoredSnapshot from, Progress progress) throws IOException {
         Descriptor copied = copy(file, from.open(file), progress);
@@ -111,7 +111,7 @@ public final class StagedSnapshot implements AutoCloseable {
     public void attach(String name, Path source, Progress progress) throws IOException {
         Posix posix = directory.descriptor().posix();
         String file = SnapshotFiles.attachment(name);
-        // A pipe in the place of a file is refused, and not waited for.
+        // Nonblocking, so that a pipe in place of a file is refused at once.
         int flags = posix.constants().O_RDONLY | posix.constants().O_NONBLOCK;
         try (Descriptor open = Descriptor.open(posix, source, flags, 0)) {
             copy(file, open, progress);
@@ -119,8 +119,8 @@ public final class StagedSnapshot implements AutoCloseable {
     }
 
     /**
-     * Gives the snapshot a copy of the working set of one that it comes from, as it is now, when it is published. It
-     * is a hint: where there is none, or none that can be used, the snapshot has none.
+     * Gives the snapshot, at publication, a copy of the present working set of the snapshot that it comes from. The set
+     * is a hint: if there is none, or an unusable one, the new snapshot has none.
      */
     public synchronized void takeWorkingSetOf(StoredSnapshot from) {
         requireStaged();
@@ -151,7 +151,7 @@ public final class StagedSnapshot implements AutoCloseable {
         }
     }
 
-    /** A failure costs the hint, and not the snapshot. */
+    /** Writes the working set. A failure costs the hint but not the snapshot. */
     private void writeWorkingSet(Manifest manifest) throws IOException {
         Descriptor into = directory.descriptor();
         into.removeAt(SnapshotFiles.WORKING_SET);
@@ -177,7 +177,7 @@ public final class StagedSnapshot implements AutoCloseable {
         }
     }
 
-    /** A file made before, open for reading and writing. */
+    /** Returns a file that was made before, open for reading and writing. */
     public synchronized Descriptor file(String file) {
         requireOpen();
         Descriptor found = files.get(file);
@@ -187,7 +187,7 @@ public final class StagedSnapshot implements AutoCloseable {
         return found;
     }
 
-    /** Makes an unfinished image this snapshot's: by one rename. It stays open until this is closed. */
+    /** Makes an unfinished image this snapshot's own, by one rename. It stays open until this is closed. */
     public synchronized void adopt(PartialImage image) throws IOException {
         requireNew(SnapshotFiles.MEMORY);
         files.put(SnapshotFiles.MEMORY, image.moveTo(directory.descriptor(), SnapshotFiles.MEMORY));
@@ -199,8 +199,8 @@ public final class StagedSnapshot implements AutoCloseable {
     }
 
     /**
-     * Makes everything durable, then visible, at once and for good: when this returns, the snapshot survives a power
-     * failure; when it throws, nothing of it is in the store, and unless a sync failed it may be tried again.
+     * Makes everything durable, and then visible atomically: when this returns, the snapshot survives a power failure;
+     * when it throws, the store has no part of it, and unless a sync failed the caller may retry.
      *
      * @throws FileAlreadyExistsException if the id is taken
      * @throws SnapshotRequiredException if the one to be replaced is another's base
@@ -214,24 +214,25 @@ public final class StagedSnapshot implements AutoCloseable {
     }
 
     /**
-     * Takes the place of a snapshot that stays held meanwhile, at once and for good, as the same publication: with its
-     * id, uuid, time and index root. So other snapshots that require it have their base as before; those who use the
-     * old one, the caller included, keep what they have. Its files are removed by the first recovery after that.
+     * Atomically replaces a snapshot that the caller keeps held, as the same publication: with its id, uuid, time and
+     * index root. Other snapshots that require it keep their base. Users of the old files, the caller included, keep
+     * them; the first recovery after that removes them.
      *
-     * @param description what differs is how the image is stored: it needs no base any more
+     * @param description the same but for how the image is stored: it no longer needs a base
      * @throws java.nio.file.NoSuchFileException if it was deleted or replaced meanwhile
      */
     public synchronized Manifest publishInPlaceOf(StoredSnapshot held, SnapshotDescription description)
             throws IOException {
         requireStaged();
         if (!held.id().equals(id) || description.base().isPresent()) {
-            throw new IllegalArgumentException(id + " can take the place of " + id
-                    + " only, and without a base; not of " + held + " with " + description.base());
+            throw new IllegalArgumentException(id + " can replace only " + id + ", and only without a base; it cannot"
+                    + " replace " + held + " with " + description.base());
         }
         Manifest manifest = new Manifest(id, held.manifest().uuid(), held.manifest().created(), description,
                 describe(description));
         if (manifest.indexRoot() != held.manifest().indexRoot()) {
-            throw new DamagedException(directory.descriptor() + " is not the guest of " + held + ": its index root is "
+            throw new DamagedException(directory.descriptor() + " is not the same guest as " + held + ": its index"
+                    + " root is "
                     + String.format("%08x", manifest.indexRoot()));
         }
         seal(manifest);
@@ -251,7 +252,7 @@ public final class StagedSnapshot implements AutoCloseable {
         List<SnapshotFile> arrived = describe(manifest.description()).stream()
                 .sorted(Comparator.comparing(SnapshotFile::name)).toList();
         if (!arrived.equals(manifest.files())) {
-            throw new DamagedException(manifest.reference() + " did not arrive whole: its files are " + arrived
+            throw new DamagedException(manifest.reference() + " did not arrive complete: its files are " + arrived
                     + ", but its manifest says " + manifest.files());
         }
         return publish(manifest, IfExists.REFUSE);
@@ -265,7 +266,7 @@ public final class StagedSnapshot implements AutoCloseable {
         return manifest;
     }
 
-    /** Makes everything durable, the manifest last, and still invisible. */
+    /** Makes everything durable, the manifest last, but not yet visible. */
     private void seal(Manifest manifest) throws IOException {
         for (Descriptor file : files.values()) {
             store.seal(file);
@@ -288,7 +289,7 @@ public final class StagedSnapshot implements AutoCloseable {
         into.sync();
     }
 
-    /** What a manifest says of the files as they are now. */
+    /** Returns the manifest's entries for the files as they are now. */
     List<SnapshotFile> describe(SnapshotDescription description) throws IOException {
         List<SnapshotFile> described = new ArrayList<>();
         long length = requireFile(SnapshotFiles.MEMORY).sizeBytes();
@@ -315,14 +316,14 @@ public final class StagedSnapshot implements AutoCloseable {
         for (SnapshotFile file : described) {
             SnapshotFile original = originals.getOrDefault(file.name(), file);
             if (!file.equals(original)) {
-                throw new DamagedException(this.file(file.name()) + " was copied and is " + file + ", but the manifest"
-                        + " it was copied from says " + original + "; the original is damaged: restore another one");
+                throw new DamagedException(this.file(file.name()) + " was copied and is " + file + ", but the"
+                        + " original's manifest says " + original + "; the original is damaged: use another snapshot");
             }
         }
         return described;
     }
 
-    /** Closes every file; what was not published is removed. A second call does nothing. */
+    /** Closes every file, and removes the snapshot if it was not published. A second call does nothing. */
     @Override
     public synchronized void close() throws IOException {
         if (closed) {
@@ -356,7 +357,8 @@ public final class StagedSnapshot implements AutoCloseable {
         if (SnapshotFiles.isAttachment(file)) {
             SnapshotFiles.attachment(file.substring(SnapshotFiles.ATTACHMENT_PREFIX.length()));
         } else if (!SnapshotFiles.FIXED.contains(file)) {
-            throw new IllegalArgumentException("'" + Printable.of(file) + "' is no file of a snapshot; there are "
+            throw new IllegalArgumentException("'" + Printable.of(file) + "' is not a file of a snapshot; the files"
+                    + " are "
                     + SnapshotFiles.FIXED + " and " + SnapshotFiles.ATTACHMENT_PREFIX + "<name>");
         }
         String key = file.toLowerCase(Locale.ROOT);
@@ -388,7 +390,10 @@ public final class StagedSnapshot implements AutoCloseable {
         return found;
     }
 
-    /** What has left the staging area belongs to the store, even where its publication failed after that. */
+    /**
+     * Throws once the snapshot has left the staging area: it then belongs to the store, even if publication failed
+     * later.
+     */
     private void requireStaged() {
         requireOpen();
         if (directory.isGone()) {

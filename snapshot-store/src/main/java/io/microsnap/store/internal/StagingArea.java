@@ -14,8 +14,8 @@ import java.util.Optional;
 import java.util.OptionalLong;
 
 /**
- * The store's {@code .staging}: each piece of unfinished work in a directory of its own, locked by its owner for as
- * long as that lives. What nobody locks was left behind.
+ * The store's {@code .staging}: each piece of unfinished work has its own directory, locked by its owner until the
+ * owner ends. A directory that no process locks is a leftover.
  */
 final class StagingArea implements AutoCloseable {
     static final String NAME = ".staging";
@@ -36,14 +36,14 @@ final class StagingArea implements AutoCloseable {
         return directory;
     }
 
-    /** A name that nobody uses. */
+    /** Returns an unused name. */
     String freshName() {
         byte[] bytes = new byte[NAME_BYTES];
         random.nextBytes(bytes);
         return HexFormat.of().formatHex(bytes);
     }
 
-    /** A new directory, locked; nobody waits for anybody. */
+    /** Makes a new directory and locks it. Never waits. */
     StagingDirectory create() throws IOException {
         for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
             String name = freshName();
@@ -53,7 +53,7 @@ final class StagingArea implements AutoCloseable {
                 continue;
             }
             try {
-                // Between making and locking, recovery may have taken it for a leftover.
+                // Between creation and locking, recovery may have removed it as a leftover.
                 Optional<StagingDirectory> created = claim(name);
                 if (created.isPresent()) {
                     return created.get();
@@ -63,16 +63,16 @@ final class StagingArea implements AutoCloseable {
                 throw failure;
             }
         }
-        throw new SnapshotException(directory + ": no staging directory could be kept; something removes them as they "
-                + "are made");
+        throw new SnapshotException(directory + ": cannot keep a staging directory: another program keeps removing"
+                + " them");
     }
 
-    /** How recovery comes by the store's lock; without it a piece stays. */
+    /** Takes the store's lock for recovery; without it a leftover stays. */
     interface Locking {
         Optional<StoreLock> take() throws IOException;
     }
 
-    /** Removes what nobody locks. One piece that cannot be removed does not keep the others. */
+    /** Removes leftovers. One that cannot be removed does not stop the removal of the others. */
     Recovered recover(Locking locking) throws IOException {
         int removed = 0;
         int alive = 0;
@@ -102,7 +102,9 @@ final class StagingArea implements AutoCloseable {
         return directory.names().isEmpty();
     }
 
-    /** Removes a file, or a directory with all that is in it; what others remove meanwhile is as good as removed. */
+    /**
+     * Removes a file, or a directory with its content; entries that other processes remove meanwhile count as removed.
+     */
     void remove(String name) throws IOException {
         remove(directory, name, DEEPEST);
     }
@@ -112,7 +114,7 @@ final class StagingArea implements AutoCloseable {
         directory.close();
     }
 
-    /** Locks a directory that nobody else has locked, if it is still there. */
+    /** Locks a directory that no other process has locked, if it still exists. */
     private Optional<StagingDirectory> claim(String name) throws IOException {
         Descriptor opened;
         try {
@@ -131,9 +133,10 @@ final class StagingArea implements AutoCloseable {
         }
     }
 
-    /** How much it occupied; empty where somebody else has it, or the store's lock. */
+    /** Removes a leftover and returns how much it occupied; empty if another process has locked it, or the store. */
     private OptionalLong removeIfLeftOver(Locking locking, String name) throws IOException {
-        // A publication that turns its lock into a shared one has the store's meanwhile.
+        // A publication holds the store's lock while it turns its own lock into a shared one, so take the store's lock
+        // first.
         Optional<StoreLock> taken = locking.take();
         if (taken.isEmpty()) {
             return OptionalLong.empty();
@@ -168,7 +171,7 @@ final class StagingArea implements AutoCloseable {
         return parent.openAt(name, constants.O_RDONLY | constants.O_DIRECTORY, 0);
     }
 
-    /** Whether a name still leads to what was opened under it. */
+    /** Returns whether a name still leads to the file that was opened under it. */
     static boolean isNamed(Descriptor directory, String name, Descriptor opened) throws IOException {
         Optional<Stat> named = directory.statusAt(name);
         return named.isPresent() && named.get().sameFile(opened.status());
@@ -185,7 +188,7 @@ final class StagingArea implements AutoCloseable {
         }
         if (depth == 0) {
             throw new SnapshotException(parent + "/" + name
-                    + " is nested deeper than anything a store makes; remove it by hand");
+                    + " is nested more deeply than the directories that a store makes; remove it by hand");
         }
         try (Descriptor child = openDirectory(parent, name)) {
             for (String inside : child.names()) {
@@ -197,7 +200,7 @@ final class StagingArea implements AutoCloseable {
         parent.removeDirectoryAt(name);
     }
 
-    /** What others remove meanwhile counts no more. */
+    /** Adds up the space of a tree. Entries that other processes remove meanwhile do not count. */
     private static long occupied(Descriptor directory, int depth) throws IOException {
         long bytes = 0;
         try {

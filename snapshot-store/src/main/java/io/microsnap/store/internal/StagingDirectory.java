@@ -24,12 +24,12 @@ final class StagingDirectory implements AutoCloseable {
         return name;
     }
 
-    /** Its name in the staging area is no longer ours to remove. */
+    /** Notes that the directory was renamed away: closing must not remove its old name. */
     void renamedAway() {
         gone = true;
     }
 
-    /** It is ours again. */
+    /** Notes that the directory was renamed back: closing removes it. */
     void renamedBack() {
         gone = false;
     }
@@ -38,7 +38,7 @@ final class StagingDirectory implements AutoCloseable {
         return gone;
     }
 
-    /** Removes the tree before the lock goes with the descriptor. */
+    /** Removes the tree while the lock is still held; closing the descriptor releases it. */
     @Override
     public void close() throws IOException {
         try {

@@ -28,16 +28,16 @@ import java.nio.file.Path;
 import java.util.Optional;
 import java.util.Set;
 
-/** An opened store: its directory and lock, and how what lies in it is reached, read and sealed. */
+/** An open store: its directory and lock. Opens, reads and seals the files in it. */
 final class StoreDirectory implements AutoCloseable {
     private static final System.Logger LOG = System.getLogger(DirectoryStore.class.getName());
     private static final String STORE = "store.json";
     private static final int FORMAT = 1;
     private static final int LARGEST_STORE_JSON = 4096;
-    /** No path leads deeper. */
+    /** The most parent directories to check: no path is deeper. */
     private static final int DEEPEST = 2048;
     private static final int WRITE_BITS = 0222;
-    /** What a mounted filesystem brings along. */
+    /** A directory that some filesystems have at their root. */
     private static final String LOST_AND_FOUND = "lost+found";
     private static final Set<String> BEFORE_A_STORE = Set.of(STORE, StagingArea.NAME, LOST_AND_FOUND);
 
@@ -72,7 +72,7 @@ final class StoreDirectory implements AutoCloseable {
                     }
                     above.sync();
                 } catch (FileAlreadyExistsException e) {
-                    // Somebody's store, or somewhere to put one: its mode and group are its owner's affair.
+                    // The directory exists already: its owner chose its mode and group.
                 }
             }
         }
@@ -88,7 +88,7 @@ final class StoreDirectory implements AutoCloseable {
         try {
             if (root.statusAt(STORE).isEmpty()) {
                 if (!create) {
-                    throw new SnapshotException(root + " is no store of snapshots: it has no " + STORE);
+                    throw new SnapshotException(root + " is not a store of snapshots: it has no " + STORE);
                 }
                 create(root, options);
             }
@@ -102,16 +102,16 @@ final class StoreDirectory implements AutoCloseable {
         }
     }
 
-    /** Others may be creating the same store; {@code store.json} comes last and whole. */
+    /** Creates a store. Other processes may be creating the same one; {@code store.json} appears last, and complete. */
     private static void create(Descriptor root, StoreOptions options) throws IOException {
-        // Above it only: another process may have just finished the same store.
+        // Syncs only the directory above: another process may have just finished the same store.
         int flags = root.posix().constants().O_RDONLY | root.posix().constants().O_DIRECTORY;
         try (Descriptor above = root.openAt("..", flags, 0)) {
             requireOutside(above, root.name());
         }
         for (String name : root.names()) {
             if (!BEFORE_A_STORE.contains(name) && !StoreLock.isLock(name)) {
-                throw new SnapshotException(root + " is no store of snapshots, and not empty: it has "
+                throw new SnapshotException(root + " is not a store of snapshots, and not empty: it has "
                         + Printable.of(name) + "; give an empty or a new directory");
             }
         }
@@ -124,7 +124,7 @@ final class StoreDirectory implements AutoCloseable {
             }
             try (StagingArea area = new StagingArea(StagingArea.openDirectory(root, StagingArea.NAME))) {
                 giveDirectory(area.descriptor(), options);
-                // Where there is a store.json, the rest of the store is there too.
+                // A store.json on disk must imply that the rest of the store is on disk.
                 root.sync();
                 try (StagingDirectory unfinished = area.create()) {
                     String json = "{\n  \"format\": " + FORMAT + "\n}\n";
@@ -136,12 +136,12 @@ final class StoreDirectory implements AutoCloseable {
         }
     }
 
-    /** Whether a directory is a store. */
+    /** Returns whether a directory is a store. */
     static boolean isStore(Descriptor directory) throws IOException {
         return directory.statusAt(STORE).isPresent() && directory.statusAt(StagingArea.NAME).isPresent();
     }
 
-    /** Throws if a directory is a store or lies in one, as far as what lies above it may be read. */
+    /** Throws if a directory is a store or lies in one, as far as this process may read the directories above it. */
     static void requireOutside(Descriptor directory, String what) throws IOException {
         Constants constants = directory.posix().constants();
         Descriptor at = directory;
@@ -212,22 +212,25 @@ final class StoreDirectory implements AutoCloseable {
         return reflink;
     }
 
-    /** Waits for a process that publishes, deletes or recovers, as long as the options allow. */
+    /** Takes the store's lock; waits for processes that publish, delete or recover, as long as the options allow. */
     StoreLock lock() throws IOException {
         return StoreLock.acquire(root, options);
     }
 
-    /** Does not wait: empty where somebody publishes, deletes or recovers just now. */
+    /**
+     * Takes the store's lock without waiting; empty if another thread or process publishes, deletes or recovers right
+     * now.
+     */
     Optional<StoreLock> tryLock() throws IOException {
         return StoreLock.tryAcquire(root, options);
     }
 
-    /** Whether a name in the store's directory is a snapshot's, whole or not. */
+    /** Returns whether a name in the store's directory is a snapshot's, whole or not. */
     static boolean isEntry(String name) {
         return !name.startsWith(".") && !name.equals(STORE) && !name.equals(LOST_AND_FOUND);
     }
 
-    /** The directory of a snapshot. */
+    /** Returns the directory of a snapshot. */
     Descriptor openSnapshot(SnapshotId id) throws IOException {
         try {
             return StagingArea.openDirectory(root, id.key());
@@ -236,7 +239,7 @@ final class StoreDirectory implements AutoCloseable {
         }
     }
 
-    /** What lies in the store under a name, if it is a directory; anything else is damage. */
+    /** Opens a directory in the store; anything else under that name is damage. */
     static Descriptor openEntry(Descriptor root, String name) throws IOException {
         if (root.statusAt(name).filter(status -> !status.isDirectory()).isPresent()) {
             throw new DamagedException(root + "/" + Printable.of(name) + " is not a directory");
@@ -248,7 +251,7 @@ final class StoreDirectory implements AutoCloseable {
         return openOwn(snapshot, SnapshotFiles.ATTACHMENTS, snapshot.posix().constants().O_DIRECTORY);
     }
 
-    /** Opens what a snapshot has; where it is missing, or is of another kind, that is damage. */
+    /** Opens a file of a snapshot; a missing file, or one of another kind, is damage. */
     private static Descriptor openOwn(Descriptor directory, String name, int flags) throws IOException {
         Constants constants = directory.posix().constants();
         try {
@@ -270,11 +273,11 @@ final class StoreDirectory implements AutoCloseable {
         return new NoSuchFileException(root + "/" + id.key(), null, "the store has no snapshot " + id);
     }
 
-    /** The manifest in a snapshot's directory, which must be the one of that name. */
+    /** Returns the manifest in a snapshot's directory, which must be the one of that name. */
     static Manifest manifest(Descriptor snapshot, String key) throws IOException {
         String file = snapshot + "/" + SnapshotFiles.MANIFEST;
         if (snapshot.statusAt(SnapshotFiles.MANIFEST).isEmpty() && isStore(snapshot)) {
-            throw new SnapshotException(snapshot + " is a store, and no snapshot; move it out of this one");
+            throw new SnapshotException(snapshot + " is a store, not a snapshot; move it out of this store");
         }
         byte[] document = readFile(snapshot, SnapshotFiles.MANIFEST, Manifest.LARGEST_BYTES);
         Manifest manifest = Manifest.parse(file, document);
@@ -285,7 +288,7 @@ final class StoreDirectory implements AutoCloseable {
         return manifest;
     }
 
-    /** Every file that the manifest lists is there, is a file, and has its length. */
+    /** Throws unless every file that the manifest lists exists, is a plain file and has its length. */
     static void requireFiles(Descriptor snapshot, Manifest manifest) throws IOException {
         boolean attachments = false;
         for (SnapshotFile file : manifest.files()) {
@@ -324,7 +327,7 @@ final class StoreDirectory implements AutoCloseable {
         }
     }
 
-    /** Opens for reading a file of this form; a pipe or device in its place does not make anybody wait. */
+    /** Opens a file of this length for reading. Never waits, even if a pipe or device has its place. */
     static Descriptor openFile(Descriptor directory, String name, long lengthBytes) throws IOException {
         Descriptor file = openOwn(directory, name, 0);
         try {
@@ -355,7 +358,7 @@ final class StoreDirectory implements AutoCloseable {
         }
     }
 
-    /** Writes a small file that is not there yet, seals it and makes it durable. */
+    /** Writes a new small file, seals it and makes it durable. */
     void writeFile(Descriptor directory, String name, byte[] content) throws IOException {
         writeFile(directory, name, content, options);
     }
@@ -371,7 +374,7 @@ final class StoreDirectory implements AutoCloseable {
         }
     }
 
-    /** What is published does not change: no write bits, and the owner that the store was opened with. */
+    /** Gives a file the group of the store's options and removes its write bits: published files do not change. */
     void seal(Descriptor file) throws IOException {
         giveFile(file, options);
     }

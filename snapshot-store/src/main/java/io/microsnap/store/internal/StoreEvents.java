@@ -10,7 +10,7 @@ import jdk.jfr.Label;
 import jdk.jfr.Name;
 import jdk.jfr.StackTrace;
 
-/** What a store tells the flight recorder and the log. */
+/** Reports a store's changes to the flight recorder and the log. */
 final class StoreEvents {
     private static final System.Logger LOG = System.getLogger(DirectoryStore.class.getName());
 
@@ -68,7 +68,7 @@ final class StoreEvents {
     @Name("io.microsnap.SnapshotDeleted")
     @Label("Snapshot Deleted")
     @Category("microsnap")
-    @Description("A snapshot's name went, durably")
+    @Description("A snapshot was removed from the store, durably")
     @StackTrace(false)
     static final class Delete extends Event {
         @Label("Store")

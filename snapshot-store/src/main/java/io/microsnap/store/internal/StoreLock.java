@@ -16,9 +16,9 @@ final class StoreLock implements AutoCloseable {
     private static final System.Logger LOG = System.getLogger(DirectoryStore.class.getName());
     private static final String NAME = ".lock";
     private static final long FIRST_PAUSE_NANOS = 50_000;
-    /** Short enough that the listener stops the waiting at once, long enough to cost nothing. */
+    /** Short enough that the listener can stop the waiting at once, long enough to cost nothing. */
     private static final long LONGEST_PAUSE_NANOS = 20_000_000;
-    /** Others are through in less: of that nobody wants to hear. */
+    /** Most waits are shorter; only longer ones are logged. */
     private static final Duration NOT_WORTH_TELLING = Duration.ofMillis(200);
 
     private final Descriptor file;
@@ -32,9 +32,9 @@ final class StoreLock implements AutoCloseable {
     }
 
     /**
-     * Waits for the process or thread that has it, within the limits of the options.
+     * Takes the lock; waits for the process or thread that has it, within the limits of the options.
      *
-     * @throws StoreBusyException if that takes too long
+     * @throws StoreBusyException if the wait takes too long
      * @throws InterruptedIOException if this thread is interrupted meanwhile
      */
     static StoreLock acquire(Descriptor root, StoreOptions options) throws IOException {
@@ -46,7 +46,7 @@ final class StoreLock implements AutoCloseable {
         }).orElseThrow();
     }
 
-    /** Empty where somebody else has it. */
+    /** Takes the lock without waiting; empty if another process or thread has it. */
     static Optional<StoreLock> tryAcquire(Descriptor root, StoreOptions options) throws IOException {
         return take(root, options, file -> file.tryLock(true));
     }
@@ -70,7 +70,7 @@ final class StoreLock implements AutoCloseable {
         }
     }
 
-    /** Asks again and again: a thread that waits in {@code flock} cannot be interrupted. */
+    /** Polls, because a thread that waits in {@code flock} cannot be interrupted. */
     private static void await(Descriptor file, Descriptor root, StoreOptions options) throws IOException {
         long start = System.nanoTime();
         long pauseNanos = FIRST_PAUSE_NANOS;
@@ -97,7 +97,7 @@ final class StoreLock implements AutoCloseable {
         }
     }
 
-    /** Gives it back. What was done under it is done, whatever closing says. */
+    /** Releases the lock. A failure to close is ignored: the work under the lock is done. */
     @Override
     public void close() {
         Closing closing = new Closing();

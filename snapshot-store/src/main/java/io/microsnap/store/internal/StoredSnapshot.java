@@ -25,10 +25,10 @@ import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.locks.LockSupport;
 
 /**
- * A snapshot in use, with the bases it requires: until this is closed, no process deletes or replaces any of them
- * unless forced to, and then what is open here stays readable. Nobody waits for anybody.
+ * A snapshot in use, with the bases it requires. Until this is closed, no process deletes or replaces any of them
+ * except by force, and even then the files open here stay readable. Holding never waits.
  *
- * <p>Its files are open for reading. Methods may be called from any thread; close it when none is using it.
+ * <p>Its files are open for reading. Any thread may call its methods; close it when no thread uses it.
  */
 public final class StoredSnapshot implements HeldSnapshot {
     private static final System.Logger LOG = System.getLogger(DirectoryStore.class.getName());
@@ -79,10 +79,12 @@ public final class StoredSnapshot implements HeldSnapshot {
                 continue;
             }
             directory.close();
-            // Somebody is between locking it and renaming it away: a moment, not the time the removal takes.
+            // Another process is between locking it and renaming it away: that takes a moment, not as long as the
+            // removal.
             LockSupport.parkNanos(MOMENT_NANOS);
         }
-        throw new SnapshotInUseException(id, "is being deleted or replaced by a process that does not get on with it");
+        throw new SnapshotInUseException(id, "is being deleted or replaced: another process has been doing so for too"
+                + " long; retry");
     }
 
     private static StoredSnapshot hold(StoreDirectory store, SnapshotId id, Descriptor directory, Set<String> chain)
@@ -100,7 +102,7 @@ public final class StoredSnapshot implements HeldSnapshot {
                     + ", which this version does not have; a newer version may restore it");
         }
         StoreDirectory.requireFiles(directory, manifest);
-        // The directory is added last, by the constructor: until then the caller closes it.
+        // The constructor adds the directory last: until then the caller closes it.
         Closing closing = new Closing();
         try {
             Descriptor image = closing.add(
@@ -117,7 +119,10 @@ public final class StoredSnapshot implements HeldSnapshot {
         }
     }
 
-    /** Whether what failed failed for another reason than that the snapshot was taken away; if in doubt, it did. */
+    /**
+     * Returns whether the snapshot still exists, so that the failure has another reason than its removal; true if in
+     * doubt.
+     */
     private static boolean isStillThere(StoreDirectory store, SnapshotId id, Descriptor directory, Throwable failure) {
         try {
             return StagingArea.isNamed(store.root(), id.key(), directory);
@@ -163,17 +168,17 @@ public final class StoredSnapshot implements HeldSnapshot {
         return manifest.layout();
     }
 
-    /** Guest RAM, open for reading; it stays ours. */
+    /** Returns the image, open for reading; this object closes it. */
     public Descriptor image() {
         return image;
     }
 
-    /** The base, if this one's image needs it. */
+    /** Returns the base if this snapshot's image needs it. */
     public Optional<StoredSnapshot> base() {
         return base;
     }
 
-    /** How many snapshots it takes to have all pages: this one, and the bases it requires. */
+    /** Returns the number of snapshots that together have all pages: this one and the bases it requires. */
     public int chainLength() {
         int length = 1;
         for (Optional<StoredSnapshot> at = base; at.isPresent(); at = at.get().base) {
@@ -182,7 +187,7 @@ public final class StoredSnapshot implements HeldSnapshot {
         return length;
     }
 
-    /** The page index of the composed guest, under the root that the manifest promises. */
+    /** Returns the page index of the composed guest. Its root is the one in the manifest. */
     public synchronized PageIndex pageIndex() throws IOException {
         if (pageIndex == null) {
             Descriptor file = open(SnapshotFiles.PAGE_INDEX);
@@ -193,7 +198,7 @@ public final class StoredSnapshot implements HeldSnapshot {
         return pageIndex;
     }
 
-    /** The page map, where the image was cloned from a base or needs one. */
+    /** Returns the page map, where the image was cloned from a base or needs one. */
     public synchronized Optional<PageMap> pageMap() throws IOException {
         Optional<SnapshotFile> listed = manifest.file(SnapshotFiles.PAGE_MAP);
         if (pageMap == null && listed.isPresent()) {
@@ -212,7 +217,7 @@ public final class StoredSnapshot implements HeldSnapshot {
         }
     }
 
-    /** Opens a file that the manifest lists, attachments included, for reading; it is closed with this. */
+    /** Opens a file that the manifest lists, attachments included, for reading; closing this closes the file. */
     public synchronized Descriptor open(String file) throws IOException {
         SnapshotFile listed = manifest.file(file).orElseThrow(
                 () -> new NoSuchFileException(directory + "/" + Printable.of(file), null, "it has no such file"));
@@ -243,7 +248,7 @@ public final class StoredSnapshot implements HeldSnapshot {
         }
     }
 
-    /** Opens a hint for reading, if it is there; it is closed with this. The reader checks its content. */
+    /** Opens a hint for reading, if it exists; closing this closes the file. The reader checks its content. */
     public synchronized Optional<Descriptor> hint(String name) throws IOException {
         Optional<Descriptor> opened = openHint(name);
         opened.ifPresent(closing::add);
@@ -275,8 +280,8 @@ public final class StoredSnapshot implements HeldSnapshot {
     }
 
     /**
-     * Returns which pages restored guests touched, as it was when this was first asked; empty where nothing is known. A
-     * hint that cannot be used is ignored, and logged once.
+     * Returns the pages that restored guests touched, as of the first call; empty if nothing was recorded. An unusable
+     * hint is ignored, and logged once.
      */
     public synchronized Optional<WorkingSetMap> workingSet() {
         if (!workingSetSought) {
@@ -303,8 +308,8 @@ public final class StoredSnapshot implements HeldSnapshot {
     }
 
     /**
-     * Keeps everything open until the returned handle is closed, even when this is closed first: for restores that
-     * share it.
+     * Keeps everything open until the returned handle is closed, even if this is closed first: for restores that share
+     * it.
      */
     public synchronized Closeable share() {
         if (closed) {
@@ -327,8 +332,8 @@ public final class StoredSnapshot implements HeldSnapshot {
     }
 
     /**
-     * Reads and checks everything but guest RAM: page index and map, and the SHA-256 of every other file. The image is
-     * checked against the index by who knows how to compose it.
+     * Reads and checks everything but guest RAM: page index and map, and the SHA-256 of every other file. The code that
+     * composes the image checks it against the index.
      */
     public void verifyFiles() throws IOException {
         pageIndex().verify();
@@ -338,7 +343,7 @@ public final class StoredSnapshot implements HeldSnapshot {
         }
         for (SnapshotFile file : manifest.files()) {
             if (file.hasSha256()) {
-                // One after another: there may be more of them than a process may have open.
+                // Opens one file at a time: there may be more of them than a process may have open.
                 try (Descriptor opened = openChecked(file)) {
                     Digests.require(file, opened);
                 }
@@ -346,7 +351,7 @@ public final class StoredSnapshot implements HeldSnapshot {
         }
     }
 
-    /** Throws, as of a damaged snapshot, unless a copy of one of its files has the digest that the manifest names. */
+    /** Throws {@code DamagedException} unless a copy of one of its files has the digest in the manifest. */
     public void requireDigest(String file, Descriptor copy) throws IOException {
         SnapshotFile listed = manifest.file(file).filter(SnapshotFile::hasSha256).orElseThrow(() ->
                 new IllegalArgumentException(this + " has no digest of the bytes of " + Printable.of(file)));
@@ -357,7 +362,10 @@ public final class StoredSnapshot implements HeldSnapshot {
         return directory;
     }
 
-    /** Lets go of the snapshot and its bases, and closes everything opened through this, once nobody shares it. */
+    /**
+     * Ends the hold on the snapshot and its bases, and closes everything opened through this, once no restore shares
+     * it.
+     */
     @Override
     public synchronized void close() {
         if (!closed) {

@@ -18,8 +18,7 @@ import java.util.function.Function;
 
 /**
  * Reads one JSON document and nothing else: UTF-8, no longer and no deeper than its limits, every key given once. Of
- * our own documents every key is known, every value of its type and in its range. What is refused is named by line,
- * column and key.
+ * our own documents every key is known, every value of its type and in its range. A refusal names line, column and key.
  */
 public final class StrictJson implements AutoCloseable {
     private static final Limits SMALL = new Limits(8, 1 << 16, 256, 20);
@@ -102,7 +101,7 @@ public final class StrictJson implements AutoCloseable {
             String key = parser.currentName();
             parser.nextToken();
             if (!keys.read(key)) {
-                throw refused("nobody knows this key");
+                throw refused("unknown key");
             }
         }
     }
@@ -115,7 +114,7 @@ public final class StrictJson implements AutoCloseable {
         }
     }
 
-    /** The current value is a string without control characters. */
+    /** Returns the current value, a string without control characters. */
     public String string() throws IOException {
         expect(JsonToken.VALUE_STRING, "a string");
         String text = parser.getText();
@@ -125,7 +124,10 @@ public final class StrictJson implements AutoCloseable {
         return text;
     }
 
-    /** The current value is a string that this makes something of; what it refuses is refused with the place. */
+    /**
+     * Returns the current value, a string, converted by a function; if the function refuses it, the refusal names the
+     * place.
+     */
     public <T> T string(Function<String, T> value) throws IOException {
         String text = string();
         try {
@@ -135,7 +137,7 @@ public final class StrictJson implements AutoCloseable {
         }
     }
 
-    /** The current value is a whole number in this range. */
+    /** Returns the current value, a whole number in this range. */
     public long integer(long lowest, long highest) throws IOException {
         expect(JsonToken.VALUE_NUMBER_INT, "a whole number");
         long value;
@@ -150,7 +152,7 @@ public final class StrictJson implements AutoCloseable {
         return value;
     }
 
-    /** The current value is true or false. */
+    /** Returns the current value, true or false. */
     public boolean bool() throws IOException {
         if (parser.currentToken() == JsonToken.VALUE_TRUE) {
             return true;
@@ -159,36 +161,36 @@ public final class StrictJson implements AutoCloseable {
         return false;
     }
 
-    /** What the current value is, in documents that others wrote; no token where the document has ended. */
+    /** Returns what the current value is, in documents of other programs; no token at the end of the document. */
     public Optional<JsonToken> token() {
         return Optional.ofNullable(parser.currentToken());
     }
 
-    /** The current value is a string of whatever characters. */
+    /** Returns the current value, a string of any characters. */
     public String text() throws IOException {
         expect(JsonToken.VALUE_STRING, "a string");
         return parser.getText();
     }
 
-    /** The current value is a number: empty where it is none that a long can hold exactly. */
+    /** Returns the current value, a number; empty if a long cannot hold it exactly. */
     public OptionalLong number() throws IOException {
         boolean fits = parser.currentToken() == JsonToken.VALUE_NUMBER_INT
                 && parser.getNumberType() != JsonParser.NumberType.BIG_INTEGER;
         return fits ? OptionalLong.of(parser.getLongValue()) : OptionalLong.empty();
     }
 
-    /** Whether the current value is {@code null}. */
+    /** Returns whether the current value is {@code null}. */
     public boolean isNull() {
         return parser.currentToken() == JsonToken.VALUE_NULL;
     }
 
-    /** Passes over the current value, whatever it is: for documents that others may extend. */
+    /** Skips the current value, whatever it is: for documents that other programs may extend. */
     public boolean skip() throws IOException {
         parser.skipChildren();
         return true;
     }
 
-    /** The value of a key that must be there. */
+    /** Returns the value of a required key. */
     public <T> T required(String key, T value) throws DamagedException {
         if (value == null) {
             throw refused("the key '" + key + "' is missing");
@@ -196,7 +198,7 @@ public final class StrictJson implements AutoCloseable {
         return value;
     }
 
-    /** Why the document is refused, at the place that was read last. */
+    /** Returns the exception for a refused document, which names the place read last. */
     public DamagedException refused(String why) {
         return refused(parser.currentTokenLocation(), why);
     }
@@ -208,7 +210,7 @@ public final class StrictJson implements AutoCloseable {
 
     private void expect(JsonToken token, String what) throws DamagedException {
         if (parser.currentToken() != token) {
-            throw refused("here should be " + what);
+            throw refused("expected " + what);
         }
     }
 

@@ -51,8 +51,8 @@ final class Transfer {
         }
         SnapshotReference found = to.inspect(held.id()).reference();
         if (!found.equals(held.reference())) {
-            throw new FileAlreadyExistsException(to + "/" + held.id().key(), null, "it has " + found + ", and "
-                    + held.reference() + " is to be copied; delete or rename one of them");
+            throw new FileAlreadyExistsException(to + "/" + held.id().key(), null, "it is " + found + ", and the"
+                    + " snapshot to copy is " + held.reference() + "; delete or rename one of them");
         }
         return true;
     }

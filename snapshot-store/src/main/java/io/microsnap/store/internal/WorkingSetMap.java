@@ -9,10 +9,10 @@ import java.io.IOException;
 import java.util.UUID;
 
 /**
- * Holds which pages restored guests touched in the last eight recordings, an entry of eight bits for each page. It is a
- * hint: it is bound to one publication, checks itself, and decides nothing but what is read ahead.
+ * Holds which pages restored guests touched in the last eight recordings, as eight bits for each page. It is a hint: it
+ * is bound to one publication, checks itself, and decides only what is read ahead.
  *
- * <p>An opened map has been read whole, needs its file no more, and may be read by many threads. One thread makes a
+ * <p>An opened map has been read whole, no longer needs its file, and may be read by many threads. One thread makes a
  * new one.
  */
 public final class WorkingSetMap implements Closeable {
@@ -48,19 +48,19 @@ public final class WorkingSetMap implements Closeable {
         return layout;
     }
 
-    /** Takes over another set of the same guest, as it is. This one must be new. */
+    /** Copies another set of the same guest. This one must be new. */
     void copy(WorkingSetMap other) throws IOException {
         addShifted(other, -1L, 0);
     }
 
-    /** Takes over what earlier recordings found, and begins another recording. This one must be new. */
+    /** Copies the earlier recordings, and begins another recording. This one must be new. */
     void continueAfter(WorkingSetMap earlier) throws IOException {
         addShifted(earlier, WITHOUT_OLDEST, 1);
     }
 
     private void addShifted(WorkingSetMap other, long kept, int shift) throws IOException {
         if (!other.layout.equals(layout)) {
-            throw new IllegalArgumentException("the working set of " + other.layout + " is none of " + layout);
+            throw new IllegalArgumentException("the working set of " + other.layout + " does not fit " + layout);
         }
         for (long chunk = 0; chunk < chunkCount; chunk++) {
             if (other.entries.isUntouchedZero(chunk)) {
@@ -78,7 +78,7 @@ public final class WorkingSetMap implements Closeable {
         }
     }
 
-    /** Says that the guest touched these pages, in the recording that is being added. */
+    /** Records that the guest touched these pages, in the recording that is being added. */
     public void touched(long imageOffset, long lengthBytes) throws IOException {
         if (imageOffset < 0 || lengthBytes < 0 || lengthBytes > layout.lengthBytes() - imageOffset) {
             throw new IllegalArgumentException("offset " + imageOffset + " and length " + lengthBytes
@@ -144,7 +144,7 @@ public final class WorkingSetMap implements Closeable {
         return pages;
     }
 
-    /** Returns how many recordings it was learned from, as far as its pages tell. */
+    /** Returns the number of recordings behind it, as far as its pages tell. */
     public int recordings() {
         long all = 0;
         for (long chunk = 0; chunk < chunkCount; chunk++) {
@@ -164,7 +164,7 @@ public final class WorkingSetMap implements Closeable {
         return recordings;
     }
 
-    /** Writes it. Nothing is synced. */
+    /** Writes the set. It syncs nothing. */
     void finish() throws IOException {
         entries.finish();
     }
@@ -178,7 +178,7 @@ public final class WorkingSetMap implements Closeable {
         return entries.entries().get(EntryTable.LONG, at);
     }
 
-    /** The lowest bit of each entry whose page is in the set: touched last time, or at least twice. */
+    /** Returns the lowest bit of each entry whose page is in the set: touched last time, or at least twice. */
     private static long members(long word) {
         if (word == 0) {
             return 0;

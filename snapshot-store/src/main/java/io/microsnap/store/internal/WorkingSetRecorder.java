@@ -8,13 +8,13 @@ import java.time.Instant;
 import java.util.Optional;
 
 /**
- * Adds recordings to a snapshot's working set. What several processes record at one time is combined: each merges with
- * the file that is there, and begins again where another one was faster. No lock is held while anything is read,
- * written or made durable but the directory.
+ * Adds recordings to a snapshot's working set. Concurrent recordings of several processes are combined: each process
+ * merges with the present file, and starts again if another one was faster. It holds the lock only for the rename and
+ * the directory's sync.
  */
 public final class WorkingSetRecorder {
     private static final System.Logger LOG = System.getLogger(DirectoryStore.class.getName());
-    /** Each time one fails another one succeeds; so many others at one moment do not happen. */
+    /** A merge fails only when another one succeeds; more concurrent recordings than this do not happen. */
     private static final int MOST_MERGES = 1_000;
 
     private final StoreDirectory store;
@@ -42,7 +42,7 @@ public final class WorkingSetRecorder {
                 + " times while a recording was to be added; record again");
     }
 
-    /** Empty where another process was faster. */
+    /** Merges and commits; empty if another process was faster. */
     private Optional<WorkingSet> merge(Touched touched) throws IOException {
         Optional<Stat> before = held.directory().statusAt(SnapshotFiles.WORKING_SET);
         StagedReplacement.Expected same = now -> now.isPresent() == before.isPresent()
@@ -66,11 +66,11 @@ public final class WorkingSetRecorder {
             }
         } catch (IOException unusable) {
             LOG.log(System.Logger.Level.WARNING,
-                    held + ": its working set is replaced, for it cannot be used: " + unusable.getMessage());
+                    held + ": its unusable working set is replaced: " + unusable.getMessage());
         }
     }
 
-    /** Removes the set; says whether there was one. */
+    /** Removes the set; returns whether there was one. */
     boolean clear() throws IOException {
         try (StoreLock _ = store.lock()) {
             boolean removed = held.directory().removeAt(SnapshotFiles.WORKING_SET);

@@ -214,7 +214,7 @@ class PageIndexTest {
         try (Descriptor baseFile = open("base"); Descriptor other = open("other");
                 PageEntries base = PageEntries.open(EntryTable.Form.INDEX, LAYOUT, baseFile)) {
             assertThatThrownBy(() -> ChangedEntries.of(base, other, false)).isInstanceOf(DamagedException.class)
-                    .hasMessageContaining("other").hasMessageContaining("no copy of");
+                    .hasMessageContaining("other").hasMessageContaining("not a copy of");
         }
     }
 

@@ -49,7 +49,7 @@ class PartialImageTest {
     void anImageHasOneOwnerAtATime() throws IOException {
         try (PartialImage _ = store.partialImage(NAME)) {
             assertThatThrownBy(() -> store.partialImage(NAME)).isInstanceOf(SnapshotException.class)
-                    .hasMessageContaining("another process").hasMessageContaining("try again");
+                    .hasMessageContaining("another process").hasMessageContaining("retry");
             assertThat(store.gc()).isEqualTo(new Recovered(0, 0, 1));
         }
         store.partialImage(NAME).close();
@@ -81,7 +81,7 @@ class PartialImageTest {
         try (StagedSnapshot staged = store.stage(Snapshots.id("copy"))) {
             Snapshots.fill(staged, 4);
             assertThatThrownBy(() -> staged.publishAsMadeElsewhere(made.withId(Snapshots.id("copy"))))
-                    .isInstanceOf(DamagedException.class).hasMessageContaining("did not arrive whole");
+                    .isInstanceOf(DamagedException.class).hasMessageContaining("did not arrive complete");
         }
         assertThat(store.list()).hasSize(1);
     }

@@ -409,7 +409,7 @@ class SnapshotStoreTest {
         try (StoredSnapshot held = store.hold(id("name")); StagedSnapshot staged = store.stage(id("name"))) {
             Snapshots.fill(staged, 3);
             assertThatThrownBy(() -> staged.publishInPlaceOf(held, Snapshots.full(3)))
-                    .isInstanceOf(DamagedException.class).hasMessageContaining("is not the guest of");
+                    .isInstanceOf(DamagedException.class).hasMessageContaining("is not the same guest as");
         }
         assertThat(Snapshots.verify(store, "name")).isEqualTo(2);
         assertThatThrownBy(() -> store.delete(full.reference())).isInstanceOf(NoSuchFileException.class)

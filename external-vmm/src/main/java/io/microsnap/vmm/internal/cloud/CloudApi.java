@@ -16,13 +16,13 @@ public final class CloudApi {
     private final HttpConnection http;
     private final Duration patience;
 
-    /** Calls over this connection, with this time limit for each answer. */
+    /** Makes calls over this connection, with this time limit for each answer. */
     public CloudApi(HttpConnection http, Duration patience) {
         this.http = http;
         this.patience = patience;
     }
 
-    /** Configuration and state of the guest. */
+    /** Returns configuration and state of the guest. */
     public Json info() throws IOException {
         HttpConnection.Answer answer = http.send("GET", "/api/v1/vm.info", "", patience);
         if (!answer.isSuccess()) {
@@ -31,7 +31,7 @@ public final class CloudApi {
         return Json.parse(http.socket() + ": the answer to vm.info", answer.body().getBytes(StandardCharsets.UTF_8));
     }
 
-    /** Returns whether it has a guest at all. */
+    /** Returns whether it has a guest. */
     public boolean hasGuest() throws IOException {
         return http.send("GET", "/api/v1/vm.info", "", patience).isSuccess();
     }
@@ -46,12 +46,12 @@ public final class CloudApi {
         call("vm.resume", "", patience);
     }
 
-    /** Has a paused guest written to a directory, named as Cloud Hypervisor sees it. */
+    /** Makes Cloud Hypervisor write a paused guest to a directory, whose path is the one it sees. */
     public void snapshot(String directory, Duration longest) throws IOException {
         call("vm.snapshot", Json.write(Map.of("destination_url", "file://" + directory), false), longest);
     }
 
-    /** Loads a guest from a directory; it is paused then. */
+    /** Loads a guest from a directory; the guest is then paused. */
     public void restore(String directory, Duration longest) throws IOException {
         call("vm.restore", Json.write(Map.of("source_url", "file://" + directory), false), longest);
     }
@@ -72,10 +72,11 @@ public final class CloudApi {
             }
             why = messages.toString();
         } catch (SnapshotException notTheList) {
-            // Not the documented shape: the message quotes the answer as it came.
+            // Not the documented form: quote the answer as it is.
             why = answer.bodyText();
         }
         return new SnapshotException(http.socket() + ": Cloud Hypervisor refused " + name + " (status "
-                + answer.status() + "): " + (why.isEmpty() ? "it says no more" : why.replaceAll("\\p{Cntrl}+", " ")));
+                + answer.status() + "): " + (why.isEmpty() ? "it gives no"
+                + " reason" : why.replaceAll("\\p{Cntrl}+", " ")));
     }
 }

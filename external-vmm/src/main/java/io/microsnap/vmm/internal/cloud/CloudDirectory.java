@@ -42,12 +42,12 @@ public final class CloudDirectory {
         Path state = directory.resolve(STATE);
         if (!Files.exists(state)) {
             throw new NoSuchFileException(state.toString(), null,
-                    "it is not there, so this is no directory of a snapshot of Cloud Hypervisor's");
+                    "it is missing, so this is not the directory of a Cloud Hypervisor snapshot");
         }
         return MemoryRanges.parse(state.toString(), SmallFiles.read(posix, state, LARGEST_STATE_BYTES));
     }
 
-    /** Writes a snapshot's memory in the order of its table; says whether it shares blocks with the store. */
+    /** Writes a snapshot's memory in the order of its table; returns whether it shares blocks with the store. */
     public static boolean writeMemory(StoredSnapshot held, NewDirectory made, Progress progress) throws IOException {
         Descriptor state = held.open(SnapshotFiles.attachment(STATE));
         MemoryRanges ranges = MemoryRanges.parse(state.name(), SmallFiles.read(state, LARGEST_STATE_BYTES));

@@ -10,8 +10,8 @@ import java.util.Comparator;
 import java.util.List;
 
 /**
- * Which range of guest memory lies where in a file {@code memory-ranges}: back to back, in the order of the table,
- * which need not be that of addresses.
+ * The positions of guest memory's ranges in a file {@code memory-ranges}: one after another, in the order of the table,
+ * which may differ from that of addresses.
  *
  * @param inFileOrder the ranges
  */
@@ -21,9 +21,9 @@ public record MemoryRanges(List<Range> inFileOrder) {
     /**
      * One of them.
      *
-     * @param guestAddress where the guest has it
-     * @param lengthBytes how long it is
-     * @param fileOffset where the file has it
+     * @param guestAddress its guest address
+     * @param lengthBytes its length
+     * @param fileOffset its offset in the file
      */
     public record Range(long guestAddress, long lengthBytes, long fileOffset) {
         long end() {
@@ -36,7 +36,7 @@ public record MemoryRanges(List<Range> inFileOrder) {
         inFileOrder = List.copyOf(inFileOrder);
     }
 
-    /** Reads the table out of a {@code state.json}. */
+    /** Reads the table in a {@code state.json}. */
     public static MemoryRanges parse(String name, byte[] state) throws SnapshotException {
         String text = Json.parse(name, state).get("snapshots").get("memory-manager").get("snapshot_data").get("state")
                 .text();
@@ -60,8 +60,8 @@ public record MemoryRanges(List<Range> inFileOrder) {
             offset += length;
         }
         if (ranges.isEmpty()) {
-            throw new SnapshotException(name + " has no memory in memory-ranges: all of the guest's RAM lies in"
-                    + " files of its own (zones with file= and shared=on); bake those with --ram while the guest is"
+            throw new SnapshotException(name + " has no memory in memory-ranges: all of the guest's RAM is in"
+                    + " separate files (zones with file= and shared=on); bake those with --ram while the guest is"
                     + " paused");
         }
         return new MemoryRanges(ranges);
@@ -73,7 +73,7 @@ public record MemoryRanges(List<Range> inFileOrder) {
         return last.fileOffset + last.lengthBytes;
     }
 
-    /** By guest address. */
+    /** Returns the ranges in the order of guest addresses. */
     public List<Range> inAddressOrder() {
         List<Range> sorted = new ArrayList<>(inFileOrder);
         sorted.sort(Comparator.comparingLong(Range::guestAddress));
@@ -101,7 +101,7 @@ public record MemoryRanges(List<Range> inFileOrder) {
         return GuestLayout.of(pageBytes, regions);
     }
 
-    /** Returns whether the file has guest memory in the order of addresses, as an image has it. */
+    /** Returns whether the file has guest memory in the order of addresses, like an image. */
     public boolean isInAddressOrder() {
         return inFileOrder.equals(inAddressOrder());
     }

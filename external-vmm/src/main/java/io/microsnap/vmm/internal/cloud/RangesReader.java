@@ -10,7 +10,7 @@ import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
 
-/** Guest memory in a file {@code memory-ranges}, whatever the order of its ranges. The file stays its owner's. */
+/** Guest memory in a file {@code memory-ranges}, whatever the order of its ranges. The file's owner closes it. */
 public final class RangesReader implements PageReader {
     private final Descriptor file;
     private final GuestLayout layout;
@@ -22,7 +22,7 @@ public final class RangesReader implements PageReader {
         this.ranges = ranges;
     }
 
-    /** Refuses a file that is not as long as the table says. */
+    /** Makes a reader. Throws if the file is not as long as the table says. */
     public static RangesReader of(Descriptor file, MemoryRanges ranges, GuestLayout layout) throws IOException {
         long sizeBytes = file.sizeBytes();
         if (sizeBytes != ranges.lengthBytes()) {
@@ -49,7 +49,7 @@ public final class RangesReader implements PageReader {
                 (offset, bytes) -> populated.accept(image + (offset - inFile), bytes)));
     }
 
-    /** Takes a piece that is together in the image and in the file. */
+    /** Takes a piece that is contiguous in the image and in the file. */
     interface Piece {
         void take(long imageOffset, long lengthBytes, long fileOffset) throws IOException;
     }

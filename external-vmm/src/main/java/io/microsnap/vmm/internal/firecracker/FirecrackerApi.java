@@ -19,7 +19,7 @@ public final class FirecrackerApi {
     private final HttpConnection http;
     private final Duration patience;
 
-    /** Calls over this connection, with this time limit for each answer. */
+    /** Makes calls over this connection, with this time limit for each answer. */
     public FirecrackerApi(HttpConnection http, Duration patience) {
         this.http = http;
         this.patience = patience;
@@ -30,7 +30,7 @@ public final class FirecrackerApi {
         return Version.parse(get("/version").get("firecracker_version").text());
     }
 
-    /** {@code Not started}, {@code Running} or {@code Paused}. */
+    /** Returns {@code Not started}, {@code Running} or {@code Paused}. */
     public String state() throws IOException {
         return get("/").get("state").text();
     }
@@ -45,12 +45,12 @@ public final class FirecrackerApi {
         call("PATCH", "/vm", Map.of("state", "Paused"), patience);
     }
 
-    /** Lets the guest run; one that runs goes on. */
+    /** Lets the guest run; a running guest keeps running. */
     public void resume() throws IOException {
         call("PATCH", "/vm", Map.of("state", "Resumed"), patience);
     }
 
-    /** Has a paused guest written to two files, named as Firecracker sees them. */
+    /** Makes Firecracker write a paused guest to two files, whose paths are the ones it sees. */
     public void create(boolean changesOnly, String state, String memory, Duration longest) throws IOException {
         Map<String, Object> body = new LinkedHashMap<>();
         body.put("snapshot_type", changesOnly ? "Diff" : "Full");
@@ -59,7 +59,7 @@ public final class FirecrackerApi {
         call("PUT", "/snapshot/create", body, longest);
     }
 
-    /** Loads a fresh process from two files; the guest is paused then. */
+    /** Loads two files into a fresh process; the guest is then paused. */
     public void load(String state, String memory) throws IOException {
         Map<String, Object> body = new LinkedHashMap<>();
         body.put("snapshot_path", state);
@@ -90,8 +90,8 @@ public final class FirecrackerApi {
         try {
             why = Json.parse("", answer.body().getBytes(StandardCharsets.UTF_8)).get(FAULT).text();
         } catch (SnapshotException noFault) {
-            // Not the documented shape: the message quotes the answer as it came.
-            why = why.isEmpty() ? "it says no more" : why;
+            // Not the documented form: quote the answer as it is.
+            why = why.isEmpty() ? "it gives no reason" : why;
         }
         return new SnapshotException(http.socket() + ": Firecracker refused " + method + " " + path + " (status "
                 + answer.status() + "): " + why.replaceAll("\\p{Cntrl}+", " "));

@@ -6,7 +6,7 @@ import io.microsnap.core.SnapshotException;
 import java.util.ArrayList;
 import java.util.List;
 
-/** Computes where Firecracker's guests have their RAM. */
+/** Computes the layout of RAM in Firecracker's guests. */
 public final class FirecrackerLayout {
     private static final long GIB = 1L << 30;
     private static final long MIB = 1L << 20;
@@ -20,7 +20,7 @@ public final class FirecrackerLayout {
             throws SnapshotException {
         if (sizeBytes <= 0 || sizeBytes % pageBytes != 0 || sizeBytes > MOST_BYTES) {
             throw new SnapshotException("a Firecracker guest of " + sizeBytes
-                    + " bytes of RAM, which is no whole number of pages of " + pageBytes);
+                    + " bytes of RAM, not a whole number of pages of " + pageBytes);
         }
         List<Region> regions = new ArrayList<>();
         long left = sizeBytes;

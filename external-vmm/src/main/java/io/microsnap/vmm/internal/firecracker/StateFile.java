@@ -7,9 +7,9 @@ import io.microsnap.vmm.internal.host.SmallFiles;
 import java.io.IOException;
 import java.nio.file.Path;
 
-/** Firecracker's state file: what is in it is its own, but it ends with a checksum. */
+/** Checks Firecracker's state file: its content is opaque, but it ends with a checksum. */
 public final class StateFile {
-    /** Firecracker loads no larger one. */
+    /** The largest file that Firecracker loads. */
     public static final int LARGEST_BYTES = 10_000_000;
 
     private static final long POLYNOMIAL = 0x95AC9329AC4BC9B5L;
@@ -22,16 +22,19 @@ public final class StateFile {
     public static void requireWhole(Posix posix, Path file) throws IOException {
         byte[] bytes = SmallFiles.read(posix, file, LARGEST_BYTES);
         if (bytes.length <= CHECKSUM_BYTES) {
-            throw new SnapshotException(file + " has " + bytes.length + " bytes, and is no state file of"
-                    + " Firecracker's");
+            throw new SnapshotException(file + " has " + bytes.length + " bytes, and is not a state file of"
+                    + " Firecracker");
         }
         if (crc64(bytes) != 0 || isZero(bytes)) {
-            throw new DamagedException(file + " is damaged, or no state file of Firecracker 1.8 or later: its"
-                    + " checksum is not that of its content; create the snapshot anew");
+            throw new DamagedException(file + " is damaged, or not a state file of Firecracker 1.8 or later: its"
+                    + " checksum does not match its content; create the snapshot again");
         }
     }
 
-    /** Zeros have the checksum zero, and are what a crash leaves of a file that was not synced. */
+    /**
+     * Returns whether the file is all zeros: their checksum is zero, and a crash leaves zeros in a file that was not
+     * synced.
+     */
     private static boolean isZero(byte[] bytes) {
         for (byte next : bytes) {
             if (next != 0) {
@@ -41,7 +44,7 @@ public final class StateFile {
         return true;
     }
 
-    /** CRC64 with Jones's polynomial, reflected; over a content and the checksum behind it, zero. */
+    /** Computes CRC64 with Jones's polynomial, reflected. Over a content followed by its checksum it is zero. */
     static long crc64(byte[] bytes) {
         long[] table = new long[256];
         for (int index = 0; index < table.length; index++) {

@@ -21,11 +21,11 @@ import java.util.concurrent.locks.LockSupport;
 
 /**
  * Runs in the guard's own process: waits for the end of its standard input, which comes when the process that started
- * it dies in whatever way. If that process had a guest paused, resumes the guest. Uses the JDK alone, so that it starts
- * with one directory or jar on its class path.
+ * it dies in any way. If that process had a guest paused, the guard resumes the guest. It uses only the JDK, so that it
+ * starts with one directory or jar on its class path.
  *
- * <p>Before it says that it is ready, it holds the whole conversation once with itself: loading classes on a busy
- * machine takes most of a second, and a guest would wait for it.
+ * <p>Before it reports that it is ready, it runs the whole conversation once with itself: loading classes on a busy
+ * machine takes most of a second, during which a guest would wait.
  *
  * <p>Arguments: the socket, {@code qmp} or {@code http}, a directory of scratch files to remove, and the requests, in
  * order. The first one resumes the guest. A QMP request is one line of JSON with {@code "id": "guard"}; an HTTP request
@@ -38,7 +38,7 @@ final class GuardMain {
     static final int DISARMED = 'D';
     /** Tells the guard that it is no longer needed. */
     static final int DISMISSED = 'Q';
-    /** What the guard says when it is ready. */
+    /** The guard's line when it is ready. */
     static final String READY = "ready";
 
     private static final int ATTEMPTS = 1200;
@@ -50,7 +50,7 @@ final class GuardMain {
     private GuardMain() {
     }
 
-    /** See the class. */
+    /** Runs the guard: see the class. */
     public static void main(String[] arguments) throws IOException {
         Path socket = Path.of(arguments[0]);
         boolean qmp = arguments[1].equals("qmp");
@@ -59,7 +59,7 @@ final class GuardMain {
         for (String request : List.of(arguments).subList(3, arguments.length)) {
             requests.add(qmp ? bytes(request + "\n") : http(request));
         }
-        // QMP serves one client after another: connected now, this one is the next when the first one dies.
+        // QMP serves one client after another: connected now, the guard is next when the first client dies.
         SocketChannel next = qmp ? connect(socket) : null;
         try (next) {
             rehearse(scratch.resolve("rehearsal"), qmp, requests);
@@ -73,8 +73,8 @@ final class GuardMain {
                 armed = said == ARMED || (said != DISARMED && armed);
             }
             if (armed && !(qmp ? resumeOverQmp(next, requests) : resumeOverHttp(socket, requests))) {
-                System.err.println("microsnap: the guest behind " + socket + " may still be paused, and did not resume"
-                        + " when asked; resume it by hand");
+                System.err.println("microsnap: the guest behind " + socket + " may still be paused: the request to"
+                        + " resume it failed; resume it by hand");
             }
             remove(scratch);
         }
@@ -100,7 +100,7 @@ final class GuardMain {
         try (ServerSocketChannel server = ServerSocketChannel.open(StandardProtocolFamily.UNIX)) {
             server.bind(UnixDomainSocketAddress.of(socket));
             try (SocketChannel channel = connect(socket); SocketChannel peer = server.accept()) {
-                // Answers that come before the requests spare the rehearsal a second thread.
+                // Answers sent before the requests save the rehearsal a second thread.
                 String answers = qmp ? "{}\r\n" + QMP_ANSWER.repeat(1 + requests.size()) : HTTP_ANSWER;
                 Channels.newOutputStream(peer).write(bytes(answers));
                 if (qmp) {
@@ -112,7 +112,7 @@ final class GuardMain {
                 Files.delete(socket);
             }
         } catch (IOException notRehearsed) {
-            // A path too long for a socket, say: the guard does its work all the same, a little later.
+            // For example too long a path for a socket: the guard then works without rehearsal, a little slower.
             return;
         }
     }
@@ -186,7 +186,7 @@ final class GuardMain {
             }
             Files.deleteIfExists(scratch);
         } catch (NoSuchFileException gone) {
-            // The other process had come to it.
+            // The other process had removed it.
             return;
         } catch (IOException left) {
             System.err.println("microsnap: scratch files are left in " + scratch + ": " + left.getMessage());

@@ -10,9 +10,9 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Resumes a guest when this process dies while it has the guest paused, however it dies. The guard is a process of its
- * own, started before the pause; it holds the other end of a pipe, and the kernel tells it when this end is gone. It
- * ignores the signals that a terminal sends to all.
+ * Resumes a guest if this process dies in any way while it has the guest paused. The guard is a separate process,
+ * started before the pause. It holds the other end of a pipe, so it notices when this end is closed. It ignores the
+ * signals that a terminal sends to all processes.
  */
 public final class ResumeGuard implements AutoCloseable {
     private final Process process;
@@ -27,7 +27,7 @@ public final class ResumeGuard implements AutoCloseable {
     /**
      * Starts a guard that sends QMP commands, the first of which resumes.
      *
-     * @param scratch a directory to remove, with the files in it, should this process die
+     * @param scratch a directory to remove, with the files in it, if this process dies
      */
     public static ResumeGuard overQmp(Path socket, Path scratch, List<String> commands) throws IOException {
         return start(socket, "qmp", scratch, commands);
@@ -53,12 +53,12 @@ public final class ResumeGuard implements AutoCloseable {
         try {
             process = builder.start();
         } catch (IOException failure) {
-            throw new SnapshotException("cannot start the process that would resume the guest should this one die: "
+            throw new SnapshotException("cannot start the process that would resume the guest if this one died: "
                     + failure.getMessage(), failure);
         }
         try (BufferedReader said = process.inputReader()) {
             if (!GuardMain.READY.equals(said.readLine())) {
-                throw new SnapshotException("the process that would resume the guest should this one die could not"
+                throw new SnapshotException("the process that would resume the guest if this one died could not"
                         + " connect to " + socket + "; has the VMM ended?");
             }
             return new ResumeGuard(process);
@@ -76,7 +76,7 @@ public final class ResumeGuard implements AutoCloseable {
         }
     }
 
-    /** Makes the guard resume the guest should this process die from here on. */
+    /** Makes the guard resume the guest if this process dies from now on. */
     public void arm() throws IOException {
         say(GuardMain.ARMED);
         armed = true;
@@ -93,8 +93,8 @@ public final class ResumeGuard implements AutoCloseable {
             pipe.write(what);
             pipe.flush();
         } catch (IOException gone) {
-            throw new SnapshotException("the process that would resume the guest should this one die is gone; try"
-                    + " again", gone);
+            throw new SnapshotException("the process that would resume the guest if this one died is gone;"
+                    + " retry", gone);
         }
     }
 
@@ -105,7 +105,7 @@ public final class ResumeGuard implements AutoCloseable {
             try {
                 say(GuardMain.DISMISSED);
             } catch (IOException gone) {
-                // Dismissed or dead, it does nothing any more.
+                // A dismissed or dead guard does nothing any more.
                 process.destroy();
             }
         }

@@ -12,28 +12,29 @@ import java.io.IOException;
 import java.util.Set;
 
 /**
- * What changed in a guest, told by a memory file that a VMM wrote since: where it has data, memory changed, and a hole
- * means that it is as before.
+ * Reads a guest's changes from a memory file that a VMM wrote: data means changed memory, a hole means unchanged
+ * memory.
  */
 public final class ChangedExtents implements DirtySource {
     private final GuestLayout layout;
     private final SourceOwnership ownership = new SourceOwnership();
     private DirtyBitmap changed;
 
-    /** Of a guest with this layout; the file comes later. */
+    /** Makes a source for a guest with this layout; the file comes later. */
     public ChangedExtents(GuestLayout layout) {
         this.layout = layout;
     }
 
     /**
-     * Looks where the file has data. That fails here, and not in the harvest: a tracker would have everything compared,
-     * and holes taken for zeros.
+     * Finds the file's data. This must fail here and not in the harvest: after a failed harvest everything would be
+     * compared, and holes would be taken for zeros.
      */
     public void dumped(Descriptor written) throws IOException {
         long blockBytes = written.fileSystem().blockSizeBytes();
         if (blockBytes > layout.pageBytes()) {
-            throw new SnapshotException(written + ": its filesystem has blocks of " + blockBytes + " bytes, larger than"
-                    + " the guest's pages, and cannot keep what changed apart; use another directory, such as a tmpfs");
+            throw new SnapshotException(written + ": its filesystem has blocks of " + blockBytes + " bytes, larger"
+                    + " than the guest's pages, so changed pages cannot be told apart; use another directory, such as"
+                    + " a tmpfs");
         }
         DirtyBitmap found = DirtyBitmap.of(layout);
         if (!Extents.data(written, found::mark)) {
@@ -45,7 +46,7 @@ public final class ChangedExtents implements DirtySource {
 
     @Override
     public String name() {
-        return "memory file that holds what changed";
+        return "memory file of changes";
     }
 
     @Override
@@ -70,7 +71,7 @@ public final class ChangedExtents implements DirtySource {
 
     @Override
     public void arm() {
-        // The VMM watches.
+        // The VMM itself tracks writes.
     }
 
     @Override
@@ -83,11 +84,11 @@ public final class ChangedExtents implements DirtySource {
 
     @Override
     public void disarm() {
-        // The VMM watches.
+        // The VMM itself tracks writes.
     }
 
     @Override
     public void close() {
-        // The file is its owner's.
+        // The file's owner closes it.
     }
 }

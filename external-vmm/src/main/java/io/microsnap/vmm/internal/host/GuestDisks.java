@@ -12,25 +12,25 @@ import java.util.Map;
 import java.util.Optional;
 
 /**
- * A guest's disks, and which of them are to be kept.
+ * A guest's disks, and which of them are stored.
  *
- * @param attached every file to be kept, by its attachment's name
+ * @param attached every file to store, by its attachment's name
  * @param names those of them that are disks of the guest
- * @param paths where the VMM has those disks, and the names of their attachments
- * @param warnings what is missing
+ * @param paths the disks' paths in the VMM, and the names of their attachments
+ * @param warnings warnings about missing disks
  */
 public record GuestDisks(Map<String, Path> attached, List<String> names, Map<String, String> paths,
         List<String> warnings) {
     /**
      * A disk of a guest.
      *
-     * @param path as the VMM has it
+     * @param path its path in the VMM
      * @param readOnly whether the guest cannot change it
      */
     public record Disk(String path, boolean readOnly) {
     }
 
-    /** Finds the guest's disks among the files to be kept. */
+    /** Finds the guest's disks among the files to store. */
     public static GuestDisks of(List<Disk> guests, VmmProcess process, List<Path> files) throws IOException {
         GuestDisks disks = new GuestDisks(new LinkedHashMap<>(), new ArrayList<>(), new LinkedHashMap<>(),
                 new ArrayList<>());
@@ -45,10 +45,10 @@ public record GuestDisks(Map<String, Path> attached, List<String> names, Map<Str
 
     private void attach(Path file) throws SnapshotException {
         if (file.getFileName() == null || !Files.isRegularFile(file)) {
-            throw new SnapshotException(file + " is no regular file, and cannot be kept with a snapshot");
+            throw new SnapshotException(file + " is not a regular file, and cannot be stored with a snapshot");
         }
         if (attached.put(file.getFileName().toString(), file) != null) {
-            throw new SnapshotException("two files to be kept are named " + file.getFileName()
+            throw new SnapshotException("two files to store are named " + file.getFileName()
                     + "; rename one of them");
         }
     }
@@ -59,8 +59,8 @@ public record GuestDisks(Map<String, Path> attached, List<String> names, Map<Str
             names.add(name.get());
             paths.put(file, name.get());
         } else if (!readOnly) {
-            warnings.add("the writable disk " + file + " is not kept: as the guest goes on writing to it, the"
-                    + " snapshot's memory and that disk are of different moments; keep it with --attach " + file);
+            warnings.add("the writable disk " + file + " is not stored: the guest keeps writing to it, so the"
+                    + " snapshot's memory and that disk are of different moments; store it with --attach " + file);
         }
     }
 

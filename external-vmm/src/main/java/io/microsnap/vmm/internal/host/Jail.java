@@ -5,7 +5,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Optional;
 
-/** Tells a VMM a path as the VMM sees it. */
+/** Translates paths for a VMM with its own root directory. */
 public final class Jail {
     private Jail() {
     }
@@ -19,7 +19,7 @@ public final class Jail {
         Path jail = root.get().toAbsolutePath().normalize();
         if (!absolute.startsWith(jail)) {
             throw new SnapshotException(file + " does not lie in the VMM's root directory " + jail
-                    + ", and so the VMM cannot reach it; choose a place below that");
+                    + ", so the VMM cannot reach it; use a path below that directory");
         }
         return "/" + jail.relativize(absolute);
     }

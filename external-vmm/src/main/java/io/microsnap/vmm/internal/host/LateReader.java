@@ -6,17 +6,17 @@ import io.microsnap.core.RangeConsumer;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 
-/** Guest memory that a VMM writes to a file during the pause: its layout is known before, the file comes later. */
+/** Guest memory that a VMM writes to a file during the pause: the layout is known before, the file comes later. */
 public final class LateReader implements PageReader {
     private final GuestLayout layout;
     private volatile PageReader dump;
 
-    /** For memory of this layout. */
+    /** Makes a reader for memory of this layout. */
     public LateReader(GuestLayout layout) {
         this.layout = layout;
     }
 
-    /** From here on memory is read by this reader, which must have the same layout. */
+    /** Reads memory through this reader from now on; it must have the same layout. */
     public void dumped(PageReader reader) {
         if (!reader.layout().equals(layout)) {
             throw new IllegalArgumentException("the dump has " + reader.layout() + ", not " + layout);

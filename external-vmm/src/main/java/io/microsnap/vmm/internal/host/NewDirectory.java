@@ -18,7 +18,10 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.PosixFilePermissions;
 
-/** Makes a directory that appears with all of its files or not at all. Its place must be free or empty. */
+/**
+ * Makes a directory that appears with all of its files or not at all. Its path must not exist or must be an empty
+ * directory.
+ */
 public final class NewDirectory implements AutoCloseable {
     private static final int PRIVATE = 0600;
 
@@ -33,12 +36,12 @@ public final class NewDirectory implements AutoCloseable {
         this.staged = staged;
     }
 
-    /** Begins a directory that is to appear at this path. */
+    /** Begins a directory that will appear at this path. */
     public static NewDirectory create(Posix posix, Path target) throws IOException {
         Path absolute = target.toAbsolutePath().normalize();
         requireFree(absolute);
         if (absolute.getParent() == null) {
-            throw new SnapshotException(target + " cannot be made anew");
+            throw new SnapshotException(target + " cannot be created");
         }
         Path staged = Files.createTempDirectory(absolute.getParent(), ".microsnap-",
                 PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
@@ -47,7 +50,7 @@ public final class NewDirectory implements AutoCloseable {
 
     private static void requireFree(Path target) throws IOException {
         if (Files.isSymbolicLink(target) || (Files.exists(target) && !Files.isDirectory(target))) {
-            throw new FileAlreadyExistsException(target.toString(), null, "it is there already, and no directory");
+            throw new FileAlreadyExistsException(target.toString(), null, "it exists already, and is not a directory");
         }
         if (Files.isDirectory(target)) {
             try (DirectoryStream<Path> files = Files.newDirectoryStream(target)) {
@@ -58,12 +61,12 @@ public final class NewDirectory implements AutoCloseable {
         }
     }
 
-    /** Returns where a file is written before the commit. */
+    /** Returns a file's path before the commit. */
     public Path file(String name) {
         return staged.resolve(name);
     }
 
-    /** Returns where a file will be after the commit. */
+    /** Returns a file's path after the commit. */
     public Path finalPath(String name) {
         return target.resolve(name);
     }
@@ -84,13 +87,13 @@ public final class NewDirectory implements AutoCloseable {
         }
     }
 
-    /** Lets it appear. */
+    /** Makes the directory appear. */
     public void commit() throws IOException {
         int flags = posix.constants().O_RDONLY | posix.constants().O_DIRECTORY;
         try (Descriptor directory = Descriptor.open(posix, staged, flags, 0)) {
             directory.sync();
         }
-        // One rename, which takes the place of an empty directory and of nothing else.
+        // One rename, which replaces an empty directory and nothing else.
         Files.move(staged, target, StandardCopyOption.ATOMIC_MOVE);
         committed = true;
         try (Descriptor directory = Descriptor.open(posix, target.getParent(), flags, 0)) {

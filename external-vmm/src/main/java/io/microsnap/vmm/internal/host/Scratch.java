@@ -15,7 +15,7 @@ public final class Scratch implements AutoCloseable {
         this.directory = directory;
     }
 
-    /** Makes one in a directory, and gives it to the VMM's user where that is another one. */
+    /** Makes one in a directory, and gives it to the VMM's user if that is another one. */
     public static Scratch in(Path parent, VmmProcess vmm) throws IOException {
         Path directory = Files.createTempDirectory(parent, "microsnap-",
                 PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
@@ -47,7 +47,7 @@ public final class Scratch implements AutoCloseable {
         return directory.resolve(name);
     }
 
-    /** Writes a new file: nothing that is there, such as a link of the VMM's user, is written through. */
+    /** Writes a new file, and never through an existing entry, such as a link of the VMM's user. */
     public Path write(String name, String text) throws IOException {
         return Files.writeString(file(name), text, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
     }
@@ -55,7 +55,7 @@ public final class Scratch implements AutoCloseable {
     @Override
     public void close() throws IOException {
         if (!Files.exists(directory)) {
-            // The guard has removed it.
+            // The guard has removed it already.
             return;
         }
         try (DirectoryStream<Path> files = Files.newDirectoryStream(directory)) {

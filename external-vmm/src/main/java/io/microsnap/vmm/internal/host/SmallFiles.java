@@ -14,13 +14,13 @@ public final class SmallFiles {
     private SmallFiles() {
     }
 
-    /** Opens a regular file, and nothing that would have to be waited for. */
+    /** Opens a regular file; refuses others, which could block. */
     public static Descriptor open(Posix posix, Path path) throws IOException {
         int flags = posix.constants().O_RDONLY | posix.constants().O_NONBLOCK;
         Descriptor file = Descriptor.open(posix, path, flags, 0);
         try {
             if (!file.status().isRegularFile()) {
-                throw new SnapshotException(file + " is no regular file");
+                throw new SnapshotException(file + " is not a regular file");
             }
             return file;
         } catch (IOException | RuntimeException refused) {

@@ -22,7 +22,7 @@ import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.concurrent.locks.LockSupport;
 
-/** Looks at a VMM's process through {@code /proc}. */
+/** Inspects a VMM's process through {@code /proc}. */
 public final class VmmProcess {
     private static final int PERMISSIONS = 1;
     private static final int OFFSET = 2;
@@ -46,7 +46,7 @@ public final class VmmProcess {
         directory = Path.of("/proc", Long.toString(pid));
     }
 
-    /** Returns the process that listens on a socket, or the one that the user names where the kernel cannot say. */
+    /** Returns the process that listens on a socket, or the one that the user named if the kernel cannot say. */
     public static VmmProcess behind(Posix posix, Path socket, OptionalLong named) throws IOException {
         SocketPeer peer = peer(posix, socket);
         long pid = named.orElse(peer.process());
@@ -61,7 +61,7 @@ public final class VmmProcess {
         return process;
     }
 
-    /** Tries again while the VMM's queue of clients is full, for a while. */
+    /** Retries for a while if the VMM's queue of clients is full. */
     private static SocketPeer peer(Posix posix, Path socket) throws IOException {
         for (int attempt = 1; ; attempt++) {
             try {
@@ -75,7 +75,7 @@ public final class VmmProcess {
         }
     }
 
-    /** Does as {@link #behind}, but first waits for a VMM that was started a moment ago to listen. */
+    /** Does as {@link #behind}, but first waits for a just started VMM to listen. */
     public static VmmProcess await(Posix posix, Path socket, OptionalLong named, Duration patience)
             throws IOException {
         long deadline = System.nanoTime() + patience.toNanos();
@@ -113,7 +113,7 @@ public final class VmmProcess {
         try {
             return Long.parseLong(fields[START_TIME]);
         } catch (NumberFormatException | ArrayIndexOutOfBoundsException unreadable) {
-            throw new SnapshotException(directory + "/stat cannot be understood", unreadable);
+            throw new SnapshotException(directory + "/stat cannot be parsed", unreadable);
         }
     }
 
@@ -141,7 +141,7 @@ public final class VmmProcess {
             }
             return Files.readSymbolicLink(directory.resolve("cwd")).resolve(path);
         } catch (AccessDeniedException denied) {
-            throw new SnapshotException("process " + pid + " cannot be looked at (" + denied.getMessage()
+            throw new SnapshotException("process " + pid + " cannot be read (" + denied.getMessage()
                     + "); run as the VMM's user or as root", denied);
         }
     }
@@ -149,8 +149,8 @@ public final class VmmProcess {
     /**
      * Opens the file of this length that the process has mapped shared, whole and from its start, for reading.
      *
-     * @param path where the VMM says it is; empty where it has no path, such as a memfd
-     * @param name what messages call it
+     * @param path the path that the VMM reports; empty for a memfd, which has none
+     * @param name its name in messages
      */
     public Descriptor sharedRam(Posix posix, Optional<Path> path, long lengthBytes, String name) throws IOException {
         List<Mapped> maps = sharedMappings();
@@ -162,7 +162,7 @@ public final class VmmProcess {
                 }
             }
         } catch (IOException denied) {
-            throw new SnapshotException("the files of process " + pid + " cannot be looked at ("
+            throw new SnapshotException("the files of process " + pid + " cannot be read ("
                     + denied.getMessage() + "); run as the VMM's user or as root", denied);
         }
         if (open.isEmpty()) {
@@ -184,7 +184,7 @@ public final class VmmProcess {
             long inode = (long) file.get("ino");
             long device = (long) file.get("dev");
             String target = Files.readSymbolicLink(link).toString();
-            // On btrfs the device in maps is another than that of stat: there inode and path agree.
+            // On btrfs the device in maps differs from that of stat: compare inode and path instead.
             List<Mapped> ranges = maps.stream().filter(map -> map.inode == inode
                     && (map.device == device || map.path.equals(target))).toList();
             long covered = 0;
@@ -215,14 +215,14 @@ public final class VmmProcess {
                 }
             }
         } catch (IOException denied) {
-            throw new SnapshotException("the memory map of process " + pid + " cannot be looked at ("
+            throw new SnapshotException("the memory map of process " + pid + " cannot be read ("
                     + denied.getMessage() + "); run as the VMM's user or as root", denied);
         }
         result.sort(Comparator.comparingLong(Mapped::offset));
         return result;
     }
 
-    /** A device number as {@code stat} has it. */
+    /** Returns a device number in the form of {@code stat}. */
     private static long device(long major, long minor) {
         return (minor & 0xFF) | ((major & 0xFFF) << 8) | ((minor & ~0xFFL) << 12) | ((major & ~0xFFFL) << 32);
     }

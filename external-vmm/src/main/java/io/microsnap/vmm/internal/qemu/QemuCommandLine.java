@@ -7,9 +7,9 @@ import java.util.regex.MatchResult;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
-/** Removes secrets from the words that started a QEMU, and turns them into the words that start its copy. */
+/** Removes secrets from a QEMU's command line, and turns it into the command line of a copy. */
 public final class QemuCommandLine {
-    /** Stands where a secret stood. */
+    /** Replaces a secret. */
     public static final String REDACTED = "REDACTED";
 
     // A secret's value; "password-secret=ID" and the like only name an object, and "password=on" is a switch.
@@ -24,7 +24,7 @@ public final class QemuCommandLine {
     private QemuCommandLine() {
     }
 
-    /** Returns the words without the values of passwords, secret objects and the like. */
+    /** Returns the arguments without the values of passwords, secret objects and the like. */
     public static List<String> withoutSecrets(List<String> words) {
         List<String> result = new ArrayList<>();
         for (String word : words) {
@@ -43,10 +43,10 @@ public final class QemuCommandLine {
     }
 
     /**
-     * The words that start a copy, which waits for its state: the versioned machine, other files in the place of
-     * those that were, nothing that belongs to the first start alone.
+     * Returns the command line of a copy that waits for its state: with the versioned machine and the copy's own files,
+     * and without options that only the first start needs.
      *
-     * @param disks the paths of disks that are replaced, and by what
+     * @param disks the paths of disks to replace, and their replacements
      * @param ramFile the file that is its RAM
      * @param socket where it listens for QMP
      */
@@ -93,7 +93,7 @@ public final class QemuCommandLine {
         return versioned + (parts.length > 1 ? "," + parts[1] : "");
     }
 
-    /** Whole paths only, and only where a path stands: a relative one may be spelled like an id. */
+    /** Replaces whole paths, and only where the syntax has a path: a relative path may look like an id. */
     private static String replace(String word, String keys, String path, String by) {
         Pattern whole = Pattern.compile("(?<=(?:^|[,{\\s\"])(?:" + keys + ")\"?\\s?[=:]\\s?\"?)" + Pattern.quote(path)
                 + "(?=$|[,\"])");
@@ -110,7 +110,7 @@ public final class QemuCommandLine {
         return "memory-backend-file" + kept + ",share=on,mem-path=" + ramFile;
     }
 
-    /** Returns the paths of Unix sockets in the words. */
+    /** Returns the paths of Unix sockets in the arguments. */
     public static List<String> sockets(List<String> words) {
         List<String> paths = new ArrayList<>();
         for (String word : words) {
@@ -122,7 +122,7 @@ public final class QemuCommandLine {
         return paths;
     }
 
-    /** Quotes the words for a shell. */
+    /** Quotes the arguments for a shell. */
     public static String quoted(List<String> words) {
         List<String> result = new ArrayList<>();
         for (String word : words) {

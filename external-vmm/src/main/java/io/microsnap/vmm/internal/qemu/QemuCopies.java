@@ -27,7 +27,7 @@ import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 
-/** Writes what a copy of a QEMU guest needs, and loads a waiting QEMU with it. */
+/** Writes the files for a copy of a QEMU guest, and loads them into a waiting QEMU. */
 public final class QemuCopies {
     /** The file that is a copy's RAM. */
     public static final String MEMORY = "memory.img";
@@ -40,7 +40,7 @@ public final class QemuCopies {
     }
 
     /**
-     * What was written.
+     * The written directory.
      *
      * @param cloned whether memory shares blocks with the store
      * @param command the words that start the waiting QEMU
@@ -48,7 +48,7 @@ public final class QemuCopies {
     public record Written(boolean cloned, List<String> command) {
     }
 
-    /** Writes memory, device state and disks to a directory that must be free or empty. */
+    /** Writes memory, device state and disks to a directory that must not exist or must be empty. */
     public static Written write(StoredSnapshot held, Posix posix, Path target, Progress progress) throws IOException {
         QemuDescription description = description(held);
         try (NewDirectory directory = NewDirectory.create(posix, target)) {
@@ -103,7 +103,7 @@ public final class QemuCopies {
     private static void requireWaiting(QmpConnection qmp, Duration patience) throws IOException {
         String status = status(qmp, patience);
         if (!status.equals("inmigrate")) {
-            throw new SnapshotException(qmp.socket() + ": this QEMU waits for nothing (it is '" + status
+            throw new SnapshotException(qmp.socket() + ": this QEMU does not wait for a guest (it is '" + status
                     + "'); start it with -incoming defer");
         }
     }

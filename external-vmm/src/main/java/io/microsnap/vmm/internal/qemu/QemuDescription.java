@@ -9,7 +9,7 @@ import java.util.Map;
 import java.util.Optional;
 
 /**
- * What must be known of a QEMU beside RAM and device state to start another one: kept as an attachment.
+ * The facts about a QEMU, beside RAM and device state, that starting a copy needs; stored as an attachment.
  *
  * @param version its release
  * @param machine its machine type, versioned
@@ -18,7 +18,7 @@ import java.util.Optional;
  * @param ramBytes its length
  * @param socket the QMP socket it was baked over
  * @param command the words that started it, without secrets
- * @param disks the disks that were kept: where they were, and the names of their attachments
+ * @param disks the stored disks: their paths, and the names of their attachments
  */
 public record QemuDescription(String version, String machine, String ramId, Optional<String> ramPath, long ramBytes,
         String socket, List<String> command, Map<String, String> disks) {

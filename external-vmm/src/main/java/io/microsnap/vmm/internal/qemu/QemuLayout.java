@@ -5,7 +5,7 @@ import io.microsnap.core.Region;
 import io.microsnap.core.SnapshotException;
 import java.util.List;
 
-/** Computes where QEMU's machines have their RAM: low up to a limit, and the rest from 4 GiB on. */
+/** Computes the layout of RAM in QEMU's machines: low up to a limit, and the rest from 4 GiB on. */
 public final class QemuLayout {
     private static final long GIB = 1L << 30;
     private static final long START_OF_HIGH_RAM = 4 * GIB;
@@ -17,10 +17,10 @@ public final class QemuLayout {
     }
 
     /**
-     * The layout of one backend's RAM.
+     * Returns the layout of one backend's RAM.
      *
      * @param machine the machine's versioned name, such as {@code pc-q35-7.2}
-     * @param lowLimit the machine's {@code max-ram-below-4g}; negative where it has none
+     * @param lowLimit the machine's {@code max-ram-below-4g}; negative if it has none
      */
     public static GuestLayout of(String machine, long sizeBytes, long lowLimit, int pageBytes)
             throws SnapshotException {
@@ -49,7 +49,7 @@ public final class QemuLayout {
         if (machine.equals("microvm")) {
             return PC_LOW_IF_SPLIT;
         }
-        throw new SnapshotException("where the machine type '" + machine + "' has its RAM is not known here: known are"
-                + " pc, q35 and microvm. Stop the guest over QMP, and bake its file with --ram and --region");
+        throw new SnapshotException("the RAM layout of the machine type '" + machine + "' is unknown: known are pc,"
+                + " q35 and microvm. Stop the guest over QMP, and bake its file with --ram and --region");
     }
 }

@@ -41,7 +41,7 @@ public final class QemuMigration {
         this.before = before;
     }
 
-    /** Asks QEMU what it can do, and refuses one that cannot save its state. Changes nothing yet. */
+    /** Queries QEMU's capabilities; throws if it cannot save its state. Changes nothing yet. */
     public static QemuMigration of(QmpConnection qmp, Duration patience) throws IOException {
         Map<String, Boolean> before = new LinkedHashMap<>();
         Map<String, Boolean> wanted = new LinkedHashMap<>();
@@ -87,8 +87,8 @@ public final class QemuMigration {
     }
 
     /**
-     * Receives a made-up state of the usual length and writes it to the file, which the real one replaces: the code is
-     * warm then, and the guest waits for QEMU alone.
+     * Receives a made-up state of the usual length and writes it to the file, which the real state later replaces: the
+     * code is then compiled, and the guest waits only for QEMU.
      */
     public void rehearse(Path socket, Path file) throws IOException {
         try (StateReceiver rehearsing = StateReceiver.listen(socket)) {
@@ -106,12 +106,12 @@ public final class QemuMigration {
         set(wanted);
     }
 
-    /** Returns the arguments that make the capabilities what they were. */
+    /** Returns the arguments that restore the capabilities. */
     public Map<String, Object> asItWas() {
         return arguments(before);
     }
 
-    /** Makes the capabilities what they were. */
+    /** Restores the capabilities. */
     public void restoreCapabilities() throws IOException {
         set(before);
     }

@@ -17,7 +17,7 @@ import java.util.Optional;
  * @param id the backend's id
  * @param path its file; empty for a memfd
  * @param sizeBytes its length
- * @param lowLimit the most of it below 4 GiB; negative where the machine has no such limit
+ * @param lowLimit the most of it below 4 GiB; negative if the machine has no such limit
  */
 public record QemuRam(String machine, String id, Optional<String> path, long sizeBytes, long lowLimit) {
     /** Tells the user how to start a QEMU whose RAM is a shared file. */
@@ -28,7 +28,7 @@ public record QemuRam(String machine, String id, Optional<String> path, long siz
     private static final String MACHINE_SUFFIX = "-machine";
     private static final long NO_LIMIT = -1;
 
-    /** Asks QEMU; a guest whose RAM is private or in several pieces is refused with the remedy. */
+    /** Queries QEMU. Throws, with the remedy, if the guest's RAM is private or in several pieces. */
     public static QemuRam of(QmpConnection qmp, Duration patience) throws IOException {
         String type = get(qmp, patience, "/machine", "type").text();
         String machine = type.endsWith(MACHINE_SUFFIX)
@@ -45,8 +45,8 @@ public record QemuRam(String machine, String id, Optional<String> path, long siz
         String id = backend.substring(OBJECTS.length());
         long sizeBytes = get(qmp, patience, backend, "size").number();
         if (!get(qmp, patience, backend, "share").truth()) {
-            throw new SnapshotException("the RAM '" + id + "' is private to QEMU (share=off), so that its file does not"
-                    + " have what the guest wrote; " + REMEDY);
+            throw new SnapshotException("the RAM '" + id + "' is private to QEMU (share=off), so its file lacks the"
+                    + " guest's writes; " + REMEDY);
         }
         Optional<String> path = find(qmp, patience, backend, "mem-path").map(QemuRam::textOrEmpty)
                 .filter(text -> !text.isEmpty());
@@ -54,12 +54,12 @@ public record QemuRam(String machine, String id, Optional<String> path, long siz
         Optional<Json> offset = find(qmp, patience, backend, "offset");
         if (offset.isPresent() && offset.get().number() != 0) {
             throw new SnapshotException("the RAM '" + id + "' starts at offset " + offset.get().number()
-                    + " of its file, and only files that begin with RAM can be baked; leave offset= away");
+                    + " of its file, and only files that begin with RAM can be baked; leave out offset=");
         }
         return new QemuRam(machine, id, path, sizeBytes, limit.isPresent() ? limit.get().number() : NO_LIMIT);
     }
 
-    /** Returns where the guest has it. */
+    /** Returns its layout in the guest. */
     public GuestLayout layout(int pageBytes) throws SnapshotException {
         return QemuLayout.of(machine, sizeBytes, lowLimit, pageBytes);
     }

@@ -1,6 +1,6 @@
 package io.microsnap.vmm.internal.qemu;
 
-/** Knows the start of QEMU's migration stream. */
+/** The start of QEMU's migration stream. */
 final class QemuState {
     /** {@code QEVM}. */
     static final int MAGIC = 0x5145564D;

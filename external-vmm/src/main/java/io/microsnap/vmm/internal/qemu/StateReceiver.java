@@ -17,8 +17,8 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Takes QEMU's device state from a Unix socket on which it listens. Its thread does nothing but read into memory:
- * QEMU's monitor would hang with a reader that waits.
+ * Receives QEMU's device state on a Unix socket. Its thread only reads into memory, because a slow reader would block
+ * QEMU's monitor.
  */
 public final class StateReceiver implements AutoCloseable {
     private static final int CHUNK_BYTES = 1 << 20;
@@ -37,12 +37,12 @@ public final class StateReceiver implements AutoCloseable {
         reader = Thread.ofPlatform().daemon().name("qemu device state").unstarted(this::read);
     }
 
-    /** Listens on this path, and reads in a thread of its own. */
+    /** Listens on this path, and reads in a separate thread. */
     public static StateReceiver listen(Path socket) throws IOException {
         ServerSocketChannel server = ServerSocketChannel.open(StandardProtocolFamily.UNIX);
         try {
             server.bind(UnixDomainSocketAddress.of(socket));
-            // The directory is what keeps others out: QEMU may run as another user.
+            // The directory protects the socket: QEMU may run as another user.
             Files.setPosixFilePermissions(socket, PosixFilePermissions.fromString("rw-rw-rw-"));
             StateReceiver receiver = new StateReceiver(server, socket);
             receiver.reader.start();
@@ -87,13 +87,13 @@ public final class StateReceiver implements AutoCloseable {
         }
     }
 
-    /** Writes what came to a file, in the place of what it had. */
+    /** Writes the received state to a file, replacing its content. */
     public void writeTo(Path file) throws IOException {
         ByteBuffer first = chunks.getFirst();
         if (first.position() < Integer.BYTES * 2 || first.getInt(0) != QemuState.MAGIC) {
-            throw new SnapshotException("what QEMU sent is not its device state: it does not begin with QEVM");
+            throw new SnapshotException("QEMU sent something other than its device state: it does not begin with QEVM");
         }
-        // Not written into: VMMs run as other users, who can put links here.
+        // Replaced rather than overwritten: a VMM that runs as another user could have put a link here.
         Files.deleteIfExists(file);
         try (FileChannel channel = FileChannel.open(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
             for (ByteBuffer chunk : chunks) {

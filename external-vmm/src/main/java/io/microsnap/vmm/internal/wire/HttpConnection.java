@@ -10,8 +10,8 @@ import java.util.Locale;
 import java.util.OptionalLong;
 
 /**
- * HTTP/1.1 over a Unix socket, as far as VMMs speak it: one request after another on one connection, bodies of a
- * known length. One thread.
+ * HTTP/1.1 over a Unix socket, the part that VMMs use: one request after another on one connection, with bodies of
+ * known length. For one thread.
  */
 public final class HttpConnection implements AutoCloseable {
     private static final int LONGEST_HEADERS = 64 << 10;
@@ -25,16 +25,16 @@ public final class HttpConnection implements AutoCloseable {
         this.connection = connection;
     }
 
-    /** Connects; nothing is said yet. */
+    /** Connects. Sends nothing yet. */
     public static HttpConnection open(Path socket, Duration patience) throws IOException {
         return new HttpConnection(UnixConnection.open(socket, patience));
     }
 
     /**
-     * What a server answered.
+     * A server's answer.
      *
      * @param status three digits
-     * @param body what came with it; empty where nothing did
+     * @param body its body; may be empty
      */
     public record Answer(int status, String body) {
         /** Returns whether the VMM did what the request asked. */
@@ -49,7 +49,7 @@ public final class HttpConnection implements AutoCloseable {
         }
     }
 
-    /** Sends a request; an empty body is none. */
+    /** Sends a request. An empty text means no body. */
     public Answer send(String method, String path, String body, Duration patience) throws IOException {
         byte[] content = body.getBytes(StandardCharsets.UTF_8);
         String headers = method + " " + path + " HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\n"
@@ -75,14 +75,14 @@ public final class HttpConnection implements AutoCloseable {
             for (String line = line(left, deadline); !line.isEmpty(); line = line(left, deadline)) {
                 int colon = line.indexOf(':');
                 if (colon < 0) {
-                    throw refused("'" + printable(line) + "' is no header");
+                    throw refused("'" + printable(line) + "' is not a header");
                 }
                 String name = line.substring(0, colon).strip().toLowerCase(Locale.ROOT);
                 String value = line.substring(colon + 1).strip();
                 if (name.equals("content-length")) {
                     lengthBytes = OptionalLong.of(length(value));
                 } else if (name.equals("transfer-encoding")) {
-                    throw refused("the body comes in a transfer encoding, which no VMM known here uses");
+                    throw refused("the body has a transfer encoding, which no known VMM uses");
                 }
             }
             if (status / 100 == 1) {
@@ -94,7 +94,7 @@ public final class HttpConnection implements AutoCloseable {
 
     private int status(String line) throws SnapshotException {
         if (!line.matches("HTTP/1\\.[01] [1-5][0-9][0-9]( .*)?")) {
-            throw refused("'" + printable(line) + "' is no status line");
+            throw refused("'" + printable(line) + "' is not a status line");
         }
         return Integer.parseInt(line.substring(9, 12));
     }
@@ -148,7 +148,7 @@ public final class HttpConnection implements AutoCloseable {
     }
 
     private SnapshotException refused(String why) {
-        return new SnapshotException(socket() + ": the answer is not HTTP as VMMs speak it: " + why
+        return new SnapshotException(socket() + ": the answer is not HTTP of the kind that VMMs use: " + why
                 + "; is this the VMM's API socket?");
     }
 

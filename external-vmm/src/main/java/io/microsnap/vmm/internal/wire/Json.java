@@ -16,8 +16,8 @@ import java.util.Optional;
 import java.util.OptionalLong;
 
 /**
- * A JSON value that somebody else wrote, checked where it is used: asking it for what it is not is a failure that says
- * where in which document. The document's length is bounded by its reader, all else by {@link StrictJson}.
+ * A JSON value of another program, checked where it is used: reading it as the wrong type throws an exception that
+ * names the document and the place. The document's length is bounded by its reader, all else by {@link StrictJson}.
  */
 public final class Json {
     private static final int MOST_VALUES = 4 << 20;

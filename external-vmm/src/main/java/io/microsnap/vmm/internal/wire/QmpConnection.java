@@ -11,7 +11,10 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
 
-/** QEMU's machine protocol: one JSON object a line, commands answered in order, events in between. One thread. */
+/**
+ * QEMU's machine protocol: one JSON object in each line, answers in the order of commands, events in between. For one
+ * thread.
+ */
 public final class QmpConnection implements AutoCloseable {
     private static final int LONGEST_LINE = 1 << 20;
     private static final int MOST_LINES_BETWEEN = 10_000;
@@ -40,11 +43,11 @@ public final class QmpConnection implements AutoCloseable {
 
     private void greet(Duration patience) throws IOException {
         try {
-            Json line = Json.parse(socket() + ": what greets", line(UnixConnection.deadline(patience)));
+            Json line = Json.parse(socket() + ": the greeting", line(UnixConnection.deadline(patience)));
             greeting = line.get("QMP").get("version").get("qemu");
         } catch (VmmTimeoutException silent) {
-            throw new SnapshotException(socket() + ": nobody greets. A QMP monitor serves one client at a time, and"
-                    + " another one may be connected: close it, or start QEMU with a second monitor (-qmp"
+            throw new SnapshotException(socket() + ": QEMU sends no greeting. A QMP monitor serves one client at a"
+                    + " time, and another one may be connected: close it, or start QEMU with a second monitor (-qmp"
                     + " unix:PATH,server=on,wait=off)", silent);
         } catch (SnapshotException notQmp) {
             throw new SnapshotException(notQmp.getMessage() + "; is this a QMP socket (-qmp unix:PATH,server=on,wait="
@@ -52,7 +55,7 @@ public final class QmpConnection implements AutoCloseable {
         }
     }
 
-    /** QEMU's version, as three numbers. */
+    /** Returns QEMU's version. */
     public Version version() throws SnapshotException {
         return new Version(greeting.get("major").number(), greeting.get("minor").number(),
                 greeting.get("micro").number());
@@ -72,7 +75,7 @@ public final class QmpConnection implements AutoCloseable {
         }
     }
 
-    /** Executes a command and returns what it returns; a refusal is a {@link QmpException}. */
+    /** Executes a command and returns its result; throws {@link QmpException} if QEMU refuses it. */
     public Json execute(String command, Map<String, ?> arguments, Duration patience) throws IOException {
         String id = "microsnap-" + ++commands;
         Map<String, Object> request = new LinkedHashMap<>();
@@ -104,7 +107,7 @@ public final class QmpConnection implements AutoCloseable {
                 return line.get("return");
             }
         }
-        throw new SnapshotException(socket() + ": QEMU said " + MOST_LINES_BETWEEN + " things without answering '"
+        throw new SnapshotException(socket() + ": QEMU said " + MOST_LINES_BETWEEN + " lines without answering '"
                 + command + "'");
     }
 
@@ -119,7 +122,7 @@ public final class QmpConnection implements AutoCloseable {
                 }
                 if (length == LONGEST_LINE) {
                     throw new SnapshotException(socket() + ": a line of more than " + LONGEST_LINE
-                            + " bytes, which is no answer of QEMU's");
+                            + " bytes, which is not an answer of QEMU");
                 }
                 if (length == line.length) {
                     line = Arrays.copyOf(line, Math.min(LONGEST_LINE, 2 * length));

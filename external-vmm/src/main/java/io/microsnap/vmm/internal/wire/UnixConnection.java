@@ -17,7 +17,7 @@ import java.time.Duration;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 
-/** Connects to a Unix stream socket; no read or write waits beyond its deadline. Used by one thread. */
+/** A connection to a Unix stream socket; no read or write waits beyond its deadline. For one thread. */
 public final class UnixConnection implements AutoCloseable {
     private static final long BETWEEN_ATTEMPTS_NANOS = 1_000_000;
 
@@ -45,7 +45,7 @@ public final class UnixConnection implements AutoCloseable {
             try {
                 return connect(socket);
             } catch (SocketException failure) {
-                // Refused for good, or the queue is full: a full one empties when the VMM comes to it.
+                // The connection is refused for good, or the queue is full; a full queue empties when the VMM reads it.
                 if (failure instanceof ConnectException || System.nanoTime() - deadline > 0) {
                     throw new SnapshotException(socket + ": cannot connect: " + failure.getMessage()
                             + "; is the VMM still running, and is this its socket?", failure);
@@ -60,7 +60,7 @@ public final class UnixConnection implements AutoCloseable {
         try {
             channel.configureBlocking(false);
             if (!channel.connect(UnixDomainSocketAddress.of(socket))) {
-                throw new SocketException("the connection is not made at once");
+                throw new SocketException("the connection was not established at once");
             }
             return new UnixConnection(socket, channel);
         } catch (IOException | RuntimeException failure) {
@@ -74,12 +74,12 @@ public final class UnixConnection implements AutoCloseable {
         return System.nanoTime() + patience.toNanos();
     }
 
-    /** Writes everything, or throws when the other side does not take it in time. */
+    /** Writes everything, or throws if the other side does not read it in time. */
     public void write(ByteBuffer bytes, long deadline) throws IOException {
         try {
             while (bytes.hasRemaining()) {
                 if (channel.write(bytes) == 0) {
-                    await(SelectionKey.OP_WRITE, deadline, "did not take what was sent to it");
+                    await(SelectionKey.OP_WRITE, deadline, "did not read the request");
                 }
             }
         } catch (VmmTimeoutException late) {

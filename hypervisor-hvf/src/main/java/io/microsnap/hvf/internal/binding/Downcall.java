@@ -11,7 +11,7 @@ import java.lang.invoke.MethodHandle;
 import java.lang.invoke.MethodHandles;
 import java.util.Optional;
 
-/** Links one C function when it is first called: linking makes machine code, and no program calls all of them. */
+/** Links one C function at its first call: linking generates machine code, and no program calls all functions. */
 final class Downcall {
     static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT;
     static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG;
@@ -42,7 +42,7 @@ final class Downcall {
         return call;
     }
 
-    /** Looks up a function that came with a later macOS: where it lacks, it answers that it is unsupported. */
+    /** Looks up a function of a later macOS; if it is missing, calls return {@code HV_UNSUPPORTED}. */
     static Downcall optional(SymbolLookup library, String name, MemoryLayout result, MemoryLayout... arguments) {
         return new Downcall(name, FunctionDescriptor.of(result, arguments), library.find(name));
     }
@@ -56,7 +56,7 @@ final class Downcall {
         return new Downcall(name, FunctionDescriptor.ofVoid(arguments), symbol);
     }
 
-    /** Stands for machine code of our own. */
+    /** Links machine code that this process wrote. */
     static Downcall at(MemorySegment code, String name, MemoryLayout result, MemoryLayout... arguments) {
         return new Downcall(name, FunctionDescriptor.of(result, arguments), Optional.of(code));
     }
@@ -73,7 +73,7 @@ final class Downcall {
         return symbol.isPresent();
     }
 
-    /** Where the function is; {@link MemorySegment#NULL} where the system lacks it. */
+    /** Returns the address of the function; {@link MemorySegment#NULL} if the system lacks it. */
     MemorySegment address() {
         return symbol.orElse(MemorySegment.NULL);
     }
@@ -105,7 +105,10 @@ final class Downcall {
         return MethodHandles.dropArguments(answer, 0, function.toMethodType().parameterList());
     }
 
-    /** What a method handle threw, which is nothing that C does: a mistake of the caller (a closed segment) or ours. */
+    /**
+     * Returns the exception for what a method handle threw. C throws nothing, so it is a mistake of the caller (a
+     * closed segment) or of this code.
+     */
     static RuntimeException unexpected(Throwable thrown) {
         if (thrown instanceof RuntimeException exception) {
             return exception;

@@ -11,7 +11,7 @@ public enum HvReturn {
     HV_NO_DEVICE(0xfae9_4006, "this process has no VM"),
     HV_DENIED(0xfae9_4007, HvReturn.ENTITLEMENT),
     HV_FAULT(0xfae9_4008, "the range is mapped already, or not mapped at all"),
-    HV_UNSUPPORTED(0xfae9_400f, "this macOS or this processor lacks it; where nothing works at all, "
+    HV_UNSUPPORTED(0xfae9_400f, "this macOS or this processor lacks it; if nothing works at all, "
             + HvReturn.ENTITLEMENT),
     /** A result that this version of microsnap does not know. */
     UNKNOWN(-1, "");
@@ -42,7 +42,7 @@ public enum HvReturn {
         return number;
     }
 
-    /** Returns what the reader of a failure can do; empty where nothing general can be said. */
+    /** Returns what the reader of a failure can do; empty if there is no general advice. */
     public String remedy() {
         return remedy;
     }

@@ -2,7 +2,7 @@ package io.microsnap.hvf.internal.binding;
 
 import io.microsnap.core.SnapshotException;
 
-/** Says that Hypervisor.framework refused a call or is not here at all, why, and what to do. */
+/** Hypervisor.framework refused a call, or is missing. The message says why, and what to do. */
 public final class HypervisorException extends SnapshotException {
     private static final long serialVersionUID = 1L;
 

@@ -5,14 +5,14 @@ import java.util.Set;
 
 /**
  * Makes the calls of macOS's Hypervisor.framework on Apple silicon, under their own names and with raw results, and
- * the few of libSystem that belong with them. Everything above speaks to this interface, so that a test can put a
- * failing or recording one in its place.
+ * the few of libSystem that belong with them. All other code uses this interface, so that a test can put a failing or
+ * recording one in its place.
  *
- * <p>A function that the running macOS lacks answers {@code HV_UNSUPPORTED}, or {@link MemorySegment#NULL} where it
+ * <p>A function that the running macOS lacks returns {@code HV_UNSUPPORTED}, or {@link MemorySegment#NULL} where it
  * would return an object; {@link #missing} names those functions. Objects are released with {@link #os_release}.
  */
 public interface HypervisorFramework {
-    /** Returns the framework of this Mac; on any other system the exception says that it is not there. */
+    /** Returns the framework of this Mac; throws on any other system. */
     static HypervisorFramework ofThisMac() throws HypervisorException {
         return NativeFramework.ofThisMac(System.getProperty("os.name"), System.getProperty("os.arch"));
     }
@@ -90,9 +90,9 @@ public interface HypervisorFramework {
     /** Releases an object that a {@code create} function returned. */
     void os_release(MemorySegment object);
 
-    /** Returns the host's counter, relative to which the offsets of the virtual timers are. */
+    /** Returns the host's counter, to which the offsets of the virtual timers are relative. */
     long mach_absolute_time();
 
-    /** Fills the buffer with a value of the system; returns its length, or -1 where there is no such name. */
+    /** Fills the buffer with a value of the system; returns its length, or -1 if there is no such name. */
     int sysctlbyname(String name, MemorySegment value);
 }

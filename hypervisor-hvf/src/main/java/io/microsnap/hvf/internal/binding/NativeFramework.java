@@ -18,10 +18,10 @@ import java.util.Locale;
 import java.util.Set;
 import java.util.TreeSet;
 
-/** Calls the functions of a library: the framework of a Mac, or one of the same form that stands in for it. */
+/** Calls the functions of a library: a Mac's framework, or a stand-in with the same functions. */
 final class NativeFramework implements HypervisorFramework {
     /**
-     * By its name: the file is only in the system's cache of libraries, so that a look-up by path finds nothing.
+     * Loaded by name: the library exists only in the system's cache, and no file has this path.
      */
     private static final String LIBRARY = "/System/Library/Frameworks/Hypervisor.framework/Versions/A/Hypervisor";
 
@@ -32,9 +32,9 @@ final class NativeFramework implements HypervisorFramework {
     /**
      * Looks the functions up.
      *
-     * @param framework where those of Hypervisor.framework are
-     * @param system where those of libSystem are
-     * @param code what passes a vector on this processor
+     * @param framework the functions of Hypervisor.framework
+     * @param system the functions of libSystem
+     * @param code the code that passes a vector on this processor
      */
     NativeFramework(SymbolLookup framework, SymbolLookup system, VectorCode code) throws HypervisorException {
         functions = Functions.of(framework, system);
@@ -47,7 +47,7 @@ final class NativeFramework implements HypervisorFramework {
         setVector = Downcall.at(loaded, "set a vector", INT, LONG, INT, POINTER, POINTER);
     }
 
-    /** The framework, where the system is one that has it. */
+    /** Returns the framework, where the system is one that has it. */
     @SuppressWarnings("restricted")
     static HypervisorFramework ofThisMac(String system, String architecture) throws HypervisorException {
         if (!system.startsWith("Mac")) {

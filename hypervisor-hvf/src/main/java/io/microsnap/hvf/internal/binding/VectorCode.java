@@ -8,7 +8,7 @@ import java.util.HexFormat;
 
 /**
  * Passes 16 bytes by value in the first vector register, for which the foreign function interface has no layout: two
- * instructions of our own load the register from the third argument and jump to the function in the fourth.
+ * machine instructions load the register from the third argument and jump to the function in the fourth.
  */
 final class VectorCode {
     /** {@code ldr q0, [x2]} and {@code br x3}. */
@@ -25,15 +25,15 @@ final class VectorCode {
         return instructions.clone();
     }
 
-    /** Makes the processor forget what it fetched from memory that was just written. */
+    /** Invalidates the processor's instruction cache for freshly written memory. */
     interface InstructionCache {
         void invalidate(MemorySegment code) throws Throwable;
     }
 
     /**
-     * Writes the code to memory of its own and makes that executable. It is there for the life of the process.
+     * Writes the code to new memory and makes that executable. It stays until the process ends.
      *
-     * @return where the code starts
+     * @return the start of the code
      */
     @SuppressWarnings("restricted")
     MemorySegment load(Posix posix, InstructionCache cache) throws HypervisorException {

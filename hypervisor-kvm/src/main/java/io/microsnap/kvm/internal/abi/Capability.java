@@ -1,6 +1,6 @@
 package io.microsnap.kvm.internal.abi;
 
-/** What a running KVM may or may not offer: always asked, never assumed. The names are the kernel's. */
+/** The capabilities that a running KVM may have: always queried, never assumed. The names are the kernel's. */
 public enum Capability {
     KVM_CAP_USER_MEMORY(3), KVM_CAP_SET_TSS_ADDR(4), KVM_CAP_NR_MEMSLOTS(10), KVM_CAP_MP_STATE(14),
     KVM_CAP_IRQCHIP(0), KVM_CAP_PIT_STATE2(35), KVM_CAP_ADJUST_CLOCK(39), KVM_CAP_VCPU_EVENTS(41),
@@ -15,7 +15,7 @@ public enum Capability {
         this.number = number;
     }
 
-    /** The number the kernel knows it by. */
+    /** Returns its number in the kernel. */
     public int number() {
         return number;
     }

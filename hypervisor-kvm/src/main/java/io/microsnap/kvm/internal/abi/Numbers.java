@@ -10,7 +10,7 @@ public final class Numbers {
     public static final int KVM_DIRTY_LOG_INITIALLY_SET = 2;
     public static final int KVM_DIRTY_GFN_F_DIRTY = 1;
     public static final int KVM_DIRTY_GFN_F_RESET = 2;
-    /** In pages: where a vCPU's dirty ring is mapped. */
+    /** The offset, in pages, at which a vCPU's dirty ring is mapped. */
     public static final int KVM_DIRTY_LOG_PAGE_OFFSET = 64;
 
     public static final int KVM_EXIT_IO = 2;

@@ -2,7 +2,9 @@ package io.microsnap.kvm.internal.abi;
 
 import java.lang.foreign.MemoryLayout;
 
-/** The ioctls of KVM that are made here: on {@code /dev/kvm}, on a VM, and on a vCPU. The names are the kernel's. */
+/**
+ * The ioctls of KVM that this library uses: on {@code /dev/kvm}, on a VM, and on a vCPU. The names are the kernel's.
+ */
 public enum Request {
     KVM_GET_API_VERSION(0x00),
     KVM_CREATE_VM(0x01),
@@ -56,7 +58,7 @@ public enum Request {
     KVM_SET_SREGS2(Direction.WRITES, 0xcd, Structs.KVM_SREGS2),
     KVM_GET_XSAVE2(Direction.READS, 0xcf, Structs.KVM_XSAVE);
 
-    /** Who fills the struct. */
+    /** Which side fills the struct. */
     private enum Direction {
         WRITES(1), READS(2), READS_AND_WRITES(3);
 
@@ -74,7 +76,7 @@ public enum Request {
 
     private final long number;
 
-    /** Without an argument, or with a plain number. */
+    /** Makes a request without an argument, or with a plain number. */
     Request(int command) {
         number = TYPE << TYPE_SHIFT | command;
     }
@@ -84,7 +86,7 @@ public enum Request {
                 | TYPE << TYPE_SHIFT | command;
     }
 
-    /** What the kernel is handed. */
+    /** Returns the number that the kernel receives. */
     public long number() {
         return number;
     }

@@ -14,9 +14,9 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * The structs of {@code linux/kvm.h} and {@code asm/kvm.h}, each under its C name and with its members under theirs.
- * Members that nothing here looks into are left out as padding; pointers are longs. A struct with a flexible array
- * at its end is laid out without it.
+ * The structs of {@code linux/kvm.h} and {@code asm/kvm.h}, under their C names and those of their members. Members
+ * that this library does not use are padding; pointers are longs. A struct with a flexible array at its end is laid out
+ * without it.
  */
 public final class Structs {
     public static final StructLayout KVM_USERSPACE_MEMORY_REGION = struct("kvm_userspace_memory_region",
@@ -33,11 +33,11 @@ public final class Structs {
             JAVA_INT.withName("cap"), JAVA_INT.withName("flags"),
             MemoryLayout.sequenceLayout(4, JAVA_LONG).withName("args"), gap(64));
 
-    /** The page a vCPU shares with the kernel, as far as anything here looks into it. */
+    /** The page that a vCPU shares with the kernel: the part that this library uses. */
     public static final StructLayout KVM_RUN = struct("kvm_run",
             JAVA_BYTE.withName("request_interrupt_window"), JAVA_BYTE.withName("immediate_exit"), gap(6),
             JAVA_INT.withName("exit_reason"), gap(20),
-            // The union: what an exit means depends on its reason.
+            // The union, whose meaning depends on the exit's reason.
             MemoryLayout.unionLayout(
                     struct("io", JAVA_BYTE.withName("direction"), JAVA_BYTE.withName("size"),
                             JAVA_SHORT.withName("port"), JAVA_INT.withName("count"),
@@ -89,13 +89,13 @@ public final class Structs {
     private Structs() {
     }
 
-    /** Access to a member by its path of names. */
+    /** Returns access to a member by its path of names. */
     public static VarHandle member(StructLayout struct, String... path) {
         PathElement[] elements = new PathElement[path.length];
         for (int index = 0; index < path.length; index++) {
             elements[index] = PathElement.groupElement(path[index]);
         }
-        // The offset of the struct in its segment is always zero: one coordinate less at every use.
+        // The struct's offset in its segment is always zero, so bind it here.
         return MethodHandles.insertCoordinates(struct.varHandle(elements), 1, 0L);
     }
 

@@ -2,7 +2,7 @@ package io.microsnap.core.internal.file;
 
 import io.microsnap.core.internal.posix.Constants;
 
-/** What the kernel may be told about a range of a mapping. */
+/** Advice to the kernel about a range of a mapping. */
 public enum Advice {
     NORMAL,
     /** No read-ahead: faults bring in what they touch. */
@@ -24,7 +24,7 @@ public enum Advice {
     /** Gives every page of the range memory of its own before it returns. */
     POPULATE_WRITE;
 
-    /** The platform's number; 0 where it has no such advice. */
+    /** Returns the platform's number; 0 where it has no such advice. */
     int number(Constants constants) {
         return switch (this) {
             case NORMAL -> constants.MADV_NORMAL;

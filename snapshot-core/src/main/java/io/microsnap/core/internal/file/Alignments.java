@@ -6,23 +6,23 @@ import io.microsnap.core.internal.posix.Stat;
 import java.io.IOException;
 
 /**
- * What requests to a file must be multiples of to be taken as they are; all powers of two. Found out by questions
- * alone: nothing is read or written for it.
+ * The alignments that direct requests to a file need, all powers of two. They are queried: finding them reads and
+ * writes nothing.
  *
  * @param requestBytes offsets and lengths of reads and writes
  * @param memoryBytes addresses of memory that is read into or written from
- * @param zeroBytes what can be made zeros without writing zeros
- * @param discardBytes what can be given back
- * @param reported whether the system said so; otherwise it is a guess that holds for common devices
+ * @param zeroBytes the unit of ranges that become zeros without writing zeros
+ * @param discardBytes the unit of ranges that can be discarded
+ * @param reported whether the system reported these; otherwise they are a guess that holds for common devices
  */
 public record Alignments(int requestBytes, int memoryBytes, int zeroBytes, int discardBytes, boolean reported) {
-    /** Any request is taken. */
+    /** Accepts any request. */
     static final Alignments NONE = new Alignments(1, 1, 1, 1, true);
 
-    /** What devices and filesystems have, of which none says otherwise. */
+    /** The alignment of devices and filesystems that report none. */
     static final int USUAL_BYTES = 4096;
 
-    /** Refuses what is no power of two. */
+    /** Refuses an alignment that is not a power of two. */
     public Alignments {
         for (int bytes : new int[] {requestBytes, memoryBytes, zeroBytes, discardBytes}) {
             if (Integer.bitCount(bytes) != 1 || bytes < 0) {
@@ -31,7 +31,7 @@ public record Alignments(int requestBytes, int memoryBytes, int zeroBytes, int d
         }
     }
 
-    /** Those for direct I/O on a file, or a block device of these sectors. */
+    /** Returns the alignments for direct I/O on a file, or on a block device with these sectors. */
     static Alignments ofDirect(Descriptor file, Stat status, int sectorBytes) throws IOException {
         Constants constants = file.posix().constants();
         if (status.isBlockDevice()) {
@@ -42,7 +42,7 @@ public record Alignments(int requestBytes, int memoryBytes, int zeroBytes, int d
         }
         int block = usable(file.fileSystem().blockSizeBytes());
         boolean told = status.tellsDirectAlignment();
-        // A file whose blocks were shared may need more than it did: never less than a block.
+        // A file whose blocks were shared may need a larger alignment than before: use at least a block.
         int request = Math.max(block, told ? usable(status.directOffsetBytes()) : USUAL_BYTES);
         int memory = told ? usable(status.directMemoryBytes()) : request;
         boolean needsNone = constants.O_DIRECT == 0;

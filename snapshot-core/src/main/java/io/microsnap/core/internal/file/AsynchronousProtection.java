@@ -37,7 +37,7 @@ public final class AsynchronousProtection {
     }
 
     /**
-     * Begins to use it, for memory of this process.
+     * Begins a use of the protection, for memory of this process.
      *
      * @throws SystemCallException ENOSYS where the system has no userfaultfd
      * @throws java.nio.file.AccessDeniedException where this process may not use it
@@ -63,8 +63,8 @@ public final class AsynchronousProtection {
     }
 
     /**
-     * Begins to use it, through a userfaultfd of the process whose memory it is. It is closed with the last use, but
-     * not if this throws.
+     * Begins a use of the protection, through a userfaultfd of the process that owns the memory. The last use closes
+     * the userfaultfd; if this method throws, the caller still owns it.
      */
     public synchronized Use use(Descriptor taken) throws IOException {
         if (userfaultfd.isPresent()) {
@@ -77,7 +77,7 @@ public final class AsynchronousProtection {
 
     private void agree(Descriptor opened) throws IOException {
         int result = UserFaultFd.api(opened.posix(), opened.number(), FEATURES);
-        // EINVAL is said of features the kernel lacks, and of an agreement made before. Where the features are missing,
+        // The kernel answers EINVAL for features it lacks and for a second handshake. Where features are missing,
         // registering fails.
         if (!opened.posix().constants().failedWith(result, Errno.EINVAL)) {
             opened.check("ioctl UFFDIO_API", result, "");
@@ -85,7 +85,7 @@ public final class AsynchronousProtection {
         userfaultfd = Optional.of(opened);
     }
 
-    /** One that watches the memory. */
+    /** One use of the protection. */
     public final class Use implements AutoCloseable {
         private boolean needsRegistration;
         private boolean closed;
@@ -93,14 +93,14 @@ public final class AsynchronousProtection {
         private Use() {
         }
 
-        /** The userfaultfd, until this is closed. */
+        /** Returns the userfaultfd, until this is closed. */
         public Descriptor userfaultfd() {
             synchronized (AsynchronousProtection.this) {
                 return userfaultfd.orElseThrow();
             }
         }
 
-        /** Registers the memory, or keeps it registered. Nothing is protected by that yet. */
+        /** Registers the memory, or keeps it registered. This protects nothing yet. */
         public void register() throws IOException {
             synchronized (AsynchronousProtection.this) {
                 if (closed) {
@@ -114,7 +114,7 @@ public final class AsynchronousProtection {
             }
         }
 
-        /** Says that the registration is not needed here any more; the last one takes it off, with all protection. */
+        /** Ends this use's registration. The last use removes the registration and with it all protection. */
         public void unregister() throws IOException {
             synchronized (AsynchronousProtection.this) {
                 if (needsRegistration) {
@@ -161,7 +161,7 @@ public final class AsynchronousProtection {
         }
     }
 
-    /** Where the process or its mapping has gone already, there is nothing left to take off. */
+    /** Removes the registration. If the process or its mapping is gone already, there is none to remove. */
     private void unregisterAll() throws IOException {
         Descriptor open = userfaultfd.orElseThrow();
         for (int part = 0; part < addresses.length; part++) {

@@ -27,7 +27,7 @@ public final class AvailableMemory {
         this.groups = groups;
     }
 
-    /** Asks this machine. */
+    /** Reads the limits of this process on this machine. */
     public static AvailableMemory ofProcess() {
         return new AvailableMemory(Path.of("/proc"), Path.of("/sys/fs/cgroup"));
     }
@@ -64,7 +64,7 @@ public final class AvailableMemory {
         return least(mount, group, "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file ");
     }
 
-    /** Every group above has a limit, too. In a container the path may lead outside of what is mounted. */
+    /** Every parent group has a limit, too. In a container the path may lead outside of the mount. */
     private static long least(Path mount, String group, String limit, String usage, String reclaimable) {
         long least = Long.MAX_VALUE;
         Path relative = Path.of("/").relativize(Path.of("/").resolve(group).normalize());
@@ -89,7 +89,7 @@ public final class AvailableMemory {
         return lines.isEmpty() ? OptionalLong.empty() : number(lines.getFirst());
     }
 
-    /** No number, such as {@code max}, is no limit. */
+    /** Returns the number; empty for text such as {@code max}, which means no limit. */
     private static OptionalLong number(String text) {
         try {
             return OptionalLong.of(Long.parseLong(text.strip()));

@@ -6,7 +6,7 @@ import io.microsnap.core.internal.posix.Descriptor;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 
-/** What lies behind a mapping, and so: its uses, and the place that knows its populated ranges. */
+/** The kind of memory behind a mapping. It decides what the mapping can do and how populated ranges are found. */
 sealed interface Backing {
     boolean mayBeTruncated();
 
@@ -17,8 +17,8 @@ sealed interface Backing {
     }
 
     /**
-     * Up to this length a range is populated if all of it is in memory, which is quickly asked. It is not the whole
-     * truth about anonymous memory: a page that was read and never written is in memory as the shared page of zeros.
+     * Returns the length up to which residency, a cheap question, may stand for population. For anonymous memory
+     * residency says too much: a page that was read and never written is resident as the shared page of zeros.
      */
     default long longestResidentBytes() {
         return 4L << 20;
@@ -30,7 +30,7 @@ sealed interface Backing {
      * @param part the part, which starts at {@code offset}
      * @param overlays what was laid over the mapping
      */
-    void populated(OwnPageMap pageMap, MemorySegment part, long offset, Overlays overlays, RangeConsumer ranges)
+    void populated(ProcessPageTable pageTable, MemorySegment part, long offset, Overlays overlays, RangeConsumer ranges)
             throws IOException;
 
     /** Closes what the mapping owns. */
@@ -49,21 +49,21 @@ sealed interface Backing {
         }
 
         @Override
-        public void populated(OwnPageMap pageMap, MemorySegment part, long offset, Overlays overlays,
+        public void populated(ProcessPageTable pageTable, MemorySegment part, long offset, Overlays overlays,
                 RangeConsumer ranges) throws IOException {
             if (overlays.isEmpty()) {
-                PopulatedRanges.ofMemory(pageMap, part, shifted(offset, ranges));
+                PopulatedRanges.ofMemory(pageTable, part, shifted(offset, ranges));
                 return;
             }
             RangeSet union = new RangeSet();
             overlays.populated(offset, part.byteSize(), union::add);
-            PopulatedRanges.ofMemory(pageMap, part, shifted(offset, union::add));
+            PopulatedRanges.ofMemory(pageTable, part, shifted(offset, union::add));
             union.forEachWithin(offset, part.byteSize(), ranges);
         }
     }
 
     record Memfd(Descriptor descriptor) implements Backing {
-        /** The next hole of a file in memory is looked for page by page up to the file's end, if need be. */
+        /** Returns the next hole of a file in memory is looked for page by page up to the file's end, if need be. */
         @Override
         public long longestResidentBytes() {
             return Long.MAX_VALUE;
@@ -80,7 +80,7 @@ sealed interface Backing {
         }
 
         @Override
-        public void populated(OwnPageMap pageMap, MemorySegment part, long offset, Overlays overlays,
+        public void populated(ProcessPageTable pageTable, MemorySegment part, long offset, Overlays overlays,
                 RangeConsumer ranges) throws IOException {
             PopulatedRanges.ofFile(descriptor, offset, part.byteSize(), ranges);
         }
@@ -113,7 +113,7 @@ sealed interface Backing {
         }
 
         @Override
-        public void populated(OwnPageMap pageMap, MemorySegment part, long offset, Overlays overlays,
+        public void populated(ProcessPageTable pageTable, MemorySegment part, long offset, Overlays overlays,
                 RangeConsumer ranges) throws IOException {
             long lengthBytes = part.byteSize();
             if (access != Access.PRIVATE) {
@@ -123,7 +123,7 @@ sealed interface Backing {
             RangeSet union = new RangeSet();
             overlays.populated(offset, lengthBytes, union::add);
             ofFile(offset, lengthBytes, union::add);
-            PopulatedRanges.writtenPrivately(pageMap, part, shifted(offset, union::add));
+            PopulatedRanges.writtenPrivately(pageTable, part, shifted(offset, union::add));
             union.forEachWithin(offset, lengthBytes, ranges);
         }
 

@@ -9,7 +9,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
-/** What a block device says of itself, and what it is asked to do, by {@code ioctl}. */
+/** Queries and changes block devices by {@code ioctl}. */
 final class BlockDevices {
     private BlockDevices() {
     }
@@ -23,7 +23,7 @@ final class BlockDevices {
         return ask(device, "ioctl(BLKGETSIZE64)", constants.BLKGETSIZE64);
     }
 
-    /** The smallest unit that it reads or writes. */
+    /** Returns the smallest unit that it reads or writes. */
     static int sectorBytes(Descriptor device) throws IOException {
         Constants constants = device.posix().constants();
         boolean macos = constants.operatingSystem() == OperatingSystem.MACOS;
@@ -32,7 +32,7 @@ final class BlockDevices {
                 : ask(device, "ioctl(BLKSSZGET)", constants.BLKSSZGET));
     }
 
-    /** Makes a range of whole sectors zeros or gives it back; the raw result. */
+    /** Zeroes or discards a range of whole sectors and returns the raw result. */
     static long change(Descriptor device, long request, long offset, long lengthBytes) {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment range = arena.allocateFrom(ValueLayout.JAVA_LONG, offset, lengthBytes);

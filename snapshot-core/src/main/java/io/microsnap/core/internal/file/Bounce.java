@@ -63,7 +63,7 @@ final class Bounce implements AutoCloseable {
             for (long at = offset; at < end;) {
                 long from = floor(at);
                 long stop = Math.min(from + own.byteSize(), end);
-                // Of a block that reaches past the end of the file, only what is written may come into being.
+                // A block that reaches past the end of the file must not lengthen it beyond the bytes written.
                 long directEnd = ceil(stop) <= sizeBytes ? ceil(stop) : floor(stop);
                 if (directEnd > from) {
                     if (at > from) {
@@ -88,18 +88,18 @@ final class Bounce implements AutoCloseable {
         }
     }
 
-    /** Reads one block into its place; what the file does not have of it is zeros. */
+    /** Reads one block into its place, and fills what lies past the file's end with zeros. */
     private void load(MemorySegment own, long block, long from, long sizeBytes) throws IOException {
         MemorySegment place = own.asSlice(block - from, blockBytes);
         long read = direct.read(List.of(place), block);
         if (read < blockBytes && block + read < sizeBytes) {
             throw new SnapshotException(direct.file() + " had " + sizeBytes + " bytes and ends at " + (block + read)
-                    + " now: somebody shortened it while it was in use");
+                    + " now: another process shortened it while it was in use");
         }
         place.asSlice(read).fill((byte) 0);
     }
 
-    /** A buffer for one request; the owner gives it back. */
+    /** Returns a buffer for one request; the owner gives it back. */
     private MemorySegment take() {
         MemorySegment buffer = idle.poll();
         return buffer != null ? buffer
@@ -116,7 +116,7 @@ final class Bounce implements AutoCloseable {
                 MemorySegment.copy(buffer, within, to, at + done, bytes));
     }
 
-    /** Sets what the buffers have from a position on to zero. */
+    /** Zeroes the buffers from a position on. */
     static void zeroFrom(List<MemorySegment> buffers, long position, long length) {
         copy(buffers, position, length, (buffer, within, done, bytes) -> buffer.asSlice(within, bytes).fill((byte) 0));
     }

@@ -3,7 +3,7 @@ package io.microsnap.core.internal.file;
 import java.time.Duration;
 
 /**
- * What a copy amounted to.
+ * The result of a copy.
  *
  * @param method how it was made
  * @param sizeBytes the length of the file

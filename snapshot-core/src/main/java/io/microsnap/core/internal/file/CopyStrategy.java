@@ -1,6 +1,6 @@
 package io.microsnap.core.internal.file;
 
-/** By which means a file may be copied. */
+/** The ways in which a file may be copied. */
 public enum CopyStrategy {
     /** Share the source's blocks where the filesystem can, else as {@link #SPARSE}. */
     AUTO,
@@ -8,6 +8,6 @@ public enum CopyStrategy {
     REFLINK,
     /** Copy what is data, leave holes holes; the filesystem may share blocks where it likes. */
     SPARSE,
-    /** As {@link #SPARSE}, and no block is shared: the copy does not suffer with its source. */
+    /** As {@link #SPARSE}, and no block is shared: damage to the source's blocks does not affect the copy. */
     UNSHARED
 }

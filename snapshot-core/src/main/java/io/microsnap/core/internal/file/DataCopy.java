@@ -14,14 +14,14 @@ import java.lang.foreign.MemorySegment;
 import java.util.EnumSet;
 import java.util.Set;
 
-/** Copies what one file holds into another that is empty, and leaves holes where the first has them. */
+/** Copies a file's data into an empty file, and leaves holes where the source has them. */
 final class DataCopy implements AutoCloseable {
-    /** Short enough to be cancelled soon, long enough that nothing is lost by it. */
+    /** Short enough that cancelling is quick, long enough to cost no throughput. */
     private static final long MOST_IN_KERNEL = 64L << 20;
     private static final long BUFFER_BYTES = 1L << 20;
     /** The smallest hole worth leaving: no filesystem here has smaller blocks. */
     private static final long BLOCK_BYTES = 4096;
-    /** What the kernel, a filesystem or a sandbox answers that does not know the call or not for these files. */
+    /** The errors of kernels, filesystems and sandboxes that lack the call or refuse it for these files. */
     private static final Set<Errno> NOT_IN_KERNEL = EnumSet.of(Errno.ENOSYS, Errno.EXDEV, Errno.EINVAL,
             Errno.EOPNOTSUPP, Errno.ENOTSUP, Errno.EPERM, Errno.ETXTBSY);
 
@@ -42,19 +42,19 @@ final class DataCopy implements AutoCloseable {
         inKernel = mayShare;
     }
 
-    /** Copies as much as the source had when this was its status. */
+    /** Copies as many bytes as the source had at the time of this status. */
     void run(Stat status) throws IOException {
         totalBytes = status.isBlockDevice() ? BlockDevices.sizeBytes(source) : status.sizeBytes();
         destination.truncate(totalBytes);
         boolean hasHoles = status.allocatedBytes() < totalBytes;
         if (status.isBlockDevice()) {
-            // Devices know no holes, and the kernel copies from files alone.
+            // Devices have no holes, and the kernel copies only between files.
             copyAllButZeros(0, totalBytes);
             return;
         }
         Extents.walk(source, 0, totalBytes, (offset, lengthBytes) -> {
             if (hasHoles && lengthBytes == totalBytes) {
-                // The filesystem names everything data, yet did not allocate it all.
+                // The filesystem reports everything as data, yet has not allocated all of it.
                 copyAllButZeros(offset, lengthBytes);
             } else {
                 copyData(offset, lengthBytes);
@@ -92,7 +92,7 @@ final class DataCopy implements AutoCloseable {
         }
     }
 
-    /** Returns how much was copied; nothing if the system cannot, or says there is nothing: then reading will tell. */
+    /** Returns how much was copied; zero if the system cannot copy or finds nothing, in which case the caller reads. */
     private long copyInKernel(long at, long lengthBytes) throws IOException {
         Posix posix = destination.posix();
         Constants constants = posix.constants();

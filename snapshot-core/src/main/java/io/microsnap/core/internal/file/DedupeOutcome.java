@@ -2,9 +2,9 @@ package io.microsnap.core.internal.file;
 
 import io.microsnap.core.internal.posix.Errno;
 
-/** What came of asking the kernel to share a range that both files hold alike. */
+/** The kernel's answer to a request to share a range of two files. */
 public sealed interface DedupeOutcome {
-    /** How many bytes, from the start of the range, are shared now. */
+    /** Returns how many bytes, from the start of the range, are shared now. */
     long sharedBytes();
 
     /** The whole range is shared. */
@@ -18,7 +18,7 @@ public sealed interface DedupeOutcome {
     /**
      * These two places cannot share blocks.
      *
-     * @param sharedBytes what was shared before that was found out
+     * @param sharedBytes the bytes shared before the system refused
      * @param errno the system's answer
      * @param reason what it means, for a person
      */

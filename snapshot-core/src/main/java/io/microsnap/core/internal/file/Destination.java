@@ -10,7 +10,7 @@ import java.nio.file.FileSystemException;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 
-/** The place where a file is to appear: a name, checked, in an open directory. */
+/** The place where a file will appear: a checked name in an open directory. */
 record Destination(Descriptor directory, String name) {
     Destination {
         if (name.isEmpty() || name.equals(".") || name.equals("..")) {
@@ -21,7 +21,7 @@ record Destination(Descriptor directory, String name) {
         }
     }
 
-    /** Opens the directory that a path names; links on the way to it are the caller's own. */
+    /** Opens the directory that a path names. Links on the way to it are followed: the caller vouches for them. */
     static Destination open(Posix posix, Path path) throws IOException {
         Path name = path.getFileName();
         if (name == null) {
@@ -38,7 +38,7 @@ record Destination(Descriptor directory, String name) {
         }
     }
 
-    /** Refuses what is there already, unless it is a plain file. */
+    /** Refuses an existing entry that is not a plain file. */
     void requirePlainFile(Stat existing) throws IOException {
         if (existing.isDirectory()) {
             throw new FileSystemException(toString(), null, "it is a directory, and a file is wanted");

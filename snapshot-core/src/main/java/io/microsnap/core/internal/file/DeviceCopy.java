@@ -13,25 +13,25 @@ import java.time.Duration;
 import java.util.OptionalInt;
 
 /**
- * Copies from and to block devices, which nobody else may use meanwhile. Onto a device every byte of the source is
+ * Copies from and to block devices, which no other program may use meanwhile. Onto a device every byte of the source is
  * written, zeros where it has holes; what the device has behind it stays. A copy that fails leaves a part of it there.
  */
 final class DeviceCopy {
     private static final long BUFFER_BYTES = 4L << 20;
-    /** A device's own mode is for its administrators, and says nothing about a copy of what it holds. */
+    /** A device's mode is meant for administrators and says nothing about a copy of its content. */
     private static final int MODE = StagedFile.PRIVATE;
 
     private DeviceCopy() {
     }
 
-    /** Whether either path leads to a block device. */
+    /** Returns whether either path leads to a block device. */
     static boolean isWanted(Posix posix, Path source, Path destination) {
         return StorageFile.isDevice(posix, source) || StorageFile.isDevice(posix, destination);
     }
 
     static CopyResult copy(Posix posix, Path source, Path destination, CopyOptions options) throws IOException {
         if (options.strategy() == CopyStrategy.REFLINK) {
-            throw new SnapshotException("nothing shares blocks with a device: " + source + " cannot be cloned to "
+            throw new SnapshotException("a device cannot share blocks: " + source + " cannot be cloned to "
                     + destination + "; copy it instead");
         }
         long start = System.nanoTime();

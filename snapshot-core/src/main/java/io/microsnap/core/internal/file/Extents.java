@@ -18,15 +18,15 @@ import java.util.OptionalLong;
 import java.util.Set;
 
 /**
- * Where a file has data and where it has holes, and what it occupies. Looking changes nothing about the file; a
- * descriptor open for reading is enough for all but {@link #punch}.
+ * Finds a file's data, holes and extents. Queries do not change the file; all but {@link #punch} need a descriptor open
+ * only for reading.
  */
 public final class Extents {
     private static final int EXTENTS_AT_A_TIME = 512;
     private static final long CANNOT_SAY = -1;
     private static final Set<Errno> CANNOT_TELL = EnumSet.of(Errno.EINVAL, Errno.EOPNOTSUPP, Errno.ENOTSUP,
             Errno.ENOSYS, Errno.ENOTTY, Errno.ESPIPE, Errno.ENODEV);
-    /** What systems and filesystems answer that cannot do what was asked to the space of a file. */
+    /** The errors of systems and filesystems that do not support an operation on a file's space. */
     static final Set<Errno> UNSUPPORTED = EnumSet.of(Errno.EOPNOTSUPP, Errno.ENOTSUP, Errno.ENOSYS, Errno.ENOTTY,
             Errno.ESPIPE, Errno.ENODEV, Errno.ENXIO);
 
@@ -35,8 +35,8 @@ public final class Extents {
 
     /**
      * Names the ranges of a file that hold data, clipped to its end. Where the filesystem cannot tell, or cannot be
-     * trusted, everything is named as one range and the answer is false: what is named may then hold long runs of
-     * zeros. On macOS that is always so, because APFS has been seen to report holes over live data.
+     * trusted, this names everything as one range and returns false: that range may hold long runs of zeros. On macOS
+     * that is always so, because APFS has been seen to report holes over live data.
      */
     public static boolean data(Descriptor file, RangeConsumer ranges) throws IOException {
         return data(file, 0, file.sizeBytes(), ranges);
@@ -54,9 +54,9 @@ public final class Extents {
     }
 
     /**
-     * Names the first range of data that reaches behind the offset, from there on and as far as it goes, or none. Where
-     * that cannot be told it is all the rest of the file. In a file in memory the end is looked for page by page: keep
-     * the answer.
+     * Names the first range of data that ends after the offset, clipped to start there, or no range. Where the
+     * filesystem cannot tell, this names all the rest of the file. In a file in memory the search for the end walks
+     * page by page: keep the answer.
      */
     public static void firstData(Descriptor file, long offset, RangeConsumer range) throws IOException {
         requireRange(file, offset, 0);
@@ -75,7 +75,10 @@ public final class Extents {
         }
     }
 
-    /** As {@link #data}, but what cannot be told goes to a consumer of its own: one range, up to the end, or none. */
+    /**
+     * As {@link #data}, but passes the part of which the filesystem cannot tell to a second consumer: at most one
+     * range, up to the end.
+     */
     static void walk(Descriptor file, long offset, long lengthBytes, RangeConsumer data, RangeConsumer unknown)
             throws IOException {
         requireRange(file, offset, lengthBytes);
@@ -100,8 +103,8 @@ public final class Extents {
     }
 
     /**
-     * What a file's extents amount to, as the filesystem counts them; empty where it does not tell. Content that is
-     * still only in memory is given its place on disk first, so this may take as long as a sync.
+     * Returns a summary of a file's extents as the filesystem counts them; empty where it does not tell. The filesystem
+     * first allocates blocks for content that is still only in memory, so this may take as long as a sync.
      */
     public static Optional<ExtentSummary> summary(Descriptor file) throws IOException {
         long extents = 0;
@@ -118,9 +121,9 @@ public final class Extents {
     }
 
     /**
-     * In how many extents a file lies; empty where the filesystem does not tell. XFS knows the number. Elsewhere they
-     * are counted, and no further than it takes to see that there are more than the limit: the answer is then above it,
-     * and less than the true number.
+     * Returns in how many extents a file lies; empty where the filesystem does not tell. XFS knows the number.
+     * Elsewhere this counts extents until the count exceeds the limit: an answer above the limit may be less than the
+     * true number.
      */
     public static OptionalLong count(Descriptor file, long limit) throws IOException {
         if (file.fileSystem().type() == FileSystemStat.XFS) {
@@ -140,11 +143,14 @@ public final class Extents {
     /** Takes a file's extents one after another. */
     @FunctionalInterface
     public interface ExtentConsumer {
-        /** The place is where on the filesystem the extent lies; negative where the bytes are not there as they are. */
+        /**
+         * Takes an extent. The place is its position on the filesystem; negative where the bytes are not stored there
+         * as they are.
+         */
         void accept(long offset, long lengthBytes, long place) throws IOException;
     }
 
-    /** Names a file's extents as the filesystem keeps them; none where it does not tell. */
+    /** Names a file's extents as the filesystem stores them; none where it does not tell. */
     public static void each(Descriptor file, ExtentConsumer extents) throws IOException {
         try (Walk walk = new Walk(file)) {
             while (walk.next()) {
@@ -154,9 +160,8 @@ public final class Extents {
     }
 
     /**
-     * Names the ranges in which two files of one filesystem have the same blocks at the same offsets: what a clone
-     * still has in common with its source. Where the filesystem does not tell, none. As {@link #summary}, this may
-     * take as long as a sync.
+     * Names the ranges in which two files of one filesystem share blocks at the same offsets, such as a clone and its
+     * source; none where the filesystem does not tell. As {@link #summary}, this may take as long as a sync.
      */
     public static void inCommon(Descriptor left, Descriptor right, RangeConsumer ranges) throws IOException {
         if (left.status().device() != right.status().device()) {
@@ -188,7 +193,7 @@ public final class Extents {
             this.file = file;
         }
 
-        /** Goes to the next extent; false past the last, and where the filesystem does not tell. */
+        /** Moves to the next extent. Returns false after the last one, and where the filesystem does not tell. */
         boolean next() throws IOException {
             if (index + 1 < found) {
                 index++;
@@ -247,9 +252,9 @@ public final class Extents {
     }
 
     /**
-     * Makes a range read as zeros and gives its space back; the file's length stays, also where the range reaches
-     * past it. Blocks that are only partly in the range keep the rest. Returns false, and leaves the range alone,
-     * where the filesystem cannot do it.
+     * Makes a range read as zeros and frees its space. The file keeps its length, also where the range reaches past its
+     * end. Blocks that are only partly in the range keep the rest. Where the filesystem cannot punch, returns false and
+     * leaves the range as it was.
      */
     public static boolean punch(Descriptor file, long offset, long lengthBytes) throws IOException {
         requireRange(file, offset, lengthBytes);
@@ -263,7 +268,7 @@ public final class Extents {
         return punchHole(file, offset, lengthBytes);
     }
 
-    /** macOS frees whole blocks only, so what the range has of others is overwritten. */
+    /** macOS frees only whole blocks, so partial blocks at the ends of the range are overwritten with zeros. */
     private static boolean punchWholeBlocks(Descriptor file, long offset, long lengthBytes) throws IOException {
         long end = Math.min(offset + lengthBytes, file.sizeBytes());
         long block = file.fileSystem().blockSizeBytes();
@@ -311,13 +316,13 @@ public final class Extents {
         }
     }
 
-    /** The next data or hole; past every file if there is none; {@link #CANNOT_SAY}. */
+    /** Returns the next data or hole; an offset past every file if there is none; {@link #CANNOT_SAY}. */
     private static long seek(Descriptor file, long offset, int whence) throws IOException {
         long result = file.posix().lseek(file.number(), offset, whence);
         return result >= 0 ? result : judge(file, offset, whence, result);
     }
 
-    /** Apart from the way that is taken a hundred thousand times. */
+    /** Kept apart from the hot path, which is taken a hundred thousand times. */
     private static long judge(Descriptor file, long offset, int whence, long failed) throws IOException {
         Constants constants = file.posix().constants();
         long result = constants.failedWith(failed, Errno.EINTR)

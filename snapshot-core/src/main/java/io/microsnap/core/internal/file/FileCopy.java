@@ -25,7 +25,7 @@ import java.util.Optional;
 public final class FileCopy {
     private final Reflink reflink;
 
-    /** Copies with this memory of what cannot be cloned. */
+    /** Makes a copier that shares this {@code Reflink}'s knowledge of which devices cannot clone. */
     public FileCopy(Reflink reflink) {
         this.reflink = reflink;
     }
@@ -76,8 +76,8 @@ public final class FileCopy {
     }
 
     /**
-     * Gives an empty file, which nobody else looks at yet, the content of another. Holes stay holes; the system may
-     * share blocks where it can. When this throws, the file holds part of it.
+     * Fills an empty file, which nothing else uses yet, with the content of another. Holes stay holes; the system may
+     * share blocks where it can. When this throws, the file holds part of the content.
      */
     public static CopyMethod fill(Descriptor source, Descriptor empty, Progress progress) throws IOException {
         Stat status = source.status();
@@ -103,7 +103,7 @@ public final class FileCopy {
         };
     }
 
-    /** Before anything is opened for writing. */
+    /** Checks the destination before anything is opened for writing. */
     private static void refuseExisting(Descriptor source, Stat status, Destination destination, IfExists ifExists)
             throws IOException {
         Optional<Stat> existing = destination.directory().statusAt(destination.name());

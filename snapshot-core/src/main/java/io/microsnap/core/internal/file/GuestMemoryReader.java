@@ -7,7 +7,7 @@ import io.microsnap.core.RangeConsumer;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 
-/** Reads guest memory that is mapped in this process, by direct view. Closing the memory is its owner's affair. */
+/** Reads guest memory that is mapped in this process, by direct view. The memory's owner closes it. */
 public final class GuestMemoryReader implements PageReader {
     private final GuestMemory memory;
     private final GuestLayout layout;

@@ -21,17 +21,17 @@ public final class GuestRam implements GuestMemory {
         this.image = image;
     }
 
-    /** New memory of zeros, of this process alone. */
+    /** Returns new memory of zeros, of this process alone. */
     public static GuestRam anonymous(Posix posix, GuestLayout layout, HugePages hugePages) throws IOException {
         return new GuestRam(layout, Mapping.anonymous(posix, layout.lengthBytes(), hugePages));
     }
 
-    /** New memory of zeros behind a memfd, which others may map. */
+    /** Returns new memory of zeros behind a memfd, which others may map. */
     public static GuestRam memfd(Posix posix, GuestLayout layout, HugePages hugePages) throws IOException {
         return new GuestRam(layout, Mapping.memfd(posix, "guest-ram", layout.lengthBytes(), hugePages));
     }
 
-    /** A mapping of a whole image, which is closed with this. */
+    /** Returns guest memory over a mapping of a whole image. It closes the mapping with itself. */
     public static GuestRam of(GuestLayout layout, Mapping image) {
         Objects.requireNonNull(layout);
         if (image.lengthBytes() != layout.lengthBytes()) {
@@ -76,7 +76,7 @@ public final class GuestRam implements GuestMemory {
         return image.hold();
     }
 
-    /** The registration for asynchronous write protection, which all that watch this memory share. */
+    /** Returns the registration for asynchronous write protection, which all watchers of this memory share. */
     public AsynchronousProtection protection() {
         return image.protection();
     }

@@ -13,12 +13,12 @@ import java.lang.ref.Reference;
 import java.util.List;
 
 /**
- * One way to the bytes of a file. Interrupted transfers are repeated and short ones finished; a short direct transfer
- * goes on from the last whole block, for no other place is taken.
+ * One way to transfer a file's bytes. It repeats interrupted transfers and finishes short ones. A short direct transfer
+ * continues at the last whole block, because direct I/O accepts no other offset.
  *
  * @param file an open descriptor
  * @param flags those of {@code preadv2} and {@code pwritev2}
- * @param blockBytes the alignment of what it takes; 1 for any
+ * @param blockBytes the alignment of its requests; 1 for any
  */
 record Lane(Descriptor file, int flags, int blockBytes) {
     /** Reads until the buffers are full or the file ends, and returns how much that was. */

@@ -32,10 +32,10 @@ public final class Mapping implements AutoCloseable {
     private final Arena arena = Arena.ofShared();
     private final MemorySegment segment;
     private final Backing backing;
-    private final OwnPageMap pageMap;
+    private final ProcessPageTable pageTable;
     private final Overlays overlays = new Overlays();
     private final AsynchronousProtection protection;
-    // Layers come from few files in many runs: asking each time whether the file is long enough would cost too much.
+    // Caches the length check: layers come from few files in many runs, and an fstat for each run would cost too much.
     private Descriptor lastOverlaid;
     private long lastOverlaidBytes;
     private Optional<MappingBudget.Share> share = Optional.empty();
@@ -48,18 +48,18 @@ public final class Mapping implements AutoCloseable {
         this.address = address;
         this.mappedBytes = mappedBytes;
         this.backing = backing;
-        pageMap = new OwnPageMap(posix);
+        pageTable = new ProcessPageTable(posix);
         protection = new AsynchronousProtection(new long[] {address}, new long[] {mappedBytes});
         segment = view(address, lengthBytes, arena, backing.readOnly());
     }
 
-    /** New memory of zeros. Pages are allocated when they are first written. */
+    /** Returns new memory of zeros. Pages are allocated when they are first written. */
     public static Mapping anonymous(Posix posix, long lengthBytes, HugePages hugePages) throws IOException {
         String name = "anonymous memory of " + lengthBytes + " bytes";
         Constants constants = posix.constants();
         long unit = posix.getpagesize();
         if (hugePages == HugePages.RESERVED) {
-            // Only a file of the pool tells the size of its pages.
+            // Only a file in the huge page pool tells the size of its pages.
             try (Descriptor probe = memfd(posix, "probe", hugePages)) {
                 unit = reservedPageBytes(probe);
             }
@@ -70,8 +70,8 @@ public final class Mapping implements AutoCloseable {
     }
 
     /**
-     * New memory of zeros behind a descriptor, which other mappings and processes may share. Its length is sealed:
-     * nobody can truncate it. {@link #descriptor()} is closed with the mapping.
+     * Returns new memory of zeros behind a descriptor, which other mappings and processes may share. Its length is
+     * sealed, so that it cannot be truncated. Closing the mapping closes {@link #descriptor()}.
      *
      * @param name shown in {@code /proc} and in messages
      */
@@ -98,8 +98,8 @@ public final class Mapping implements AutoCloseable {
     }
 
     /**
-     * A range of a file. The file must reach to the end of the range; it may end inside the last page. The descriptor
-     * stays the caller's, and must stay open for {@link #populated} to ask it.
+     * Maps a range of a file. The file must reach to the end of the range; it may end inside the last page. The caller
+     * keeps the descriptor, and must keep it open because {@link #populated} queries it.
      *
      * @param fileOffset a multiple of the host's page size
      */
@@ -118,41 +118,42 @@ public final class Mapping implements AutoCloseable {
                 file.number(), fileOffset, new Backing.File(file, fileOffset, access, sealed));
     }
 
-    /** The memory, exactly as long as was asked; read-only where the access is. */
+    /** Returns the memory, exactly as long as requested; read-only where the access is. */
     public MemorySegment segment() {
         return segment;
     }
 
-    /** Where the memory starts in this process, for an interface that takes addresses. */
+    /** Returns the address at which the memory starts in this process, for interfaces that take addresses. */
     public long address() {
         return segment.address();
     }
 
-    /** The length that was asked. */
+    /** Returns the requested length. */
     public long lengthBytes() {
         return segment.byteSize();
     }
 
-    /** What messages call this memory. */
+    /** Returns the name of this memory in messages. */
     public String name() {
         return name;
     }
 
-    /** The memfd behind this memory, if it is one. It is closed with the mapping. */
+    /** Returns the memfd behind this memory, if it is one. It is closed with the mapping. */
     public Optional<Descriptor> descriptor() {
         return backing instanceof Backing.Memfd memfd ? Optional.of(memfd.descriptor()) : Optional.empty();
     }
 
     /**
-     * Whether somebody may shorten what lies behind this memory. Java code that then reads it gets an exception, but
-     * native code (a checksum of the JDK, {@code memcmp}) is killed: copy the bytes first, as into {@link PageScratch}.
+     * Returns whether another process may shorten the file behind this memory. Java code that then reads it gets an
+     * exception, but native code (a checksum of the JDK, {@code memcmp}) kills the process: copy the bytes first, for
+     * instance into {@link PageScratch}.
      */
     public synchronized boolean mayBeTruncated() {
         return backing.mayBeTruncated() || !overlays.isEmpty();
     }
 
     /**
-     * Gives every page that the range touches memory of its own, so that nobody waits for it later. Where the platform
+     * Gives every page that the range touches memory of its own, so that later accesses do not wait. Where the platform
      * or the kernel cannot do so, the first touch of a page still waits.
      */
     public void populate(long offset, long lengthBytes) throws IOException {
@@ -162,7 +163,7 @@ public final class Mapping implements AutoCloseable {
     }
 
     /**
-     * Tells the kernel something about a range, and returns whether it was taken; where the platform or the kernel
+     * Gives the kernel advice about a range, and returns whether the kernel took it. Where the platform or the kernel
      * does not know the advice, nothing happens.
      *
      * @param offset a multiple of the host's page size
@@ -195,9 +196,9 @@ public final class Mapping implements AutoCloseable {
     }
 
     /**
-     * Lays a private mapping of a file's range over this memory: what was there is replaced by the file's bytes, and
-     * what is written later stays in this mapping. The descriptor must stay open for {@link #populated} to ask it. If
-     * this fails, what the range holds is undefined; close the mapping.
+     * Lays a private mapping of a file's range over this memory: the file's bytes replace what was there, and later
+     * writes stay in this mapping. The descriptor must stay open because {@link #populated} queries it. If this fails,
+     * what the range holds is undefined; close the mapping.
      *
      * @param at where in this mapping: a multiple of the host's page size
      * @param fileOffset a multiple of the host's page size
@@ -233,8 +234,8 @@ public final class Mapping implements AutoCloseable {
     }
 
     /**
-     * Names the ranges that may hold anything but zeros, as offsets into this mapping, clipped to the range asked.
-     * What is not named is zero, and reading it would allocate it.
+     * Names the ranges that may hold anything but zeros, as offsets into this mapping, clipped to the given range. The
+     * other ranges are zero, and reading them would allocate them.
      *
      * @param offset a multiple of the host's page size
      */
@@ -244,16 +245,16 @@ public final class Mapping implements AutoCloseable {
         if (lengthBytes == 0) {
             return;
         }
-        if (lengthBytes <= backing.longestResidentBytes() && pageMap.isResident(address + offset, lengthBytes)) {
+        if (lengthBytes <= backing.longestResidentBytes() && pageTable.isResident(address + offset, lengthBytes)) {
             ranges.accept(offset, lengthBytes);
         } else {
-            backing.populated(pageMap, segment.asSlice(offset, lengthBytes), offset, overlays, ranges);
+            backing.populated(pageTable, segment.asSlice(offset, lengthBytes), offset, overlays, ranges);
         }
     }
 
     /**
-     * Names the pages of a private file mapping that were written since they were mapped, and so are no longer the
-     * file's, as offsets into this mapping. Where the system cannot tell, everything is named.
+     * Names the pages of a private file mapping that were written since they were mapped, as offsets into this mapping.
+     * Where the system cannot tell, this names everything.
      *
      * @param offset a multiple of the host's page size
      */
@@ -264,14 +265,14 @@ public final class Mapping implements AutoCloseable {
             throw new IllegalStateException(name + " is not a private mapping of a file");
         }
         if (lengthBytes > 0) {
-            PopulatedRanges.writtenPrivately(pageMap, segment.asSlice(offset, lengthBytes),
+            PopulatedRanges.writtenPrivately(pageTable, segment.asSlice(offset, lengthBytes),
                     (at, length) -> ranges.accept(offset + at, length));
         }
     }
 
     /**
-     * Maps every page of a range for reading, and reads in what is missing, before it returns; false where the kernel
-     * cannot. Other calls need not wait for it meanwhile: take a {@link #hold} before, so that the mapping stays.
+     * Maps every page of a range for reading, and reads in the missing ones, before it returns. Returns false where the
+     * kernel cannot. Other calls do not wait for it: take a {@link #hold} first, so that the mapping stays.
      *
      * @param offset a multiple of the host's page size
      */
@@ -282,32 +283,33 @@ public final class Mapping implements AutoCloseable {
     }
 
     /**
-     * Names the pages that are mapped at this moment, as offsets into this mapping. Where neighbours of a page are not
-     * mapped with it, those are the pages that were touched.
+     * Names the pages that are mapped at this moment, as offsets into this mapping. If the kernel does not map
+     * neighbours together with a page, these are the pages that were touched.
      */
     public synchronized void mapped(RangeConsumer ranges) throws IOException {
         requireOpen();
-        PopulatedRanges.present(pageMap, segment, ranges);
+        PopulatedRanges.present(pageTable, segment, ranges);
     }
 
     /**
-     * Names the pages of a range that are in memory, be it only in the page cache, as offsets into this mapping. The
-     * kernel says so of every page of a file that this process may not write, and this says so where it cannot tell.
+     * Names the pages of a range that are in memory, if only in the page cache, as offsets into this mapping. For a
+     * file that this process may not write, the kernel reports every page; where the kernel cannot tell, this names
+     * every page, too.
      *
      * @param offset a multiple of the host's page size
      */
     public synchronized void resident(long offset, long lengthBytes, RangeConsumer ranges) throws IOException {
         checkInside(offset, lengthBytes);
         checkPageBoundary(posix, "offset", offset);
-        pageMap.resident(address + offset, lengthBytes, (at, length) -> ranges.accept(at - address, length));
+        pageTable.resident(address + offset, lengthBytes, (at, length) -> ranges.accept(at - address, length));
     }
 
-    /** The registration for asynchronous write protection, which all that watch this memory share. */
+    /** Returns the registration for asynchronous write protection, which all watchers of this memory share. */
     public AsynchronousProtection protection() {
         return protection;
     }
 
-    /** Takes over the share of the process's mappings that was spent on overlays, and gives it back with them. */
+    /** Takes over the budget share that was spent on overlays, and returns it when the overlays are gone. */
     public synchronized void owns(MappingBudget.Share spent) {
         requireOpen();
         share = Optional.of(spent);
@@ -317,7 +319,7 @@ public final class Mapping implements AutoCloseable {
     public synchronized GuestMemory.Hold hold() {
         requireOpen();
         holds++;
-        return new Held();
+        return new MappingHold();
     }
 
     /** Throws if the mapping is closed. */
@@ -348,7 +350,7 @@ public final class Mapping implements AutoCloseable {
             try {
                 backing.close();
             } finally {
-                pageMap.close();
+                pageTable.close();
             }
         }
     }
@@ -367,7 +369,7 @@ public final class Mapping implements AutoCloseable {
         share.ifPresent(MappingBudget.Share::close);
     }
 
-    private final class Held implements GuestMemory.Hold {
+    private final class MappingHold implements GuestMemory.Hold {
         private boolean released;
 
         @Override
@@ -390,7 +392,7 @@ public final class Mapping implements AutoCloseable {
         Constants constants = posix.constants();
         long mappedBytes = PopulatedRanges.roundUp(lengthBytes, unit);
         int all = flags | switch (hugePages) {
-            // The pool is reserved from now on: without that, a fault that finds it empty kills the process.
+            // Reserves from the pool now: without that, a fault that finds the pool empty kills the process.
             case RESERVED -> descriptor < 0 ? constants.MAP_HUGETLB : 0;
             case NONE, TRANSPARENT -> constants.MAP_NORESERVE;
         };
@@ -417,12 +419,12 @@ public final class Mapping implements AutoCloseable {
         }
     }
 
-    /** Only memory that starts on a huge page's boundary can be made of them from its start. */
+    /** Maps memory at a huge page's boundary: otherwise its first part cannot consist of huge pages. */
     private static long mapAligned(Posix posix, long mappedBytes, int protection, int flags, int descriptor,
             long fileOffset) {
         Constants constants = posix.constants();
         long page = posix.getpagesize();
-        // One page table full of pages.
+        // A huge page has the size that one page table maps.
         long hugePage = page * (page / Long.BYTES);
         long reserved = mappedBytes + hugePage;
         long start = posix.mmap(0, reserved, constants.PROT_NONE,
@@ -450,7 +452,7 @@ public final class Mapping implements AutoCloseable {
         Constants constants = posix.constants();
         int flags = constants.MFD_CLOEXEC | constants.MFD_ALLOW_SEALING
                 | (hugePages == HugePages.RESERVED ? constants.MFD_HUGETLB : 0);
-        // Hardened hosts insist on memfds that cannot be executed; kernels before 6.3 do not know them.
+        // Hardened hosts require non-executable memfds; kernels before 6.3 do not know the flag.
         int result = createMemfd(posix, name, flags | constants.MFD_NOEXEC_SEAL);
         if (constants.failedWith(result, Errno.EINVAL)) {
             result = createMemfd(posix, name, flags);
@@ -474,7 +476,7 @@ public final class Mapping implements AutoCloseable {
         return memfd.fileSystem().blockSizeBytes();
     }
 
-    /** Whether the file's length is sealed, once it is known to be long enough. */
+    /** Returns whether the file's length is sealed, once it is known to be long enough. */
     private static boolean checkReaches(Descriptor file, long fileOffset, long lengthBytes) throws IOException {
         Posix posix = file.posix();
         Constants constants = posix.constants();

@@ -13,11 +13,11 @@ import java.nio.file.Path;
 import java.util.function.LongSupplier;
 
 /**
- * Divides what Linux allows this process in mappings, {@code vm.max_map_count}, between the restores in it. A JVM that
- * cannot make another mapping dies, so an eighth of what is allowed is never given out.
+ * Divides the mappings that Linux allows this process ({@code vm.max_map_count}) between its restores. A JVM that
+ * cannot make another mapping dies, so an eighth of them is never given out.
  *
- * <p>Counting a process's mappings takes milliseconds. Those of restores are counted here; all others are counted by
- * the kernel, at most once a second. Where the kernel cannot be asked, nothing is given out.
+ * <p>Counting a process's mappings takes milliseconds. The budget counts those of restores itself and asks the kernel
+ * for all others, at most once a second. Where the kernel does not answer, the budget gives out nothing.
  *
  * <p>There is one budget for the process, because there is one limit: this is static mutable state, and one of its few
  * exceptions.
@@ -25,26 +25,26 @@ import java.util.function.LongSupplier;
 public final class MappingBudget {
     private static final MappingBudget OF_PROCESS = new MappingBudget(new Proc(Posix.host()), System::nanoTime);
     private static final long NANOS_BETWEEN_COUNTS = 1_000_000_000L;
-    /** The part of all mappings that is kept for the JVM, and the part of those left that one restore may take. */
+    /** One part in this many stays for the JVM, and one restore may take one part in this many of the rest. */
     private static final int PART = 8;
 
     private final Kernel kernel;
     private final LongSupplier nanoTime;
     private boolean counted;
     private long countedAtNanos;
-    /** What may be given out at most, the mappings of everybody else included. */
+    /** The most mappings that may exist, those outside of restores included. */
     private long usable;
     private long others;
     private long taken;
-    /** The part of what is taken that certainly exists, so that the kernel counts it too. */
+    /** The taken mappings that certainly exist, so that the kernel's count includes them. */
     private long laid;
 
-    /** What the kernel knows of this process. */
+    /** The kernel's numbers for this process. */
     interface Kernel {
-        /** How many mappings there are. */
+        /** Returns how many mappings there are. */
         long mappings() throws IOException;
 
-        /** How many there may be. */
+        /** Returns how many there may be. */
         long most() throws IOException;
     }
 
@@ -53,7 +53,7 @@ public final class MappingBudget {
         this.nanoTime = nanoTime;
     }
 
-    /** The budget of this process. */
+    /** Returns the budget of this process. */
     public static MappingBudget ofProcess() {
         return OF_PROCESS;
     }
@@ -83,14 +83,15 @@ public final class MappingBudget {
         try {
             long most = kernel.most();
             usable = most - most / PART;
-            // What is taken but not laid yet may be among them and then counts twice for a second, which is safe.
+            // Mappings that are taken but not yet marked as laid may be in the kernel's count; they then count twice
+            // for a second, which is safe.
             others = Math.max(0, kernel.mappings() - laid);
         } catch (IOException untold) {
             usable = 0;
         }
     }
 
-    /** Mappings that one restore may have, until it gives them back. */
+    /** The mappings that one restore may have, until it returns them. */
     public final class Share implements AutoCloseable {
         private long count;
         private boolean isLaid;
@@ -99,12 +100,12 @@ public final class MappingBudget {
             this.count = count;
         }
 
-        /** How many mappings these are. */
+        /** Returns how many mappings these are. */
         public long count() {
             return count;
         }
 
-        /** Says that the mappings exist now, and gives back those that were not needed. */
+        /** Records that the mappings exist now, and returns those that were not needed. */
         public void laid(long needed) {
             synchronized (MappingBudget.this) {
                 taken -= count - needed;
@@ -114,7 +115,7 @@ public final class MappingBudget {
             }
         }
 
-        /** Says that the mappings are about to go: they count until the share is closed, by whichever side. */
+        /** Records that the mappings are about to go: they count until the share is closed. */
         void leaving() {
             synchronized (MappingBudget.this) {
                 if (isLaid) {
@@ -124,7 +125,7 @@ public final class MappingBudget {
             }
         }
 
-        /** Gives the mappings back, which must be gone. A second call does nothing. */
+        /** Returns the mappings to the budget; they must be gone. A second call does nothing. */
         @Override
         public void close() {
             synchronized (MappingBudget.this) {

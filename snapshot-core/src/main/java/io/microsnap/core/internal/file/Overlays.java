@@ -8,7 +8,7 @@ import java.util.Map;
 import java.util.NavigableMap;
 import java.util.TreeMap;
 
-/** What was laid over a mapping: which file is to be seen where. */
+/** The overlays of a mapping: which file is visible where. */
 final class Overlays {
     private final NavigableMap<Long, Part> byStart = new TreeMap<>();
 
@@ -19,11 +19,11 @@ final class Overlays {
     private record Part(long end, Source source) {
     }
 
-    /** What lay there before is hidden from now on. */
+    /** Adds an overlay, which hides what lay there before. */
     void add(long at, long lengthBytes, Descriptor file, long fileOffset) {
         long end = at + lengthBytes;
         Map.Entry<Long, Part> last = byStart.lastEntry();
-        // Layers are laid in ascending order as a rule, and there may be thousands of them.
+        // Fast path: layers usually come in ascending order, and there may be thousands.
         if (last != null && last.getValue().end > at) {
             cut(at);
             cut(end);
@@ -44,7 +44,7 @@ final class Overlays {
         return byStart.isEmpty();
     }
 
-    /** Names where these files have data within a range of the mapping, in any order. Each file is asked once. */
+    /** Names where these files have data within a range of the mapping, in any order. Queries each file once. */
     void populated(long offset, long lengthBytes, RangeConsumer ranges) throws IOException {
         Map<Source, RangeSet> visible = new HashMap<>();
         long end = offset + lengthBytes;

@@ -4,9 +4,9 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 
 /**
- * A buffer of our own. Bytes of a file, or of memory that somebody may truncate, are put here before they are
- * checksummed or compared: what lies here nobody takes away. It is freed when it is closed; used after that, it throws.
- * Use it from one thread at a time.
+ * A private buffer. Callers copy bytes of a file, or of memory that another process may truncate, into it before they
+ * checksum or compare them, because nothing can truncate this buffer. Closing frees it; use after that throws. Use it
+ * from one thread at a time.
  */
 public final class PageScratch implements AutoCloseable {
     /** Large enough to be filled at memory speed, small enough to stay in the processor's cache. */
@@ -24,12 +24,12 @@ public final class PageScratch implements AutoCloseable {
         buffer = arena.allocate(capacityBytes, ALIGNMENT);
     }
 
-    /** The whole buffer. */
+    /** Returns the whole buffer. */
     public MemorySegment buffer() {
         return buffer;
     }
 
-    /** How much fits. */
+    /** Returns the capacity. */
     public long capacityBytes() {
         return buffer.byteSize();
     }

@@ -7,10 +7,10 @@ import java.util.Objects;
 import java.util.zip.CRC32C;
 
 /**
- * What is asked of every page: is it zero, is it equal to another, what is its checksum. Nothing is allocated, and any
- * length and alignment will do.
+ * Tests pages for zeros and equality and computes their checksums. Nothing here allocates, and any length and alignment
+ * works.
  *
- * <p>{@link #isZero} and {@link #equal} may be used on memory that somebody truncates meanwhile: they then throw
+ * <p>{@link #isZero} and {@link #equal} may be used on memory that another process truncates meanwhile: they then throw
  * {@link InternalError}. {@link #crc32c} on such memory would kill the process: copy it into a {@link PageScratch}
  * first.
  */
@@ -23,7 +23,7 @@ public final class Pages {
     private Pages() {
     }
 
-    /** Whether every byte of the range is zero. */
+    /** Returns whether every byte of the range is zero. */
     public static boolean isZero(MemorySegment memory, long offset, long lengthBytes) {
         Objects.checkFromIndexSize(offset, lengthBytes, memory.byteSize());
         // Most pages that are not zero show it in their first bytes.
@@ -32,7 +32,7 @@ public final class Pages {
         }
         long end = offset + lengthBytes;
         long at = offset;
-        // One reduction without an exit inside is what the compiler turns into vector instructions.
+        // The compiler vectorizes a reduction only if the loop has no early exit.
         for (; at <= end - STEP; at += STEP) {
             long bits = 0;
             for (int index = 0; index < STEP; index += Long.BYTES) {
@@ -52,7 +52,7 @@ public final class Pages {
         return bits == 0;
     }
 
-    /** Whether both ranges hold the same bytes. */
+    /** Returns whether both ranges hold the same bytes. */
     public static boolean equal(MemorySegment left, long leftOffset, MemorySegment right, long rightOffset,
             long lengthBytes) {
         Objects.checkFromIndexSize(leftOffset, lengthBytes, left.byteSize());
@@ -78,7 +78,8 @@ public final class Pages {
     }
 
     /**
-     * The CRC32C of the range. Only for memory that nobody can truncate: anonymous, a sealed memfd, a buffer of ours.
+     * Returns the CRC32C of the range. Only for memory that cannot be truncated: anonymous memory, a sealed memfd, or a
+     * private buffer.
      */
     public static int crc32c(MemorySegment memory, long offset, long lengthBytes) {
         CRC32C crc = new CRC32C();

@@ -16,11 +16,11 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
 /**
- * Which ranges of a file or of memory may hold anything but zeros. The rest was never populated: it is zero, and
- * reading it through a mapping would allocate it. Where the system cannot tell, the whole range is named.
+ * Names the ranges of a file or of memory that may hold anything but zeros. The rest was never populated: it is zero,
+ * and reading it through a mapping would allocate it. Where the system cannot tell, this names the whole range.
  */
 public final class PopulatedRanges {
-    /** Pages of our own: written, and in memory or swapped out. The shared page of zeros is none. */
+    /** Private pages that were written, in memory or swapped out; the shared page of zeros is excluded. */
     private static final Categories POPULATED = Categories
             .anyOf(PageMapScan.PAGE_IS_PRESENT | PageMapScan.PAGE_IS_SWAPPED)
             .without(PageMapScan.PAGE_IS_PFNZERO);
@@ -35,8 +35,8 @@ public final class PopulatedRanges {
     }
 
     /**
-     * The data ranges of a file or memfd, ascending, clipped to the range asked. Reads and allocates nothing. A file
-     * that does not reach to the end of the range is an error: what was cut off is not zeros.
+     * Names the data ranges of a file or memfd, ascending, clipped to the given range. Reads and allocates nothing.
+     * Throws if the file ends before the range does: the missing part is not zeros.
      */
     public static void ofFile(Descriptor file, long offset, long lengthBytes, RangeConsumer ranges)
             throws IOException {
@@ -46,33 +46,35 @@ public final class PopulatedRanges {
     }
 
     /**
-     * The populated ranges of this process's anonymous memory, as offsets into the segment.
+     * Names the populated ranges of this process's anonymous memory, as offsets into the segment.
      *
      * @param memory a mapping, or a part of one that starts on a page boundary
      */
     public static void ofMemory(Posix posix, MemorySegment memory, RangeConsumer ranges) throws IOException {
-        try (OwnPageMap pageMap = new OwnPageMap(posix)) {
-            ofMemory(pageMap, memory, ranges);
+        try (ProcessPageTable pageTable = new ProcessPageTable(posix)) {
+            ofMemory(pageTable, memory, ranges);
         }
     }
 
-    static void ofMemory(OwnPageMap pageMap, MemorySegment memory, RangeConsumer ranges) throws IOException {
-        scan(pageMap, memory, POPULATED, false, ranges);
+    static void ofMemory(ProcessPageTable pageTable, MemorySegment memory, RangeConsumer ranges) throws IOException {
+        scan(pageTable, memory, POPULATED, false, ranges);
     }
 
-    /** The pages of a private mapping that were written, and so are no longer the file's. */
-    static void writtenPrivately(OwnPageMap pageMap, MemorySegment memory, RangeConsumer ranges) throws IOException {
-        scan(pageMap, memory, WRITTEN_PRIVATELY, true, ranges);
+    /** Names the pages of a private mapping that were written, and so differ from the file. */
+    static void writtenPrivately(ProcessPageTable pageTable, MemorySegment memory, RangeConsumer ranges)
+            throws IOException {
+        scan(pageTable, memory, WRITTEN_PRIVATELY, true, ranges);
     }
 
-    /** The pages that are mapped; kernels before 6.7 count those that are swapped out. */
-    static void present(OwnPageMap pageMap, MemorySegment memory, RangeConsumer ranges) throws IOException {
-        scan(pageMap, memory, PRESENT, false, ranges);
+    /** Names the pages that are mapped; kernels before 6.7 include those that are swapped out. */
+    static void present(ProcessPageTable pageTable, MemorySegment memory, RangeConsumer ranges) throws IOException {
+        scan(pageTable, memory, PRESENT, false, ranges);
     }
 
-    private static void scan(OwnPageMap pageMap, MemorySegment memory, Categories categories, boolean privateOnly,
+    private static void scan(ProcessPageTable pageTable, MemorySegment memory, Categories categories,
+            boolean privateOnly,
             RangeConsumer ranges) throws IOException {
-        Posix posix = pageMap.posix();
+        Posix posix = pageTable.posix();
         long page = posix.getpagesize();
         long start = memory.address();
         if (start % page != 0) {
@@ -85,11 +87,11 @@ public final class PopulatedRanges {
             clipped.accept(start, end - start);
             return;
         }
-        scan(pageMap.descriptor(), pageMap.scanner(), start, end, page, categories, privateOnly, clipped);
+        scan(pageTable.descriptor(), pageTable.scanner(), start, end, page, categories, privateOnly, clipped);
     }
 
     /**
-     * The populated ranges of the anonymous memory of the process whose page map this is, as addresses.
+     * Names the populated ranges of another process's anonymous memory, as addresses.
      *
      * @param pagemap {@code /proc/PID/pagemap}, open for reading
      * @param address where the range starts in that process: on a page boundary
@@ -113,7 +115,7 @@ public final class PopulatedRanges {
         try {
             scanner.scan(pagemap, start, end, 0, categories, runs);
         } catch (SystemCallException failure) {
-            // Kernels before 6.7; the scan fails as a whole there, before anything was named.
+            // Kernels before 6.7 fail the whole scan before it names anything.
             if (failure.errno() != Errno.ENOTTY) {
                 throw failure;
             }
@@ -147,7 +149,7 @@ public final class PopulatedRanges {
         }
     }
 
-    /** The range may end in the file's last page. */
+    /** Throws unless the file reaches to the end of the range, which may lie in the file's last page. */
     private static void requireReaches(Descriptor file, long offset, long lengthBytes) throws IOException {
         Stat status = file.status();
         long reach = roundUp(status.sizeBytes(), file.posix().getpagesize());

@@ -1,6 +1,6 @@
 package io.microsnap.core.internal.file;
 
-/** What becomes of the room that a file gains when it grows. It reads as zeros whichever it is. */
+/** How space is allocated when a file grows. The new range reads as zeros in each case. */
 public enum Preallocation {
     /** It takes no space. */
     NONE,

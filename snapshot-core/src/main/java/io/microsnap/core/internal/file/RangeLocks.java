@@ -5,13 +5,13 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Lets one thread at a time into each range of a file: ranges that overlap wait for each other in the order in which
- * they came, others do not. A thread holds one range at a time.
+ * Locks ranges of a file. Requests for overlapping ranges wait for each other in the order of arrival, others do not
+ * wait. A thread holds one range at a time.
  */
 final class RangeLocks {
     private final List<Range> inOrder = new ArrayList<>();
 
-    /** A range that is held; closing it gives it back. */
+    /** A locked range; closing it unlocks it. */
     final class Range implements AutoCloseable {
         private final long from;
         private final long to;

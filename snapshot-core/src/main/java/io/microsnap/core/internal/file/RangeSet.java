@@ -23,12 +23,12 @@ final class RangeSet {
         endByStart.put(start, end);
     }
 
-    /** Where the first range starts; there must be one. */
+    /** Returns where the first range starts; there must be one. */
     long start() {
         return endByStart.firstKey();
     }
 
-    /** Where the last range ends; there must be one. */
+    /** Returns where the last range ends; there must be one. */
     long end() {
         return endByStart.lastEntry().getValue();
     }

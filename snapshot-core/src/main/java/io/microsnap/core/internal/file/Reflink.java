@@ -26,8 +26,8 @@ import java.util.function.LongSupplier;
  * Makes files share their blocks, where the filesystem can: a clone costs no space until one side is written, and
  * neither side ever sees the other's writes.
  *
- * <p>Remembers which pairs of devices cannot, and does not ask the system again; so keep one for as long as the
- * filesystems stay mounted. Any number of threads may use it.
+ * <p>Remembers which pairs of devices cannot share blocks, and does not ask the system again: keep one object for as
+ * long as the filesystems stay mounted. Any number of threads may use it.
  */
 public final class Reflink {
     private static final Set<Errno> PAIR_CANNOT = EnumSet.of(
@@ -43,8 +43,7 @@ public final class Reflink {
     }
 
     /**
-     * Gives a staged file the content of the source, in place of what it had. Ask the staged file for its descriptor
-     * afterwards.
+     * Replaces a staged file's content by a clone of the source. Get the staged file's descriptor anew afterwards.
      */
     public ReflinkOutcome cloneInto(Descriptor source, StagedFile destination) throws IOException {
         if (clonesIntoNewNamesOnly(source)) {
@@ -64,8 +63,8 @@ public final class Reflink {
     }
 
     /**
-     * Makes the destination a clone of the source; a file that is there already stays as it is, and is a
-     * {@link java.nio.file.FileAlreadyExistsException}.
+     * Makes the destination a clone of the source. Throws {@link java.nio.file.FileAlreadyExistsException}, and leaves
+     * the file as it is, if the destination exists.
      */
     public ReflinkOutcome clone(Posix posix, Path source, Path destination, Durability durability)
             throws IOException {
@@ -85,23 +84,23 @@ public final class Reflink {
     }
 
     /**
-     * Gives an open file the content of the source, in place of what it had. Where the system only clones into names
-     * that are not there yet this is unsupported.
+     * Replaces an open file's content by a clone of the source. Unsupported where the system clones only into new
+     * names.
      */
     public ReflinkOutcome cloneContent(Descriptor source, Descriptor destination) throws IOException {
         return clonesIntoNewNamesOnly(source) ? unsupported(Errno.ENOTSUP) : cloneOver(source, destination);
     }
 
     /**
-     * Puts a range of the source in place of a range of the destination, without copying. Offsets and length are
-     * multiples of the filesystem's block, save a length that ends at the source's end.
+     * Replaces a range of the destination by a range of the source, without copying. Offsets and length are multiples
+     * of the filesystem's block, save a length that ends at the source's end.
      */
     public ReflinkOutcome cloneRange(Descriptor source, long sourceOffset, Descriptor destination, long offset,
             long lengthBytes) throws IOException {
         Extents.requireRange(source, sourceOffset, lengthBytes);
         Extents.requireRange(destination, offset, lengthBytes);
         if (lengthBytes == 0) {
-            // To the system zero means "all the rest".
+            // The system takes length zero for "all the rest".
             return new ReflinkOutcome.Cloned();
         }
         return attempt("ioctl(FICLONERANGE)", source, destination, () -> BlockSharing.cloneRange(
@@ -109,7 +108,7 @@ public final class Reflink {
     }
 
     /**
-     * Shares a range of the source with the destination where the kernel, which compares them itself, finds the bytes
+     * Shares a range of the source with the destination where the kernel, which compares the bytes itself, finds them
      * equal. Neither file changes in content, times or attributes; the destination may be open for reading only.
      */
     public DedupeOutcome dedupeRange(Descriptor source, long sourceOffset, Descriptor destination, long offset,
@@ -144,8 +143,7 @@ public final class Reflink {
     }
 
     /**
-     * Whether {@link #dedupeRange} is known between these two files, as far as can be told without sharing anything: it
-     * is asked for no bytes at all.
+     * Returns whether {@link #dedupeRange} works between these two files, as far as a request for zero bytes tells.
      */
     public DedupeOutcome mayDedupe(Descriptor source, Descriptor destination) throws IOException {
         Posix posix = source.posix();
@@ -159,7 +157,7 @@ public final class Reflink {
         return new DedupeOutcome.Shared(0);
     }
 
-    /** Tries whether files in a directory can be cloned there; leaves nothing behind. */
+    /** Tests whether files in a directory can be cloned there; leaves nothing behind. */
     public ReflinkOutcome probe(Descriptor directory) throws IOException {
         try (StagedFile source = StagedFile.create(directory, "probe");
                 StagedFile destination = StagedFile.create(directory, "probe");
@@ -234,7 +232,7 @@ public final class Reflink {
         if (!PAIR_CANNOT.contains(errno)) {
             throw failure;
         }
-        // Two mounts of one filesystem have one device: there EXDEV speaks of the mounts.
+        // Two mounts of one filesystem have one device number: there EXDEV concerns the mounts.
         if (errno != Errno.EXDEV || devices.source() != devices.destination()) {
             cannot.put(devices, errno);
         }
@@ -253,8 +251,8 @@ public final class Reflink {
         return switch (errno) {
             case EXDEV -> "EXDEV: source and destination lie on different filesystems";
             case EINVAL -> "EINVAL: this file or range cannot be cloned";
-            case ENOSYS -> "ENOSYS: the operating system has no clones";
-            default -> errno + ": the filesystem has no clones";
+            case ENOSYS -> "ENOSYS: the operating system cannot clone files";
+            default -> errno + ": the filesystem cannot clone files";
         };
     }
 
@@ -273,7 +271,7 @@ public final class Reflink {
             throw SystemCallException.of(posix, result, "fclonefileat", knownAs, "from " + source.name());
         }
         try {
-            // The clone came with the source's mode, which may not let its owner write.
+            // The clone has the source's mode, which may deny its owner write access.
             try (Descriptor made = directory.openAt(name, knownAs, constants.O_RDONLY, 0)) {
                 made.permissions(StagedFile.PRIVATE);
             }
@@ -288,7 +286,7 @@ public final class Reflink {
         }
     }
 
-    /** On XFS, lets a clone's changes take the space they need instead of 128 KiB each. */
+    /** On XFS, makes each change to a clone take only the space it needs instead of 128 KiB. */
     private static void keepChangesSmall(Descriptor clone) throws IOException {
         Posix posix = clone.posix();
         FileSystemStat fileSystem = clone.fileSystem();

@@ -2,7 +2,7 @@ package io.microsnap.core.internal.file;
 
 import io.microsnap.core.internal.posix.Errno;
 
-/** What came of an attempt to share blocks. Whatever is not one of these was an exception. */
+/** The outcome of an attempt to share blocks. Every other outcome is an exception. */
 public sealed interface ReflinkOutcome {
     /** The files share their blocks until one of them is written. */
     record Cloned() implements ReflinkOutcome {
@@ -17,11 +17,11 @@ public sealed interface ReflinkOutcome {
     record Unsupported(Errno errno, String reason) implements ReflinkOutcome {
     }
 
-    /** The source is gone. It says nothing about other files on the same filesystem. */
+    /** The source is gone. This says nothing about other files on the same filesystem. */
     record SourceVanished() implements ReflinkOutcome {
     }
 
-    /** Whether blocks are shared now. */
+    /** Returns whether blocks are shared now. */
     default boolean isCloned() {
         return this instanceof Cloned;
     }

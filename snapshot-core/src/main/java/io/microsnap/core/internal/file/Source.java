@@ -10,12 +10,12 @@ import java.lang.foreign.Arena;
 import java.nio.file.FileSystemException;
 import java.nio.file.Path;
 
-/** Files to read from, by a path that the caller vouches for. */
+/** Opens files for reading, by a path that the caller vouches for. */
 final class Source {
     private Source() {
     }
 
-    /** Opens a plain file for reading; anything else is refused, and never waited for. */
+    /** Opens a plain file for reading. Refuses anything else, and never blocks. */
     static Descriptor open(Posix posix, Path path) throws IOException {
         Constants constants = posix.constants();
         Descriptor source = Descriptor.open(posix, path, constants.O_RDONLY | constants.O_NONBLOCK, 0);
@@ -34,19 +34,21 @@ final class Source {
             throw new FileSystemException(source.name(), null, "it is a directory, and a file is wanted");
         }
         if (!status.isRegularFile()) {
-            throw new SnapshotException(source.name() + " is not a plain file, and only those are copied");
+            throw new SnapshotException(source.name() + " is not a plain file; only plain files are copied");
         }
         if (status.sizeBytes() == 0) {
             requireEmpty(source);
         }
     }
 
-    /** Files of procfs and the like have content that is made when it is read, and say that they are empty. */
+    /**
+     * Refuses files that report no bytes but have content, such as those of procfs, which make it when they are read.
+     */
     private static void requireEmpty(Descriptor source) throws IOException {
         try (Arena arena = Arena.ofConfined()) {
             if (source.read(arena.allocate(1), 0) > 0 && source.sizeBytes() == 0) {
-                throw new SnapshotException(source.name() + " says that it is empty, and is not: its content is made"
-                        + " when it is read (procfs?); copy it into a plain file first, with cat");
+                throw new SnapshotException(source.name() + " reports a size of 0 but has content, as files of procfs"
+                        + " do; copy it into a plain file first, with cat");
             }
         }
     }

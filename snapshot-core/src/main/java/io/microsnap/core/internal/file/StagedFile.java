@@ -22,10 +22,10 @@ import java.util.regex.Pattern;
 
 /**
  * A file that appears whole or not at all. It is written under a private name beside its destination and takes the
- * destination's name in {@link #commit}; closed without that, it is gone and the destination as it was.
+ * destination's name in {@link #commit}. Closing it without a commit removes it and leaves the destination as it was.
  *
- * <p>While it lives its owner holds a lock on it. The process that stages the next file in the same directory removes
- * those whose owners died. One thread at a time.
+ * <p>Its owner holds a lock on it until it is closed. The process that stages the next file in the same directory
+ * removes those whose owners died. One thread at a time.
  */
 public final class StagedFile implements AutoCloseable {
     private static final String PREFIX = ".microsnap-";
@@ -52,13 +52,13 @@ public final class StagedFile implements AutoCloseable {
         this.ownsDirectory = ownsDirectory;
     }
 
-    /** How a new file comes into being: empty, or as the clone of another. */
+    /** Makes a new file: empty, or as the clone of another. */
     interface Origin {
         /** Makes a file that was not there before, open for reading and writing. */
         Descriptor make(Descriptor directory, String name, String knownAs) throws IOException;
     }
 
-    /** Begins a file that is to appear at this path. */
+    /** Begins a file that will appear at this path. */
     public static StagedFile create(Posix posix, Path path) throws IOException {
         Destination destination = Destination.open(posix, path);
         try {
@@ -71,7 +71,7 @@ public final class StagedFile implements AutoCloseable {
         }
     }
 
-    /** Begins a file that is to appear under this name in a directory, which stays the caller's and open. */
+    /** Begins a file that will appear under this name in a directory. The caller keeps the directory open. */
     public static StagedFile create(Descriptor directory, String name) throws IOException {
         return create(new Destination(directory, name), false);
     }
@@ -87,7 +87,7 @@ public final class StagedFile implements AutoCloseable {
         return staged;
     }
 
-    /** The file being written: open for reading and writing, mode 0600, until this is closed. */
+    /** Returns the file being written: open for reading and writing, mode 0600, until this is closed. */
     public Descriptor descriptor() {
         if (closed) {
             throw new IllegalStateException(destination + " is no longer staged: closed");
@@ -95,7 +95,7 @@ public final class StagedFile implements AutoCloseable {
         return file;
     }
 
-    /** Where it is to appear, for messages. */
+    /** Returns the name of the destination for messages. */
     public String destinationName() {
         return destination.toString();
     }
@@ -126,11 +126,11 @@ public final class StagedFile implements AutoCloseable {
 
     /**
      * Makes the file durable as asked and puts it in the place of one particular file, if that is still there and
-     * nobody has written it since. The two change places first; what was written up to that moment is noticed, and
-     * then they change back.
+     * unwritten. The two files are exchanged first; if the old one turns out to have been written before, they are
+     * exchanged back.
      *
      * @param expected the file to be replaced, as it was when it was last known
-     * @return false if it is another file, or was written: nothing is replaced then
+     * @return false if it is another file, or was written; nothing is replaced then
      */
     public boolean commitInPlaceOf(Stat expected, Durability durability) throws IOException {
         if (committed) {
@@ -155,7 +155,7 @@ public final class StagedFile implements AutoCloseable {
             if (!committed) {
                 throw failure;
             }
-            // The commit has kept its promise; to report this as its failure would be a lie.
+            // The commit succeeded, so a failure to close must not be reported as its failure.
             LOG.log(System.Logger.Level.WARNING, "closing " + destination + " failed after it was committed", failure);
         } finally {
             if (ownsDirectory) {
@@ -165,8 +165,8 @@ public final class StagedFile implements AutoCloseable {
     }
 
     /**
-     * Drops the file made so far and makes it again from another origin. For clones where the system can only clone
-     * into a name that is not there yet.
+     * Drops the file made so far and makes it again from another origin. Clones need this where the system clones only
+     * into new names.
      */
     void makeAgain(Origin origin) throws IOException {
         dropFile();
@@ -192,7 +192,7 @@ public final class StagedFile implements AutoCloseable {
             stagedName = name;
             stagedNameInUse = true;
             try {
-                // Between making and locking, somebody else may have taken the file for a leftover and removed it.
+                // Between creation and locking, another process may have taken the file for a leftover and removed it.
                 if (lock(made) && isNamed(directory, name, made.status())) {
                     return;
                 }
@@ -207,8 +207,8 @@ public final class StagedFile implements AutoCloseable {
                 throw failure;
             }
         }
-        throw new SnapshotException(destination + ": no staged file could be kept beside it;"
-                + " something in that directory removes them as they are made");
+        throw new SnapshotException(destination + ": cannot keep a staged file beside it: another program removes new"
+                + " files from that directory");
     }
 
     private static boolean lock(Descriptor file) throws IOException {
@@ -216,7 +216,7 @@ public final class StagedFile implements AutoCloseable {
             return file.tryLock(true);
         } catch (SystemCallException failure) {
             if (CANNOT_LOCK.contains(failure.errno())) {
-                // Where nobody can lock, nobody can tell a leftover either, and nothing is removed.
+                // Where locks do not work, no process can recognize a leftover, and none is removed.
                 return true;
             }
             throw failure;
@@ -255,7 +255,7 @@ public final class StagedFile implements AutoCloseable {
                 }
                 return;
             } catch (FileAlreadyExistsException | NoSuchFileException changed) {
-                // Somebody else made or removed the destination since it was looked at: look again.
+                // Another process made or removed the destination since the last look: look again.
                 if (directory.statusAt(stagedName).isEmpty()) {
                     throw changed;
                 }
@@ -267,7 +267,7 @@ public final class StagedFile implements AutoCloseable {
                 return;
             }
         }
-        throw new SnapshotException(destination + ": somebody else keeps making and removing it");
+        throw new SnapshotException(destination + ": another process keeps making and removing it");
     }
 
     private void exchange(Stat existing) throws IOException {
@@ -276,7 +276,7 @@ public final class StagedFile implements AutoCloseable {
         try {
             old = openOld();
         } catch (AccessDeniedException unreadable) {
-            // A file that cannot be opened cannot be locked, and so not be kept.
+            // A file that cannot be opened cannot be locked, and so cannot be kept.
             replaceForGood();
             return;
         }
@@ -298,7 +298,7 @@ public final class StagedFile implements AutoCloseable {
 
     /** Returns false, with everything as it was, if another file was there than the one expected. */
     private boolean exchange(Descriptor old, Optional<Stat> expected, Durability durability) throws IOException {
-        // For a moment the old file has the staged name: locked, nobody takes it for a leftover.
+        // The old file briefly has the staged name: the lock keeps other processes from removing it as a leftover.
         lockShared(old);
         int flags = destination.directory().posix().constants().RENAME_EXCHANGE;
         rename(stagedName, destination.name(), flags);
@@ -325,10 +325,10 @@ public final class StagedFile implements AutoCloseable {
         return stays;
     }
 
-    /** Gives the destination back to a file that is not the one expected, and whose content nobody else may have. */
+    /** Puts an unexpected old file back at the destination: its content may exist nowhere else. */
     private void putBack(int flags) throws IOException {
         if (!isNamed(destination.directory(), destination.name(), file.status())) {
-            // Somebody has replaced the destination since: then that counts.
+            // Another process has replaced the destination since; leave that file there.
             return;
         }
         stagedNameInUse = false;
@@ -341,7 +341,7 @@ public final class StagedFile implements AutoCloseable {
         stagedNameInUse = true;
     }
 
-    /** Gives a file whose content nobody else has a name under which it is not taken for a leftover. */
+    /** Renames the only copy of a content, so that no process removes it as a leftover. */
     private String keep(IOException failure) {
         String kept = stagedName.substring(0, stagedName.length() - SUFFIX.length()) + KEPT;
         try {
@@ -355,7 +355,7 @@ public final class StagedFile implements AutoCloseable {
 
     private static void lockShared(Descriptor old) throws IOException {
         try {
-            // Somebody else's exclusive lock protects it just as well.
+            // Another process's exclusive lock protects it just as well.
             old.tryLock(false);
         } catch (SystemCallException failure) {
             if (!CANNOT_LOCK.contains(failure.errno())) {
@@ -381,7 +381,7 @@ public final class StagedFile implements AutoCloseable {
 
     private void undoAfter(IOException failure, int flags) {
         try {
-            // What somebody else has put there since is not ours to take away.
+            // Another process may have put a file there since: leave that one.
             if (isNamed(destination.directory(), destination.name(), file.status())) {
                 rename(destination.name(), stagedName, flags);
                 stagedNameInUse = true;
@@ -410,7 +410,7 @@ public final class StagedFile implements AutoCloseable {
         }
     }
 
-    /** Removes the name before the lock goes with the descriptor. */
+    /** Removes the name while the lock is still held; closing the descriptor releases it. */
     private void dropFile() throws IOException {
         try {
             removeStagedName();
@@ -427,7 +427,7 @@ public final class StagedFile implements AutoCloseable {
                 }
             }
         } catch (IOException failure) {
-            // Tidying up after others must not keep anybody from working.
+            // Removing other processes' leftovers must not fail this process's work.
             LOG.log(System.Logger.Level.DEBUG, "staged files of dead processes stay in " + directory, failure);
         }
     }
@@ -438,8 +438,9 @@ public final class StagedFile implements AutoCloseable {
             Stat status = file.status();
             if (status.isRegularFile() && file.tryLock(true) && isNamed(directory, name, status)) {
                 directory.removeAt(name);
-                // Its owner is dead, or has only just made it and makes another: nobody can tell which.
-                LOG.log(System.Logger.Level.DEBUG, "removed {0}/{1}, which nobody had locked", directory, name);
+                // Its owner is dead, or has just made it and not locked it yet; such an owner will notice and make
+                // another.
+                LOG.log(System.Logger.Level.DEBUG, "removed {0}/{1}: no process had locked it", directory, name);
             }
         } catch (IOException failure) {
             LOG.log(System.Logger.Level.DEBUG, "a staged file stays in " + directory, failure);

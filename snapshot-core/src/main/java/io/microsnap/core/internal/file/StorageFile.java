@@ -29,14 +29,14 @@ import java.util.concurrent.atomic.AtomicLong;
 
 /**
  * A regular file or a block device as storage: positioned reads and writes of any alignment, zeroes, space, size;
- * through the page cache or past it. Opening it changes nothing about it, unless it is made or made empty.
+ * through the page cache or past it. Opening a file does not change it, unless the options create or empty it.
  *
- * <p>What is written is with the operating system when the call returns, and durable after {@link #sync}. Any number of
- * threads may use one. Writes, zeroes, discards and changes of size that overlap come one after another. A write that
+ * <p>When a call returns, the operating system has the written bytes; after {@link #sync} they are durable. Any number
+ * of threads may use one file. Overlapping writes, zeroes, discards and changes of size are serialized. A write that
  * fails may have changed a part of its range and nothing else.
  */
 public final class StorageFile implements AutoCloseable {
-    /** Pages of the cache are of one write at a time as well. */
+    /** Ranges are locked in pages: the page cache, too, takes one write to a page at a time. */
     private static final long LEAST_LOCKED_BYTES = 4096;
     private static final long ZEROS_BYTES = 1L << 20;
     private static final long ANYWHERE = Long.MAX_VALUE;
@@ -53,7 +53,7 @@ public final class StorageFile implements AutoCloseable {
     private final RangeLocks locks = new RangeLocks();
     private final AtomicLong sizeBytes;
     private final AtomicBoolean closed = new AtomicBoolean();
-    /** What the file was asked for once and could not do. */
+    /** Abilities that the file turned out to lack. */
     private final Set<Ability> lacking = ConcurrentHashMap.newKeySet();
 
     private enum Ability {
@@ -70,10 +70,10 @@ public final class StorageFile implements AutoCloseable {
         requireStorage(file.name(), status);
         device = status.isBlockDevice();
         sizeBytes = new AtomicLong(sizeOf(file, status));
-        // Reads that pass through leave what the kernel read ahead for them.
+        // Reads that bypass the cache would leave the kernel's read-ahead in it.
         boolean passes = options.mode() == IoMode.UNCACHED && options.writable()
                 && passesThroughCache(file, sizeBytes.get());
-        // The files of a filesystem in memory are the page cache's own.
+        // Files of a filesystem in memory live in the page cache.
         boolean inMemory = !device && options.mode() == IoMode.UNCACHED
                 && file.fileSystem().type() == FileSystemStat.TMPFS;
         cached = new Lane(file, passes ? file.posix().constants().RWF_DONTCACHE : 0, 1);
@@ -89,7 +89,7 @@ public final class StorageFile implements AutoCloseable {
         }
     }
 
-    /** Opens or makes a file, or opens a block device, which nobody else may have in use. */
+    /** Opens or makes a file, or opens a block device, which no other program may have in use. */
     public static StorageFile open(Posix posix, Path path, StorageOptions options) throws IOException {
         Constants constants = posix.constants();
         Stat found = new Stat();
@@ -102,7 +102,7 @@ public final class StorageFile implements AutoCloseable {
             if (options.existing() == Existing.REFUSED) {
                 throw new FileAlreadyExistsException(path.toString(), null, "a file is there already");
             }
-            // Before it is opened: to open some devices is to make them do something.
+            // Checked before opening, because opening some devices has effects.
             requireStorage(path.toString(), found);
         }
         int flags = (options.writable() ? constants.O_RDWR : constants.O_RDONLY) | constants.O_NONBLOCK;
@@ -117,7 +117,7 @@ public final class StorageFile implements AutoCloseable {
         try {
             Stat status = file.status();
             if (exists && !status.sameFile(found)) {
-                throw new SnapshotException(path + " was exchanged for another file while it was opened; try again");
+                throw new SnapshotException(path + " was replaced by another file while it was being opened; retry");
             }
             if (options.existing() == Existing.OVERWRITTEN && status.isRegularFile()) {
                 file.truncate(0);
@@ -144,7 +144,7 @@ public final class StorageFile implements AutoCloseable {
         }
     }
 
-    /** Uses an open file, which stays its owner's: closing this leaves it open. It must be open as the options say. */
+    /** Uses an open file; closing this leaves the file open. It must be open as the options say. */
     public static StorageFile over(Descriptor file, StorageOptions options) throws IOException {
         return new StorageFile(file, false, Optional.empty(), options);
     }
@@ -155,8 +155,8 @@ public final class StorageFile implements AutoCloseable {
             throw new FileSystemException(name, null, "it is a directory, and a file or a block device is wanted");
         }
         if (!status.isRegularFile() && !status.isBlockDevice()) {
-            throw new SnapshotException(name + " is neither a file nor a block device, and nothing else stores bytes"
-                    + " at places; name a file, or a device such as /dev/sdb");
+            throw new SnapshotException(name + " is neither a file nor a block device; name a file, or a device such"
+                    + " as /dev/sdb");
         }
     }
 
@@ -169,7 +169,10 @@ public final class StorageFile implements AutoCloseable {
         return status.isBlockDevice() ? BlockDevices.sizeBytes(file) : status.sizeBytes();
     }
 
-    /** Whether transfers can pass through the page cache and leave nothing there. Reads nothing: the file ends here. */
+    /**
+     * Returns whether transfers can pass through the page cache and leave nothing there. The test reads at the file's
+     * end, so it reads nothing.
+     */
     private static boolean passesThroughCache(Descriptor file, long end) {
         Posix posix = file.posix();
         int flag = posix.constants().RWF_DONTCACHE;
@@ -209,12 +212,12 @@ public final class StorageFile implements AutoCloseable {
                 + " ext4, XFS or btrfs", cause);
     }
 
-    /** Returns what requests must be multiples of to be passed on as they are. Others cost a copy. */
+    /** Returns the alignments of requests that are passed on unchanged. Other requests cost a copy. */
     public Alignments alignments() {
         return alignments;
     }
 
-    /** Returns the open file, for what is not offered here. */
+    /** Returns the open file, for calls that this class does not offer. */
     public Descriptor descriptor() {
         return file;
     }
@@ -228,24 +231,24 @@ public final class StorageFile implements AutoCloseable {
         return direct.isPresent();
     }
 
-    /** Returns the length after all that was done through this. */
+    /** Returns the length after all changes made through this object. */
     public long sizeBytes() {
         return sizeBytes.get();
     }
 
     /** Returns the path of a name that is relative to the file. */
     public Path resolve(String relative) throws IOException {
-        Path own = path.orElseThrow(() -> new SnapshotException(file + " was handed over open and has no name of its"
-                + " own, so " + relative + " beside it cannot be found; name it absolutely"));
+        Path own = path.orElseThrow(() -> new SnapshotException(file + " was passed as an open file without a path,"
+                + " so " + relative + " beside it cannot be found; name it absolutely"));
         return own.resolveSibling(relative);
     }
 
-    /** Fills a buffer; behind the end of the file are zeros. */
+    /** Fills a buffer; bytes past the end of the file are zeros. */
     public void read(MemorySegment buffer, long offset) throws IOException {
         read(List.of(buffer), offset);
     }
 
-    /** Fills buffers, one after another; behind the end of the file are zeros. */
+    /** Fills buffers, one after another; bytes past the end of the file are zeros. */
     public void read(List<MemorySegment> buffers, long offset) throws IOException {
         long length = Lane.lengthBytes(buffers);
         Extents.requireRange(file, offset, length);
@@ -257,13 +260,13 @@ public final class StorageFile implements AutoCloseable {
         }
     }
 
-    /** A file that ends sooner than it did lost something. */
+    /** Throws if the file has become shorter. */
     private void requireEnd(long end) throws IOException {
         if (end < sizeBytes.get()) {
             long now = sizeOf(file);
             if (now < sizeBytes.get() || end < now) {
                 throw new SnapshotException(file + " had " + sizeBytes + " bytes and ends at " + Math.min(end, now)
-                        + " now: somebody shortened it while it was in use");
+                        + " now: another process shortened it while it was in use");
             }
         }
     }
@@ -273,7 +276,7 @@ public final class StorageFile implements AutoCloseable {
         write(List.of(buffer), offset);
     }
 
-    /** Writes buffers, one after another. A file grows as it must, and to no more than the end of what is written. */
+    /** Writes buffers, one after another. A file grows as needed, to no more than the end of the written range. */
     public void write(List<MemorySegment> buffers, long offset) throws IOException {
         long length = Lane.lengthBytes(buffers);
         long end = requireWritable(offset, length);
@@ -312,7 +315,7 @@ public final class StorageFile implements AutoCloseable {
         return places % alignments.requestBytes() == 0 && addresses % alignments.memoryBytes() == 0;
     }
 
-    /** Makes a range read as zeros and gives its space back where that can be; a file grows to its end. */
+    /** Makes a range read as zeros and frees its space where possible; a file grows to the end of the range. */
     public void writeZeroes(long offset, long lengthBytes) throws IOException {
         long end = requireWritable(offset, lengthBytes);
         if (lengthBytes == 0) {
@@ -335,7 +338,7 @@ public final class StorageFile implements AutoCloseable {
         }
     }
 
-    /** Makes a range read as zeros that has space of its own: later writes there do not find the disk full. */
+    /** Makes a range read as zeros and allocates its space: later writes there do not find the disk full. */
     public void writeAllocatedZeroes(long offset, long lengthBytes) throws IOException {
         long end = requireWritable(offset, lengthBytes);
         if (lengthBytes == 0) {
@@ -376,8 +379,8 @@ public final class StorageFile implements AutoCloseable {
     }
 
     /**
-     * Says that a range's content is not needed any more. What it reads as then is not known; the length stays. False
-     * where nothing came of it.
+     * Discards a range's content. What the range reads as afterwards is undefined; the length stays. Returns false if
+     * nothing was discarded.
      */
     public boolean discard(long offset, long lengthBytes) throws IOException {
         requireWritable(offset, lengthBytes);
@@ -395,7 +398,7 @@ public final class StorageFile implements AutoCloseable {
         }
     }
 
-    /** Sets the length. When growing fails the length is what it was. */
+    /** Sets the length. If growing fails, the length stays as it was. */
     public void resize(long lengthBytes, Preallocation preallocation) throws IOException {
         requireOpenForWriting();
         Extents.requireRange(file, 0, lengthBytes);
@@ -445,7 +448,7 @@ public final class StorageFile implements AutoCloseable {
         }
     }
 
-    /** Makes durable what was written. A failure is final: what it covered may be lost. */
+    /** Makes all writes durable. A failure is final: the writes it covered may be lost. */
     public void sync() throws IOException {
         if (options.syncsToDeviceOnly()) {
             file.syncToDevice();
@@ -499,7 +502,7 @@ public final class StorageFile implements AutoCloseable {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment zeros = arena.allocate(Math.min(ZEROS_BYTES, to - from), LEAST_LOCKED_BYTES);
             for (long at = from; at < to;) {
-                // Whole blocks, but for the first and the last piece.
+                // All pieces but the first and the last are whole blocks.
                 long stop = Math.min(to, (at / ZEROS_BYTES + 1) * ZEROS_BYTES);
                 stop = Math.min(stop, at + zeros.byteSize());
                 put(List.of(zeros.asSlice(0, stop - at)), at, stop);
@@ -517,7 +520,7 @@ public final class StorageFile implements AutoCloseable {
         return locks.hold(offset / unit * unit, last);
     }
 
-    /** As {@link #hold}, and everything behind it where the length will change. */
+    /** As {@link #hold}, and also locks everything after the range if the length will change. */
     private RangeLocks.Range holdLength(long offset, long end) {
         while (true) {
             boolean grows = end > sizeBytes.get();
@@ -547,7 +550,7 @@ public final class StorageFile implements AutoCloseable {
         }
     }
 
-    /** After a failure it is as long as it is. */
+    /** Reads the length anew after a failure. */
     private void noteSize(IOException failure) {
         try {
             sizeBytes.set(sizeOf(file));
@@ -556,7 +559,7 @@ public final class StorageFile implements AutoCloseable {
         }
     }
 
-    /** Closes what was opened here. A second call does nothing. */
+    /** Closes what this object opened. A second call does nothing. */
     @Override
     public void close() throws IOException {
         if (!closed.compareAndSet(false, true)) {

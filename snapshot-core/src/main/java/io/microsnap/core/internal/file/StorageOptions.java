@@ -6,10 +6,10 @@ import java.util.Objects;
 /**
  * How a file is opened as storage.
  *
- * @param existing what is wanted of a file that is there, or not
+ * @param existing what to do if the file exists, or does not
  * @param writable whether it may be written
- * @param mode which way its bytes go
- * @param syncsToDeviceOnly on macOS, whether a sync may stop at the device's own cache; nothing elsewhere
+ * @param mode how its bytes are transferred
+ * @param syncsToDeviceOnly on macOS, whether a sync may stop at the device's own cache; no effect elsewhere
  */
 public record StorageOptions(Existing existing, boolean writable, IoMode mode, boolean syncsToDeviceOnly) {
     /** An existing file, to be read, through the page cache. */
@@ -18,11 +18,11 @@ public record StorageOptions(Existing existing, boolean writable, IoMode mode, b
     /** An existing file, to be read and written, through the page cache. */
     public static final StorageOptions WRITE = new StorageOptions(Existing.REQUIRED, true, IoMode.CACHED, false);
 
-    /** What to make of a name. */
+    /** What to do with a name. */
     public enum Existing {
-        /** There must be a file or a block device, which stays as it is. */
+        /** The file or block device must exist; opening leaves it as it is. */
         REQUIRED,
-        /** There must be none: a file is made. */
+        /** Nothing may exist under the name: a file is made. */
         REFUSED,
         /** A file is made, or made empty; a block device stays as it is until it is written. */
         OVERWRITTEN

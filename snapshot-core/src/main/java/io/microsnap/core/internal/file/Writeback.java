@@ -10,7 +10,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.OptionalLong;
 
-/** Tells what the kernel is about to do with pages of files that are written and not yet on disk. */
+/** Reports the kernel's writeback of dirty page cache. */
 public final class Writeback {
     private static final String COUNTERS = "/proc/vmstat";
     private static final long LONGEST = 64 << 10;
@@ -19,8 +19,8 @@ public final class Writeback {
     }
 
     /**
-     * Whether so much is unwritten that the kernel writes it back in the background, whatever file it is of; false
-     * where that cannot be told. A write to a file that is being written back waits for that, page by page.
+     * Returns whether the kernel writes dirty pages back in the background, of any file, because there are so many;
+     * false where that is unknown. A write to a file under writeback waits for it, page by page.
      */
     public static boolean isUnderWay(Posix posix) {
         try {
@@ -47,7 +47,7 @@ public final class Writeback {
         }
     }
 
-    /** The number in the line that begins with this name. */
+    /** Returns the number in the line that starts with this name. */
     static OptionalLong counter(String counters, String name) {
         return counters.lines().filter(line -> line.startsWith(name + ' '))
                 .map(line -> line.substring(name.length() + 1).strip())

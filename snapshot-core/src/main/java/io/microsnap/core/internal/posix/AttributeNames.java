@@ -5,12 +5,12 @@ import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.List;
 
-/** What {@link Posix#flistxattr} fills its buffer with: names, each with a NUL behind it. */
+/** The buffer of {@link Posix#flistxattr}: names, each followed by a NUL. */
 public final class AttributeNames {
     private AttributeNames() {
     }
 
-    /** The names, as {@link Posix#fgetxattr} takes them, whatever bytes they are of. */
+    /** Returns the names as {@link Posix#fgetxattr} takes them, whatever bytes they contain. */
     public static List<String> in(MemorySegment list) {
         List<String> names = new ArrayList<>();
         long start = 0;

@@ -5,8 +5,8 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
 /**
- * Linux's requests that make files share blocks, as raw as the calls of {@link Posix}: {@code FICLONE},
- * {@code FICLONERANGE}, {@code FIDEDUPERANGE}. Elsewhere each answers {@link Errno#ENOSYS}.
+ * Linux's requests that make files share blocks, with raw results like those of {@link Posix}: {@code FICLONE}, {@code
+ * FICLONERANGE}, {@code FIDEDUPERANGE}. Elsewhere each answers {@link Errno#ENOSYS}.
  */
 public final class BlockSharing {
     private static final long CLONE_RANGE_BYTES = 32;

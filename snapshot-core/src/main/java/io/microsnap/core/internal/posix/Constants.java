@@ -199,17 +199,17 @@ public final class Constants {
         DKIOCGETBLOCKCOUNT = pick(0, 0, 0x40086419);
     }
 
-    /** The operating system these numbers belong to. */
+    /** Returns the operating system these numbers belong to. */
     public OperatingSystem operatingSystem() {
         return operatingSystem;
     }
 
-    /** The error behind a raw result: the name for {@code -result}. */
+    /** Returns the error behind a raw result: the name for {@code -result}. */
     public Errno errno(long result) {
         return Errno.of((int) -result, operatingSystem);
     }
 
-    /** Whether a raw result is this failure. */
+    /** Returns whether a raw result is this failure. */
     public boolean failedWith(long result, Errno errno) {
         return result < 0 && -result == errno.number(this);
     }

@@ -5,8 +5,8 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
 /**
- * What XFS still has to give back: a removed file's blocks are freed in the background, and count as free only then.
- * Neither asking for free space nor a sync waits for that.
+ * Waits for XFS to free the blocks of removed files. XFS frees them in the background and counts them as free only
+ * then; neither {@code statfs} nor a sync waits for that.
  */
 public final class DeferredFrees {
     // XFS_IOC_FREE_EOFBLOCKS and its struct xfs_fs_eofblocks: in the headers of XFS, not in those of the kernel.
@@ -21,8 +21,8 @@ public final class DeferredFrees {
     }
 
     /**
-     * Returns when everything is freed that was removed before, on the XFS that holds the file. The raw result is zero,
-     * or {@code -errno}: {@link Errno#EPERM} without the right to administer, {@link Errno#ENOTTY} elsewhere.
+     * Returns once the XFS that holds the file has freed everything removed before the call. The raw result is zero, or
+     * {@code -errno}: {@link Errno#EPERM} without the right to administer, {@link Errno#ENOTTY} elsewhere.
      */
     public static int await(Posix posix, int descriptor) {
         if (posix.constants().operatingSystem() != OperatingSystem.LINUX) {
@@ -31,7 +31,7 @@ public final class DeferredFrees {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment request = arena.allocate(BYTES, Long.BYTES);
             request.set(ValueLayout.JAVA_INT, VERSION, 1);
-            // Waiting is all we want of it: no file is so large that it would be trimmed.
+            // The call only has to wait: with this minimum size it trims no file.
             request.set(ValueLayout.JAVA_INT, FLAGS, FLAG_HAS_LEAST);
             request.set(ValueLayout.JAVA_LONG, LEAST_FILE_BYTES, Long.MAX_VALUE);
             return posix.ioctl(descriptor, REQUEST, request);

@@ -15,12 +15,12 @@ import java.util.function.LongSupplier;
 
 /**
  * An open file that this object owns: closed exactly once, never inherited by a child process. Interrupted calls are
- * repeated and short counts finished here, so that nothing above has to.
+ * repeated and short counts finished here, so that callers need not.
  *
  * <p>Positioned reads and writes may come from any number of threads. Close it when none of them is in a call.
  */
 public final class Descriptor implements AutoCloseable {
-    // Network and foreign filesystems on macOS answer these to the stronger kinds of sync.
+    // Network and foreign filesystems on macOS return these errors for the stronger kinds of sync.
     private static final Set<Errno> UNKNOWN_CALL =
             EnumSet.of(Errno.ENOTSUP, Errno.EOPNOTSUPP, Errno.ENOTTY, Errno.EINVAL, Errno.ENODEV, Errno.ENOSYS);
 
@@ -54,8 +54,8 @@ public final class Descriptor implements AutoCloseable {
     }
 
     /**
-     * A duplicate of a descriptor that another process has open, such as a memfd or userfaultfd it handed over by
-     * number. Linux; needs the right to trace that process.
+     * Returns a duplicate of a descriptor that another process has open, such as a memfd or userfaultfd it handed over
+     * by number. Linux; needs the right to trace that process.
      */
     public static Descriptor ofProcess(Posix posix, long process, int number, String name) throws IOException {
         int pidfd = posix.pidfd_open(Math.toIntExact(process), 0);
@@ -100,12 +100,12 @@ public final class Descriptor implements AutoCloseable {
         return posix;
     }
 
-    /** What messages call this file. */
+    /** Returns the name of this file in messages. */
     public String name() {
         return name;
     }
 
-    /** The number, for a call that is not offered here. */
+    /** Returns the number, for calls that this class does not offer. */
     public int number() {
         if (closed.get()) {
             throw new IllegalStateException(name + " is closed");
@@ -113,7 +113,7 @@ public final class Descriptor implements AutoCloseable {
         return number;
     }
 
-    /** Fills the buffer from the offset on; a file that ends before that is an {@link EOFException}. */
+    /** Fills the buffer from the offset on, or throws {@link EOFException} if the file ends before. */
     public void readFully(MemorySegment buffer, long offset) throws IOException {
         long read = read(buffer, offset);
         if (read < buffer.byteSize()) {
@@ -163,7 +163,7 @@ public final class Descriptor implements AutoCloseable {
         return stat;
     }
 
-    /** What holds this file. */
+    /** Returns the status of the filesystem that holds this file. */
     public FileSystemStat fileSystem() throws IOException {
         FileSystemStat result = new FileSystemStat();
         check("fstatfs", uninterrupted(() -> posix.fstatfs(number(), result)), "");
@@ -174,7 +174,7 @@ public final class Descriptor implements AutoCloseable {
         return status().sizeBytes();
     }
 
-    /** Sets the length; what is added reads as zeros and takes no space. */
+    /** Sets the length; an added range reads as zeros and takes no space. */
     public void truncate(long lengthBytes) throws IOException {
         check("ftruncate", uninterrupted(() -> posix.ftruncate(number(), lengthBytes)),
                 "to " + lengthBytes + " bytes");
@@ -201,8 +201,8 @@ public final class Descriptor implements AutoCloseable {
     }
 
     /**
-     * Makes the content durable, and of the metadata what is needed to reach it; on macOS, orders it before all that
-     * is written later. A failure is as final as that of {@link #sync}.
+     * Makes the content durable, with the metadata that reading it needs; on macOS, orders it before all later writes.
+     * A failure is as final as that of {@link #sync}.
      */
     public void syncData() throws IOException {
         int barrier = posix.constants().F_BARRIERFSYNC;
@@ -212,7 +212,7 @@ public final class Descriptor implements AutoCloseable {
         synced("fdatasync", () -> posix.fdatasync(number()), false);
     }
 
-    /** Returns false only where the filesystem does not know the call, and the caller has another. */
+    /** Returns false only if the filesystem does not know the call and the caller has another one. */
     private boolean synced(String call, LongSupplier raw, boolean mayBeUnknown) throws IOException {
         if (syncFailure != null) {
             throw new SnapshotException(name + ": an earlier sync failed, and what it covered may be lost",
@@ -240,8 +240,8 @@ public final class Descriptor implements AutoCloseable {
     }
 
     /**
-     * Takes a lock on the whole file ({@code flock}) without waiting; it goes when this descriptor is closed, or its
-     * process dies. Returns false when somebody else's lock is in the way.
+     * Takes a lock on the whole file ({@code flock}) without waiting. Closing this descriptor, or the end of the
+     * process, releases it. Returns false if another lock is in the way.
      */
     public boolean tryLock(boolean exclusive) throws IOException {
         Constants constants = posix.constants();
@@ -254,12 +254,12 @@ public final class Descriptor implements AutoCloseable {
         return true;
     }
 
-    /** As {@link #tryLock}, exclusive, but waits for as long as somebody else's lock is in the way. */
+    /** As {@link #tryLock}, exclusive, but waits while another lock is in the way. */
     public void lock() throws IOException {
         check("flock", uninterrupted(() -> posix.flock(number(), posix.constants().LOCK_EX)), "");
     }
 
-    /** What a name in this directory is, if it is there; of a symbolic link, what the link itself is. */
+    /** Returns the status of a name in this directory, if it exists; for a symbolic link, that of the link itself. */
     public Optional<Stat> statusAt(String child) throws IOException {
         Constants constants = posix.constants();
         Stat stat = new Stat();
@@ -272,7 +272,7 @@ public final class Descriptor implements AutoCloseable {
         return Optional.of(stat);
     }
 
-    /** The names in this directory, in no order. */
+    /** Returns the names in this directory, in no order. */
     public List<String> names() throws IOException {
         List<String> names = new ArrayList<>();
         long result = uninterrupted(() -> {
@@ -293,7 +293,7 @@ public final class Descriptor implements AutoCloseable {
         return true;
     }
 
-    /** Makes a directory; a name that is taken is a {@link java.nio.file.FileAlreadyExistsException}. */
+    /** Makes a directory; throws {@link java.nio.file.FileAlreadyExistsException} if the name is taken. */
     public void makeDirectoryAt(String child, int mode) throws IOException {
         checkChild("mkdirat", uninterrupted(() -> posix.mkdirat(number(), child, mode)), child);
     }
@@ -323,7 +323,7 @@ public final class Descriptor implements AutoCloseable {
         }
     }
 
-    /** Makes a raw call on this file again for as long as a signal interrupts it. */
+    /** Repeats a raw call on this file while a signal interrupts it. */
     public long uninterrupted(LongSupplier call) {
         while (true) {
             long result = call.getAsLong();
@@ -339,7 +339,7 @@ public final class Descriptor implements AutoCloseable {
         }
     }
 
-    /** Throws what a raw result says, if it says failure; otherwise returns it. */
+    /** Throws the exception for a raw result that means failure; otherwise returns the result. */
     public long check(String call, long result, String detail) throws IOException {
         if (result < 0) {
             throw SystemCallException.of(posix, result, call, name, detail);
@@ -348,8 +348,8 @@ public final class Descriptor implements AutoCloseable {
     }
 
     /**
-     * Closes the file; a second call does nothing. A failure tells that something written may be lost, so there is
-     * none for a file that was open for reading only. Failed or interrupted, it is closed.
+     * Closes the file; a second call does nothing. A failure means that written data may be lost, so closing a file
+     * that was open for reading only reports none. The file is closed even if this throws.
      */
     @Override
     public void close() throws IOException {

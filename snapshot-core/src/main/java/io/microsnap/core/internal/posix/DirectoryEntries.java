@@ -4,7 +4,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.List;
 
-/** What {@code getdents64} fills its buffer with. */
+/** The buffer of {@code getdents64}. */
 final class DirectoryEntries {
     private static final long LENGTH = 16;
     private static final long NAME = 19;
@@ -26,7 +26,7 @@ final class DirectoryEntries {
         }
     }
 
-    /** Adds a name, unless it is one that every directory has. */
+    /** Adds a name, unless it is {@code .} or {@code ..}. */
     static void add(String name, List<String> names) {
         if (!name.equals(".") && !name.equals("..")) {
             names.add(name);

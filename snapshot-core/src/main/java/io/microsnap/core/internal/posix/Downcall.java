@@ -12,13 +12,13 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * A C function, linked. A record, because the compiler takes a record's fields for constants: a handle in a static
- * final one costs nothing to reach.
+ * A linked C function. It is a record because the JIT compiler treats a record's fields as constants: a call through a
+ * static final record reaches its handle at no cost.
  *
  * @param name its symbol
- * @param named how many of its arguments C declares, if the rest is variadic, else -1: on macOS variadic arguments
- *     travel another way
- * @param capturesErrno whether the handle takes, before all else, the segment that errno is left in
+ * @param named the number of fixed arguments if the function is variadic, else -1: macOS passes variadic arguments
+ * differently
+ * @param capturesErrno whether the handle's first argument is the segment that receives errno
  * @param function its arguments and result
  * @param handle the function
  */
@@ -34,23 +34,23 @@ record Downcall(String name, int named, boolean capturesErrno, FunctionDescripto
 
     private static final int NOT_VARIADIC = -1;
 
-    /** A function that leaves its error in errno. */
+    /** Returns a function that leaves its error in errno. */
     static Downcall of(SymbolLookup library, String name, MemoryLayout result, MemoryLayout... arguments) {
         return link(library, name, NOT_VARIADIC, true, FunctionDescriptor.of(result, arguments));
     }
 
-    /** A variadic function that leaves its error in errno. */
+    /** Returns a variadic function that leaves its error in errno. */
     static Downcall variadic(
             SymbolLookup library, String name, int named, MemoryLayout result, MemoryLayout... arguments) {
         return link(library, name, named, true, FunctionDescriptor.of(result, arguments));
     }
 
-    /** A function that sets no errno. */
+    /** Returns a function that sets no errno. */
     static Downcall withoutErrno(SymbolLookup library, String name, MemoryLayout result, MemoryLayout... arguments) {
         return link(library, name, NOT_VARIADIC, false, FunctionDescriptor.of(result, arguments));
     }
 
-    /** What the linker needs beyond the arguments. */
+    /** Returns the linker options. */
     List<Linker.Option> options() {
         return options(named, capturesErrno);
     }
@@ -81,15 +81,15 @@ record Downcall(String name, int named, boolean capturesErrno, FunctionDescripto
         }
     }
 
-    /** What the flag names: the module that this class is in. */
+    /** Returns the flag's value: the name of this class's module. */
     private static String flagValue() {
         Module module = Downcall.class.getModule();
         return module.isNamed() ? module.getName() : "ALL-UNNAMED";
     }
 
     /**
-     * What a method handle threw, which is nothing that libc does: a mistake of the caller (closed segment) or of ours;
-     * or why the function could not be linked.
+     * Returns the exception for what a method handle threw. libc throws nothing, so it is a mistake of the caller (a
+     * closed segment) or of this code, or the reason why linking failed.
      */
     static RuntimeException unexpected(Throwable thrown) {
         if (thrown instanceof RuntimeException exception) {

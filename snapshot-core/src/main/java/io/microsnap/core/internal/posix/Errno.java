@@ -27,7 +27,7 @@ public enum Errno {
         this.macos = macos;
     }
 
-    /** The platform's number for this error. */
+    /** Returns the platform's number for this error. */
     public int number(Constants constants) {
         return constants.operatingSystem() == OperatingSystem.LINUX ? linux : macos;
     }

@@ -5,8 +5,8 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
 /**
- * Linux's {@code FS_IOC_FSGETXATTR} and {@code FS_IOC_FSSETXATTR}: what XFS says of a file's extents, and how much it
- * reserves for the next one.
+ * Linux's {@code FS_IOC_FSGETXATTR} and {@code FS_IOC_FSSETXATTR}: the number of a file's extents on XFS, and how much
+ * XFS reserves for the next one.
  */
 public final class ExtentAttributes {
     static final long BYTES = 28;
@@ -28,9 +28,9 @@ public final class ExtentAttributes {
     }
 
     /**
-     * Sets how much is reserved when one block of a clone is written first, a multiple of the filesystem's block: it is
-     * 128 KiB unless told otherwise, so that scattered changes to a clone take up to 32 times their size. The raw
-     * result is zero, or {@code -errno}.
+     * Sets how much XFS reserves when one block of a clone is first written, a multiple of the filesystem's block. The
+     * default is 128 KiB, with which scattered changes to a clone take up to 32 times their size. The raw result is
+     * zero, or {@code -errno}.
      */
     public static int setCopyOnWriteBytes(Posix posix, int descriptor, int sizeBytes) {
         try (Arena arena = Arena.ofConfined()) {

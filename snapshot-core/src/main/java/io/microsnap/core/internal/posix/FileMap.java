@@ -5,8 +5,8 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
 /**
- * Linux's {@code FS_IOC_FIEMAP}: which extents a file has, a buffer full at a time. {@link #fetch} fills the buffer,
- * the other methods read it.
+ * Linux's {@code FS_IOC_FIEMAP}: lists a file's extents, one buffer at a time. {@link #fetch} fills the buffer, the
+ * other methods read it.
  */
 public final class FileMap implements AutoCloseable {
     private static final long START = 0;
@@ -32,15 +32,15 @@ public final class FileMap implements AutoCloseable {
     private final int capacity;
     private final MemorySegment buffer;
 
-    /** A buffer for this many extents. */
+    /** Makes a buffer for this many extents. */
     public FileMap(int capacity) {
         this.capacity = capacity;
         buffer = arena.allocate(HEADER_BYTES + capacity * EXTENT_BYTES, Long.BYTES);
     }
 
     /**
-     * Reads the extents from an offset on, as many as fit; what is still only in memory is given its place on disk
-     * first. Returns their number, zero past the last, or {@code -errno}.
+     * Reads the extents from an offset on, as many as fit. The filesystem first allocates blocks for content that is
+     * still only in memory. Returns the number of extents, zero past the last, or {@code -errno}.
      */
     public int fetch(Posix posix, int descriptor, long offset) {
         long request = posix.constants().FS_IOC_FIEMAP;
@@ -56,7 +56,7 @@ public final class FileMap implements AutoCloseable {
         return result < 0 ? result : buffer.get(ValueLayout.JAVA_INT, MAPPED);
     }
 
-    /** Where in the file an extent starts. */
+    /** Returns where in the file an extent starts. */
     public long offset(int index) {
         return buffer.get(ValueLayout.JAVA_LONG, extent(index) + EXTENT_LOGICAL);
     }
@@ -66,20 +66,20 @@ public final class FileMap implements AutoCloseable {
     }
 
     /**
-     * Where on its filesystem an extent lies: two files that have one place in common have its content in common.
-     * Negative where the bytes are not found there as they are: compressed, inline, not yet written.
+     * Returns an extent's position on its filesystem: two files with the same position share that content. Negative if
+     * the bytes are not stored there as they are: compressed, inline, not yet written.
      */
     public long place(int index) {
         return (flags(index) & NO_BLOCKS_OF_ITS_OWN) != 0
                 ? -1 : buffer.get(ValueLayout.JAVA_LONG, extent(index) + EXTENT_PHYSICAL);
     }
 
-    /** Whether other files, or other places in this one, use the same blocks. */
+    /** Returns whether other files, or other places in this one, use the same blocks. */
     public boolean isShared(int index) {
         return (flags(index) & SHARED) != 0;
     }
 
-    /** Whether this is the file's last extent. */
+    /** Returns whether this is the file's last extent. */
     public boolean isLast(int index) {
         return (flags(index) & LAST) != 0;
     }

@@ -1,6 +1,6 @@
 package io.microsnap.core.internal.posix;
 
-/** What {@code fstatfs} tells of a filesystem: filled by the call, read by the caller, reusable. */
+/** The result of {@code fstatfs}: filled by the call, read by the caller, reusable. */
 public final class FileSystemStat {
     /** The {@link #type} that Linux has for btrfs. */
     public static final long BTRFS = 0x9123683EL;
@@ -15,7 +15,10 @@ public final class FileSystemStat {
     long freeBytes;
     long availableBytes;
 
-    /** From counts of blocks. A filesystem without limits may count more blocks than a long counts bytes. */
+    /**
+     * Sets the sizes from counts of blocks. They are capped: a filesystem without limits may report more bytes than a
+     * long holds.
+     */
     void set(long blockBytes, long blocks, long freeBlocks, long availableBlocks) {
         blockSizeBytes = blockBytes;
         totalBytes = bytes(blockBytes, blocks);
@@ -28,12 +31,12 @@ public final class FileSystemStat {
         return fits ? blockBytes * blocks : Long.MAX_VALUE;
     }
 
-    /** The filesystem's magic number (Linux) or type number (macOS). */
+    /** Returns the filesystem's magic number (Linux) or type number (macOS). */
     public long type() {
         return type;
     }
 
-    /** The unit in which the filesystem allocates. */
+    /** Returns the unit in which the filesystem allocates. */
     public long blockSizeBytes() {
         return blockSizeBytes;
     }

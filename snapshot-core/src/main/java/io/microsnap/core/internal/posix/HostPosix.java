@@ -11,7 +11,10 @@ final class HostPosix {
     private HostPosix() {
     }
 
-    /** Throws only here: what a class initializer throws reaches the caller as an error, and only once. */
+    /**
+     * Throws here rather than in the class initializer, whose exception the caller would get as an error, and only
+     * once.
+     */
     static Posix get() {
         return INSTANCE.orElseThrow(() -> new UnsupportedOperationException(String.format(Locale.ROOT,
                 "microsnap does not know the system calls of %s on %s; Linux on amd64 and aarch64 and"

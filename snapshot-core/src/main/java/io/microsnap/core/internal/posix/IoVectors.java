@@ -29,17 +29,17 @@ public final class IoVectors {
         array = arena.allocate(Math.max(1, Math.min(buffers.size(), MOST_VECTORS)) * BYTES, Long.BYTES);
     }
 
-    /** Begins at the first byte of the first of these native segments; the array lives as long as the arena. */
+    /** Makes an array that starts at the first byte of these native segments; it lives as long as the arena. */
     public static IoVectors of(Arena arena, List<MemorySegment> buffers) {
         for (MemorySegment buffer : buffers) {
             if (!buffer.isNative()) {
-                throw new IllegalArgumentException("a buffer on the heap, of which the kernel can know no address");
+                throw new IllegalArgumentException("a buffer is on the heap; system calls need native memory");
             }
         }
         return new IoVectors(arena, buffers);
     }
 
-    /** The array for the next call: as much of the rest as one call takes, and no more than the limit. */
+    /** Returns the array for the next call: as much of the rest as one call takes, and no more than the limit. */
     public MemorySegment next(long mostBytes) {
         long left = Math.min(mostBytes, MOST_BYTES);
         int count = 0;
@@ -58,7 +58,7 @@ public final class IoVectors {
         return array.asSlice(0, count * BYTES);
     }
 
-    /** Goes on by as many bytes as were transferred. */
+    /** Moves on by the number of transferred bytes. */
     public void advance(long transferredBytes) {
         long left = transferredBytes;
         while (left > 0) {
@@ -73,7 +73,7 @@ public final class IoVectors {
         }
     }
 
-    /** How many buffers an array names. */
+    /** Returns how many buffers an array names. */
     static int count(MemorySegment vectors) {
         return Math.toIntExact(vectors.byteSize() / BYTES);
     }

@@ -12,10 +12,10 @@ import static io.microsnap.core.internal.posix.ThreadMemory.result;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 
-/** The calls that have one name, one form and one meaning on every platform. */
+/** The calls that are the same on every platform: name, arguments and meaning. */
 abstract class Libc implements Posix {
-    // Each function is linked when it is first called, which is when its interface is initialized: linking makes
-    // classes and machine code, and no program calls all of them.
+    // Each interface is initialized, and its function linked, at the first call: linking generates classes and machine
+    // code, and no program calls all functions.
     private interface Openat { Downcall CALL = Downcall.variadic(LIBC, "openat", 3, INT, INT, POINTER, INT, INT); }
     private interface Close { Downcall CALL = Downcall.of(LIBC, "close", INT, INT); }
     private interface Pread { Downcall CALL = Downcall.of(LIBC, "pread", LONG, INT, POINTER, LONG, LONG); }
@@ -293,7 +293,7 @@ abstract class Libc implements Posix {
         }
     }
 
-    /** The answer of a call that the platform lacks. */
+    /** Returns the answer of a call that the platform lacks. */
     final int absent() {
         return -Errno.ENOSYS.number(constants);
     }

@@ -58,7 +58,10 @@ final class LinuxPosix extends Libc {
     }
     private interface Gettid { Downcall CALL = Downcall.withoutErrno(LIBC, "gettid", INT); }
 
-    /** Who provides for a signal will send it, and should not wait then: it is what pauses a guest. */
+    /**
+     * Linked together: a caller that sets a handler will send the signal, and that call must not wait for linking
+     * because it pauses a guest.
+     */
     private interface Signal {
         Downcall SIGACTION = Downcall.of(LIBC, "sigaction", INT, INT, POINTER, POINTER);
         Downcall TGKILL = Downcall.of(LIBC, "tgkill", INT, INT, INT, INT);
@@ -193,7 +196,7 @@ final class LinuxPosix extends Libc {
 
     @Override
     public int readdir(int directory, List<String> names) {
-        // A description of its own starts at the first entry, however far another reader of the descriptor has come.
+        // Reopened, so that reading starts at the first entry: the given descriptor's position may be elsewhere.
         int own = openat(directory, ".", constants().O_RDONLY | constants().O_DIRECTORY | constants().O_CLOEXEC, 0);
         if (own < 0) {
             return own;
@@ -310,7 +313,7 @@ final class LinuxPosix extends Libc {
         return syscall(PIDFD_GETFD, pidfd, descriptor, flags);
     }
 
-    /** A call that libc has no function for. */
+    /** Makes a system call for which libc has no function. */
     private static int syscall(long number, long first, long second, long third) {
         try {
             MemorySegment errno = errno();

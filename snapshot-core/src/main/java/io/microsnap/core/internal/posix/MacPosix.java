@@ -17,25 +17,25 @@ import java.lang.foreign.ValueLayout;
 import java.util.List;
 
 /**
- * macOS's libSystem on AArch64, called directly. What is not here it shares with Linux. Where the two have different
- * calls for one thing, Linux's name is kept and macOS's call is made: {@code renameatx_np}, {@code fcntl} to punch.
+ * macOS's libSystem on AArch64, called directly. Other calls are shared with Linux in {@link Libc}. Where the two
+ * systems differ, Linux's name stands for macOS's call: {@code renameatx_np}, {@code fcntl} to punch.
  */
 final class MacPosix extends Libc {
-    /** The kernel refuses a longer transfer as a whole; asked for this much, it makes a short one. */
+    /** The kernel refuses longer transfers outright, so longer requests are cut to this and become short transfers. */
     private static final long LONGEST_TRANSFER = 1 << 30;
 
     private final Functions functions;
 
     /**
-     * Over this C library. The functions that macOS has in another form than Linux come from there, so that a library
-     * of the same form can stand in for it.
+     * Uses this C library. The functions whose form differs from Linux come from it, so that tests can put a stand-in
+     * library in its place.
      */
     MacPosix(SymbolLookup library) {
         super(Constants.MACOS_AARCH64);
         functions = new Functions(library);
     }
 
-    /** What is called here and nowhere else. {@code mode_t} has 16 bits. */
+    /** The functions that only macOS needs. {@code mode_t} has 16 bits. */
     record Functions(Downcall fstat, Downcall fstatat, Downcall fstatfs, Downcall fdopendir, Downcall readdir,
             Downcall closedir, Downcall mkdirat, Downcall fchmod, Downcall renameatx, Downcall fclonefileat,
             Downcall flistxattr, Downcall fgetxattr, Downcall fsetxattr, Downcall preadv, Downcall pwritev) {
@@ -183,7 +183,7 @@ final class MacPosix extends Libc {
 
     @Override
     public int readdir(int directory, List<String> names) {
-        // A description of its own starts at the first entry, however far another reader of the descriptor has come.
+        // Reopened, so that reading starts at the first entry: the given descriptor's position may be elsewhere.
         int own = openat(directory, ".", constants().O_RDONLY | constants().O_DIRECTORY | constants().O_CLOEXEC, 0);
         if (own < 0) {
             return own;
@@ -212,7 +212,7 @@ final class MacPosix extends Libc {
             MemorySegment entry = arena.allocate(MacStructs.DIRENT_BYTES, Long.BYTES);
             MemorySegment next = arena.allocate(ValueLayout.ADDRESS);
             while (true) {
-                // Unlike readdir, this one tells the end from a failure without errno set beforehand.
+                // Unlike readdir, readdir_r distinguishes the end from a failure without errno.
                 int failure = (int) functions.readdir.handle().invokeExact(stream, entry, next);
                 if (failure != 0) {
                     return -failure;

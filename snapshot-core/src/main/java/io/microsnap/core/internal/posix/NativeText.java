@@ -11,9 +11,9 @@ import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 
 /**
- * Names between Java and the operating system, for which they are bytes. Those bytes are UTF-8, as a rule; a byte that
- * is not becomes a lone surrogate (U+DC80 to U+DCFF) and goes back as that byte. So whatever a directory holds can be
- * named again exactly, and no two names become one.
+ * Converts names between Java and the operating system, for which they are bytes. The bytes are usually UTF-8; a byte
+ * that is not becomes a lone surrogate (U+DC80 to U+DCFF) and converts back to that byte. So every name in a directory
+ * converts back exactly, and no two names become one.
  */
 final class NativeText {
     private static final int ESCAPE = 0xDC00;
@@ -21,7 +21,7 @@ final class NativeText {
     private NativeText() {
     }
 
-    /** A C string; text that has no bytes, or contains NUL, is refused. */
+    /** Returns a C string. Refuses text that is not encodable or contains NUL. */
     static MemorySegment string(Arena arena, String text) {
         if (text.indexOf('\0') >= 0) {
             throw new IllegalArgumentException("a name contains NUL: " + text.replace('\0', '?'));
@@ -32,7 +32,7 @@ final class NativeText {
         return string;
     }
 
-    /** The text of a name of this many bytes. */
+    /** Returns the text of a name of this many bytes. */
     static String text(MemorySegment memory, long offset, long lengthBytes) {
         byte[] bytes = memory.asSlice(offset, lengthBytes).toArray(ValueLayout.JAVA_BYTE);
         CharBuffer text = decode(bytes, 0, bytes.length);
@@ -53,7 +53,7 @@ final class NativeText {
         return escaped.toString();
     }
 
-    /** How many bytes from here on are one character of UTF-8, or 0. */
+    /** Returns how many bytes from here on are one character of UTF-8, or 0. */
     private static int characterLength(byte[] bytes, int at) {
         for (int length = 1; length <= Math.min(4, bytes.length - at); length++) {
             if (decode(bytes, at, length) != null) {

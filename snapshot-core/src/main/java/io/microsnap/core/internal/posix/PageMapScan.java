@@ -70,16 +70,16 @@ public final class PageMapScan implements AutoCloseable {
             return new Categories(0, 0, categories);
         }
 
-        /** The same, without the pages that have any of these. */
+        /** Returns the same, without the pages that have any of these. */
         public Categories without(long categories) {
             return new Categories(inverted | categories, required | categories, anyOf);
         }
     }
 
     /**
-     * Names the runs of matching pages as addresses, ascending and never touching each other. With
-     * {@link #PM_SCAN_WP_MATCHING} a failure part-way, the consumer's included, leaves pages protected that were not
-     * named: whatever was to be learned from this scan is lost then.
+     * Names the runs of matching pages as addresses, ascending and never touching each other. With {@link
+     * #PM_SCAN_WP_MATCHING} a failure part-way, also one of the consumer, leaves pages protected that were not named:
+     * the results of this scan are then lost.
      *
      * @param pagemap {@code /proc/PID/pagemap}, open for reading
      * @param start address of the first page
@@ -100,8 +100,8 @@ public final class PageMapScan implements AutoCloseable {
         set(CATEGORY_INVERTED, matching.inverted());
         set(CATEGORY_MASK, matching.required());
         set(CATEGORY_ANY_OF, matching.anyOf());
-        // What every match has: all runs look alike, so that the kernel joins neighbours, and it has a shorter way when
-        // what is required and what is returned is the same.
+        // Return only what every match has: then all runs look alike and the kernel joins neighbours, and it has a fast
+        // path when the required and the returned categories are the same.
         set(RETURN_MASK, matching.required());
         long runStart = start;
         long runEnd = start;
@@ -118,7 +118,7 @@ public final class PageMapScan implements AutoCloseable {
                 }
                 runEnd = to;
             }
-            // The kernel's own word for how far it came may lie before the last run it named, after a long walk.
+            // After a long walk, the kernel's end of walk may lie before the last run it named.
             long walked = Math.max(argument.get(ValueLayout.JAVA_LONG, WALK_END), found > 0 ? runEnd : at);
             if (walked <= at) {
                 throw new SnapshotException(pagemap.name() + ": a page map scan from " + Long.toHexString(at)

@@ -5,8 +5,8 @@ import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 
 /**
- * Paths as system calls take them. A {@link Path} holds bytes, and its text is right only where the locale's charset
- * has them all: in the C locale it has none beyond ASCII, and the text is another name.
+ * Converts paths for system calls. A {@link Path} holds bytes, and its text is right only if the locale's charset can
+ * decode them: in the C locale, text beyond ASCII would be another name.
  */
 public final class PathNames {
     private static final int HEX = 16;
@@ -14,13 +14,13 @@ public final class PathNames {
     private PathNames() {
     }
 
-    /** The whole path, as {@link Posix} takes it. */
+    /** Returns the whole path, as {@link Posix} takes it. */
     public static String of(Path path) {
         String text = path.toString();
         if (text.chars().allMatch(character -> character < 0x80)) {
             return text;
         }
-        // The only way to a path's bytes that no charset lies upon: its URI escapes each of them.
+        // The URI is the only way to a path's bytes without a charset: it escapes each of them.
         byte[] bytes = unescaped(path.toUri().getRawPath());
         int length = bytes.length;
         while (length > 1 && bytes[length - 1] == '/') {
@@ -29,7 +29,7 @@ public final class PathNames {
         return NativeText.text(MemorySegment.ofArray(bytes), 0, length);
     }
 
-    /** The last name of a path that has one. */
+    /** Returns the last name of a path that has one. */
     public static String last(Path path) {
         String whole = of(path.getFileName().toAbsolutePath());
         return whole.substring(whole.lastIndexOf('/') + 1);

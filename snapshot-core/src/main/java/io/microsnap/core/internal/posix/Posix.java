@@ -6,16 +6,16 @@ import java.util.List;
 /**
  * The system calls, under libc's names and with raw results: zero or more on success, {@code -errno} on failure.
  *
- * <p>Nothing here retries, loops over short counts, or decides anything; {@link Descriptor} and the file layer do. All
- * code reaches the operating system through this interface, so that a test can put a failing, counting or recording
- * one in its place. Implementations are safe for use by any number of threads. A buffer must be a native segment; its
- * whole size is the length of the request. Names are UTF-8 and must not contain NUL; a byte that is not UTF-8 is a lone
- * surrogate, U+DC80 to U+DCFF, in what {@link #readdir} gives and in what is taken.
+ * <p>Nothing here retries or finishes short counts; {@link Descriptor} and the file layer do. All code reaches the
+ * operating system through this interface, so that a test can put a failing, counting or recording one in its place.
+ * Implementations are safe for use by any number of threads. A buffer must be a native segment; its whole size is the
+ * length of the request. Names are UTF-8 and must not contain NUL; a byte that is not UTF-8 is a lone surrogate, U+DC80
+ * to U+DCFF, in what {@link #readdir} gives and in what is taken.
  *
  * <p>A call that the platform lacks answers {@link Errno#ENOSYS}.
  */
 public interface Posix {
-    /** The numbers of the platform this implementation speaks to. */
+    /** Returns the numbers of the platform this implementation speaks to. */
     Constants constants();
 
     int getpagesize();
@@ -42,17 +42,17 @@ public interface Posix {
     int ftruncate(int descriptor, long length);
 
     /**
-     * On macOS to punch holes, and with {@code FALLOC_FL_KEEP_SIZE} alone to allocate as much as the length says behind
-     * what the file has allocated; the offset means nothing then.
+     * On macOS punches holes, and with {@code FALLOC_FL_KEEP_SIZE} alone allocates this length after what the file has
+     * allocated; the offset is then ignored.
      */
     int fallocate(int descriptor, int mode, long offset, long length);
 
     int fsync(int descriptor);
 
-    /** As {@code fsync} on macOS, which has no {@code fdatasync} worth the name. */
+    /** On macOS, the same as {@code fsync}: it has no usable {@code fdatasync}. */
     int fdatasync(int descriptor);
 
-    /** Linux: everything dirty on the descriptor's filesystem. */
+    /** Linux: syncs the descriptor's whole filesystem. */
     int syncfs(int descriptor);
 
     /** Linux: advice only. */
@@ -106,7 +106,7 @@ public interface Posix {
     /** Linux. */
     int memfd_create(String name, int flags);
 
-    /** The address of the mapping. */
+    /** Returns the address of the mapping. */
     long mmap(long address, long length, int protection, int flags, int descriptor, long offset);
 
     int munmap(long address, long length);
@@ -148,13 +148,19 @@ public interface Posix {
     /** Linux. {@link SignalAction} lays out both structs; either may be {@link MemorySegment#NULL}. */
     int sigaction(int signal, MemorySegment action, MemorySegment previous);
 
-    /** The address of a function of libc, to hand to the kernel; zero where there is none of that name. */
+    /** Returns the address of a function of libc, to pass to the kernel; zero if there is none of that name. */
     long dlsym(String name);
 
-    /** libc's, no system call: below, at or above zero. Kills the process if the memory is truncated meanwhile. */
+    /**
+     * libc's function, not a system call: below, at or above zero. Kills the process if the memory is truncated
+     * meanwhile.
+     */
     int memcmp(MemorySegment left, MemorySegment right);
 
-    /** The operating system this process runs on; an {@link UnsupportedOperationException} where it is not known. */
+    /**
+     * Returns the operating system this process runs on; an {@link UnsupportedOperationException} where it is not
+     * known.
+     */
     static Posix host() {
         return HostPosix.get();
     }

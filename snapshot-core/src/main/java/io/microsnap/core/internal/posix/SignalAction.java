@@ -14,7 +14,7 @@ public final class SignalAction {
     public static final int SIGRTMIN = 34;
     /** The last real-time signal. */
     public static final int SIGRTMAX = 64;
-    /** The handler of a signal that nobody has claimed. */
+    /** The default handler. */
     public static final long SIG_DFL = 0;
     /** Run the handler on the alternate stack where the thread has one. */
     public static final int SA_ONSTACK = 0x08000000;
@@ -35,17 +35,17 @@ public final class SignalAction {
         this.segment = segment;
     }
 
-    /** A new one: default handler, empty mask, no flags. */
+    /** Returns a new struct: default handler, empty mask, no flags. */
     public static SignalAction in(SegmentAllocator allocator) {
         return new SignalAction(allocator.allocate(LAYOUT));
     }
 
-    /** What the call takes. */
+    /** Returns the memory of the struct, for the call. */
     public MemorySegment segment() {
         return segment;
     }
 
-    /** The address of the handler, or {@link #SIG_DFL}. */
+    /** Returns the address of the handler, or {@link #SIG_DFL}. */
     public long handler() {
         return (long) HANDLER.get(segment, 0L);
     }

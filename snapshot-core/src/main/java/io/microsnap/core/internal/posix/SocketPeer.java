@@ -11,7 +11,7 @@ import java.nio.file.Path;
 /**
  * Names the process that listens on a Unix socket, as the kernel noted it when it began to listen. Linux.
  *
- * @param process its number, as seen from here; zero where it cannot be seen from here
+ * @param process its number in this process's PID namespace; zero if it has none there
  * @param user its user
  * @param group its group
  */
@@ -19,7 +19,7 @@ public record SocketPeer(int process, int user, int group) {
     private static final int LONGEST_PATH = 107;
     private static final int CREDENTIAL_BYTES = 3 * Integer.BYTES;
 
-    /** Asks the kernel, over a connection that is closed again without a word. Never waits. */
+    /** Asks the kernel, over a connection that sends nothing and is closed again. Never waits. */
     public static SocketPeer of(Posix posix, Path socket) throws IOException {
         byte[] path = socket.toString().getBytes(StandardCharsets.UTF_8);
         if (path.length > LONGEST_PATH) {

@@ -1,6 +1,6 @@
 package io.microsnap.core.internal.posix;
 
-/** What {@code fstat} tells of a file: filled by the call, read by the caller, reusable. */
+/** The result of {@code fstat}: filled by the call, read by the caller, reusable. */
 public final class Stat {
     private static final int TYPE_MASK = 0xF000;
     private static final int DIRECTORY = 0x4000;
@@ -27,7 +27,7 @@ public final class Stat {
     int directMemoryBytes;
     int directOffsetBytes;
 
-    /** The device that holds the file; with the inode it tells two names of one file. */
+    /** Returns the device that holds the file; with the inode it tells two names of one file. */
     public long device() {
         return device;
     }
@@ -36,7 +36,7 @@ public final class Stat {
         return inode;
     }
 
-    /** The permission bits alone, without the file's type. */
+    /** Returns the permission bits alone, without the file's type. */
     public int permissions() {
         return mode & 07777;
     }
@@ -57,12 +57,12 @@ public final class Stat {
         return sizeBytes;
     }
 
-    /** What the filesystem says the file occupies; blocks shared with other files count in each. */
+    /** Returns the space that the file occupies, as the filesystem reports it; shared blocks count in each file. */
     public long allocatedBytes() {
         return allocatedBytes;
     }
 
-    /** The filesystem's preferred unit of transfer. */
+    /** Returns the filesystem's preferred unit of transfer. */
     public int blockSizeBytes() {
         return blockSizeBytes;
     }
@@ -103,17 +103,17 @@ public final class Stat {
         return (mode & TYPE_MASK) == BLOCK_DEVICE;
     }
 
-    /** Whether the kernel said how direct I/O on the file must be aligned; only {@code fstat} on Linux asks. */
+    /** Returns whether the kernel said how direct I/O on the file must be aligned; only {@code fstat} on Linux asks. */
     public boolean tellsDirectAlignment() {
         return tellsDirectAlignment;
     }
 
-    /** The alignment of memory for direct I/O; 0 where the file takes none. */
+    /** Returns the alignment of memory for direct I/O; 0 where the file takes none. */
     public int directMemoryBytes() {
         return directMemoryBytes;
     }
 
-    /** The alignment of offsets and lengths for direct I/O; 0 where the file takes none. */
+    /** Returns the alignment of offsets and lengths for direct I/O; 0 where the file takes none. */
     public int directOffsetBytes() {
         return directOffsetBytes;
     }
@@ -122,13 +122,16 @@ public final class Stat {
         return (mode & TYPE_MASK) == SYMBOLIC_LINK;
     }
 
-    /** Whether it is the same file and, as far as length and time of modification tell, was not written in between. */
+    /**
+     * Returns whether it is the same file and, as far as length and time of modification tell, was not written in
+     * between.
+     */
     public boolean isUnchangedSince(Stat earlier) {
         return sameFile(earlier) && sizeBytes == earlier.sizeBytes && modifiedSeconds == earlier.modifiedSeconds
                 && modifiedNanos == earlier.modifiedNanos;
     }
 
-    /** Whether both tell of the same file, by whatever names it was reached. */
+    /** Returns whether both describe the same file, whatever its names. */
     public boolean sameFile(Stat other) {
         return device == other.device && inode == other.inode;
     }

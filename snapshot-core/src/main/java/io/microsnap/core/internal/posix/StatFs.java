@@ -16,7 +16,7 @@ final class StatFs {
     }
 
     static void read(MemorySegment from, FileSystemStat to) {
-        // What the counts are of; the other is the size of a good transfer, and larger on some filesystems.
+        // The unit of the counts; the block size is the preferred transfer size and larger on some filesystems.
         long fragment = from.get(ValueLayout.JAVA_LONG, FRAGMENT_SIZE);
         long block = fragment != 0 ? fragment : from.get(ValueLayout.JAVA_LONG, BLOCK_SIZE);
         to.type = from.get(ValueLayout.JAVA_LONG, TYPE);

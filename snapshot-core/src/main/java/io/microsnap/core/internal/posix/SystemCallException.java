@@ -22,11 +22,11 @@ public final class SystemCallException extends SnapshotException {
     }
 
     /**
-     * The exception for a raw result.
+     * Returns the exception for a raw result.
      *
-     * @param posix who answered
+     * @param posix the interface that made the call
      * @param result the raw result, below zero
-     * @param call the function, in libc's words
+     * @param call the function's name in libc
      * @param file the file it was about
      * @param detail what was attempted, such as the range; may be empty
      */
@@ -44,7 +44,7 @@ public final class SystemCallException extends SnapshotException {
         };
     }
 
-    /** The function that failed. */
+    /** Returns the function that failed. */
     public String call() {
         return call;
     }
@@ -67,7 +67,7 @@ public final class SystemCallException extends SnapshotException {
             case ELOOP -> ": a symbolic link is in the way, and links are not followed";
             case EISDIR -> ": it is a directory";
             case ENAMETOOLONG -> ": the name is too long for the filesystem";
-            case ECONNREFUSED -> ": nobody listens on it";
+            case ECONNREFUSED -> ": no process listens on it";
             case EBUSY -> ": it is in use: mounted, or opened exclusively by another process";
             case ETXTBSY -> ": it is being executed";
             case EFBIG -> ": larger than the filesystem or the process limit allows (ulimit -f)";

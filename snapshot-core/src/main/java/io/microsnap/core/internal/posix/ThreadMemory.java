@@ -9,7 +9,7 @@ import java.lang.invoke.VarHandle;
 
 /**
  * A small block of native memory for each thread, freed with the thread: errno, and room for the structs of one call.
- * Allocating it for every call would cost more than many a call.
+ * Allocating it for each call would cost more than many calls do.
  */
 final class ThreadMemory {
     private static final StructLayout CAPTURE = Linker.Option.captureStateLayout();
@@ -26,17 +26,17 @@ final class ThreadMemory {
         scratch = arena.allocate(SCRATCH_BYTES, Long.BYTES);
     }
 
-    /** Where a call leaves its errno: the first argument of every handle that captures it. */
+    /** Returns the segment that receives errno: the first argument of every handle that captures it. */
     static MemorySegment errno() {
         return OF_THREAD.get().errno;
     }
 
-    /** Room for the structs of the call at hand: 256 bytes, 8-aligned, with whatever the last one left there. */
+    /** Returns room for the structs of the current call: 256 bytes, 8-aligned, not cleared. */
     static MemorySegment scratch() {
         return OF_THREAD.get().scratch;
     }
 
-    /** The raw result: the function's own, or {@code -errno} where that is -1. */
+    /** Returns the raw result: the function's own, or {@code -errno} where that is -1. */
     static long result(long value, MemorySegment errno) {
         return value == -1 ? -(int) ERRNO.get(errno, 0L) : value;
     }

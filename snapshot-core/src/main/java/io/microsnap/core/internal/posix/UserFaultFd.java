@@ -5,17 +5,20 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
 /**
- * The requests to a {@code userfaultfd} that write protection needs, as raw as the calls of {@link Posix}: zero or
- * {@code -errno}. Their effects are on the process that made the descriptor, wherever it is used.
+ * The requests to a {@code userfaultfd} that write protection needs, with raw results: zero or {@code -errno}. They
+ * affect the process that made the descriptor, whichever process uses it.
  */
 public final class UserFaultFd {
-    /** Serve faults of user mode only: what an unprivileged process may have. */
+    /** Serves only faults of user mode: an unprivileged process may have this. */
     public static final int UFFD_USER_MODE_ONLY = 1;
     public static final long UFFD_FEATURE_PAGEFAULT_FLAG_WP = 1;
     public static final long UFFD_FEATURE_WP_HUGETLBFS_SHMEM = 1 << 12;
     /** Pages that were never touched can be protected, too. */
     public static final long UFFD_FEATURE_WP_UNPOPULATED = 1 << 13;
-    /** Linux 6.7 and later: the kernel itself lifts the protection at the first write; nobody waits for a handler. */
+    /**
+     * Linux 6.7 and later: the kernel itself removes the protection at the first write, and no thread waits for a
+     * handler.
+     */
     public static final long UFFD_FEATURE_WP_ASYNC = 1 << 15;
 
     // _IOWR(0xAA, 0x3F, struct uffdio_api)
@@ -42,7 +45,7 @@ public final class UserFaultFd {
     private UserFaultFd() {
     }
 
-    /** Agrees on features; once for a descriptor, before anything else. */
+    /** Negotiates features, once for a descriptor, before anything else. */
     public static int api(Posix posix, int userfaultfd, long features) {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment api = arena.allocate(API_BYTES, Long.BYTES);

@@ -13,7 +13,7 @@ import java.util.Deque;
 public final class Closing implements AutoCloseable {
     private final Deque<AutoCloseable> open = new ArrayDeque<>();
 
-    /** What makes a resource ready for use. */
+    /** Makes a resource ready for use. */
     @FunctionalInterface
     public interface Step {
         void run() throws IOException;
@@ -30,7 +30,7 @@ public final class Closing implements AutoCloseable {
         }
     }
 
-    /** Closes a resource because of a failure, and adds to that failure what goes wrong meanwhile. */
+    /** Closes a resource because of a failure, and adds failures of closing to that failure as suppressed. */
     public static void closeAfter(Throwable failure, AutoCloseable resource) {
         try {
             resource.close();
@@ -60,7 +60,7 @@ public final class Closing implements AutoCloseable {
         }
     }
 
-    /** Closes them because of a failure, and adds to that failure what goes wrong meanwhile. */
+    /** Closes the resources because of a failure, and adds failures of closing to that failure as suppressed. */
     public void closeAfter(Throwable failure) {
         closeAfter(failure, this);
     }

@@ -1,6 +1,6 @@
 package io.microsnap.core.internal.work;
 
-/** Waits for something that has to be over before the caller goes on, interrupted or not. */
+/** Waits for something that must end before the caller continues, even if the thread is interrupted. */
 public final class Uninterrupted {
     private Uninterrupted() {
     }
@@ -11,7 +11,7 @@ public final class Uninterrupted {
         void await() throws InterruptedException;
     }
 
-    /** Waits to the end; a thread that was interrupted meanwhile still is when this returns. */
+    /** Waits to the end; if the thread was interrupted meanwhile, its interrupt status is set again. */
     public static void await(Wait wait) {
         boolean interrupted = false;
         while (true) {

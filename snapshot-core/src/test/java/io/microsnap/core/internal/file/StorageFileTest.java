@@ -510,7 +510,7 @@ class StorageFileTest {
             assertThat(storage.resolve("base.img")).isEqualTo(temporary.resolve("base.img").toAbsolutePath());
             assertThat(storage.resolve("/elsewhere/base.img")).isEqualTo(Path.of("/elsewhere/base.img"));
             assertThatThrownBy(() -> over.resolve("base.img")).isInstanceOf(SnapshotException.class)
-                    .hasMessageContaining("no name").hasMessageContaining("absolutely");
+                    .hasMessageContaining("without a path").hasMessageContaining("absolutely");
         }
     }
 

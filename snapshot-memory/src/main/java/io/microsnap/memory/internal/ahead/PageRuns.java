@@ -2,7 +2,7 @@ package io.microsnap.memory.internal.ahead;
 
 import java.util.Arrays;
 
-/** Holds ranges of image offsets in the order they were added, without an object for each. */
+/** Holds ranges of image offsets in the order of adding, without an object for each. */
 public final class PageRuns {
     private static final int FIRST = 256;
 
@@ -23,12 +23,12 @@ public final class PageRuns {
         lengthBytes += runBytes;
     }
 
-    /** How many ranges there are. */
+    /** Returns how many ranges there are. */
     public int count() {
         return count;
     }
 
-    /** How long they are together. */
+    /** Returns their total length. */
     public long lengthBytes() {
         return lengthBytes;
     }

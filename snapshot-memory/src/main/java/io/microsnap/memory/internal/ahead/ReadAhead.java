@@ -14,14 +14,14 @@ import java.util.List;
 
 /**
  * Reads parts of a lazily mapped image ahead: first it advises the kernel of every run that is not in memory, in
- * ascending order, so that the disk has all requests at once; then it maps the runs, which waits for what was asked.
+ * ascending order, so that the disk has all requests at once; then it maps the runs, which waits for those requests.
  * Mapping alone would read one run after the other, and take ten times as long.
  */
 public final class ReadAhead {
     /** The kernel reads no more than this for one piece of advice on any device. */
     private static final long ADVICE_BYTES = 128 << 10;
     private static final long RUNS_AT_ONCE = 32;
-    /** How soon it stops. */
+    /** The bytes mapped between two checks for a stop. */
     private static final long MAPPED_AT_ONCE = 2L << 20;
 
     private final ComposedImage image;
@@ -35,18 +35,18 @@ public final class ReadAhead {
 
     /** How far it goes. */
     public enum Extent {
-        /** Into the page cache: the guest's accesses still show in the page tables. */
+        /** Into the page cache: the guest's accesses are still visible in the page tables. */
         PAGE_CACHE,
         /** Into the page tables, so that the guest has no faults. */
         MAPPED
     }
 
     /**
-     * What it did.
+     * The amounts of a run.
      *
-     * @param residentBytes what was in memory already
-     * @param readBytes what was not, and was asked for
-     * @param leftOutBytes what there was no memory for
+     * @param residentBytes bytes that were in memory already
+     * @param readBytes bytes that were requested
+     * @param leftOutBytes bytes for which there was no memory
      */
     public record Amounts(long residentBytes, long readBytes, long leftOutBytes) {
     }
@@ -61,10 +61,10 @@ public final class ReadAhead {
     }
 
     /**
-     * Reads, once. Returns when all is mapped, or, where it is to go into the page cache only, when all is asked for.
+     * Reads, once. Returns once everything is mapped, or, for the page cache alone, once everything is requested.
      *
      * @param threads how many may work, the calling one included
-     * @param mostBytes how much may be read; what comes after it is left out
+     * @param mostBytes how much may be read; later runs are left out
      */
     public Amounts run(int threads, long mostBytes) throws IOException {
         try (GuestMemory.Hold _ = mapping.hold()) {
@@ -140,7 +140,7 @@ public final class ReadAhead {
         }
     }
 
-    /** Maps some runs; its chunks are of runs, not of bytes. */
+    /** Maps some runs; its chunks count runs, not bytes. */
     private final class Mapper implements ChunkedWork.Worker {
         @Override
         public long chunkBytes() {

@@ -10,10 +10,11 @@ import io.microsnap.dirty.TrackingUnavailableException;
 import java.io.IOException;
 
 /**
- * Knows which pages of a lazily mapped image are touched, from when it was made on. Use it from one thread at a time.
+ * Names the pages of a lazily mapped image that were touched since this object was made. Use it from one thread at a
+ * time.
  */
 public sealed interface TouchedPages extends AutoCloseable {
-    /** A guest of which more is in the page cache cannot be watched there: what it touches may be in that part. */
+    /** If the page cache holds a larger part of the image, it cannot show touches: the guest may touch that part. */
     int MOST_RESIDENT_PART = 16;
 
     /** Names the pages that were touched until now, as image offsets. */
@@ -23,11 +24,11 @@ public sealed interface TouchedPages extends AutoCloseable {
     void close() throws IOException;
 
     /**
-     * Watches exactly, through the page tables, where the kernel can keep a page's neighbours out of them; otherwise
-     * through the page cache, where that does not hold the image yet.
+     * Watches exactly, through the page tables, if the kernel can avoid mapping a page's neighbours; otherwise through
+     * the page cache, if that does not hold the image yet.
      *
-     * @param readIn the pages that were read in when the image was mapped, of which neither tells anything
-     * @throws TrackingUnavailableException where neither is possible, with both reasons
+     * @param readIn the pages that were read in when the image was mapped; touches of those cannot be seen
+     * @throws TrackingUnavailableException if neither is possible, with both reasons
      */
     static TouchedPages watch(Posix posix, Mapping mapping, DirtyBitmap readIn) throws IOException {
         IOException inexact;
@@ -42,14 +43,15 @@ public sealed interface TouchedPages extends AutoCloseable {
             long pages = resident.count();
             resident.release();
             throw new TrackingUnavailableException("what a guest touches in " + mapping + " cannot be recorded:"
-                    + " userfaultfd is not usable (" + inexact.getMessage() + "), and the page cache, which could tell,"
-                    + " has " + pages + " of its " + readIn.layout().pageCount() + " pages already; restore it where"
+                    + " userfaultfd is not usable (" + inexact.getMessage() + "), and the page cache, which could"
+                    + " show it, has " + pages + " of its " + readIn.layout().pageCount() + " pages already; restore"
+                    + " it where"
                     + " the cache is cold", inexact);
         }
-        System.getLogger(TouchedPages.class.getName()).log(System.Logger.Level.INFO, "what the guest touches in "
-                + mapping + " is recorded through the page cache, as other readers of the file leave it, because"
-                + " userfaultfd is not usable: " + inexact.getMessage());
-        // Without it the kernel would read ahead what nobody touches.
+        System.getLogger(TouchedPages.class.getName()).log(System.Logger.Level.INFO, "touches of " + mapping + " are"
+                + " recorded through the page cache, which other readers of the file affect, because userfaultfd is"
+                + " not usable: " + inexact.getMessage());
+        // Otherwise the kernel would read ahead pages that the guest does not touch.
         mapping.advise(0, mapping.lengthBytes(), Advice.RANDOM);
         return new InPageCache(mapping, readIn, resident);
     }
@@ -57,7 +59,7 @@ public sealed interface TouchedPages extends AutoCloseable {
     private static AsynchronousProtection.Use register(Posix posix, Mapping mapping) throws IOException {
         AsynchronousProtection.Use use = mapping.protection().use(posix);
         try {
-            // Large folios of the page cache would be mapped whole, and dropped whole when a page of them is written.
+            // The kernel would map large folios of the page cache whole, and drop them whole when one page is written.
             mapping.advise(0, mapping.lengthBytes(), Advice.NO_HUGE_PAGES);
             // Registered memory is mapped page by page: the kernel maps no neighbours.
             use.register();
@@ -69,7 +71,7 @@ public sealed interface TouchedPages extends AutoCloseable {
         }
     }
 
-    /** Names what one bitmap marks and the others do not, and frees the first. */
+    /** Names the pages that one bitmap marks and the others do not, and frees the first. */
     private static void difference(DirtyBitmap marked, RangeConsumer ranges, DirtyBitmap... others)
             throws IOException {
         try {
@@ -82,7 +84,7 @@ public sealed interface TouchedPages extends AutoCloseable {
         }
     }
 
-    /** Exact: memory that is registered for write protection has a page mapped when it was touched. */
+    /** Exact: in memory registered for write protection, only touched pages are mapped. */
     record InPageTables(Mapping mapping, DirtyBitmap readIn, AsynchronousProtection.Use use) implements TouchedPages {
         @Override
         public void runs(RangeConsumer touched) throws IOException {
@@ -101,7 +103,7 @@ public sealed interface TouchedPages extends AutoCloseable {
         }
     }
 
-    /** What came into the page cache since, by this guest's accesses or those of others. */
+    /** Names the pages that came into the page cache since, by accesses of this guest or of other readers. */
     record InPageCache(Mapping mapping, DirtyBitmap readIn, DirtyBitmap before) implements TouchedPages {
         @Override
         public void runs(RangeConsumer touched) throws IOException {

@@ -8,11 +8,11 @@ import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 
 /**
- * Tells which pages of a lazily mapped image were written. The kernel knows that of pages which are mapped. Pages that
- * were read in look written from the beginning: they are compared with the image, until they once differ.
+ * Names the pages of a lazily mapped image that were written. The kernel knows this for mapped pages. Pages that were
+ * read in look written from the beginning, so they are compared with the image until they differ once.
  *
- * <p>A page that once differed is named for ever, for a later snapshot may hold what it was then, and the image's bytes
- * in it are a change again.
+ * <p>A page that differed once is named for ever: a later snapshot may hold its content of that time, and compared with
+ * that the image's bytes are a change.
  */
 public final class ChangedPages {
     private final ComposedImage image;
@@ -27,7 +27,7 @@ public final class ChangedPages {
         pageBytes = image.layout().pageBytes();
     }
 
-    /** Adds all pages written since the image was mapped. When this fails, some are missing. */
+    /** Adds all pages written since the image was mapped. If this fails, some are missing. */
     public void addTo(DirtyBitmap written) throws IOException {
         if (readIn.isEmpty()) {
             mapping.written(0, mapping.lengthBytes(), written::mark);
@@ -39,7 +39,7 @@ public final class ChangedPages {
         }
     }
 
-    /** From now on, tells of the pages that were read in too, as of written ones: what they were may be in no image. */
+    /** From now on names all pages that were read in, too: an image may not hold their earlier content. */
     public void compareNoMore() {
         readIn.release();
     }

@@ -29,7 +29,7 @@ public final class ChunkedWork {
     public interface Worker {
         void chunk(long offset, long lengthBytes) throws IOException;
 
-        /** How much it takes at once. */
+        /** Returns how many bytes it takes at once. */
         default long chunkBytes() {
             return CHUNK_BYTES;
         }

@@ -14,8 +14,8 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * A guest's memory as an image and the bases it needs hold it together, read through their page maps. The descriptors
- * and maps stay their owner's.
+ * A guest's memory, composed of an image and the bases it needs and read through their page maps. The owner of the
+ * descriptors and maps closes them.
  */
 public final class ComposedImage implements PageReader {
     private final GuestLayout layout;
@@ -50,7 +50,7 @@ public final class ComposedImage implements PageReader {
         this.reads = reads;
     }
 
-    /** The same image, its layers read through these, one for each; they stay their owner's. */
+    /** Returns the same image with its layers read through these files, one for each layer; their owner closes them. */
     public ComposedImage through(List<StorageFile> files) {
         if (files.size() != layers.size()) {
             throw new IllegalArgumentException(files.size() + " files for " + layers.size() + " layers");
@@ -60,7 +60,7 @@ public final class ComposedImage implements PageReader {
         return new ComposedImage(layout, layers, List.copyOf(through));
     }
 
-    /** Layers from the image itself down to the base that holds every page; each as long as the guest. */
+    /** Composes layers, from the image itself down to the base that holds every page; each is as long as the guest. */
     public static ComposedImage of(GuestLayout layout, List<Layer> layers) throws IOException {
         for (int number = 0; number < layers.size(); number++) {
             Layer layer = layers.get(number);
@@ -89,7 +89,7 @@ public final class ComposedImage implements PageReader {
         return layout;
     }
 
-    /** Which layer holds which part of a range that starts on a page; parts are as long as they come. */
+    /** Names the layer of each part of a range that starts on a page; parts are as long as possible. */
     public void pieces(long offset, long lengthBytes, Pieces pieces) throws IOException {
         descend(0, offset, offset + lengthBytes, pieces);
     }

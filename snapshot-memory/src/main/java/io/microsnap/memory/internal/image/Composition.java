@@ -10,7 +10,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.List;
 import java.util.Optional;
 
-/** Puts a composed image together in one file that needs no base. */
+/** Writes a composed image into one file that needs no base. */
 public final class Composition {
     private static final long BUFFER_BYTES = 4L << 20;
 
@@ -18,9 +18,9 @@ public final class Composition {
     }
 
     /**
-     * Into an empty file: what any of the images holds is copied, the rest stays a hole.
+     * Fills an empty file: copies the data of all images, and leaves the rest a hole.
      *
-     * @param checks is shown every page in the same pass; empty where nobody asks
+     * @param checks receives every page in the same pass; empty for no checks
      */
     public static void intoEmpty(ComposedImage image, StorageFile target, Optional<PageChecks> checks, int threads,
             Progress progress) throws IOException {
@@ -31,9 +31,9 @@ public final class Composition {
     }
 
     /**
-     * Onto a block device that is long enough: every byte is written, zeros too.
+     * Fills a block device that is long enough: writes every byte, zeros too.
      *
-     * @param checks is shown every page in the same pass; empty where nobody asks
+     * @param checks receives every page in the same pass; empty for no checks
      */
     public static void ontoDevice(ComposedImage image, StorageFile device, Optional<PageChecks> checks, int threads,
             Progress progress) throws IOException {
@@ -42,9 +42,9 @@ public final class Composition {
     }
 
     /**
-     * Into a clone of the last base: what the images above it hold is copied over it.
+     * Fills a clone of the last base: copies the data of the images above it.
      *
-     * @param checks is shown every page of the outcome, which is read for that; empty where nobody asks
+     * @param checks receives every page of the result, which is read for that; empty for no checks
      */
     public static void intoCloneOfBase(ComposedImage image, StorageFile target, Optional<PageChecks> checks,
             int threads, Progress progress) throws IOException {
@@ -53,7 +53,7 @@ public final class Composition {
             return;
         }
         long lengthBytes = image.layout().lengthBytes();
-        // The reading afterwards takes longer, and is what progress tells of; until then it may only be stopped.
+        // Reading the result takes longer, so progress covers only that; the copying can only be stopped.
         overlay(image, target, (done, total) -> progress.advanced(0, lengthBytes));
         ComposedImage.Layer outcome =
                 new ComposedImage.Layer(image.layers().getFirst().name(), target.descriptor(), null);

@@ -3,7 +3,7 @@ package io.microsnap.memory.internal.image;
 import io.microsnap.core.PageReader;
 import java.lang.foreign.MemorySegment;
 
-/** Guest memory as a reader gives it to be read in place: asked for once for as far as it is contiguous. */
+/** Guest memory that is read in place. It asks the reader once for each contiguous part. */
 final class DirectView {
     private final PageReader reader;
     private final long imageBytes;
@@ -15,7 +15,7 @@ final class DirectView {
         imageBytes = reader.layout().lengthBytes();
     }
 
-    /** How far memory is contiguous from the image offset on; to be asked before {@link #memory}. */
+    /** Returns how far memory is contiguous from the image offset on. Call this before {@link #memory}. */
     long reach(long offset) {
         if (offset < start || offset >= start + memory.byteSize()) {
             memory = reader.view(offset, imageBytes - offset);
@@ -24,12 +24,12 @@ final class DirectView {
         return start + memory.byteSize() - offset;
     }
 
-    /** The memory around the offset asked last. */
+    /** Returns the memory around the offset of the last {@link #reach}. */
     MemorySegment memory() {
         return memory;
     }
 
-    /** Where in that memory an image offset lies. */
+    /** Returns the position of an image offset in that memory. */
     long at(long offset) {
         return offset - start;
     }

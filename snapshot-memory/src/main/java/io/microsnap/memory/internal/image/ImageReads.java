@@ -11,19 +11,20 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 
-/** Reads all of a guest in as many threads as asked: into memory, or only to hold it against its index. */
+/** Reads all of a guest in several threads: into memory, or only to check it against its index. */
 public final class ImageReads {
-    /** Long enough that the call's own cost does not show, and still in the cache when it is checked. */
+    /** Long enough to hide the cost of the call, and short enough to be in the cache when it is checked. */
     private static final long LONGEST_READ_BYTES = 4L << 20;
 
     private ImageReads() {
     }
 
     /**
-     * Fills memory of zeros, as long as the guest, with what it holds; what was never populated is not touched.
+     * Fills memory of zeros, as long as the guest, with the guest's content; does not touch ranges that were never
+     * populated.
      *
-     * @param checks also given every page; empty to read without looking. Then nobody may be able to truncate the
-     *     memory
+     * @param checks receives every page, in which case the memory must be of a kind that cannot be truncated; empty to
+     * read without checks
      */
     public static void into(MemorySegment memory, PageReader source, Optional<PageChecks> checks, int threads,
             Progress progress) throws IOException {
@@ -49,7 +50,7 @@ public final class ImageReads {
         });
     }
 
-    /** Reads everything once and keeps nothing of it. */
+    /** Reads everything once, only to check it. */
     public static void check(PageReader source, PageChecks checks, int threads, Progress progress) throws IOException {
         List<PageScratch> buffers = new ArrayList<>();
         try {

@@ -5,7 +5,7 @@ import io.microsnap.dirty.DirtyBitmap;
 import java.io.IOException;
 import java.util.Optional;
 
-/** One thread's part in writing an image: looks at chunk after chunk and gives its sink the pages to write. */
+/** One thread's part in writing an image: examines chunk after chunk and gives its sink the pages to write. */
 final class ImageWorker implements ChunkedWork.Worker {
     private final Optional<DirtyBitmap> pages;
     private final Sink sink;

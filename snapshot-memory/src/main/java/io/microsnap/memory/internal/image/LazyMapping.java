@@ -9,13 +9,13 @@ import io.microsnap.dirty.DirtyBitmap;
 import java.io.IOException;
 
 /**
- * Maps a composed image so that pages come in when they are touched: one layer as the ground, and over it the runs
- * of the others that hide it. Each run costs two calls, or one if it is the base's; of the ground none is laid.
+ * Maps a composed image so that pages come in when they are touched: one layer as the ground, and over it the runs of
+ * the others. Each run costs two calls, or one for a run of the base; the ground costs none.
  */
 public final class LazyMapping {
-    /** A quarter of what Linux allows a process unless told otherwise. */
+    /** A quarter of Linux's default limit for a process. */
     public static final int DEFAULT_MAPPINGS = 16_384;
-    /** An overlay is a mapping, and splits the one it lies in. */
+    /** An overlay is a mapping, and splits the mapping around it. */
     private static final int MAPPINGS_AN_OVERLAY = 2;
 
     private final ComposedImage image;
@@ -27,7 +27,7 @@ public final class LazyMapping {
     private long overlays;
 
     /**
-     * What is mapped over what.
+     * Which layers and runs are mapped.
      *
      * @param shortestBytes the length from which on runs of the layers above the base are mapped
      * @param ground the layer that is mapped first, and whole
@@ -44,11 +44,11 @@ public final class LazyMapping {
     }
 
     /**
-     * Maps an image; what is written to the memory stays in this process. The image's descriptors must stay open as
-     * long as it is mapped.
+     * Maps an image; writes to the memory stay in this process. The image's descriptors must stay open as long as it is
+     * mapped.
      *
-     * @param mostMappings how many mappings it may take, of those that the process has left; where that is too few
-     *     the shortest runs are read in
+     * @param mostMappings how many of the process's remaining mappings it may take; if these are too few, the shortest
+     * runs are read in
      */
     public static LazyMapping map(ComposedImage image, int mostMappings) throws IOException {
         boolean hasRuns = image.layers().size() > 1;
@@ -77,17 +77,17 @@ public final class LazyMapping {
         }
     }
 
-    /** The guest's memory. Closing it is for the caller. */
+    /** Returns the guest's memory, which the caller closes. */
     public Mapping mapping() {
         return mapping;
     }
 
-    /** The pages that were read in, for want of mappings. It stays this mapping's. */
+    /** Returns the pages that were read in because mappings were missing. This mapping owns the bitmap. */
     public DirtyBitmap readIn() {
         return readIn;
     }
 
-    /** Tells from now on which pages are no longer the image's. */
+    /** Returns the object that names, from now on, the pages that differ from the image. */
     public ChangedPages changedPages() {
         return new ChangedPages(image, mapping, readIn.copy());
     }
@@ -99,7 +99,7 @@ public final class LazyMapping {
             return new Plan(Long.MAX_VALUE, base);
         }
         for (ComposedImage.Layer layer : image.layers().subList(0, base)) {
-            // Each map is going to be walked: one read for all of it, instead of one a chunk.
+            // The plan walks each whole map: load it in one read instead of one for each chunk.
             layer.own().verify();
         }
         long[][] runs = new long[Long.SIZE - 1][base];
@@ -124,7 +124,7 @@ public final class LazyMapping {
         return new Plan(1, ground(mapped));
     }
 
-    /** The layer that holds more runs than all others above the base; where there is none, the base. */
+    /** Returns the layer that holds more runs than all others above the base together; if there is none, the base. */
     private static int ground(long[] mapped) {
         long all = 0;
         int most = 0;
@@ -174,7 +174,7 @@ public final class LazyMapping {
         overlays++;
     }
 
-    /** Reading ahead would fill the page cache with the holes between an image's runs. */
+    /** Switches read-ahead off: it would fill the page cache with the holes between an image's runs. */
     private void advise(long offset, long lengthBytes) throws IOException {
         mapping.advise(offset, lengthBytes, Advice.RANDOM);
     }

@@ -19,8 +19,8 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * Writes guest memory into an image that is open already, and sets the index and the map that belong to it; these are
- * the caller's to finish when nobody waits. Makes nothing durable and nothing visible.
+ * Writes guest memory into an image that is open already, and sets the index and the map that belong to it; the caller
+ * finishes these after the pause. Makes nothing durable and nothing visible.
  *
  * <p>It may write pages again, in any number of passes, one at a time: image, index and map are then those of the last
  * pass that a page was in. A page that changed while a pass copied it is torn, and must be in a later pass.
@@ -120,7 +120,7 @@ public final class MemoryWriter {
             return this;
         }
 
-        /** Limits the threads that may work, the calling one included; one unless told. */
+        /** Sets the most threads that may work, the calling one included; the default is one. */
         public Builder threads(int count) {
             if (count < 1) {
                 throw new IllegalArgumentException(count + " threads");
@@ -165,7 +165,7 @@ public final class MemoryWriter {
     }
 
     /**
-     * Makes holes of the zeros in a clone that are long enough, which was put off until nobody waits.
+     * Punches long enough runs of zeros in a clone, which was put off until after the pause.
      *
      * @return how much became holes
      */
@@ -209,7 +209,9 @@ public final class MemoryWriter {
         }
     }
 
-    /** What the image is before a pass; from the second one on, zeros are written over what the others wrote. */
+    /**
+     * Returns the state of the image before a pass; from the second pass on, zeros are written over earlier content.
+     */
     private PagePass.Before image() {
         if (!written) {
             return startsAsZeros ? PagePass.Before.zeros() : PagePass.Before.base();

@@ -8,7 +8,7 @@ import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
 
-/** A composed image, read in an I/O mode; what was opened for that is closed with this. */
+/** A composed image that is read in an I/O mode. Closing it closes the files that it opened for that. */
 public final class OpenedImage implements AutoCloseable {
     private final ComposedImage image;
     private final Closing files;

@@ -6,11 +6,11 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 
 /**
- * Keeps the threads that go through guest memory, all of them together, at so many bytes a second: for a guest that
- * runs meanwhile and needs the processor and the memory itself.
+ * Limits how fast the threads together go through guest memory, in bytes a second, because the running guest needs
+ * processors and memory bandwidth, too.
  */
 public final class Pace {
-    /** A shorter wait costs more than it spares the guest. */
+    /** A shorter wait costs more than it helps the guest. */
     private static final long LEAST_NANOS = 1_000_000;
     private static final double NANOS_A_SECOND = 1e9;
 
@@ -24,17 +24,17 @@ public final class Pace {
         this.nanosPerByte = nanosPerByte;
     }
 
-    /** As fast as it goes. */
+    /** Returns a pace without a limit. */
     public static Pace unlimited() {
         return new Pace(0);
     }
 
-    /** At most so many bytes a second from now on, on average. */
+    /** Returns a pace of at most this many bytes a second from now on, on average. */
     public static Pace of(long bytesASecond) {
         return new Pace(NANOS_A_SECOND / bytesASecond);
     }
 
-    /** Waits until so many more bytes are due. */
+    /** Waits until this many more bytes are due. */
     void passed(long lengthBytes) {
         if (nanosPerByte == 0) {
             return;
@@ -50,7 +50,7 @@ public final class Pace {
         }
     }
 
-    /** How long the thread that made it has waited, asked by that thread. */
+    /** Returns how long the thread that made it has waited. Only that thread may call this. */
     public Duration waited() {
         return Duration.ofNanos(waitedNanos);
     }

@@ -3,7 +3,7 @@ package io.microsnap.memory.internal.image;
 import io.microsnap.memory.MemoryWritten;
 import java.time.Duration;
 
-/** What was done with pages, counted by one thread. */
+/** One thread's counts of processed pages. */
 final class PageCounts {
     long offered;
     long recorded;

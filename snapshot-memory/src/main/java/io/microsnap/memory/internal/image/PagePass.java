@@ -17,13 +17,13 @@ import java.lang.foreign.MemorySegment;
 import java.util.Optional;
 
 /**
- * The one pass over guest bytes, as one worker makes it: a step of memory small enough for the processor's cache is
- * looked at page by page (zero? the base's? which checksum?) and then handed to the kernel in runs as long as they
- * come, straight from guest memory where the reader gives a view of it.
+ * One worker's part of the one pass over guest bytes. It examines a step of memory that fits the processor's cache page
+ * by page (is it zero, does it equal the base, what is its checksum) and then passes it to the kernel in runs as long
+ * as possible, straight from guest memory if the reader gives a view of it.
  */
 final class PagePass implements PopulatedRuns.Parts {
     /**
-     * Still in the processor's last-level cache when the kernel copies it, and long enough for the kernel to copy at
+     * Short enough to be in the last-level cache when the kernel copies it, and long enough for the kernel to copy at
      * full speed: steps that fit the second-level cache made XFS a quarter slower.
      */
     private static final int STEP_BYTES = 4 << 20;
@@ -33,10 +33,10 @@ final class PagePass implements PopulatedRuns.Parts {
     private static final byte SAME = 2;
 
     /**
-     * What the image is before a pass.
+     * The state of the image before a pass.
      *
-     * @param readsAsZeros whether it does where nothing is written
-     * @param recorded the pages that earlier passes wrote; empty where none did, or no map is kept
+     * @param readsAsZeros whether unwritten parts read as zeros
+     * @param recorded the pages that earlier passes wrote; empty if there were none, or if no map is kept
      * @param holed the image, if it may get holes where the guest has nothing populated
      */
     record Before(boolean readsAsZeros, Optional<PageMap> recorded, Optional<Descriptor> holed) {
@@ -54,9 +54,9 @@ final class PagePass implements PopulatedRuns.Parts {
     }
 
     /**
-     * What the pass does with pages, the same in all workers.
+     * What the pass does with pages, the same for all workers.
      *
-     * @param zeros what becomes of them
+     * @param zeros how zeros are stored
      */
     record Plan(WriteMode mode, Before before, Zeros zeros, Notes notes, Pace pace) {
         boolean leavesHoles() {
@@ -72,17 +72,17 @@ final class PagePass implements PopulatedRuns.Parts {
                     || !before.readsAsZeros() || leavesHoles();
         }
 
-        /** Whether pages that were never populated are holes already, and zeros in the index. */
+        /** Returns whether pages that were never populated are holes already, and zeros in the index. */
         boolean leavesEmpty() {
             return leavesHoles() && notes.checks.isEmpty() && mode instanceof WriteMode.Everything;
         }
     }
 
     /**
-     * What is noted of pages, beside the image; by every thread.
+     * Where all threads record facts about pages, beside the image.
      *
-     * @param index is given the checksums
-     * @param checks is shown every page
+     * @param index receives the checksums
+     * @param checks receives every page
      * @param recorded receives the pages that the image holds as its own
      * @param zeros receives those of them that are zeros
      */
@@ -112,7 +112,7 @@ final class PagePass implements PopulatedRuns.Parts {
 
     private final PageCounts counts = new PageCounts();
 
-    /** One worker's pass. */
+    /** Makes one worker's pass. */
     PagePass(PageReader reader, Plan plan, Sink sink) {
         this.reader = reader;
         this.plan = plan;
@@ -133,18 +133,21 @@ final class PagePass implements PopulatedRuns.Parts {
                 ? (int) Math.ceilDiv(smallestHoleBytes(plan.zeros), (long) pageBytes) : Integer.MAX_VALUE;
     }
 
-    /** The shortest run of zeros that is left out or to be punched: none is looked at for longer than a step. */
+    /**
+     * Returns the shortest run of zeros that is left out or punched; at most a step, because runs are examined one step
+     * at a time.
+     */
     static long smallestHoleBytes(Zeros zeros) {
         return zeros.equals(Zeros.DENSE) ? Long.MAX_VALUE : Math.min(zeros.smallestHoleBytes(), STEP_BYTES);
     }
 
-    /** Whether guest memory is looked at, and written from, where it is. */
+    /** Returns whether the pass examines and writes guest memory in place. */
     static boolean staysInPlace(PageReader reader, Plan plan) {
         return staysInPlace(hasView(reader), reader, plan);
     }
 
     private static boolean staysInPlace(boolean hasView, PageReader reader, Plan plan) {
-        // What somebody may truncate meanwhile must not reach the JDK's checksum.
+        // The JDK's checksum must not read memory that another process may truncate meanwhile.
         return hasView && !(reader.mayBeTruncated() && plan.looksAtBytes());
     }
 
@@ -172,7 +175,7 @@ final class PagePass implements PopulatedRuns.Parts {
                 plan.pace.passed(length);
                 at += length;
             } else {
-                // Steps end where a later one would start, so that runs of pages meet the same boundaries every time.
+                // Steps end at fixed boundaries, so that runs of pages meet the same boundaries in every pass.
                 long length = Math.min(end, (at / STEP_BYTES + 1) * STEP_BYTES) - at;
                 if (copies) {
                     load(at, length);
@@ -202,7 +205,7 @@ final class PagePass implements PopulatedRuns.Parts {
         }
     }
 
-    /** What an earlier pass recorded is zero now, whatever the base has; the rest is compared. */
+    /** Records zeros for pages that an earlier pass recorded, whatever the base has; compares the rest. */
     private void emptyAgain(long offset, long lengthBytes) throws IOException {
         long endPage = offset / pageBytes + pages(lengthBytes);
         long end = offset + lengthBytes;
@@ -237,7 +240,10 @@ final class PagePass implements PopulatedRuns.Parts {
         neverPopulated(told[0], offset + lengthBytes);
     }
 
-    /** Neither the guest nor the base has anything here: the same, unless the base has lost what its index tells of. */
+    /**
+     * Handles a range where neither guest nor base has data: it is equal, unless the base's image lost data that its
+     * index knows.
+     */
     private void neverPopulated(long from, long to) throws IOException {
         if (index.isEmpty() || to <= from || index.get().isZero(from / pageBytes, pages(to - from))) {
             return;
@@ -249,7 +255,7 @@ final class PagePass implements PopulatedRuns.Parts {
         }
     }
 
-    /** Of a page that the base's image has as zeros: whether that is what its index says. */
+    /** Returns whether a page that is zero in the base's image is zero in its index, too. */
     private boolean isZeroInBase(long offset) throws IOException {
         if (index.isEmpty() || index.get().isZero(offset / pageBytes)) {
             return true;
@@ -300,7 +306,10 @@ final class PagePass implements PopulatedRuns.Parts {
         }
     }
 
-    /** Where a guest gave much back since an earlier pass, or never had it, zeros would take time and space. */
+    /**
+     * Makes a hole where the guest discarded a long range since an earlier pass, or never populated it: writing zeros
+     * would take time and space. Returns whether it did.
+     */
     private boolean madeAHole(long offset, long lengthBytes) throws IOException {
         return plan.before.holed().isPresent() && lengthBytes >= smallestHoleBytes(plan.zeros)
                 && Extents.punch(plan.before.holed().get(), offset, lengthBytes);
@@ -321,7 +330,7 @@ final class PagePass implements PopulatedRuns.Parts {
         return ofBase.buffer();
     }
 
-    /** Frees the buffers, which no output may be going to write from any more. */
+    /** Frees the buffers. No sink may still be writing from them. */
     void freeBuffers() {
         if (own != null) {
             own.close();
@@ -332,8 +341,8 @@ final class PagePass implements PopulatedRuns.Parts {
     }
 
     /**
-     * What an error of the JVM says of a worker: its memory is gone. It may come well after the copy that met it, in
-     * any code that runs then; until it has come nothing is kept of what was copied.
+     * Returns the exception for an error by which the JVM reports that a worker's memory is gone. The error may come
+     * well after the copy that caused it, in any code that runs then; nothing that was copied is kept.
      */
     SnapshotException truncated(InternalError error) {
         if (!copies || !hasView) {
@@ -357,7 +366,7 @@ final class PagePass implements PopulatedRuns.Parts {
         }
     }
 
-    /** Where nothing is looked at. */
+    /** Records a range without examining it. */
     private void record(long offset, long lengthBytes) throws IOException {
         long count = pages(lengthBytes);
         counts.offered += count;
@@ -402,7 +411,7 @@ final class PagePass implements PopulatedRuns.Parts {
         }
     }
 
-    /** A page whose checksum is not the base's differs; of the others the bytes decide. */
+    /** Compares with the base: a page with another checksum differs; for the others the bytes decide. */
     private void compare(MemorySegment memory, long at, long offset, int lengthBytes, int pages) throws IOException {
         long first = offset / pageBytes;
         int page = 0;
@@ -421,7 +430,7 @@ final class PagePass implements PopulatedRuns.Parts {
                     if (Pages.equal(memory, at + position, ofBase(), position - start, length)) {
                         verdicts[candidate] = SAME;
                     } else if (index.isPresent()) {
-                        // The index promises these very bytes, and the base's image has others.
+                        // The index has this page's checksum, but the base's image has other bytes.
                         counts.damagedInBase++;
                     }
                 }
@@ -461,13 +470,13 @@ final class PagePass implements PopulatedRuns.Parts {
         }
     }
 
-    /** Tells of pages of a step. */
+    /** Names pages of a step. */
     private void tell(RangeConsumer ranges, long offset, int lengthBytes, int from, int to) throws IOException {
         long start = (long) from * pageBytes;
         ranges.accept(offset + start, Math.min(lengthBytes, (long) to * pageBytes) - start);
     }
 
-    /** Writes a run of recorded pages, leaving out the runs of zeros that are to become holes. */
+    /** Writes a run of recorded pages, and leaves out runs of zeros that will become holes. */
     private void writeRun(long offset, int lengthBytes, int from, int to) throws IOException {
         int start = from;
         int page = from;

@@ -5,20 +5,20 @@ import java.io.IOException;
 import java.util.Arrays;
 
 /**
- * Tells, for the runs it is given, which parts of them were ever populated. The reader is asked once for many short
- * runs that lie near each other: asking for each would cost as much as writing it.
+ * Finds out which parts of the given runs were ever populated. It asks the reader once for many short runs that lie
+ * near each other: asking for each would cost as much as writing it.
  */
 final class PopulatedRuns {
     private static final int MOST_RUNS = 256;
     private static final long WINDOW_BYTES = 4L << 20;
-    /** To look at this many pages that nobody asked about costs as much as to ask once more. */
+    /** Scanning this many unwanted pages costs as much as another question. */
     private static final int LARGEST_GAP_PAGES = 128;
 
     /** Takes the parts in ascending order; together they are the runs. */
     interface Parts {
         void populated(long offset, long lengthBytes) throws IOException;
 
-        /** Never populated, so zero, and not to be read. */
+        /** Takes a part that was never populated: it is zero and must not be read. */
         void empty(long offset, long lengthBytes) throws IOException;
     }
 
@@ -41,7 +41,7 @@ final class PopulatedRuns {
         imageBytes = reader.layout().lengthBytes();
     }
 
-    /** Takes a run that lies behind those before it, and starts and ends on pages. */
+    /** Takes a run that comes after the earlier ones, and starts and ends on pages. */
     void run(long offset, long lengthBytes) throws IOException {
         if (runs == MOST_RUNS || (runs > 0 && (offset + lengthBytes - starts[0] > WINDOW_BYTES
                 || offset - ends[runs - 1] > LARGEST_GAP_PAGES * pageBytes))) {
@@ -52,14 +52,14 @@ final class PopulatedRuns {
         runs++;
     }
 
-    /** Tells of what was held back. */
+    /** Passes on the runs that are held back. */
     void flush() throws IOException {
         if (runs == 0) {
             return;
         }
         long from = starts[0];
         foundEnd = 0;
-        // Asked to the end before anything is done about it: a reader may keep other threads waiting while it answers.
+        // Collects all answers first: a reader may block other threads while it answers.
         reader.populated(from, ends[runs - 1] - from, this::found);
         current = 0;
         told = from;

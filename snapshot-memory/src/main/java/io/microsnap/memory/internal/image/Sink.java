@@ -8,38 +8,38 @@ import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 
 /**
- * Takes from one worker the pages of an image. A sink hears of each chunk before the worker takes it and
- * after the last of its bytes. In the end it hears either that nothing is left, or that somebody failed.
+ * Takes the pages of an image from one worker. The worker calls it before each chunk and after the chunk's last byte,
+ * and at the end either once nothing is left or once a worker failed.
  */
 interface Sink {
-    /** Takes a range of guest memory, which stays as it is until everything is written. */
+    /** Takes a range of guest memory, which stays unchanged until everything is written. */
     void guest(MemorySegment memory, long at, long offset, long lengthBytes) throws IOException;
 
-    /** Takes a range that was copied, or that is zeros. It is written at once, for its memory is used again. */
+    /** Takes a range that was copied, or that is zeros. It is written at once, because its memory is reused. */
     void copy(MemorySegment memory, long at, long offset, long lengthBytes) throws IOException;
 
-    /** How much its worker takes at once. */
+    /** Returns how many bytes its worker takes at once. */
     default long chunkBytes() {
         return ChunkedWork.CHUNK_BYTES;
     }
 
-    /** Hears that its worker is about to take a chunk, if one is left. */
+    /** Called before the worker takes a chunk, if one is left. */
     default void beginChunk() throws IOException {
     }
 
-    /** Hears that its worker is done with a chunk. */
+    /** Called after the worker has finished a chunk. */
     default void endChunk() throws IOException {
     }
 
-    /** Hears that no chunk was left. */
+    /** Called when no chunk is left. */
     default void finish() throws IOException {
     }
 
-    /** Hears that this worker or another one failed, and that nothing more will come. */
+    /** Called when this worker or another one has failed; nothing follows. */
     default void abandon(Throwable failure) {
     }
 
-    /** Where ranges of an image are written, each whole. */
+    /** Writes ranges of an image, each whole. */
     @FunctionalInterface
     interface Target {
         void write(MemorySegment range, long offset) throws IOException;
@@ -57,7 +57,7 @@ interface Sink {
             try {
                 target.write(memory.asSlice(at, lengthBytes), offset);
             } catch (SystemCallException failure) {
-                // The kernel came upon memory that is not there: all of ours is, and a view's may have gone.
+                // The kernel met unmapped memory: private buffers are always mapped, but a view's memory may be gone.
                 throw failure.errno() == Errno.EFAULT
                         ? Truncation.found(lengthBytes, "guest memory", offset, failure) : failure;
             }

@@ -14,41 +14,41 @@ import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /**
- * What other threads have looked at and one writes to an image, straight from guest memory. A filesystem lets one write
- * at a time into a file: threads that each write what they have looked at wait for each other there, and the one that
- * writes for all never waits.
+ * Lets one thread write to an image, straight from guest memory, the ranges that other threads have examined. A
+ * filesystem allows one write to a file at a time: if every thread wrote its own ranges, they would wait for each
+ * other; the one thread that writes for all never waits.
  *
- * <p>The thread that writes has the {@link #writer} as its sink: before each chunk of its own, which are short, it
- * writes what is there. Each of the others has a {@link Feed}.
+ * <p>The thread that writes has the {@link #writer} as its sink: before each chunk of its own, which is short, it
+ * writes the ranges in the queue. Each of the other threads has a {@link Feed}.
  */
 final class WriteBehind {
-    /** What is handed over at once: a hundred writes take longer than to wake a thread. */
+    /** The ranges in a batch: a hundred writes take longer than waking a thread. */
     private static final int BATCH_RANGES = 128;
     private static final long BATCH_BYTES = 1 << 20;
-    /** So few of one feed that what they name may still be in the processor's last-level cache when it is copied. */
+    /** So few for each feed that their memory may still be in the last-level cache when it is copied. */
     private static final int BATCHES = 16;
-    /** To wake a thread takes about as long; one that looks hands something over sooner, as a rule. */
+    /** Waking a thread takes about as long; an examining thread usually hands a batch over sooner. */
     private static final long AWAKE_NANOS = 100_000;
 
-    /** Longer than what is asked about less exactly: which thread looks at a range must make no difference. */
+    /** Must exceed the residency-check window, so that results do not depend on which worker scans a range. */
     private static final long LEAST_CHUNK_BYTES = 8L << 20;
 
     private final Sink image;
     private final PageReader reader;
     private final DirectView view;
     private final Looked looked;
-    /** Feeds that have not ended, and the writer while it looks itself. */
+    /** The number of feeds that have not ended, plus the writer while it examines memory itself. */
     private final AtomicInteger looking = new AtomicInteger();
     private final AtomicBoolean allLookedAt = new AtomicBoolean();
     private final List<Feed> feeds = new ArrayList<>();
     private final Queue<Batch> full = new ConcurrentLinkedQueue<>();
-    /** One for each full batch, and one for each feed's end. */
+    /** One permit for each full batch, and one for each feed's end. */
     private final Semaphore news = new Semaphore(0);
     private int ended;
     private boolean begun;
     private volatile Throwable failure;
 
-    /** Hears, once, that everything was looked at. */
+    /** Called once, when everything was examined. */
     @FunctionalInterface
     interface Looked {
         void atEverything() throws IOException;
@@ -57,7 +57,7 @@ final class WriteBehind {
     /**
      * Writes to an image.
      *
-     * @param looked is called by the thread that looks last: there is time then, for the image takes a while yet
+     * @param looked the last examining thread calls it: it has time then, because writing the image continues
      */
     WriteBehind(Sink image, PageReader reader, Looked looked) {
         this.image = image;
@@ -66,12 +66,12 @@ final class WriteBehind {
         view = new DirectView(reader);
     }
 
-    /** The sink of the thread that writes. */
+    /** Returns the sink of the thread that writes. */
     Sink writer() {
         return new Writer();
     }
 
-    /** Writes what the others hand over; while there is nothing, its thread looks at a little itself. */
+    /** Writes the batches of the other threads; while there are none, its thread examines a little memory itself. */
     private final class Writer implements Sink {
         @Override
         public void guest(MemorySegment memory, long at, long offset, long lengthBytes) throws IOException {
@@ -85,7 +85,7 @@ final class WriteBehind {
 
         @Override
         public long chunkBytes() {
-            // Little, to be soon back at what the others hand over; whole chunks of the index all the same.
+            // Small chunks, so that the writer returns to the queue quickly; still whole chunks of the index.
             return Math.max(LEAST_CHUNK_BYTES, (long) PageIndex.PAGES_IN_CHUNK * reader.layout().pageBytes());
         }
 
@@ -112,14 +112,14 @@ final class WriteBehind {
         }
     }
 
-    /** A worker that begins after the last one has ended finds nothing left. */
+    /** Ends the writer's own part: a worker that begins after the last one has ended finds nothing left. */
     private void foundNothingLeft() throws IOException {
         if (looking.decrementAndGet() == 0 && allLookedAt.compareAndSet(false, true)) {
             looked.atEverything();
         }
     }
 
-    /** Ranges to write, in the order in which they were looked at. */
+    /** Ranges to write, in the order in which they were examined. */
     private static final class Batch {
         private final Semaphore room;
         private final long[] offsets = new long[BATCH_RANGES];
@@ -146,7 +146,7 @@ final class WriteBehind {
         }
     }
 
-    /** Hands over what one thread has looked at. */
+    /** Hands over the ranges that one thread has examined. */
     final class Feed implements Sink {
         private final Semaphore room = new Semaphore(BATCHES);
         private final Batch[] batches = new Batch[BATCHES];
@@ -158,8 +158,8 @@ final class WriteBehind {
         }
 
         /**
-         * The range will be written, from where the writing thread finds it. Waits while too much is unwritten, and
-         * fails once somebody else has.
+         * Queues the range for the writing thread. Waits while too much is unwritten; throws once another thread has
+         * failed.
          */
         void write(long offset, long lengthBytes) throws IOException {
             if (batch == null) {
@@ -182,7 +182,7 @@ final class WriteBehind {
             image.copy(memory, at, offset, lengthBytes);
         }
 
-        /** Holds nothing back while the writing thread has nothing else to do. */
+        /** Hands everything over if the writing thread is idle. */
         @Override
         public void endChunk() {
             if (news.availablePermits() == 0) {
@@ -192,7 +192,8 @@ final class WriteBehind {
 
         private Batch free() throws IOException {
             if (granted == 0) {
-                // Who had to wait is woken when there is work for a while: waking is the writing thread's time.
+                // Wakes a waiting thread only when there is room for several batches, because waking costs the writing
+                // thread time.
                 granted = room.tryAcquire() ? 1 : BATCHES / 2;
                 if (granted > 1) {
                     room.acquireUninterruptibly(granted);
@@ -207,7 +208,7 @@ final class WriteBehind {
             return batches[index];
         }
 
-        /** Nothing is held back any longer. */
+        /** Hands over everything that is held back. */
         void flush() {
             if (batch != null) {
                 full.add(batch);
@@ -229,7 +230,7 @@ final class WriteBehind {
         }
     }
 
-    /** One for each of the threads that look, each of which must finish or abandon it. */
+    /** Returns a feed for one examining thread, which must finish or abandon it. */
     Feed feed() {
         Feed feed = new Feed();
         feeds.add(feed);
@@ -237,9 +238,9 @@ final class WriteBehind {
         return feed;
     }
 
-    /** Writes what there is to write. */
+    /** Writes all batches in the queue. */
     void writeWhatIsThere() throws IOException {
-        // The first is there before this thread could have looked at anything itself, as a rule.
+        // The first batch usually arrives before this thread could have examined anything itself.
         boolean there = begun ? news.tryAcquire() : comesSoon();
         begun = true;
         while (there) {
@@ -248,7 +249,7 @@ final class WriteBehind {
         }
     }
 
-    /** Writes until every feed has ended; throws what it was abandoned for. */
+    /** Writes until every feed has ended; throws the failure for which it was abandoned. */
     void writeToTheEnd() throws IOException {
         while (ended < feeds.size()) {
             awaitNews();
@@ -256,12 +257,13 @@ final class WriteBehind {
         }
     }
 
-    /** Drops what is not written yet and stops the looking workers. From any thread. */
+    /** Drops unwritten batches and stops the examining workers. Any thread may call this. */
     synchronized void abandon(Throwable why) {
         if (failure == null) {
             failure = why;
             news.release();
-            // Those who look learn of it when they next hand something over: none of them must wait for room.
+            // Releases the examining threads, which notice the failure at their next batch: none of them must wait for
+            // room.
             feeds.forEach(feed -> feed.room.release(Integer.MAX_VALUE / 2));
         }
     }

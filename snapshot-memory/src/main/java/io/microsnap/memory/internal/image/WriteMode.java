@@ -5,9 +5,9 @@ import io.microsnap.core.RangeConsumer;
 import io.microsnap.dirty.DirtyBitmap;
 import java.util.Optional;
 
-/** Which pages of a guest are looked at, and which of those are recorded. */
+/** Says which pages of a guest are examined, and which of those are recorded. */
 public sealed interface WriteMode {
-    /** Names the pages to look at; empty for every page. */
+    /** Returns the pages to examine; empty for every page. */
     Optional<DirtyBitmap> pages();
 
     /** Every page is recorded. */
@@ -19,8 +19,8 @@ public sealed interface WriteMode {
     }
 
     /**
-     * Each page that the bitmap names is recorded, whether or not it differs from the base's. Blocks larger than a page
-     * are recorded whole.
+     * Every page that the bitmap names is recorded, even if it equals the base's. Blocks larger than a page are
+     * recorded whole.
      */
     record DirtyPages(DirtyBitmap bitmap) implements WriteMode {
         @Override
@@ -30,10 +30,10 @@ public sealed interface WriteMode {
     }
 
     /**
-     * What differs from the base is recorded.
+     * Pages that differ from the base are recorded.
      *
      * @param pages names the pages to compare; empty for every page
-     * @param differing receives the pages that differ, from every thread
+     * @param differing receives the pages that differ; every thread calls it
      */
     record Compare(PageReader base, Optional<DirtyBitmap> pages, RangeConsumer differing) implements WriteMode {
     }

@@ -14,13 +14,14 @@ import java.util.Optional;
 
 /**
  * Guest memory that is a file: the RAM file or memfd of a VMM in another process, a memory file that another VMM
- * wrote. The file's offsets are image offsets. The descriptor stays its owner's.
+ * wrote. The file's offsets are image offsets. The descriptor's owner closes it.
  */
 public final class FileMemoryReader implements PageReader {
     private final Descriptor file;
     private final GuestLayout layout;
     private final Optional<StorageFile> storage;
-    // Runs come by the thousand, and in a file in memory the end of each range of data is far to seek.
+    // Caches the last range: there are thousands of runs, and in a file in memory finding the end of a range takes
+    // long.
     private volatile Data known = new Data(0, 0);
 
     private FileMemoryReader(Descriptor file, GuestLayout layout, Optional<StorageFile> storage) {
@@ -29,7 +30,10 @@ public final class FileMemoryReader implements PageReader {
         this.storage = storage;
     }
 
-    /** Reads a file, or the start of a block device, in its way. A file must be exactly as long as the layout. */
+    /**
+     * Makes a reader of a file, or of the start of a block device, in its I/O mode. A file must be exactly as long as
+     * the layout.
+     */
     public static FileMemoryReader of(StorageFile storage, GuestLayout layout) throws IOException {
         if (!storage.isDevice() || storage.sizeBytes() < layout.lengthBytes()) {
             requireLength(storage.toString(), storage.sizeBytes(), layout);
@@ -37,7 +41,7 @@ public final class FileMemoryReader implements PageReader {
         return new FileMemoryReader(storage.descriptor(), layout, Optional.of(storage));
     }
 
-    /** Refuses a file that is not exactly as long as the layout. */
+    /** Makes a reader of a file. Throws if the file is not exactly as long as the layout. */
     public static FileMemoryReader of(Descriptor file, GuestLayout layout) throws IOException {
         requireLength(file.name(), file.sizeBytes(), layout);
         return new FileMemoryReader(file, layout, Optional.empty());
@@ -94,7 +98,10 @@ public final class FileMemoryReader implements PageReader {
         return found[0];
     }
 
-    /** A range of the file that holds data; what was data once is read again without harm. Holes are not kept. */
+    /**
+     * A range of the file that holds data. Only data is cached, not holes: reading a former data range again does no
+     * harm.
+     */
     private record Data(long start, long end) {
     }
 }

@@ -16,9 +16,9 @@ import java.nio.file.Path;
 import java.util.List;
 
 /**
- * Guest memory that lies in another process, read through {@code /proc/PID/mem}: of a VMM that has anonymous RAM and
- * shares it with nobody. It takes the right to trace that process, and the process must be kept from writing the memory
- * by other means. RAM that is a file or memfd is better read as that: {@link FileMemoryReader}.
+ * Guest memory that lies in another process, read through {@code /proc/PID/mem}: of a VMM with private anonymous RAM.
+ * This process needs the right to trace that one, and the caller must stop that one from writing the memory. For RAM
+ * that is a file or memfd, use {@link FileMemoryReader}.
  */
 public final class ProcessMemoryReader implements PageReader, AutoCloseable {
     private static final int PERMISSIONS = 1;
@@ -40,7 +40,7 @@ public final class ProcessMemoryReader implements PageReader, AutoCloseable {
     }
 
     /**
-     * Opens a process's memory. What is open stays that process's, also when its number is given to another one.
+     * Opens a process's memory. It stays bound to that process, even if the process number is reused.
      *
      * @param process its number
      * @param addresses where each of the guest's regions starts in that process, on a page
@@ -75,7 +75,10 @@ public final class ProcessMemoryReader implements PageReader, AutoCloseable {
         }
     }
 
-    /** Only of private anonymous memory does the page map tell what was never populated. */
+    /**
+     * Returns whether memory is private and anonymous: only for that does {@code pagemap} show what was never
+     * populated.
+     */
     static boolean isAnonymous(List<String> maps, long address, long lengthBytes) throws SnapshotException {
         long at = address;
         long end = address + lengthBytes;

@@ -23,9 +23,9 @@ import net.openhft.chronicle.bytes.HexDumpBytes;
  * Numbers are little-endian.
  */
 public final class MachineStateFile {
-    /** More than any machine has parts; keeps a damaged count from costing memory. */
+    /** More than any machine has; limits the memory that a damaged count could cost. */
     public static final int MOST_SECTIONS = 4096;
-    /** The most that the payloads of a machine's sections may come to. */
+    /** The largest total length of a machine's payloads. */
     public static final long LARGEST_STATE_BYTES = 256L << 20;
 
     private static final long MAGIC = 0x54415453_50414E53L; // "SNAPSTAT"
@@ -33,7 +33,7 @@ public final class MachineStateFile {
     private static final int FIXED_HEADER_BYTES = Long.BYTES + 2 * Integer.BYTES;
     private static final int FIXED_ENTRY_BYTES = 1 + Long.BYTES + Integer.BYTES;
     private static final int LONGEST_NAME = 64;
-    /** With as many sections as there may be. */
+    /** The length of a file with the most sections. */
     static final long LARGEST_FILE_BYTES = LARGEST_STATE_BYTES + FIXED_HEADER_BYTES + Integer.BYTES
             + (long) MOST_SECTIONS * (FIXED_ENTRY_BYTES + LONGEST_NAME);
 
@@ -56,7 +56,7 @@ public final class MachineStateFile {
         }
     }
 
-    /** The sections of a file, in their order; anything but exactly what {@link #write} writes is damage. */
+    /** Returns the sections of a file, in their order; anything but exactly what {@link #write} writes is damage. */
     public static List<MachineStateSection> read(Descriptor file) throws IOException {
         long lengthBytes = file.sizeBytes();
         if (lengthBytes < FIXED_HEADER_BYTES + Integer.BYTES || lengthBytes > LARGEST_FILE_BYTES) {
@@ -68,7 +68,10 @@ public final class MachineStateFile {
         return decode(content.asByteBuffer(), file.name());
     }
 
-    /** The bytes that {@link #write} makes of the sections, in hexadecimal, each field with its meaning beside it. */
+    /**
+     * Returns the bytes that {@link #write} makes of the sections, in hexadecimal, each field with its meaning beside
+     * it.
+     */
     public static String hexDump(List<MachineStateSection> sections) {
         checkedLengthBytes(sections);
         HexDumpBytes dump = new HexDumpBytes();
@@ -109,7 +112,10 @@ public final class MachineStateFile {
         void bytes(String meaning, ByteBuffer bytes);
     }
 
-    /** The file's own bytes. Not Chronicle's: its first use takes a tenth of a second, and warns on standard error. */
+    /**
+     * Writes the file's bytes. It does not use Chronicle, whose first use takes a tenth of a second and warns on
+     * standard error.
+     */
     private record Content(ByteBuffer out) implements Fields {
         @Override
         public void number(String meaning, long value, int lengthBytes) {
@@ -143,7 +149,7 @@ public final class MachineStateFile {
         }
     }
 
-    /** One way out, for the file and for the dump alike. The header's checksum is of the bytes as they are written. */
+    /** Encodes the sections, for the file and for the dump alike. The header's checksum covers the bytes as written. */
     private static void encode(List<MachineStateSection> sections, Fields out) {
         CRC32C header = new CRC32C();
         number(out, header, "magic", MAGIC, Long.BYTES);
@@ -172,7 +178,7 @@ public final class MachineStateFile {
     private static List<MachineStateSection> decode(ByteBuffer content, String file) throws DamagedException {
         ByteBuffer in = content.duplicate().order(ByteOrder.LITTLE_ENDIAN);
         if (in.getLong() != MAGIC) {
-            throw damaged(file, 0, "it does not start as a machine's state does");
+            throw damaged(file, 0, "it does not start like a machine's state");
         }
         int version = in.getInt();
         if (version != VERSION) {
@@ -194,7 +200,7 @@ public final class MachineStateFile {
         require(in, Integer.BYTES, file);
         int headerBytes = in.position();
         if (in.getInt() != crc32c(content.slice(0, headerBytes))) {
-            throw damaged(file, headerBytes, "the header does not have its checksum");
+            throw damaged(file, headerBytes, "the header's checksum is wrong");
         }
         return payloads(content, headerBytes + Integer.BYTES, names, lengths, checksums, file);
     }
@@ -226,7 +232,7 @@ public final class MachineStateFile {
             }
             ByteBuffer payload = content.slice(offset, (int) lengths[index]);
             if (crc32c(payload.duplicate()) != checksums[index]) {
-                throw damaged(file, offset, "section " + index + " does not have its checksum");
+                throw damaged(file, offset, "the checksum of section " + index + " is wrong");
             }
             if (!seen.add(names[index])) {
                 throw damaged(file, offset, "two sections are named " + names[index]);
@@ -234,7 +240,7 @@ public final class MachineStateFile {
             try {
                 sections.add(new MachineStateSection(names[index], payload));
             } catch (IllegalArgumentException notAName) {
-                throw new DamagedException(file + ": section " + index + " has no proper name", notAName);
+                throw new DamagedException(file + ": section " + index + " has an invalid name", notAName);
             }
             offset += (int) lengths[index];
         }

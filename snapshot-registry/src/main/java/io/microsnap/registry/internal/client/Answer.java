@@ -6,13 +6,13 @@ import java.nio.charset.StandardCharsets;
 import java.util.Optional;
 
 /**
- * What came back from a server.
+ * A server's answer.
  *
- * @param address whom was asked last, after redirects
+ * @param address the last address, after redirects
  * @param status the HTTP status
  * @param headers the headers
  * @param receivedBytes how long the body was
- * @param refusal the start of the body of an answer that is no success
+ * @param refusal the start of the body, if the answer is not a success
  */
 @SuppressWarnings("ArrayRecordComponent") // Read once, never compared.
 record Answer(URI address, int status, HttpHeaders headers, long receivedBytes, byte[] refusal) {
@@ -24,7 +24,7 @@ record Answer(URI address, int status, HttpHeaders headers, long receivedBytes, 
         return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
     }
 
-    /** Whether the same request may succeed later. */
+    /** Returns whether the same request may succeed later. */
     boolean isTemporary() {
         return status == 429 || (status >= 500 && status != 501 && status != 505);
     }
@@ -33,7 +33,7 @@ record Answer(URI address, int status, HttpHeaders headers, long receivedBytes, 
         return headers.firstValue(name);
     }
 
-    /** The refusal as text, for looking at it. */
+    /** Returns the refusal as text. */
     String refusalText() {
         return new String(refusal, StandardCharsets.UTF_8);
     }

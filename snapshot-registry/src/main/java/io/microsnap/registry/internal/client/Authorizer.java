@@ -16,8 +16,8 @@ import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
 
 /**
- * Gives requests the {@code Authorization} that a registry asks for. Credentials go to the registry itself, and for a
- * token to a realm on its host or on one that the options trust; nowhere else. Any number of threads may use it.
+ * Adds the {@code Authorization} that a registry demands to requests. It sends credentials only to the registry itself
+ * and, for a token, to a realm on its host or on a host that the options trust. Any number of threads may use it.
  */
 final class Authorizer {
     private static final int LARGEST_TOKEN_ANSWER = 128 << 10;
@@ -38,7 +38,7 @@ final class Authorizer {
         this.transport = transport;
     }
 
-    /** The header that was right for this scope before. */
+    /** Returns the header that worked for this scope before. */
     Optional<String> known(String scope) {
         return Optional.ofNullable(headers.get(scope));
     }
@@ -47,7 +47,7 @@ final class Authorizer {
      * Finds the header that answers a refusal.
      *
      * @param sent the header that was refused, if there was one
-     * @throws SnapshotException if nothing is known that could answer it
+     * @throws SnapshotException if there are no credentials that could answer it
      */
     String answer(Answer refusal, String scope, Optional<String> sent) throws IOException {
         List<Challenge> challenges = Challenge.parse(refusal.headers().allValues("WWW-Authenticate"));
@@ -63,14 +63,14 @@ final class Authorizer {
         for (Challenge challenge : challenges) {
             if (challenge.scheme().equals("basic")) {
                 if (!(mine instanceof Credentials.Password password)) {
-                    throw new SnapshotException(name + " asks for a user and a password, and " + origin + " has "
+                    throw new SnapshotException(name + " demands a user and a password, and " + origin + " has "
                             + (mine instanceof Credentials.None ? "none" : mine + " instead") + " for it; "
                             + remedy());
                 }
                 return remember(scope, password.basic(), sent);
             }
         }
-        throw new SnapshotException(name + " refuses the request (401) and asks for nothing that is known here");
+        throw new SnapshotException(name + " refuses the request (401) and demands an unknown kind of authorization");
     }
 
     private String remember(String scope, String header, Optional<String> sent) throws IOException {
@@ -81,7 +81,7 @@ final class Authorizer {
         return header;
     }
 
-    /** Why a request was refused although it had all that is known. */
+    /** Returns the exception for a request that was refused although it had credentials. */
     SnapshotException refused() throws IOException {
         Credentials mine = credentials();
         return new SnapshotException(name + (mine instanceof Credentials.None
@@ -93,7 +93,7 @@ final class Authorizer {
         return "log in with 'docker login " + name + "', or name another file with --registry-config";
     }
 
-    /** Forgets a header that is no longer right. */
+    /** Forgets a header that no longer works. */
     void forget(String scope, String header) {
         headers.remove(scope, header);
     }
@@ -122,7 +122,7 @@ final class Authorizer {
         try {
             realm = URI.create(challenge.parameters().get("realm"));
         } catch (IllegalArgumentException e) {
-            throw new SnapshotException(name + " names a token realm that is no address", e);
+            throw new SnapshotException(name + " names a token realm that is not an address", e);
         }
         Endpoint host = Endpoint.of(realm);
         if (registry.isSecure() && !host.isSecure()) {
@@ -135,11 +135,11 @@ final class Authorizer {
         }
         if (!(mine instanceof Credentials.None) && !host.host().equals(registry.host())
                 && !options.trustedRealms().contains(host.host())) {
-            throw new SnapshotException(name + " sends clients for a token to " + host.host() + "; if credentials may"
-                    + " go there, say --trust-realm " + host.host());
+            throw new SnapshotException(name + " sends clients for a token to " + host.host() + "; if you trust it"
+                    + " with credentials, add --trust-realm " + host.host());
         }
         Map<String, String> query = new HashMap<>();
-        // The registry knows better: to mount a blob takes the right to read the other repository, too.
+        // Prefer the registry's scope: mounting a blob also needs the right to read the other repository.
         query.put("scope", challenge.parameters().getOrDefault("scope", scope));
         if (challenge.parameters().get("service") != null) {
             query.put("service", challenge.parameters().get("service"));

@@ -2,11 +2,11 @@ package io.microsnap.registry.internal.client;
 
 import io.microsnap.core.SnapshotException;
 
-/** A registry refused a manifest because it lacks blobs that it had: they were collected meanwhile. */
+/** A registry refused a manifest because its garbage collection removed blobs meanwhile. */
 public final class BlobsUnknownException extends SnapshotException {
     private static final long serialVersionUID = 1L;
 
-    /** Says which manifest was refused. */
+    /** Makes the exception; the message names the refused manifest. */
     public BlobsUnknownException(String message) {
         super(message);
     }

@@ -7,13 +7,13 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
 /**
- * What a request sends: it can be read more than once, for requests are repeated.
+ * The body of a request. It can be read more than once, because requests are retried.
  *
  * @param lengthBytes how long it is
  * @param source opens it at its start
  */
 public record Body(long lengthBytes, Source source) {
-    /** Where the bytes come from. */
+    /** The source of the bytes. */
     @FunctionalInterface
     public interface Source {
         /** Opens the bytes at their start. */

@@ -16,17 +16,17 @@ import javax.net.ssl.TrustManager;
 import javax.net.ssl.TrustManagerFactory;
 import javax.net.ssl.X509TrustManager;
 
-/** Whom to trust beside the certificates that the JDK trusts. */
+/** Trusts certificates in addition to those of the JDK. */
 final class Certificates {
     private static final long LARGEST_BYTES = 8 << 20;
 
     private Certificates() {
     }
 
-    /** Trusts the certificates in a PEM file too. */
+    /** Trusts the certificates in a PEM file, too. */
     static SSLContext trusting(Path file) throws IOException {
         if (Files.size(file) > LARGEST_BYTES) {
-            throw new SnapshotException(file + " is no file of certificates: it has more than " + LARGEST_BYTES
+            throw new SnapshotException(file + " is not a file of certificates: it has more than " + LARGEST_BYTES
                     + " bytes");
         }
         try (InputStream pem = Files.newInputStream(file)) {

@@ -7,7 +7,7 @@ import java.util.Locale;
 import java.util.Map;
 
 /**
- * One of the ways in which a server wants to be asked: a scheme and its parameters, from {@code WWW-Authenticate}.
+ * A server's demand for authorization: a scheme and its parameters, from {@code WWW-Authenticate}.
  *
  * @param scheme in lower case
  * @param parameters by their names in lower case
@@ -15,7 +15,7 @@ import java.util.Map;
 record Challenge(String scheme, Map<String, String> parameters) {
     private static final int LONGEST_HEADER = 8192;
 
-    /** Reads the headers; what has no form that is known is passed over. */
+    /** Reads the headers; skips those of unknown form. */
     static List<Challenge> parse(List<String> headers) {
         List<Challenge> challenges = new ArrayList<>();
         for (String header : headers) {

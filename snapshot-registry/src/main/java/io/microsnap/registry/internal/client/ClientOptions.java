@@ -6,12 +6,12 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * How a registry is reached.
+ * How to reach a registry.
  *
- * @param plainHttp whether HTTP without TLS is allowed to other machines too
- * @param caFile certificates to trust beside those of the JDK
- * @param configFile where credentials are; empty for Docker's own place
- * @param trustedRealms hosts beside the registry's to which credentials may go for a token
+ * @param plainHttp whether HTTP without TLS is allowed to other machines, too
+ * @param caFile certificates to trust in addition to those of the JDK
+ * @param configFile the file with credentials; empty for Docker's own
+ * @param trustedRealms hosts other than the registry's that may receive credentials for a token
  * @param environment of this process: proxies, {@code DOCKER_CONFIG}, {@code PATH}
  * @param patience how long to wait, and how often to try
  */

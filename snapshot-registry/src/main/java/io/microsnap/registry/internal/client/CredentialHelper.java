@@ -16,7 +16,7 @@ import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 import java.util.regex.Pattern;
 
-/** Asks a Docker credential helper: a program {@code docker-credential-NAME} of the search path. */
+/** Runs a Docker credential helper: a program {@code docker-credential-NAME} in the search path. */
 final class CredentialHelper {
     private static final Pattern NAME = Pattern.compile("[A-Za-z0-9][A-Za-z0-9_-]{0,63}");
     private static final String NOT_FOUND = "credentials not found";
@@ -31,33 +31,33 @@ final class CredentialHelper {
         patienceSeconds = Math.max(1, options.patience().silence().toSeconds());
     }
 
-    /** What the helper knows of a registry; none if it says that it knows nothing. */
+    /** Returns the helper's credentials for a registry; none if it has none. */
     Credentials get(String name, String registry) throws IOException {
         if (!NAME.matcher(name).matches()) {
-            throw new SnapshotException("the credential helper '" + Printable.of(name) + "' is no plain name: only"
-                    + " programs docker-credential-NAME of the search path are run");
+            throw new SnapshotException("the credential helper '" + Printable.of(name) + "' is not a plain name: only"
+                    + " programs docker-credential-NAME in the search path are run");
         }
         String program = "docker-credential-" + name;
         Process process = new ProcessBuilder(find(program).toString(), "get")
                 .redirectError(ProcessBuilder.Redirect.DISCARD).start();
         try {
-            // A helper that never ends is ended: its streams end with it.
+            // Kill a helper that does not end: its streams then end, too.
             Thread.ofVirtual().start(() -> endLate(process));
             try (OutputStream input = process.getOutputStream()) {
                 input.write(registry.getBytes(StandardCharsets.UTF_8));
             } catch (IOException e) {
-                // It did not read; what it says tells more.
+                // The helper did not read its input; its output says more.
             }
             byte[] answer;
             try (InputStream output = process.getInputStream()) {
                 answer = output.readNBytes(LARGEST_ANSWER + 1);
             }
             if (answer.length > LARGEST_ANSWER) {
-                throw new SnapshotException(program + " says more than " + LARGEST_ANSWER + " bytes");
+                throw new SnapshotException(program + " writes more than " + LARGEST_ANSWER + " bytes");
             }
             int status = process.onExit().join().exitValue();
             if (status != 0) {
-                // What it says may hold a secret, and is not repeated.
+                // The output may hold a secret, so it is not repeated.
                 if (new String(answer, StandardCharsets.UTF_8).contains(NOT_FOUND)) {
                     return new Credentials.None();
                 }

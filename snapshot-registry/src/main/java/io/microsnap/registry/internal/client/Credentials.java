@@ -3,9 +3,9 @@ package io.microsnap.registry.internal.client;
 import java.nio.charset.StandardCharsets;
 import java.util.Base64;
 
-/** What opens a registry. Its text never shows the secret. */
+/** Credentials for a registry. Their text never shows the secret. */
 sealed interface Credentials {
-    /** Nothing is known for this registry. */
+    /** No credentials for this registry. */
     record None() implements Credentials {
     }
 
@@ -22,7 +22,7 @@ sealed interface Credentials {
         }
     }
 
-    /** What is exchanged for an access token, again and again. */
+    /** A token that is exchanged for access tokens. */
     record IdentityToken(String secret) implements Credentials {
         @Override
         public String toString() {

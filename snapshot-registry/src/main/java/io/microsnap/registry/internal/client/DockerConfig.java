@@ -12,7 +12,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 
-/** Docker's {@code config.json}: credentials for registries, or the helpers that know them. */
+/** Docker's {@code config.json}: credentials for registries, or helpers that supply them. */
 final class DockerConfig {
     private static final long LARGEST_BYTES = 1 << 20;
 
@@ -25,7 +25,7 @@ final class DockerConfig {
         this.file = file;
     }
 
-    /** Reads the file that the options name, or Docker's own where it is there. */
+    /** Reads the file that the options name, or Docker's own if it exists. */
     static DockerConfig read(ClientOptions options) throws IOException {
         Optional<Path> path = options.configFile();
         if (path.isEmpty()) {
@@ -38,7 +38,7 @@ final class DockerConfig {
             return new DockerConfig("no config.json");
         }
         if (Files.size(path.get()) > LARGEST_BYTES) {
-            throw new SnapshotException(path.get() + " is no file of credentials: it has more than " + LARGEST_BYTES
+            throw new SnapshotException(path.get() + " is not a file of credentials: it has more than " + LARGEST_BYTES
                     + " bytes");
         }
         DockerConfig config = new DockerConfig(path.get().toString());
@@ -46,17 +46,17 @@ final class DockerConfig {
         return config;
     }
 
-    /** Where it was read, for messages. */
+    /** Returns the path of the file, for messages. */
     String file() {
         return file;
     }
 
-    /** What it says itself of a registry. */
+    /** Returns the credentials in the file itself for a registry. */
     Credentials credentials(String registry) {
         return credentials.getOrDefault(registry, new Credentials.None());
     }
 
-    /** The helper to ask for a registry. */
+    /** Returns the helper for a registry. */
     Optional<String> helper(String registry) {
         return Optional.ofNullable(helpers.get(registry)).or(() -> store);
     }

@@ -18,12 +18,12 @@ record Endpoint(String scheme, String host, int port) {
     private static final int HTTPS_PORT = 443;
     private static final Pattern LOOPBACK_ADDRESS = Pattern.compile("127\\.\\d{1,3}\\.\\d{1,3}\\.\\d{1,3}");
 
-    /** Takes the endpoint out of an address, which must be a complete one of a web server. */
+    /** Returns the endpoint of an address, which must be a complete web address. */
     static Endpoint of(URI address) throws SnapshotException {
         String scheme = address.getScheme() == null ? "" : address.getScheme().toLowerCase(Locale.ROOT);
         boolean secure = scheme.equals("https");
         if ((!secure && !scheme.equals("http")) || address.getHost() == null || address.getUserInfo() != null) {
-            throw new SnapshotException("'" + shown(address) + "' is no address of a registry: it has the form"
+            throw new SnapshotException("'" + shown(address) + "' is not the address of a registry: give"
                     + " https://host/path, without a user");
         }
         int port = address.getPort() >= 0 ? address.getPort() : secure ? HTTPS_PORT : HTTP_PORT;
@@ -38,12 +38,12 @@ record Endpoint(String scheme, String host, int port) {
         return isLoopback(host);
     }
 
-    /** Whether a host is this machine by its very name, without asking anybody. */
+    /** Returns whether a host's name alone says that it is this machine; does not resolve it. */
     static boolean isLoopback(String host) {
         return host.equals("localhost") || host.equals("[::1]") || LOOPBACK_ADDRESS.matcher(host).matches();
     }
 
-    /** An address without what may be secret in it. */
+    /** Returns an address without parts that may be secret. */
     static String shown(URI address) {
         String whole = address.getScheme() + "://" + address.getHost()
                 + (address.getPort() < 0 ? "" : ":" + address.getPort()) + address.getPath();

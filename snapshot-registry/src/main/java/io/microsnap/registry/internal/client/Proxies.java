@@ -90,6 +90,6 @@ final class Proxies extends ProxySelector {
 
     @Override
     public void connectFailed(URI address, SocketAddress proxy, IOException failure) {
-        // The request itself reports it.
+        // The request itself reports the failure.
     }
 }

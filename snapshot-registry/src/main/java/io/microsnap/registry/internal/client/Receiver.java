@@ -12,7 +12,10 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
 import java.util.concurrent.Flow;
 
-/** Receives one body: a success goes to the sink, of a refusal the start is kept. More than is wanted is not read. */
+/**
+ * Receives one body: passes that of a success to the sink, and keeps the start of a refusal's. Does not read more than
+ * is wanted.
+ */
 final class Receiver implements BodySubscriber<Receiver.Body> {
     private static final int LONGEST_REFUSAL = 16 << 10;
 
@@ -31,16 +34,16 @@ final class Receiver implements BodySubscriber<Receiver.Body> {
     }
 
     /**
-     * What was received.
+     * The received body.
      *
-     * @param receivedBytes how much the sink was given
-     * @param refusal the start of what was not for the sink
+     * @param receivedBytes how many bytes the sink received
+     * @param refusal the start of a refusal
      */
     @SuppressWarnings("ArrayRecordComponent") // Read once, never compared.
     record Body(long receivedBytes, byte[] refusal) {
     }
 
-    /** Makes a receiver when the status is known. */
+    /** Makes a receiver once the status is known. */
     record Handler(Sink sink, Transport.Watch watch) implements BodyHandler<Body> {
         @Override
         public BodySubscriber<Body> apply(ResponseInfo info) {
@@ -87,7 +90,7 @@ final class Receiver implements BodySubscriber<Receiver.Body> {
     private void pass(ByteBuffer piece) throws IOException {
         if (piece.remaining() > sink.mostBytes() - receivedBytes) {
             throw new DamagedException("the registry sends more than the " + sink.mostBytes()
-                    + " bytes that there should be; the rest is not read");
+                    + " bytes expected; the rest is not read");
         }
         receivedBytes += piece.remaining();
         sink.accept(piece);

@@ -7,12 +7,12 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 
-/** What a registry says when it refuses: the codes and messages of its error document. */
+/** Reads a registry's refusals: the codes and messages of its error document. */
 final class Refusals {
     private Refusals() {
     }
 
-    /** The reasons, for a message; empty if there is no error document. */
+    /** Returns the reasons, for a message; empty if there is no error document. */
     static String text(Answer answer) {
         List<String> reasons = new ArrayList<>();
         try {
@@ -40,7 +40,7 @@ final class Refusals {
         return Printable.of(String.join(", ", reasons));
     }
 
-    /** Whether the registry lacks a blob that a manifest names. */
+    /** Returns whether the registry lacks a blob that a manifest names. */
     static boolean isBlobUnknown(Answer answer) {
         return (answer.status() == 400 || answer.status() == 404)
                 && answer.refusalText().toUpperCase(Locale.ROOT).contains("BLOB_UNKNOWN");

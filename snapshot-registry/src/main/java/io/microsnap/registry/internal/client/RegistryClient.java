@@ -30,8 +30,8 @@ import java.util.regex.Pattern;
 import javax.net.ssl.SSLException;
 
 /**
- * One repository of a registry. Each method makes as many requests as it takes: temporary refusals and broken
- * connections are retried, with growing pauses. Any number of threads may use it.
+ * One repository of a registry. Each method retries temporary refusals and broken connections, with growing pauses. Any
+ * number of threads may use it.
  */
 public final class RegistryClient implements AutoCloseable {
     private static final int MOST_REDIRECTS = 5;
@@ -61,8 +61,8 @@ public final class RegistryClient implements AutoCloseable {
     }
 
     /**
-     * Makes a client; nothing is sent as yet. HTTP without TLS is spoken with this machine, unless a file of
-     * certificates is given, and with others only where the options allow it.
+     * Makes a client. Sends nothing yet. It uses HTTP without TLS for this machine, unless a file of certificates is
+     * given, and for others only if the options allow it.
      *
      * @param name the registry's host and perhaps port
      * @param repository the repository's name, in the form that OCI allows
@@ -84,7 +84,7 @@ public final class RegistryClient implements AutoCloseable {
     public record ServedManifest(byte[] bytes, Digest digest) {
     }
 
-    /** How a blob came to be in the registry. */
+    /** How a blob got into the registry. */
     public enum Upload { THERE, MOUNTED, SENT }
 
     /** Names the repository in messages. */
@@ -111,7 +111,7 @@ public final class RegistryClient implements AutoCloseable {
     /**
      * Fetches a manifest by its tag or digest; empty if the registry has none.
      *
-     * @throws DamagedException if it is not the one with the digest
+     * @throws DamagedException if its digest is not the requested one
      */
     public Optional<ServedManifest> manifest(String tagOrDigest) throws IOException {
         ByteArrayOutputStream document = new ByteArrayOutputStream();
@@ -128,7 +128,7 @@ public final class RegistryClient implements AutoCloseable {
         Digest digest = Digest.of(document.toByteArray());
         if (tagOrDigest.startsWith("sha256:") && !digest.toString().equals(tagOrDigest)) {
             throw new DamagedException(this + " serves a manifest with digest " + digest + " where " + tagOrDigest
-                    + " was asked for; do not trust it");
+                    + " was requested; do not trust it");
         }
         return Optional.of(new ServedManifest(document.toByteArray(), digest));
     }
@@ -144,12 +144,12 @@ public final class RegistryClient implements AutoCloseable {
                 Optional.of(Body.of(manifest))), Scope.PUSH, nothing()));
         if (Refusals.isBlobUnknown(answer)) {
             throw new BlobsUnknownException(this + " lacks blobs of the manifest " + tagOrDigest
-                    + ", although it had them all; they are collected there while they are pushed");
+                    + ", although it had them all: its garbage collection removes blobs during the push");
         }
         requireSuccess(answer, "the manifest " + tagOrDigest + " cannot be stored");
     }
 
-    /** Whether the registry has a blob. */
+    /** Returns whether the registry has a blob. */
     public boolean hasBlob(Blob blob) throws IOException {
         Answer answer = retried("blob " + blob.digest(), () -> ask(new Request("HEAD", at("/blobs/" + blob.digest()),
                 Map.of(), Optional.empty()), Scope.PULL, nothing()));
@@ -185,7 +185,8 @@ public final class RegistryClient implements AutoCloseable {
         });
         if (answer.status() == 404) {
             throw new SnapshotException(this + " has no blob " + blob.digest()
-                    + " any more, which the snapshot needs; it was collected there: push the snapshot again");
+                    + " any more, which the snapshot needs; its garbage collection removed it: push the snapshot"
+                    + " again");
         }
         require(answer, whole ? 200 : 206, what + " cannot be fetched" + (whole ? "" : " as a range"));
         if (!whole) {
@@ -210,7 +211,7 @@ public final class RegistryClient implements AutoCloseable {
     public byte[] fetchSmall(Blob blob, int largestBytes) throws IOException {
         if (blob.lengthBytes() > largestBytes) {
             throw new DamagedException("blob " + blob.digest() + " of " + this + " has " + blob.lengthBytes()
-                    + " bytes; at most " + largestBytes + " are allowed for what it is");
+                    + " bytes; at most " + largestBytes + " are allowed for its kind");
         }
         byte[] content = new byte[(int) blob.lengthBytes()];
         if (content.length > 0) {
@@ -223,7 +224,7 @@ public final class RegistryClient implements AutoCloseable {
     }
 
     /**
-     * Brings a blob into the registry: it is looked up, then mounted from one of the other repositories, then sent in
+     * Brings a blob into the registry: looks it up, else mounts it from one of the other repositories, else sends it in
      * one piece.
      */
     public Upload upload(Blob blob, Body body, List<String> otherRepositories) throws IOException {
@@ -241,14 +242,14 @@ public final class RegistryClient implements AutoCloseable {
         return Upload.SENT;
     }
 
-    /** Takes over a blob from another repository of the registry; false if the registry does not. */
+    /** Mounts a blob from another repository of the registry; returns false if the registry does not. */
     public boolean mount(Blob blob, String otherRepository) throws IOException {
         Answer answer = retried("blob " + blob.digest(), () -> ask(new Request("POST",
                 at("/blobs/uploads/?mount=" + blob.digest() + "&from="
                         + URLEncoder.encode(otherRepository, StandardCharsets.UTF_8)), Map.of(), Optional.empty()),
                 Scope.PUSH, nothing()));
         if (answer.status() == 202) {
-            // It has begun an upload instead, which nobody will go on with.
+            // The registry has begun an upload instead, which will not be used.
             Optional<String> session = answer.header("Location");
             if (session.isPresent()) {
                 ask(new Request("DELETE", location(answer), Map.of(), Optional.empty()), Scope.PUSH, nothing());
@@ -257,7 +258,9 @@ public final class RegistryClient implements AutoCloseable {
         return answer.status() == 201;
     }
 
-    /** One POST, one PUT: what is cut off begins anew, for some registries lose what they had of it. */
+    /**
+     * Sends with one POST and one PUT. An interrupted upload starts again, because some registries lose its beginning.
+     */
     private Answer send(Blob blob, Body body) throws IOException {
         Answer begun = ask(new Request("POST", at("/blobs/uploads/"), Map.of(), Optional.empty()), Scope.PUSH,
                 nothing());
@@ -273,7 +276,7 @@ public final class RegistryClient implements AutoCloseable {
 
     private URI location(Answer answer) throws SnapshotException {
         String location = answer.header("Location").orElseThrow(
-                () -> new SnapshotException(this + " begins an upload and does not say where"));
+                () -> new SnapshotException(this + " begins an upload without naming its address"));
         return target(answer.address(), location);
     }
 
@@ -327,7 +330,7 @@ public final class RegistryClient implements AutoCloseable {
     }
 
     private static Sink nothing() {
-        // Servers say something about what they did; nobody needs it.
+        // The body of a success is not needed.
         return Sink.into(new ByteArrayOutputStream(), LARGEST_TAGS);
     }
 
@@ -345,7 +348,7 @@ public final class RegistryClient implements AutoCloseable {
         }
     }
 
-    /** What may be right if it is tried again. */
+    /** A failure that a retry may cure. */
     private static final class TemporaryException extends IOException {
         private static final long serialVersionUID = 1L;
 
@@ -427,7 +430,7 @@ public final class RegistryClient implements AutoCloseable {
         }
     }
 
-    /** One request, with the authorization that it needs, and after redirects where those are followed. */
+    /** Makes one request, with the authorization that it needs, and follows allowed redirects. */
     private Answer ask(Request request, Scope scope, Sink sink) throws IOException {
         String wanted = scope.of(repository);
         Optional<String> header = authorizer.known(wanted);
@@ -460,26 +463,28 @@ public final class RegistryClient implements AutoCloseable {
                 return answer;
             }
             address = target(address, answer.header("Location").orElseThrow(
-                    () -> new SnapshotException(this + " redirects and does not say where to")));
+                    () -> new SnapshotException(this + " redirects without naming an address")));
         }
         throw new SnapshotException(this + " redirects more than " + MOST_REDIRECTS + " times");
     }
 
-    /** Where a registry sends us: never from TLS to plain HTTP, and to plain HTTP only where that is allowed. */
+    /**
+     * Returns the target of a redirect: never from TLS to plain HTTP, and to plain HTTP only if that is allowed.
+     */
     private URI target(URI from, String location) throws SnapshotException {
         URI address;
         try {
             address = from.resolve(location);
         } catch (IllegalArgumentException e) {
-            throw new SnapshotException(this + " names an address that is none: " + Printable.of(location), e);
+            throw new SnapshotException(this + " names an invalid address: " + Printable.of(location), e);
         }
         Endpoint host = Endpoint.of(address);
         if (registry.isSecure() && !host.isSecure()) {
-            throw new SnapshotException(this + " sends us from TLS to plain HTTP, to " + Endpoint.shown(address)
+            throw new SnapshotException(this + " redirects from TLS to plain HTTP, to " + Endpoint.shown(address)
                     + "; that is not followed");
         }
         if (!host.isSecure() && !host.isLoopback() && !options.plainHttp()) {
-            throw new SnapshotException(this + " sends us to " + Endpoint.shown(address)
+            throw new SnapshotException(this + " redirects to " + Endpoint.shown(address)
                     + ", which has no TLS; --plain-http allows that");
         }
         return address;

@@ -10,7 +10,7 @@ interface Sink {
     /** Takes the next piece; an exception ends the transfer. */
     void accept(ByteBuffer piece) throws IOException;
 
-    /** The most that it takes: more is refused before it is read. */
+    /** Returns the most bytes that it takes: a longer body is refused before it is read. */
     long mostBytes();
 
     /** Fills memory from its start. */

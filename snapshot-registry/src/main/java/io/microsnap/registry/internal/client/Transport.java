@@ -21,8 +21,8 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 
 /**
- * Makes one HTTP request at a time for each of its callers, and watches it: the JDK's own time limit ends with the
- * headers. It follows nothing and repeats nothing. Any number of threads may use it.
+ * Makes one HTTP request at a time for each caller, and enforces time limits: the JDK's own limit covers only the
+ * headers. It follows no redirects and retries nothing. Any number of threads may use it.
  */
 final class Transport implements AutoCloseable {
     private static final Duration CONNECT = Duration.ofSeconds(20);
@@ -35,9 +35,9 @@ final class Transport implements AutoCloseable {
     Transport(ClientOptions options) throws IOException {
         patience = options.patience();
         HttpClient.Builder builder = HttpClient.newBuilder()
-                // Over plain HTTP the client would ask for an upgrade to HTTP/2, which some servers take amiss.
+                // Over plain HTTP the client would request an upgrade to HTTP/2, which breaks some servers.
                 .version(HttpClient.Version.HTTP_1_1)
-                // The client's own following keeps Range and loses Authorization whatever the origin.
+                // The client's own redirects keep Range and drop Authorization whatever the origin.
                 .followRedirects(HttpClient.Redirect.NEVER)
                 .connectTimeout(CONNECT.compareTo(patience.silence()) < 0 ? CONNECT : patience.silence())
                 .proxy(new Proxies(options.environment()));
@@ -51,14 +51,14 @@ final class Transport implements AutoCloseable {
      * One request.
      *
      * @param method GET, HEAD, POST, PUT or DELETE
-     * @param address where to
-     * @param headers beside those that HTTP needs
+     * @param address the target
+     * @param headers in addition to those that HTTP needs
      * @param body to send
      */
     record Request(String method, URI address, Map<String, String> headers, Optional<Body> body) {
     }
 
-    /** Makes a request; the sink is given the body of an answer that is a success. */
+    /** Makes a request; the sink receives the body of a success. */
     Answer send(Request request, Sink sink) throws IOException {
         Watch watch = new Watch();
         HttpRequest.Builder builder = HttpRequest.newBuilder(request.address())

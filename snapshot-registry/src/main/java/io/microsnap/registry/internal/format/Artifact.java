@@ -40,7 +40,7 @@ public record Artifact(Blob config, List<Blob> layers, SortedMap<String, String>
         }
     }
 
-    /** Returns what the artifact's blobs take in the registry, those of others included, each counted once. */
+    /** Returns the size of the artifact's blobs in the registry, shared ones included, each counted once. */
     public long lengthBytes() {
         Map<Digest, Long> lengths = new TreeMap<>((left, right) -> left.hex().compareTo(right.hex()));
         lengths.put(config.digest(), config.lengthBytes());
@@ -96,7 +96,7 @@ public record Artifact(Blob config, List<Blob> layers, SortedMap<String, String>
     }
 
     /**
-     * Tells whether a manifest is that of a snapshot. What is no manifest at all is none.
+     * Tells whether a document is the manifest of a snapshot.
      *
      * @param what names the document in messages
      */
@@ -111,7 +111,7 @@ public record Artifact(Blob config, List<Blob> layers, SortedMap<String, String>
     }
 
     /**
-     * Reads a manifest; keys that OCI may add are passed over, everything else is refused with its place.
+     * Reads a manifest. Skips keys that OCI may add; refuses anything else, naming its place.
      *
      * @param what names the document in messages
      */
@@ -128,7 +128,7 @@ public record Artifact(Blob config, List<Blob> layers, SortedMap<String, String>
         return reading.artifact(what);
     }
 
-    /** What was read so far. */
+    /** The fields read so far. */
     private static final class Reading {
         private StrictJson document;
         private Optional<Long> schemaVersion = Optional.empty();
@@ -210,8 +210,8 @@ public record Artifact(Blob config, List<Blob> layers, SortedMap<String, String>
         Artifact artifact(String what) throws DamagedException {
             if (schemaVersion.isEmpty() || !mediaType.equals(MediaTypes.MANIFEST)
                     || !artifactType.equals(MediaTypes.ARTIFACT) || config.isEmpty()) {
-                throw new DamagedException(what + " is no snapshot: it is of another media type or artifact type, or"
-                        + " has no config");
+                throw new DamagedException(what + " is not a snapshot: it has another media type or artifact type, or"
+                        + " no config");
             }
             if (!config.get().mediaType().equals(MediaTypes.SNAPSHOT)) {
                 throw new DamagedException(what + ": its config is of another type than " + MediaTypes.SNAPSHOT);

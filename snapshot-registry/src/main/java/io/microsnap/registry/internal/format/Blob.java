@@ -5,16 +5,16 @@ import java.util.Optional;
 import java.util.UUID;
 
 /**
- * What an artifact says of one of its blobs.
+ * An artifact's entry for one of its blobs.
  *
- * @param mediaType what it is
+ * @param mediaType its media type
  * @param digest of its bytes
  * @param lengthBytes how long it is
  * @param owner the snapshot it belongs to, and which of its files it is; empty for packs and the config
  */
 public record Blob(String mediaType, Digest digest, long lengthBytes, Optional<Owner> owner) {
     /**
-     * Whose file a blob is.
+     * The snapshot and file that a blob holds.
      *
      * @param snapshot the snapshot's uuid
      * @param file the name in its manifest, {@link #MANIFEST} or {@link #FRAMES}
@@ -40,12 +40,12 @@ public record Blob(String mediaType, Digest digest, long lengthBytes, Optional<O
         }
     }
 
-    /** Makes one that belongs to no snapshot alone. */
+    /** Makes an entry for a blob that belongs to no single snapshot. */
     public static Blob of(String mediaType, Digest digest, long lengthBytes) {
         return new Blob(mediaType, digest, lengthBytes, Optional.empty());
     }
 
-    /** Makes one that is a snapshot's file. */
+    /** Makes an entry for a snapshot's file. */
     public static Blob ofFile(String mediaType, Digest digest, long lengthBytes, Owner owner) {
         return new Blob(mediaType, digest, lengthBytes, Optional.of(owner));
     }

@@ -19,7 +19,7 @@ public record Digest(String hex) {
     public Digest {
         if (!FORM.matcher(hex).matches()) {
             throw new IllegalArgumentException("'" + Printable.of(hex)
-                    + "' is no digest: it has the form sha256: and 64 lower-case hex digits");
+                    + "' is not a digest: give sha256: and 64 lower-case hex digits");
         }
     }
 
@@ -27,29 +27,29 @@ public record Digest(String hex) {
     public static Digest parse(String text) {
         if (!text.startsWith(ALGORITHM)) {
             throw new IllegalArgumentException("'" + Printable.of(text)
-                    + "' is no digest: it has the form sha256: and 64 lower-case hex digits");
+                    + "' is not a digest: give sha256: and 64 lower-case hex digits");
         }
         return new Digest(text.substring(ALGORITHM.length()));
     }
 
-    /** Makes one of 32 bytes. */
+    /** Makes a digest of 32 bytes. */
     public static Digest ofBytes(byte[] sha256) {
         return new Digest(HexFormat.of().formatHex(sha256));
     }
 
-    /** Computes that of a document. */
+    /** Computes the digest of a document. */
     public static Digest of(byte[] content) {
         return ofBytes(sha256().digest(content));
     }
 
-    /** Computes that of memory, up to 2 GiB of it. */
+    /** Computes the digest of memory, up to 2 GiB. */
     public static Digest of(MemorySegment content) {
         MessageDigest sha256 = sha256();
         sha256.update(content.asByteBuffer());
         return ofBytes(sha256.digest());
     }
 
-    /** Begins to compute one. */
+    /** Begins to compute a SHA-256. */
     public static MessageDigest sha256() {
         try {
             return MessageDigest.getInstance("SHA-256");

@@ -3,12 +3,12 @@ package io.microsnap.registry.internal.format;
 import io.microsnap.core.GuestLayout;
 
 /**
- * Up to 256 KiB of pages of an image, as they lie in a pack.
+ * Up to 256 KiB of pages of an image, as stored in a pack.
  *
  * @param pack the number of its pack in the table
- * @param offset where in the pack it starts
- * @param storedBytes how long it is there
- * @param compressed whether it is a zstd frame, or the pages as they are
+ * @param offset its offset in the pack
+ * @param storedBytes its length in the pack
+ * @param compressed whether it is a zstd frame; otherwise it is the pages themselves
  * @param used bit i: its page i is a page of this image
  * @param runs pairs of first page and number of pages, ascending
  * @param storedDigest the SHA-256 of its bytes in the pack
@@ -23,11 +23,11 @@ public record Frame(int pack, long offset, int storedBytes, boolean compressed, 
     /** Takes a run of pages that are next to each other in the image and in the frame. */
     @FunctionalInterface
     public interface Run<E extends Exception> {
-        /** Takes so many pages, from this page of the image and this page of the frame on. */
+        /** Takes this many pages, from this page of the image and this page of the frame on. */
         void accept(long firstPage, int inFrame, int count) throws E;
     }
 
-    /** Returns where in the pack it ends. */
+    /** Returns its end in the pack. */
     public long end() {
         return offset + storedBytes;
     }
@@ -46,7 +46,7 @@ public record Frame(int pack, long offset, int storedBytes, boolean compressed, 
         return Long.bitCount(used);
     }
 
-    /** Returns how many bytes its pages have. */
+    /** Returns the total length of its pages. */
     public int pagesBytes(GuestLayout layout) {
         long lastPage = runs[runs.length - 2] + runs[runs.length - 1] - 1;
         long missing = Math.max(0, (lastPage + 1) * layout.pageBytes() - layout.lengthBytes());
@@ -81,7 +81,7 @@ public record Frame(int pack, long offset, int storedBytes, boolean compressed, 
         });
     }
 
-    /** Returns the same frame for an image that takes other pages of it, in a table that numbers packs otherwise. */
+    /** Returns the same frame for an image that uses other pages of it, and for a table with other pack numbers. */
     public Frame with(int newPack, long newUsed) {
         return new Frame(newPack, offset, storedBytes, compressed, newUsed, runs, storedDigest, pagesDigest);
     }

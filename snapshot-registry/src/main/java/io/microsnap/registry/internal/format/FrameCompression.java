@@ -6,11 +6,14 @@ import com.github.luben.zstd.ZstdException;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 
-/** Compresses pages to frames, each by itself. One thread at a time; the memory is the caller's, and off the heap. */
+/**
+ * Compresses pages to frames, each by itself. Use it from one thread at a time; the caller supplies the memory, off the
+ * heap.
+ */
 public final class FrameCompression implements AutoCloseable {
-    /** How much room a frame needs that zstd makes longer than it was. */
+    /** The space for a frame that zstd makes longer than its input. */
     public static final int ROOM_BYTES = (int) Zstd.compressBound(Frame.LARGEST_BYTES);
-    /** The highest level that is of use here. */
+    /** The highest useful level. */
     public static final int HIGHEST_LEVEL = 19;
 
     private final ZstdCompressCtx context = new ZstdCompressCtx();
@@ -34,7 +37,7 @@ public final class FrameCompression implements AutoCloseable {
         context.close();
     }
 
-    /** Decompresses a frame, which must fill the target exactly: false if it is no such frame. */
+    /** Decompresses a frame; returns false unless it fills the target exactly. */
     public static boolean decompress(MemorySegment stored, MemorySegment target) {
         try {
             long length = Zstd.decompressDirectByteBuffer(target.asByteBuffer(), 0, (int) target.byteSize(),

@@ -16,8 +16,8 @@ import java.util.Set;
 import java.util.UUID;
 
 /**
- * Which page of an image is in which frame of which pack. It is read where it lies, frame after frame; nothing of it is
- * kept but the packs. What is not exactly in the format is refused before any frame is handed out.
+ * Says which page of an image is in which frame of which pack. It is read in place, frame after frame; only the list of
+ * packs is kept. A table that is not exactly in the format is refused before any frame is handed out.
  */
 public final class FrameTable {
     /** The longest table that is read. */
@@ -69,9 +69,9 @@ public final class FrameTable {
      * Reads all of a table and checks it.
      *
      * @param name names it in messages
-     * @param bytes stays the caller's, and must outlive the table
-     * @param manifest of the snapshot that it must be of
-     * @throws DamagedException if it is not exactly what the format says
+     * @param bytes the table's bytes, which the caller keeps valid while the table is used
+     * @param manifest the manifest of the snapshot that it must belong to
+     * @throws DamagedException if it is not exactly in the format
      */
     public static FrameTable open(String name, MemorySegment bytes, Manifest manifest) throws IOException {
         if (bytes.byteSize() < HEADER_BYTES || bytes.byteSize() > LARGEST_BYTES) {
@@ -79,7 +79,7 @@ public final class FrameTable {
                     + " bytes, this one " + bytes.byteSize());
         }
         if (bytes.asSlice(0, MAGIC.length).mismatch(MemorySegment.ofArray(MAGIC)) >= 0) {
-            throw new DamagedException(name + " does not start as a frame table does");
+            throw new DamagedException(name + " does not start like a frame table");
         }
         GuestLayout layout = manifest.layout();
         require(name, "version", bytes.get(INT, AT_VERSION), VERSION);
@@ -100,7 +100,7 @@ public final class FrameTable {
 
     private static void require(String name, String what, long found, long expected) throws DamagedException {
         if (found != expected) {
-            throw new DamagedException(name + ": its " + what + " is " + found + " where " + expected + " is right");
+            throw new DamagedException(name + ": its " + what + " is " + found + " but should be " + expected);
         }
     }
 
@@ -117,7 +117,7 @@ public final class FrameTable {
             Digest digest = Digest.ofBytes(bytes.asSlice(at, Digest.BYTES).toArray(ValueLayout.JAVA_BYTE));
             long length = bytes.get(LONG, at + Digest.BYTES);
             if (length <= 0 || length > Pack.LARGEST_BYTES || !seen.add(digest)) {
-                throw new DamagedException(name + ": pack " + pack + " is there twice, or cannot have " + length
+                throw new DamagedException(name + ": pack " + pack + " occurs twice, or cannot have " + length
                         + " bytes");
             }
             packs.add(new Pack(digest, length));
@@ -135,7 +135,7 @@ public final class FrameTable {
         return layout;
     }
 
-    /** Returns how many pages its frames give. */
+    /** Returns how many pages its frames contain. */
     public long pageCount() {
         return pageCount;
     }
@@ -199,7 +199,7 @@ public final class FrameTable {
             at += FRAME_BYTES;
             place(itsPack, offset, storedBytes);
             if (encoding < 0 || encoding > 1) {
-                throw refused("nobody knows its encoding " + encoding);
+                throw refused("unknown encoding " + encoding);
             }
             Frame result = new Frame(itsPack, offset, storedBytes, encoding == 1, used, runs(runCount), stored, pages);
             int pagesBytes = result.pagesBytes(layout);

@@ -12,8 +12,8 @@ import java.security.MessageDigest;
 import java.util.List;
 
 /**
- * Writes a frame table, frame after frame. It lies in a spool file, for that of a large guest is long; the packs, of
- * which digests are known last, get their place before the frames at the end. One thread at a time.
+ * Writes a frame table, frame after frame. It uses a spool file, because the table of a large guest is long; the list
+ * of packs, whose digests are known last, is inserted before the frames at the end. Use it from one thread at a time.
  */
 public final class FrameTableWriter implements AutoCloseable {
     private static final int MOST_HEADER_BYTES =
@@ -32,7 +32,7 @@ public final class FrameTableWriter implements AutoCloseable {
     public FrameTableWriter() throws IOException {
     }
 
-    /** Adds a frame: they come by pack and offset. */
+    /** Adds a frame, in the order of pack and offset. */
     public void add(Frame frame) throws IOException {
         if (buffer.remaining() < MOST_FRAME_BYTES) {
             flush();
@@ -50,7 +50,7 @@ public final class FrameTableWriter implements AutoCloseable {
         pages += frame.usedCount();
     }
 
-    /** Puts the header and the packs in front; nothing is added after that. Returns what the artifact says of it. */
+    /** Inserts the header and the packs in front, and ends the table. Returns the artifact's entry for it. */
     public Blob finish(Manifest manifest, List<Pack> packs) throws IOException {
         flush();
         int headerBytes = FrameTable.HEADER_BYTES + packs.size() * FrameTable.PACK_BYTES;

@@ -10,7 +10,7 @@ public record Pack(Digest digest, long lengthBytes) {
     /** Of images up to {@link #SMALL_IMAGE_BYTES}. */
     private static final int SMALL_BYTES = 32 << 20;
     private static final int LARGE_BYTES = 48 << 20;
-    /** The longest that is read. */
+    /** The longest pack that is read. */
     public static final int LARGEST_BYTES = 64 << 20;
     private static final long SMALL_IMAGE_BYTES = 32L << 30;
 
@@ -20,12 +20,12 @@ public record Pack(Digest digest, long lengthBytes) {
         }
     }
 
-    /** Returns how long the packs of an image become at most. */
+    /** Returns the greatest length of an image's packs. */
     public static int largestBytes(long imageBytes) {
         return imageBytes <= SMALL_IMAGE_BYTES ? SMALL_BYTES : LARGE_BYTES;
     }
 
-    /** Returns what an artifact says of it. */
+    /** Returns the artifact's entry for it. */
     public Blob blob() {
         return Blob.of(MediaTypes.PACK, digest, lengthBytes);
     }

@@ -8,7 +8,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Objects;
 
-/** A set of pages, a bit for each; memory is taken where bits are set. One thread at a time. */
+/** A set of pages, a bit for each; only set parts take memory. Use it from one thread at a time. */
 public final class PageSet implements AutoCloseable {
     private static final int WORD_BITS = Long.SIZE;
 
@@ -29,7 +29,7 @@ public final class PageSet implements AutoCloseable {
         return new PageSet(Mapping.anonymous(posix, bytes, HugePages.NONE), pageCount);
     }
 
-    /** Whether the set has the page. */
+    /** Returns whether the set has the page. */
     public boolean has(long page) {
         Objects.checkIndex(page, pageCount);
         return ((word(page / WORD_BITS) >>> page) & 1) != 0;

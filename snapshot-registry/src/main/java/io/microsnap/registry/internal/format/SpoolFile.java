@@ -11,7 +11,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 
 /**
- * A file without a name in the system's temporary directory: for what is too long to be held in memory. It is gone when
+ * A file without a name in the system's temporary directory, for data that is too long for memory. It disappears when
  * it is closed or its process ends.
  */
 public final class SpoolFile implements AutoCloseable {
@@ -21,7 +21,7 @@ public final class SpoolFile implements AutoCloseable {
         this.channel = channel;
     }
 
-    /** Makes an empty one. */
+    /** Makes an empty file. */
     public static SpoolFile create() throws IOException {
         Path path = Files.createTempFile("microsnap-", ".spool");
         try {

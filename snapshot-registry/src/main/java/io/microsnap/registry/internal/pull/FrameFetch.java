@@ -17,12 +17,12 @@ import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.LinkedBlockingQueue;
 
 /**
- * Fetches frames in as few ranged requests as their places allow, some at a time, and writes their pages. Memory is
- * bounded by the number of transfers.
+ * Fetches frames in as few ranged requests as their offsets allow, several at a time, and writes their pages. The
+ * number of transfers bounds its memory.
  */
 final class FrameFetch implements AutoCloseable {
     private static final int MOST_BYTES = 4 << 20;
-    /** Frames that nobody wants are fetched along where they are shorter than what another request costs. */
+    /** Unwanted frames in between are fetched, too, if they cost less than another request. */
     private static final int LARGEST_GAP = 128 << 10;
     private static final int ATTEMPTS = 3;
 
@@ -53,7 +53,7 @@ final class FrameFetch implements AutoCloseable {
         workers = new Transfers("pull", transfers, 2 * transfers, progress::tell);
     }
 
-    /** Adds a frame: they come by pack and offset. */
+    /** Adds a frame, in the order of pack and offset. */
     void add(Frame frame) throws IOException {
         if (!waiting.isEmpty()) {
             Frame last = waiting.getLast();
@@ -66,7 +66,7 @@ final class FrameFetch implements AutoCloseable {
         waiting.add(frame);
     }
 
-    /** Returns when all that was added is written. */
+    /** Waits until all added frames are written. */
     void finish() throws IOException {
         if (!waiting.isEmpty()) {
             flush();
@@ -106,7 +106,7 @@ final class FrameFetch implements AutoCloseable {
         }
     }
 
-    /** Writes frames up to the first that is not intact, and returns how many those are. */
+    /** Writes frames up to the first that is not intact, and returns how many it wrote. */
     private int write(List<Frame> frames, long start, MemorySegment bytes, Lane thread, Blob pack) throws IOException {
         for (Frame frame : frames) {
             MemorySegment stored = bytes.asSlice(frame.offset() - start, frame.storedBytes());

@@ -14,7 +14,7 @@ import java.lang.foreign.MemorySegment;
 import java.security.MessageDigest;
 import java.util.Arrays;
 
-/** Checks frames as they arrive, decompresses them, and writes their pages. One thread at a time. */
+/** Checks frames as they arrive, decompresses them, and writes their pages. Use it from one thread at a time. */
 public final class FrameReader implements AutoCloseable {
     private final PageIndex index;
     private final GuestLayout layout;
@@ -22,13 +22,13 @@ public final class FrameReader implements AutoCloseable {
     private final MemorySegment pages = arena.allocate(Frame.LARGEST_BYTES);
     private final MessageDigest sha256 = Digest.sha256();
 
-    /** Holds pages against this index. */
+    /** Checks pages against this index. */
     public FrameReader(PageIndex index) {
         this.index = index;
         layout = index.layout();
     }
 
-    /** Whether these are the frame's bytes. */
+    /** Returns whether these are the frame's bytes. */
     public boolean isIntact(Frame frame, MemorySegment stored) {
         sha256.update(stored.asByteBuffer());
         return Arrays.equals(sha256.digest(), frame.storedDigest());
@@ -58,8 +58,7 @@ public final class FrameReader implements AutoCloseable {
                 long from = at + (long) page * pageBytes;
                 if (index.crc(firstPage + page) != Pages.crc32c(all, from, Math.min(pageBytes, lengthBytes - from))) {
                     throw new DamagedException(name + ": page " + (firstPage + page) + " at image offset "
-                            + (firstPage + page) * pageBytes + " is not what the page index says; nothing was"
-                            + " published");
+                            + (firstPage + page) * pageBytes + " does not match the page index; nothing was published");
                 }
             }
             image.writeFully(all.asSlice(at, length), firstPage * pageBytes);

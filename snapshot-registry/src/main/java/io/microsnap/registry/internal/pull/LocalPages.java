@@ -13,8 +13,8 @@ import java.security.MessageDigest;
 import java.util.Arrays;
 
 /**
- * A snapshot of the store as a source of pages: those of a frame are its own where they have the frame's SHA-256. One
- * thread at a time.
+ * A snapshot of the store as a source of pages: it has the pages of a frame if they have the frame's SHA-256. Use it
+ * from one thread at a time.
  */
 final class LocalPages implements AutoCloseable {
     private final StoredSnapshot held;
@@ -29,7 +29,7 @@ final class LocalPages implements AutoCloseable {
         index = held.pageIndex();
     }
 
-    /** Clones or copies the pages that an image takes of a frame; false if they are not here. */
+    /** Clones or copies the pages that an image takes of a frame; returns false if this snapshot does not have them. */
     boolean give(Frame frame, PageIndex wanted, Descriptor image) throws IOException {
         if (!isLikely(frame, wanted)) {
             return false;
@@ -50,7 +50,7 @@ final class LocalPages implements AutoCloseable {
         return true;
     }
 
-    /** Without reading a page: those that the image takes have the checksums they should. */
+    /** Returns whether the pages that the image takes have the right checksums in the index; reads no page. */
     private boolean isLikely(Frame frame, PageIndex wanted) throws IOException {
         boolean[] likely = {true};
         frame.<IOException>eachUsedRun((firstPage, inFrame, count) -> {
@@ -76,7 +76,7 @@ final class LocalPages implements AutoCloseable {
         }
     }
 
-    /** Shares the blocks where the filesystem can; writes what was read where it cannot. */
+    /** Shares the blocks where the filesystem can, and writes the content where it cannot. */
     private void give(long firstPage, int count, MemorySegment content, Descriptor image) throws IOException {
         long offset = firstPage * index.layout().pageBytes();
         StoredSnapshot layer = layer(firstPage);
@@ -89,7 +89,7 @@ final class LocalPages implements AutoCloseable {
         }
     }
 
-    /** The snapshot whose image holds a page: this one, or one of the bases it needs. */
+    /** Returns the snapshot whose image holds a page: this one, or one of the bases it needs. */
     private StoredSnapshot layer(long page) throws IOException {
         StoredSnapshot layer = held;
         while (layer.base().isPresent() && !layer.pageMap().orElseThrow().test(page)) {

@@ -4,7 +4,7 @@ import io.microsnap.core.CancelledException;
 import io.microsnap.core.Progress;
 import java.util.concurrent.atomic.AtomicLong;
 
-/** How far a pull of several snapshots has come. Any thread may count; the one that pulls tells. */
+/** The progress of a pull of several snapshots. Any thread may count; the pulling thread reports. */
 final class PullProgress {
     private final Progress listener;
     private final long totalBytes;
@@ -20,12 +20,12 @@ final class PullProgress {
         doneBytes.addAndGet(lengthBytes);
     }
 
-    /** So much is done in all: for what is counted in another way than it was foreseen. */
+    /** Sets the total that is done, if it differs from the counted parts. */
     void reached(long bytes) {
         doneBytes.set(bytes);
     }
 
-    /** Tells the listener, which may end the pull. */
+    /** Reports to the listener, which may end the pull. */
     void tell() throws CancelledException {
         toldBytes = Math.max(toldBytes, Math.min(totalBytes, doneBytes.get()));
         listener.advanced(toldBytes, totalBytes);

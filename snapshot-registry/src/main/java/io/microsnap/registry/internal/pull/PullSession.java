@@ -17,13 +17,13 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 
-/** One pull: bases first, each published when it is whole. */
+/** One pull: bases first, each published once it is whole. */
 public final class PullSession {
     private final DirectoryStore store;
     private final RegistryClient client;
     private final PullSettings settings;
 
-    /** Fetches nothing as yet. */
+    /** Makes a session. Fetches nothing yet. */
     public PullSession(DirectoryStore store, RegistryClient client, PullSettings settings) {
         this.store = store;
         this.client = client;
@@ -33,14 +33,14 @@ public final class PullSession {
     /**
      * Pulls a snapshot and what it requires.
      *
-     * @param id the name that the snapshot is to have here; its bases keep theirs
+     * @param id the snapshot's name in this store; its bases keep theirs
      * @param tagOrDigest which artifact
      * @throws FileAlreadyExistsException if the store has another snapshot under one of the ids
      */
     public Pulled pull(SnapshotId id, String tagOrDigest) throws IOException {
         RemoteArtifact artifact = RemoteArtifact.find(client, tagOrDigest).orElseThrow(() -> new NoSuchFileException(
-                client + " " + tagOrDigest, null, "the registry has no such tag or manifest; 'remote list' shows"
-                        + " what there is"));
+                client + " " + tagOrDigest, null, "the registry has no such tag or manifest; 'remote list' shows the"
+                        + " tags"));
         List<RemoteSnapshot> missing = new ArrayList<>();
         List<Manifest> names = new ArrayList<>();
         List<StoredSnapshot> here = new ArrayList<>();
@@ -54,7 +54,7 @@ public final class PullSession {
                 }
                 Optional<StoredSnapshot> held = hold(manifest.reference());
                 if (held.isPresent()) {
-                    // It stays until what needs it is published.
+                    // Held until the snapshots that need it are published.
                     here.add(held.get());
                     break;
                 }
@@ -79,7 +79,7 @@ public final class PullSession {
         long doneBytes = 0;
         for (int next = 0; next < missing.size(); next++) {
             RemoteSnapshot snapshot = missing.get(next);
-            // Zeros, and pages that are the base's, are done as well.
+            // Counts zeros and the base's pages as done, too.
             doneBytes += snapshot.manifest().files().stream().mapToLong(SnapshotFile::lengthBytes).sum();
             localBytes += new SnapshotDownload(store, client, settings, snapshot, progress)
                     .run(names.get(next), doneBytes);
@@ -107,7 +107,7 @@ public final class PullSession {
         }
         SnapshotReference other = held.reference();
         held.close();
-        throw new FileAlreadyExistsException(store + "/" + reference.id().key(), null, "it has " + other + ", and "
-                + reference + " is to be pulled; delete it, or pull under another --id");
+        throw new FileAlreadyExistsException(store + "/" + reference.id().key(), null, "it is " + other + ", and the"
+                + " snapshot to pull is " + reference + "; delete it, or pull under another --id");
     }
 }

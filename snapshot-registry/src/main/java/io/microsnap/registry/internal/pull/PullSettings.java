@@ -5,8 +5,8 @@ import io.microsnap.core.Progress;
 /**
  * How a pull works.
  *
- * @param transfers requests that are under way at a time
- * @param progress hears of it
+ * @param transfers requests that run at the same time
+ * @param progress receives the progress
  */
 public record PullSettings(int transfers, Progress progress) {
 }

@@ -5,11 +5,11 @@ import io.microsnap.registry.internal.format.Digest;
 import java.util.List;
 
 /**
- * What a pull did.
+ * The result of a pull.
  *
  * @param digest of the artifact
  * @param published the snapshots that are new in the store, bases first
- * @param localBytes of pages that were here already
+ * @param localBytes the bytes of pages that were in the store already
  */
 public record Pulled(Digest digest, List<SnapshotReference> published, long localBytes) {
     public Pulled {

@@ -36,7 +36,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 
-/** Brings one snapshot of an artifact into the store. What it requires is there already. */
+/** Brings one snapshot of an artifact into the store, which has the bases it requires already. */
 final class SnapshotDownload {
     private static final System.Logger LOG = System.getLogger(SnapshotDownload.class.getName());
 
@@ -59,7 +59,7 @@ final class SnapshotDownload {
     /**
      * Fetches, checks and publishes it; returns how many bytes of pages were in the store already.
      *
-     * @param doneBytes how far the whole pull has come when it is published
+     * @param doneBytes the progress of the whole pull once it is published
      */
     long run(Manifest publishedAs, long doneBytes) throws IOException {
         Manifest manifest = remote.manifest();
@@ -83,7 +83,7 @@ final class SnapshotDownload {
                     requireComplete(table.table(), index, own);
                 }
             }
-            // A disk that is full says so now, while what was fetched is still kept for the next attempt.
+            // A full disk is detected now, while the fetched pages are still kept for the next attempt.
             image.descriptor().sync();
             progress.reached(doneBytes);
             progress.tell();
@@ -102,7 +102,7 @@ final class SnapshotDownload {
         }
     }
 
-    /** The pages that the image holds, of a diff; empty if it holds them all. */
+    /** Returns the pages that a diff's image holds; empty if the image holds all pages. */
     private Optional<PageMap> ownPages(StagedSnapshot staged) throws IOException {
         if (remote.manifest().kind() == SnapshotKind.FULL) {
             return Optional.empty();
@@ -171,7 +171,9 @@ final class SnapshotDownload {
         return false;
     }
 
-    /** Whether an earlier attempt has written the frame's pages: pages that the index takes for zeros prove nothing. */
+    /**
+     * Returns whether an earlier attempt has written the frame's pages. Pages that are zero by the index prove nothing.
+     */
     private static boolean isThere(Frame frame, Descriptor image, PageIndex index, MemorySegment buffer)
             throws IOException {
         int pageBytes = index.layout().pageBytes();
@@ -193,7 +195,7 @@ final class SnapshotDownload {
         return there[0];
     }
 
-    /** Pages that no frame gives are zero by the index. */
+    /** Throws unless all pages that no frame contains are zero by the index. */
     private void requireComplete(FrameTable table, PageIndex index, Optional<PageMap> own) throws IOException {
         try (PageSet given = PageSet.of(Posix.host(), table.layout().pageCount())) {
             table.frames(frame -> frame.<IOException>eachUsedRun((firstPage, inFrame, count) -> {
@@ -210,7 +212,9 @@ final class SnapshotDownload {
         }
     }
 
-    /** What the store has that is like it: the base it was cloned from, and the sibling that dedup would choose. */
+    /**
+     * Returns the similar snapshots in the store: the base it was cloned from, and the sibling that dedup would choose.
+     */
     private List<LocalPages> sources(PageIndex index, Optional<PageMap> own) throws IOException {
         List<SnapshotReference> references = new ArrayList<>();
         remote.manifest().description().base().ifPresent(references::add);

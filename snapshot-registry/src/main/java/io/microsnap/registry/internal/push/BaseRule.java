@@ -7,11 +7,11 @@ import java.io.IOException;
 import java.util.Optional;
 
 /**
- * What an image has of the base it was cloned from: the pages that its map does not mark.
+ * Finds the pages that an image has in common with the base it was cloned from: those that its map does not mark.
  *
  * @param map of the image
  * @param index of the image
- * @param baseIndex of the base, where the store has it: then both must agree
+ * @param baseIndex of the base, if the store has it: then both must agree
  */
 record BaseRule(PageMap map, PageIndex index, Optional<PageIndex> baseIndex) implements Donor.Rule {
     @Override

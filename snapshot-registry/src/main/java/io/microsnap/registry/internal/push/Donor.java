@@ -9,8 +9,8 @@ import java.io.IOException;
  * A snapshot in the registry whose packs another one uses.
  *
  * @param reference which
- * @param table where its pages are
- * @param rule which of them are the other's too
+ * @param table the frame table of its pages
+ * @param rule which of them the other snapshot has, too
  */
 record Donor(SnapshotReference reference, RemoteTable table, Rule rule) implements AutoCloseable {
     /** Tells which pages of a frame, of those that the donor's image takes from it, the other image has too. */

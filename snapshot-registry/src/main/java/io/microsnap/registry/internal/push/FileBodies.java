@@ -36,7 +36,7 @@ final class FileBodies {
 
     private static InputStream stream(Descriptor file, long lengthBytes) {
         return new InputStream() {
-            // Reachable as long as the stream is: the client drops a stream without closing it when a request breaks.
+            // Freed with the stream: when a request breaks, the client drops its stream without closing it.
             private final MemorySegment buffer = Arena.ofAuto().allocate(BUFFER_BYTES);
             private long at;
 

@@ -13,7 +13,7 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
 import java.util.concurrent.FutureTask;
 
-/** Room for the pages of one frame and what becomes of them; used again and again. Filled by one thread at a time. */
+/** Buffers for the pages of one frame and their compressed form, which are reused. One thread at a time fills it. */
 final class FrameJob implements AutoCloseable {
     private static final int MOST_RUNS = 64;
 
@@ -61,7 +61,7 @@ final class FrameJob implements AutoCloseable {
         }
     }
 
-    /** Compresses in one of the threads. */
+    /** Starts the compression in one of the threads. */
     void start(Workers threads) {
         FutureTask<?> compression = new FutureTask<>(this::compress, null);
         work = compression;
@@ -86,7 +86,7 @@ final class FrameJob implements AutoCloseable {
         return sha256.digest();
     }
 
-    /** Waits until it is compressed. */
+    /** Waits for the compression. */
     void await() throws IOException {
         try {
             work.get();
@@ -98,7 +98,7 @@ final class FrameJob implements AutoCloseable {
         }
     }
 
-    /** The bytes as they are to be stored. */
+    /** Returns the bytes to store. */
     MemorySegment stored() {
         return (compressed ? stored : pages).asSlice(0, storedLength);
     }
@@ -109,7 +109,7 @@ final class FrameJob implements AutoCloseable {
                 pagesDigest);
     }
 
-    /** Where in the image its last page ends. */
+    /** Returns the end of its last page in the image. */
     long imageEnd() {
         return (runs[2 * runCount - 2] + runs[2 * runCount - 1]) * pageBytes;
     }

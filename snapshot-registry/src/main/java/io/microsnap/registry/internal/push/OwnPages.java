@@ -14,8 +14,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.Optional;
 
 /**
- * The pages of an image that nothing in the registry gives: read once, in long runs, held against the index, zeros left
- * out.
+ * Reads the pages of an image that the registry lacks: once, in long runs, checked against the index, without zeros.
  */
 final class OwnPages {
     private static final long READ_BYTES = 1 << 20;
@@ -33,7 +32,7 @@ final class OwnPages {
     }
 
     /**
-     * Reads nothing as yet.
+     * Makes a reader. Reads nothing yet.
      *
      * @param own the pages that the image holds; empty if it holds them all
      * @param given the pages that need not be read
@@ -62,7 +61,7 @@ final class OwnPages {
         }
     }
 
-    /** The pages of a hole are zero by the index as well, or what should be here is lost. */
+    /** Throws unless the pages of a hole are zero by the index, too: otherwise data was lost. */
     private void requireZeros(long first, long end) throws IOException {
         for (long page = first; page < end; page++) {
             if (isWanted(page) && !index.isZero(page)) {
@@ -111,6 +110,6 @@ final class OwnPages {
 
     private DamagedException damaged(long page) {
         return new DamagedException("snapshot " + held.reference() + " is damaged: page " + page + " at image offset "
-                + page * layout.pageBytes() + " is not what its page index says; nothing of it was tagged");
+                + page * layout.pageBytes() + " does not match its page index; no tag was set");
     }
 }

@@ -19,11 +19,11 @@ import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 
 /**
- * Puts frames into packs, in the order in which they come, and sends full packs while the next is filled. What is in
- * memory of packs at a time is bounded, whatever the guest's size.
+ * Puts frames into packs, in the order in which they come, and sends full packs while the next is filled. The memory
+ * for packs is bounded, whatever the guest's size.
  */
 final class PackUploads implements AutoCloseable {
-    /** Two of the largest packs, three of the others: with the heap, well below 256 MiB. */
+    /** Room for two packs of the largest size or three of others: with the heap, well below 256 MiB. */
     private static final int MOST_BUFFERED_BYTES = 96 << 20;
     private static final long TICK_MILLIS = 100;
 
@@ -42,7 +42,7 @@ final class PackUploads implements AutoCloseable {
     private long filled;
 
     /**
-     * Sends nothing as yet.
+     * Makes an empty pack. Sends nothing yet.
      *
      * @param firstNumber the number of the first pack in the frame table
      */
@@ -54,12 +54,12 @@ final class PackUploads implements AutoCloseable {
         this.tick = tick;
         int largest = Pack.largestBytes(imageBytes);
         buffersToMake = MOST_BUFFERED_BYTES / largest;
-        // A small image needs no large buffer: stored, it is never longer than it was.
+        // A small image needs no large buffer: packs are never longer than the image.
         packBytes = (int) Math.min(largest, Math.max(imageBytes, 1));
         workers = new Transfers("push", Math.min(transfers, buffersToMake), buffersToMake, tick);
     }
 
-    /** Adds a frame; returns it with its place. */
+    /** Adds a frame; returns it with its offset. */
     Frame add(FrameJob job) throws IOException {
         MemorySegment bytes = job.stored();
         if (!current.equals(MemorySegment.NULL) && filled + bytes.byteSize() > packBytes) {
@@ -80,7 +80,7 @@ final class PackUploads implements AutoCloseable {
         return frame;
     }
 
-    /** Sends what is left, waits for all of it, and returns the packs in order. */
+    /** Sends the last pack, waits for all packs, and returns them in order. */
     List<Pack> finish() throws IOException {
         if (!current.equals(MemorySegment.NULL)) {
             send();

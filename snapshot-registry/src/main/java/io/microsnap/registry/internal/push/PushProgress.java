@@ -3,7 +3,7 @@ package io.microsnap.registry.internal.push;
 import io.microsnap.core.CancelledException;
 import io.microsnap.core.Progress;
 
-/** How far a push has come: through images by how far they were read, with files when they are there. */
+/** The progress of a push: images count as they are read, files once the registry has them. */
 final class PushProgress {
     private final Progress listener;
     private final long totalBytes;
@@ -15,20 +15,20 @@ final class PushProgress {
         this.totalBytes = totalBytes;
     }
 
-    /** So much of the image that is under way was gone through. */
+    /** Reports how much of the current image was read. */
     void reached(long imageBytes) throws CancelledException {
         reachedBytes = Math.max(reachedBytes, imageBytes);
         check();
     }
 
-    /** A file, or all of an image, is in the registry. */
+    /** Reports that a file, or all of an image, is in the registry. */
     void finished(long lengthBytes) throws CancelledException {
         finishedBytes += lengthBytes;
         reachedBytes = 0;
         check();
     }
 
-    /** Gives the listener the opportunity to end the push. */
+    /** Lets the listener end the push. */
     void check() throws CancelledException {
         listener.advanced(Math.min(totalBytes, finishedBytes + reachedBytes), totalBytes);
     }

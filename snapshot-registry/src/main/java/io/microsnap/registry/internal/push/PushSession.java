@@ -44,7 +44,7 @@ public final class PushSession {
     private final Map<SnapshotReference, RemoteArtifact> found = new HashMap<>();
 
     /**
-     * Sends nothing as yet.
+     * Makes a session. Sends nothing yet.
      *
      * @param others repositories of the same registry to take blobs from
      */
@@ -56,7 +56,7 @@ public final class PushSession {
         this.settings = settings;
     }
 
-    /** What is to be pushed, and what of the registry is to be used for it. */
+    /** The snapshots to push, and the artifacts of the registry that they use. */
     private static final class Plan implements AutoCloseable {
         private final List<StoredSnapshot> toPush = new ArrayList<>();
         private final List<StoredSnapshot> toClose = new ArrayList<>();
@@ -71,7 +71,7 @@ public final class PushSession {
     /**
      * Pushes a snapshot and what it requires.
      *
-     * @param tag to set; none leaves it to its digest
+     * @param tag to set; empty for none
      * @param expected the digest that the artifact must have
      */
     public Pushed push(SnapshotId id, Optional<String> tag, Optional<Digest> expected) throws IOException {
@@ -79,7 +79,7 @@ public final class PushSession {
             try (StoredSnapshot held = store.hold(id); Plan plan = plan(held)) {
                 return carryOut(plan, tag, expected);
             } catch (BlobsUnknownException collected) {
-                // What was there when it was looked up is gone: look again, and send it again.
+                // Blobs that existed at the look-up are gone: look again, and send them again.
                 if (attempt == ATTEMPTS) {
                     throw collected;
                 }
@@ -110,7 +110,7 @@ public final class PushSession {
             }
             if (last && expected.isPresent() && !expected.get().equals(made.digest())) {
                 throw new DamagedException(held.reference() + " makes an artifact with digest " + made.digest()
-                        + ", not " + expected.get() + " as asked for; no tag was set");
+                        + ", not the requested " + expected.get() + "; no tag was set");
             }
             byte[] json = made.artifact().toJson();
             client.putManifest(RemoteArtifact.tag(held.manifest().uuid()), json);
@@ -124,7 +124,7 @@ public final class PushSession {
         return new Pushed(made.digest(), pushed, usedDonor, made.artifact().lengthBytes());
     }
 
-    /** The snapshot, and before it those of its bases that the registry lacks. */
+    /** Returns the snapshot, and before it those of its bases that the registry lacks. */
     private Plan plan(StoredSnapshot held) throws IOException {
         Plan plan = new Plan();
         try {
@@ -137,7 +137,7 @@ public final class PushSession {
                     plan.toClose.add(local.get());
                     Plan first = new Plan();
                     addRequired(first, local.get());
-                    // Its own pages only: what it was cloned from in turn is left to the registry's garbage.
+                    // Pushes only its own pages; older bases are not needed.
                     if (first.found.isEmpty()) {
                         plan.toPush.addAll(0, first.toPush);
                     }
@@ -180,7 +180,7 @@ public final class PushSession {
         return others.stream().map(RegistryClient::repository).toList();
     }
 
-    /** The artifact of a snapshot, if it and every blob it names is in this repository, or could be mounted. */
+    /** Returns the artifact of a snapshot, if it and every blob it names is in this repository, or could be mounted. */
     private Optional<RemoteArtifact> find(SnapshotReference reference) throws IOException {
         Optional<RemoteArtifact> known = Optional.ofNullable(found.get(reference));
         if (known.isEmpty()) {
@@ -243,7 +243,7 @@ public final class PushSession {
         return all.get();
     }
 
-    /** Finds the donor of one snapshot, and holds what its rule looks at. */
+    /** Finds the donor of one snapshot, and holds the files that its rule reads. */
     private final class Donors implements AutoCloseable {
         private final List<AutoCloseable> toClose = new ArrayList<>();
 
@@ -301,7 +301,7 @@ public final class PushSession {
                 } catch (IOException | RuntimeException failure) {
                     throw failure;
                 } catch (Exception impossible) {
-                    throw new SnapshotException("cannot let go of " + each, impossible);
+                    throw new SnapshotException("cannot close " + each, impossible);
                 }
             }
         }

@@ -7,8 +7,8 @@ import io.microsnap.core.Progress;
  *
  * @param level of compression
  * @param threads that compress
- * @param transfers packs that are under way at a time
- * @param progress hears of it
+ * @param transfers packs that are sent at the same time
+ * @param progress receives the progress
  */
 public record PushSettings(int level, int threads, int transfers, Progress progress) {
 }

@@ -6,12 +6,12 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * What a push did.
+ * The result of a push.
  *
  * @param digest of the artifact
  * @param pushed the snapshots whose artifacts were made, bases first
- * @param donor the snapshot whose packs are used, beside its required bases
- * @param lengthBytes what the artifact takes in the registry, shared blobs included
+ * @param donor the snapshot whose packs are used, in addition to its required bases
+ * @param lengthBytes the size of the artifact in the registry, shared blobs included
  */
 public record Pushed(Digest digest, List<SnapshotReference> pushed, Optional<SnapshotReference> donor,
         long lengthBytes) {

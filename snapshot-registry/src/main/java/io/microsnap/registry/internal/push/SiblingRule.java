@@ -10,7 +10,9 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Optional;
 
-/** What an image has in common with a sibling's: pages that are equal by both indexes, and then byte for byte. */
+/**
+ * Finds the pages that an image has in common with a sibling's: those equal by both indexes, and then byte for byte.
+ */
 final class SiblingRule implements Donor.Rule, AutoCloseable {
     private final StoredSnapshot image;
     private final StoredSnapshot sibling;
@@ -54,7 +56,7 @@ final class SiblingRule implements Donor.Rule, AutoCloseable {
         return (own.isEmpty() || own.get().test(page)) && index.crc(page) == siblingIndex.crc(page);
     }
 
-    /** A bit for each page of a run that is the same in both images. */
+    /** Returns a bit for each page of a run that is the same in both images. */
     private long equal(long firstPage, int count) throws IOException {
         int pageBytes = index.layout().pageBytes();
         long offset = firstPage * pageBytes;

@@ -104,7 +104,7 @@ final class SnapshotUpload {
         }
     }
 
-    /** Names the frames of the donor that have pages of this image, and the packs they are in. */
+    /** Adds the donor's frames that have pages of this image, and their packs, to the table. */
     private void takeFrom(Donor donor, FrameTableWriter table, PageSet given, List<Pack> packs) throws IOException {
         FrameTable theirs = donor.table().table();
         Map<Integer, Integer> numbers = new HashMap<>();

@@ -11,7 +11,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.security.MessageDigest;
 
-/** Fetches blobs of any length in pieces, so that little memory is taken and a piece is all that is repeated. */
+/** Fetches blobs of any length in pieces, which limits memory and the amount to retry. */
 public final class Downloads {
     private static final long PIECE_BYTES = 4 << 20;
 
@@ -21,7 +21,7 @@ public final class Downloads {
     /** Takes pieces of a blob in order. */
     @FunctionalInterface
     public interface Pieces {
-        /** Takes a piece, whose memory is used again after that. */
+        /** Takes a piece, whose memory is reused afterwards. */
         void accept(MemorySegment piece, long offset) throws IOException;
     }
 
@@ -60,7 +60,7 @@ public final class Downloads {
         }
         if (!Digest.ofBytes(sha256.digest()).equals(blob.digest())) {
             throw new DamagedException(client + " serves other bytes than those of blob " + blob.digest()
-                    + "; try again, and do not trust that registry if it stays so");
+                    + "; retry, and do not trust that registry if this happens again");
         }
     }
 }

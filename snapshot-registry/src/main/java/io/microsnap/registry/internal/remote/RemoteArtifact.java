@@ -25,8 +25,8 @@ import java.util.Optional;
 import java.util.UUID;
 
 /**
- * An artifact whose manifests were read: the snapshot and the bases it requires are there, in one chain, each with
- * exactly the files that its manifest lists.
+ * An artifact whose manifests were read and checked: it has the snapshot and the bases it requires, in one chain, each
+ * with exactly the files that its manifest lists.
  *
  * @param artifact its blobs
  * @param digest names it
@@ -52,12 +52,12 @@ public record RemoteArtifact(Artifact artifact, Digest digest, List<RemoteSnapsh
         return UUID_TAG + uuid;
     }
 
-    /** Whether a tag is one of those that pushes leave for later ones. */
+    /** Returns whether a tag is one that pushes set for later pushes. */
     public static boolean isUuidTag(String tag) {
         return tag.startsWith(UUID_TAG);
     }
 
-    /** Fetches an artifact and the manifests in it; empty if there is none. */
+    /** Fetches an artifact and its manifests; empty if there is none. */
     public static Optional<RemoteArtifact> find(RegistryClient client, String tagOrDigest) throws IOException {
         Optional<ServedManifest> served = client.manifest(tagOrDigest);
         return served.isEmpty() ? Optional.empty()
@@ -109,7 +109,7 @@ public record RemoteArtifact(Artifact artifact, Digest digest, List<RemoteSnapsh
             next = expected.isEmpty() ? Optional.empty() : Optional.of(base(name, expected.get(), files));
         }
         if (!files.isEmpty()) {
-            throw new DamagedException(name + " has files of snapshots that are no bases of its own: "
+            throw new DamagedException(name + " has files of snapshots that are not its bases: "
                     + files.keySet());
         }
         return new RemoteArtifact(artifact, served.digest(), chain, packs);
@@ -133,8 +133,8 @@ public record RemoteArtifact(Artifact artifact, Digest digest, List<RemoteSnapsh
         Map<String, Blob> own = files.getOrDefault(base.uuid(), Map.of());
         Blob manifest = own.get(Blob.Owner.MANIFEST);
         if (manifest == null || !manifest.mediaType().equals(MediaTypes.SNAPSHOT)) {
-            throw new DamagedException(name + " is not whole: its snapshot needs " + base
-                    + " as its base, which it does not hold, or holds already");
+            throw new DamagedException(name + " is incomplete: its snapshot needs the base " + base + ", which is"
+                    + " missing or occurs twice");
         }
         return manifest;
     }

@@ -5,9 +5,9 @@ import io.microsnap.store.Manifest;
 import java.util.Map;
 
 /**
- * One snapshot that an artifact holds: itself, or a base it requires.
+ * One snapshot in an artifact: the artifact's own, or a base that it requires.
  *
- * @param manifest what is known of it
+ * @param manifest its manifest
  * @param manifestBlob its manifest as a blob
  * @param frames its frame table
  * @param files its other files by their names, {@code memory.img} apart

@@ -13,11 +13,12 @@ import java.nio.file.Path;
 import java.util.Arrays;
 
 /**
- * This process's page map, opened when it is first asked and kept open: questions about a few pages come often, and
- * opening it and its buffers would cost more than they do. Use it from one thread at a time.
+ * Answers which pages of this process are present or written, from {@code /proc/self/pagemap}. It opens the file on
+ * first use and keeps it open, because most questions concern few pages and cost less than opening. Use it from one
+ * thread at a time.
  */
-final class OwnPageMap implements AutoCloseable {
-    /** Larger ranges are answered page by page. */
+final class ProcessPageTable implements AutoCloseable {
+    /** The largest range that one call of {@code mincore} covers. */
     static final int MOST_RESIDENT_PAGES = 16_384;
 
     private static final MemorySegment RESIDENT = allOnes();
@@ -29,7 +30,7 @@ final class OwnPageMap implements AutoCloseable {
     private PageMapScan scanner;
     private MemorySegment residency;
 
-    OwnPageMap(Posix posix) {
+    ProcessPageTable(Posix posix) {
         this.posix = posix;
     }
 
@@ -58,8 +59,8 @@ final class OwnPageMap implements AutoCloseable {
     }
 
     /**
-     * Whether every page of a range is in memory for sure: it takes a tenth of the time of asking what each page is.
-     * What was never populated is not, and what was swapped out may not be either.
+     * Returns whether every page of a range is certainly in memory. This takes a tenth of the time of a page table
+     * scan. It is false if a page was never populated, and may be false if one was swapped out.
      *
      * @param address of a page
      */
@@ -69,13 +70,13 @@ final class OwnPageMap implements AutoCloseable {
             return false;
         }
         MemorySegment asked = residency().asSlice(0, pages);
-        // Failed or interrupted, it is only not known.
+        // A failed or interrupted call only means that the answer is unknown.
         return posix.mincore(address, lengthBytes, asked) == 0 && asked.mismatch(RESIDENT.asSlice(0, pages)) < 0;
     }
 
     /**
-     * Names the pages of a range that are in memory; all of them where the system cannot tell. The last page may be
-     * named whole.
+     * Names the pages of a range that are in memory; all of them where the system cannot tell. The last range may reach
+     * to the end of its page.
      *
      * @param address of a page
      */
@@ -115,7 +116,7 @@ final class OwnPageMap implements AutoCloseable {
         return residency;
     }
 
-    /** Frees the buffers and closes the page map, which is not asked any more. */
+    /** Frees the buffers and closes the file. Do not use the object afterwards. */
     @Override
     public void close() throws IOException {
         if (arena != null) {

@@ -11,21 +11,21 @@ import java.io.IOException;
 import java.util.Optional;
 import java.util.OptionalLong;
 
-/** Adds up what the files in a directory take. */
-final class Space {
+/** Adds up the space that the files in a directory take. */
+final class SpaceCounter {
     private long logical;
     private long allocated;
     private long exclusive;
     private boolean told = true;
 
-    private Space() {
+    private SpaceCounter() {
     }
 
     static SpaceUse of(Descriptor snapshot) throws IOException {
-        Space space = new Space();
-        space.add(snapshot, true);
-        return new SpaceUse(space.logical, space.allocated,
-                space.told ? OptionalLong.of(space.exclusive) : OptionalLong.empty());
+        SpaceCounter counter = new SpaceCounter();
+        counter.add(snapshot, true);
+        return new SpaceUse(counter.logical, counter.allocated,
+                counter.told ? OptionalLong.of(counter.exclusive) : OptionalLong.empty());
     }
 
     private void add(Descriptor directory, boolean top) throws IOException {

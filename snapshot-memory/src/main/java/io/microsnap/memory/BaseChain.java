@@ -11,12 +11,14 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 
-/** What is asked of held snapshots here and there. */
-final class Held {
-    private Held() {
+/** Answers questions about the chain of bases under a held snapshot. */
+final class BaseChain {
+    private BaseChain() {
     }
 
-    /** The guest as the snapshot and the bases it requires hold it; valid while the snapshot is held. */
+    /**
+     * Returns the guest's memory, composed of the snapshot and the bases it requires; valid while the snapshot is held.
+     */
     static ComposedImage compose(StoredSnapshot snapshot) throws IOException {
         GuestLayout layout = snapshot.layout();
         List<ComposedImage.Layer> layers = new ArrayList<>();
@@ -33,7 +35,7 @@ final class Held {
         return ComposedImage.of(layout, layers);
     }
 
-    /** How many diffs build on one another in it, itself counted. */
+    /** Returns how many diffs the chain has, this snapshot included. */
     static int diffs(StoredSnapshot snapshot) {
         int diffs = 0;
         for (Optional<StoredSnapshot> held = Optional.of(snapshot); held.isPresent() && !isComplete(held.get());
@@ -43,7 +45,7 @@ final class Held {
         return diffs;
     }
 
-    /** Whether it is this snapshot, or requires it. */
+    /** Returns whether the chain contains this id. */
     static boolean needs(StoredSnapshot snapshot, SnapshotId id) {
         Optional<StoredSnapshot> held = Optional.of(snapshot);
         while (held.isPresent() && !held.get().id().equals(id)) {
