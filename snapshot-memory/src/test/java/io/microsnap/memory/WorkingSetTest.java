@@ -289,7 +289,7 @@ final class WorkingSetTest {
                 StoredSnapshot held = store.hold(ID)) {
             PageRuns wanted = new PageRuns();
             wanted.add(0, LAYOUT.lengthBytes());
-            PrefetchRun run = new PrefetchRun(Held.compose(held), restored.mapping(), wanted,
+            PrefetchRun run = new PrefetchRun(BaseChain.compose(held), restored.mapping(), wanted,
                     ReadAhead.Extent.MAPPED, 2);
             run.close();
             run.run();
