@@ -191,7 +191,7 @@ class FirecrackerVmmTest {
     @ParameterizedTest
     @CsvSource({
         "Paused, REFUSES, Firecracker refused PATCH /vm (status 400): refused for a reason",
-        "Paused, TALKS_NONSENSE, is not HTTP as VMMs speak it",
+        "Paused, TALKS_NONSENSE, is not HTTP of the kind that VMMs use",
         "Paused, TALKS_MUCH_NONSENSE, bytes of headers",
         "Paused, HANGS, no answer to PATCH /vm within 2000 ms",
         "snapshot/create, REFUSES, refused PUT /snapshot/create",

@@ -160,7 +160,7 @@ class QemuVmmTest {
     void guestsThatCannotBeBakedAreRefusedBeforeThePauseWithTheRemedy() throws Exception {
         assertRefused("/objects/ram share", false, "share=on");
         assertRefused("/machine memory-backend", "", "memory-backend=ram");
-        assertRefused("/machine type", "virt-9.0-machine", "'virt-9.0' has its RAM is not known here");
+        assertRefused("/machine type", "virt-9.0-machine", "RAM layout of the machine type 'virt-9.0' is unknown");
         assertRefused("query-memory-devices", List.of(Map.of("type", "dimm")), "DIMMs");
         assertRefused("/objects/ram size", 2 * QmpStandIn.RAM_BYTES, "has mapped shared");
         assertRefused("/objects/ram offset", 4096, "leave out offset=");

@@ -232,8 +232,8 @@ final class Bake extends CliCommand {
         try (Descriptor file = open(console.posix(), state)) {
             long sizeBytes = file.sizeBytes();
             if (sizeBytes == 0) {
-                throw new SnapshotException(file + " reports a size of 0, so it is not a machine's state; leave out"
-                        + " --state, or save the state to a plain file");
+                throw new SnapshotException(file + " reports a size of 0, as files of procfs do, so it is not a"
+                        + " machine's state; leave out --state, or save the state to a plain file");
             }
             if (sizeBytes > MachineStateFile.LARGEST_STATE_BYTES) {
                 throw new SnapshotException(file + " has " + sizeBytes + " bytes; a machine's state has at most "

@@ -208,7 +208,7 @@ class CommandsTest {
         assertThat(microsnap.run(1, "list", "--store", "none").errors()).contains("none").contains("does not exist");
         overwrite(ram, 1 << 20, "odd");
         assertThat(microsnap.run(1, "bake", "--ram", "ram", "--store", "s", "--id", "a").errors())
-                .contains("no whole number of pages");
+                .contains("not a whole number of pages");
         assertThat(microsnap.run(1, "bake", "--ram", "none", "--store", "s", "--id", "a").errors()).contains("none");
         Path even = ram("even", 1 << 20, seed);
         processes.command("mkfifo", directory.resolve("pipe").toString()).awaitExit();
@@ -218,7 +218,7 @@ class CommandsTest {
                 .errors()).contains("'_' cannot name a label");
         assertThat(directory.resolve("s")).doesNotExist();
         assertThat(microsnap.run(1, "bake", "--ram", "even", "--store", "s", "--id", "a", "--state", "pipe").errors())
-                .contains("pipe is no regular file");
+                .contains("pipe is not a regular file");
         assertThat(microsnap.run(2, "bake", "--ram", "even", "--store", "s", "--id", "a", "--attach", "/").errors())
                 .contains("--attach");
         Map<?, ?> failure = microsnap.json(1, "inspect", "--store", "none", "--id", "a");

@@ -54,7 +54,7 @@ class DeviceCommandsTest {
         assertThat(microsnap.run(1, "restore", "--store", "s", "--id", "a", "--to", other.toString()).errors())
                 .contains("replaced");
         assertThat(microsnap.run(0, "restore", "--direct", "--store", "s", "--id", "a", "--to", other.toString(),
-                "--replace").output()).contains("4194304 bytes behind the memory are as they were");
+                "--replace").output()).contains("4194304 bytes after the memory are unchanged");
         Map<?, ?> restored = microsnap.json(0, "restore", "--store", "s", "--id", "a", "--to", device.toString(),
                 "--replace");
         assertThat(restored.get("bytes_behind")).isEqualTo(0L);

@@ -33,11 +33,8 @@ import java.util.List;
 import java.util.Set;
 import java.util.SplittableRandom;
 import org.junit.jupiter.api.Tag;
-import org.junit.jupiter.api.parallel.Execution;
-import org.junit.jupiter.api.parallel.ExecutionMode;
 
 /** A capture that fails, or whose process dies, at every one of its system calls. */
-@Execution(ExecutionMode.CONCURRENT)
 final class CaptureSweepTest {
     private static final int PAGE = 4096;
     private static final GuestLayout LAYOUT =

@@ -133,8 +133,8 @@ final class PruneTest {
         int calls = prepared(chains, original, directory.resolve("counted"));
         int step = Effort.choose(197, kind == FileSystemKind.EXT4 ? 149 : 293, 1);
         Set<Integer> sizes = new TreeSet<>();
-        // The first and the last call are always among them: only they are sure to show both ends of the way.
-        Set<Integer> positions = new TreeSet<>(Set.of(1, calls));
+        // Every seed sees all three: before the first deletion, between two of them, and after the last.
+        Set<Integer> positions = new TreeSet<>(Set.of(1, calls * 9 / 10, calls));
         for (int position = seed.random().nextInt(1, step + 1); position <= calls; position += step) {
             positions.add(position);
         }

@@ -337,7 +337,7 @@ class PushPullTest {
         assertThat(remote.list()).containsExactly(new RemoteEntry("web", pushed.digest(), made,
                 pushed.lengthBytes()));
         assertThatThrownBy(() -> Pull.of(to, id("image")).from(remote, tag("image")))
-                .isInstanceOf(DamagedException.class).hasMessageContaining("is no snapshot");
+                .isInstanceOf(DamagedException.class).hasMessageContaining("is not a snapshot");
         assertThatThrownBy(() -> pull("nothing")).isInstanceOf(NoSuchFileException.class)
                 .hasMessageContaining("remote list");
     }

@@ -20,11 +20,8 @@ import java.util.List;
 import java.util.Set;
 import java.util.SplittableRandom;
 import java.util.TreeSet;
-import org.junit.jupiter.api.parallel.Execution;
-import org.junit.jupiter.api.parallel.ExecutionMode;
 
 /** A process that is killed, or a call that fails, at any position leaves the old state or the new one. */
-@Execution(ExecutionMode.CONCURRENT)
 class KillSweepTest {
     private static final Set<String> NEVER_INTERRUPTED = Set.of("mmap", "munmap");
     private static final Set<String> TRANSFERS = Set.of("pread", "pwrite", "copy_file_range");

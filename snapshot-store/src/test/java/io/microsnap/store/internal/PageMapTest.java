@@ -186,7 +186,7 @@ class PageMapTest {
             index.finish();
         }
         assertThatThrownBy(this::verifyDamaged).isInstanceOf(DamagedException.class)
-                .hasMessageContaining("does not start as a page map");
+                .hasMessageContaining("does not start like a page map");
     }
 
     private void verifyDamaged() throws IOException {

@@ -20,11 +20,8 @@ import java.util.Map;
 import java.util.SplittableRandom;
 import java.util.TreeMap;
 import org.junit.jupiter.api.Tag;
-import org.junit.jupiter.api.parallel.Execution;
-import org.junit.jupiter.api.parallel.ExecutionMode;
 
 /** Every system call of every operation on files fails once, in every way, and once is the last. */
-@Execution(ExecutionMode.CONCURRENT)
 class FileSweepTest {
     private enum FaultKind {
         EIO, ENOSPC, EINTR, SHORT, ZERO;

@@ -43,7 +43,7 @@ class SocketPeerTest {
             server.bind(UnixDomainSocketAddress.of(socket));
         }
         FaultyPosix posix = FaultyPosix.host();
-        assertThatThrownBy(() -> SocketPeer.of(posix.posix(), socket)).hasMessageContaining("ECONNREFUSED: nobody"
+        assertThatThrownBy(() -> SocketPeer.of(posix.posix(), socket)).hasMessageContaining("ECONNREFUSED: no process"
                 + " listens");
         assertThat(posix.openDescriptors()).isEmpty();
     }

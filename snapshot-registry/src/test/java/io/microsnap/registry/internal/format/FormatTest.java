@@ -133,7 +133,7 @@ class FormatTest {
         refused("too short for", bytes -> set(bytes, 55, 0x80));
         refused("number of pages", bytes -> set(bytes, 56, 5));
         refused("pack 0", bytes -> set(bytes, HEADER + 36, 1));
-        refused("pack 1 is there twice", bytes -> {
+        refused("pack 1 occurs twice", bytes -> {
             System.arraycopy(bytes, HEADER, bytes, HEADER + PACK, 32);
             return bytes;
         });
