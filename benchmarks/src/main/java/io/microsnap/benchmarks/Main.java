@@ -36,8 +36,9 @@ import picocli.CommandLine.Spec;
         description = {
             "Measures microsnap beside native peers, each row in a JVM of its own. Both sides take turns and must do"
                 + " the same job; the ratio is the median of the pairs.",
-            "All of it is meant to take 90 minutes, 30 with --pairs 3, on a machine that does nothing else. As root"
-                + " it makes filesystems to measure on; what a machine cannot do is left out, with the reason."},
+            "All of it takes hours on two cores, on a machine that does nothing else: name the families that you want."
+                + " As root it makes filesystems to measure on; what a machine cannot do is left out, with the"
+                + " reason."},
         subcommands = {Main.JmhCommand.class, Main.StressCommand.class, Main.ReportCommand.class,
             Main.OneCommand.class},
         exitCodeListHeading = "Exit status:%n",

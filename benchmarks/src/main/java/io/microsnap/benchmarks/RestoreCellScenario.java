@@ -90,6 +90,13 @@ final class RestoreCellScenario implements Scenario {
 
     @Override
     public long workingSetBytes() {
+        long image = Math.min(cell.guestBytes(), Sizes.GIB);
+        // The page cache, and memory of its own where the image is read into that.
+        return cell.way().maps() ? image : 2 * image;
+    }
+
+    @Override
+    public long diskBytes() {
         return 3 * Math.min(cell.guestBytes(), Sizes.GIB);
     }
 

@@ -13,7 +13,7 @@ import java.util.Set;
  * time: the kind of snapshot, the guest's size, the pattern.
  */
 final class RestoreMatrix {
-    /** As many cells as a reader can take in and a machine can measure in half an hour. */
+    /** As many cells as a reader can take in. */
     static final int MOST_CELLS = 60;
     static final List<Long> TOUCHED = List.of(4 * Sizes.MIB, 64 * Sizes.MIB, 256 * Sizes.MIB);
 
