@@ -24,7 +24,6 @@ final class PrefetchRun implements AutoCloseable {
     private final ReadAhead ahead;
     private final int threads;
     private Optional<Thread> beside = Optional.empty();
-    private OptionalLong available = OptionalLong.empty();
     private volatile Prefetched outcome;
 
     PrefetchRun(ComposedImage image, Mapping mapping, PageRuns wanted, ReadAhead.Extent extent, int threads) {
@@ -52,15 +51,18 @@ final class PrefetchRun implements AutoCloseable {
     }
 
     private Prefetched read() {
+        OptionalLong available = AvailableMemory.ofProcess().bytes();
+        if (available.isEmpty()) {
+            return leftOut("the system does not report how much memory is available");
+        }
+        long most = available.getAsLong() / PART_OF_AVAILABLE;
         try {
-            ReadAhead.Amounts amounts = ahead.run(threads, this::mostBytes);
+            ReadAhead.Amounts amounts = ahead.run(threads, most);
             Optional<String> because = Optional.empty();
             if (ahead.isStopped()) {
                 because = Optional.of("the restored snapshot was closed");
             } else if (amounts.leftOutBytes() > 0) {
-                because = Optional.of(available.isEmpty()
-                        ? "the system does not report how much memory is available"
-                        : "the limit is half of the available memory, " + mostOf(available) + " bytes");
+                because = Optional.of("the limit is half of the available memory, " + most + " bytes");
                 LOG.log(System.Logger.Level.INFO, image + ": " + amounts.leftOutBytes() + " of "
                         + wanted.lengthBytes() + " bytes are not read ahead: " + because.get());
             }
@@ -72,15 +74,6 @@ final class PrefetchRun implements AutoCloseable {
             LOG.log(System.Logger.Level.WARNING, image + ": reading ahead failed", failure);
             return leftOut(failure.toString());
         }
-    }
-
-    private long mostBytes() {
-        available = AvailableMemory.ofProcess().bytes();
-        return mostOf(available);
-    }
-
-    private static long mostOf(OptionalLong availableBytes) {
-        return availableBytes.orElse(0) / PART_OF_AVAILABLE;
     }
 
     private Prefetched leftOut(String because) {

@@ -274,7 +274,7 @@ final class WorkingSetTest {
             PageRuns wanted = new PageRuns();
             wanted.add(0, LAYOUT.lengthBytes());
             ReadAhead.Amounts amounts = new ReadAhead(BaseChain.compose(held), restored.mapping(), wanted,
-                    ReadAhead.Extent.MAPPED).run(2, () -> 100L * PAGE);
+                    ReadAhead.Extent.MAPPED).run(2, 100L * PAGE);
             assertThat(amounts).isEqualTo(
                     new ReadAhead.Amounts(0, 100L * PAGE, LAYOUT.lengthBytes() - 100L * PAGE));
             assertThat(resident(restored).cardinality()).isEqualTo(100);

@@ -11,8 +11,6 @@ import io.microsnap.memory.internal.image.ComposedImage;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.OptionalLong;
-import java.util.function.LongSupplier;
 
 /**
  * Reads parts of a lazily mapped image ahead: first it advises the kernel of every run that is not in memory, in
@@ -33,8 +31,6 @@ public final class ReadAhead {
     private final long hostPageBytes;
     private final PageRuns missing = new PageRuns();
     private final PageRuns taken = new PageRuns();
-    private LongSupplier limit = () -> 0;
-    private OptionalLong allowedBytes = OptionalLong.empty();
     private volatile boolean stopped;
 
     /** How far it goes. */
@@ -68,13 +64,11 @@ public final class ReadAhead {
      * Reads, once. Returns once everything is mapped, or, for the page cache alone, once everything is requested.
      *
      * @param threads how many may work, the calling one included
-     * @param mostBytes how much may be read; later runs are left out. Asked once, and only if something is missing: the
-     *     answer costs more than a restore of which all is in memory
+     * @param mostBytes how much may be read; later runs are left out
      */
-    public Amounts run(int threads, LongSupplier mostBytes) throws IOException {
+    public Amounts run(int threads, long mostBytes) throws IOException {
         try (GuestMemory.Hold _ = mapping.hold()) {
-            limit = mostBytes;
-            choose();
+            choose(mostBytes);
             for (int run = 0; run < missing.count() && !stopped; run++) {
                 image.pieces(missing.offset(run), missing.length(run), this::advise);
             }
@@ -96,30 +90,24 @@ public final class ReadAhead {
         return stopped;
     }
 
-    private void choose() throws IOException {
+    private void choose(long mostBytes) throws IOException {
         for (int run = 0; run < wanted.count() && !stopped; run++) {
             long start = wanted.offset(run);
             long end = start + wanted.length(run);
             long aligned = start - start % hostPageBytes;
             long[] done = {start};
             mapping.resident(aligned, end - aligned, (offset, lengthBytes) -> {
-                read(done[0], Math.max(start, offset));
+                read(done[0], Math.max(start, offset), mostBytes);
                 long from = Math.max(start, offset);
                 taken.add(from, offset + lengthBytes - from);
                 done[0] = offset + lengthBytes;
             });
-            read(done[0], end);
+            read(done[0], end, mostBytes);
         }
     }
 
-    private void read(long from, long to) {
-        if (from == to) {
-            return;
-        }
-        if (allowedBytes.isEmpty()) {
-            allowedBytes = OptionalLong.of(limit.getAsLong());
-        }
-        long lengthBytes = Math.min(to - from, allowedBytes.getAsLong() - missing.lengthBytes());
+    private void read(long from, long to, long mostBytes) {
+        long lengthBytes = Math.min(to - from, mostBytes - missing.lengthBytes());
         if (lengthBytes > 0) {
             missing.add(from, lengthBytes);
             taken.add(from, lengthBytes);
