@@ -36,8 +36,7 @@ abstract sealed class DumpingVmm extends ExternalVmm permits FirecrackerVmm, Clo
     final void makeScratch() throws IOException {
         Path parent = options.scratch().orElseThrow(() -> new SnapshotException(options.socket() + ": the VMM writes"
                 + " the guest's memory to a file first, as long as its RAM; name a directory with --scratch DIR, best"
-                + " on a"
-                + " tmpfs or on the store's own filesystem"));
+                + " on a tmpfs or on the store's own filesystem"));
         scratch = closing.add(Scratch.in(parent, process));
     }
 

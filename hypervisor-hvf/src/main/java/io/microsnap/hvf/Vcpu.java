@@ -92,7 +92,7 @@ public final class Vcpu {
         notifyAll();
     }
 
-    /** Tells whether it is on: it runs, or would run if it were not paused. */
+    /** Returns whether it is on: running, or paused while on. */
     public boolean isOn() {
         return on;
     }

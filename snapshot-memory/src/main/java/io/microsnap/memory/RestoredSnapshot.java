@@ -38,7 +38,7 @@ public final class RestoredSnapshot implements RestoredMachine, AutoCloseable {
     private final Optional<LazyMapping> lazy;
     private final GuestRam memory;
     private final Closing closing;
-    private Optional<DirtyBitmap> marked = Optional.empty();
+    private final DirtyBitmap marked;
     private Optional<DirtyTracker> latest = Optional.empty();
     private Optional<PrefetchRun> ahead = Optional.empty();
     private boolean mappedAhead;
@@ -51,6 +51,7 @@ public final class RestoredSnapshot implements RestoredMachine, AutoCloseable {
         this.lazy = lazy;
         this.closing = closing;
         memory = GuestRam.of(held.layout(), mapping);
+        marked = DirtyBitmap.of(held.layout());
     }
 
     Mapping mapping() {
@@ -156,10 +157,7 @@ public final class RestoredSnapshot implements RestoredMachine, AutoCloseable {
      */
     public synchronized void markWritten(long imageOffset, long lengthBytes) {
         // Recorded even if there is a tracker: if that one is closed, the next one starts from this snapshot again.
-        if (marked.isEmpty()) {
-            marked = Optional.of(DirtyBitmap.of(held.layout()));
-        }
-        marked.get().mark(imageOffset, lengthBytes);
+        marked.mark(imageOffset, lengthBytes);
         latest.ifPresent(tracker -> tracker.markWritten(imageOffset, lengthBytes));
     }
 
@@ -182,7 +180,7 @@ public final class RestoredSnapshot implements RestoredMachine, AutoCloseable {
         }
         DirtyTracker tracker = DirtyTracker.of(held.layout(), all.toArray(DirtySource[]::new));
         try {
-            DirtyBitmap written = marked.map(DirtyBitmap::copy).orElseGet(() -> DirtyBitmap.of(held.layout()));
+            DirtyBitmap written = marked.copy();
             if (lazy.isPresent() && sources.length > 0) {
                 // Without sources, the first harvest names all pages written since the restore.
                 lazy.get().changedPages().addTo(written);
@@ -212,13 +210,9 @@ public final class RestoredSnapshot implements RestoredMachine, AutoCloseable {
             try {
                 closing.close();
             } finally {
-                releaseMarks();
+                marked.release();
             }
         }
-    }
-
-    private synchronized void releaseMarks() {
-        marked.ifPresent(DirtyBitmap::release);
     }
 
     private synchronized void endRecording() throws IOException {

@@ -120,11 +120,21 @@ public final class Workers implements AutoCloseable {
         }
         failure = new AtomicReference<>();
         CountDownLatch working = new CountDownLatch(tasks.size() - 1);
-        for (Task task : tasks.subList(1, tasks.size())) {
-            submit(task, working::countDown);
-        }
-        called = true;
-        attempt(tasks.getFirst());
+        // Where there is no memory left to hand over all tasks, those under way must end first all the same.
+        attempt(() -> {
+            int next = 1;
+            try {
+                for (; next < tasks.size(); next++) {
+                    submit(tasks.get(next), working::countDown);
+                }
+            } finally {
+                for (; next < tasks.size(); next++) {
+                    working.countDown();
+                }
+            }
+            called = true;
+            tasks.getFirst().run();
+        });
         if (failed()) {
             afterFailure.run();
         }

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.io.IOException;
+import java.util.AbstractList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Set;
@@ -45,6 +46,35 @@ final class WorkersTest {
                 }))).isSameAs(first);
                 assertThat(some.failure()).containsSame(first);
             }
+        }
+    }
+
+    @Test
+    void whereNotAllTasksCanBeHandedOverThoseUnderWayEndFirst() {
+        OutOfMemoryError full = new OutOfMemoryError("planted");
+        AtomicBoolean ended = new AtomicBoolean();
+        try (Workers two = Workers.started("test", 2)) {
+            List<Workers.Task> tasks = new AbstractList<>() {
+                @Override
+                public Workers.Task get(int index) {
+                    if (index == 2) {
+                        throw full;
+                    }
+                    return () -> {
+                        while (!two.failed() && !Thread.currentThread().isInterrupted()) {
+                            Thread.onSpinWait();
+                        }
+                        ended.set(two.failed());
+                    };
+                }
+
+                @Override
+                public int size() {
+                    return 3;
+                }
+            };
+            assertThatThrownBy(() -> two.run(tasks)).isSameAs(full);
+            assertThat(ended).as("the task under way ended before the call").isTrue();
         }
     }
 
