@@ -30,6 +30,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.SplittableRandom;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.UnaryOperator;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -99,6 +100,10 @@ class LyingRegistryTest {
 
     private void healthyAgain() throws IOException {
         registry.manifests.put("web", registry.manifests.get(digest));
+        healthyPull();
+    }
+
+    private void healthyPull() throws IOException {
         Pull.of(to, id("web")).from(remote, registry.tag("web"));
         Guests.requireWhole(to, "web", guest);
     }
@@ -270,6 +275,30 @@ class LyingRegistryTest {
         }, packs -> packs);
         refused("does not match the page index");
         healthyAgain();
+    }
+
+    @Test
+    void aManifestThatIsChangedOnItsWayIsSentAgainAndNeverTakenForPushed() throws IOException {
+        AtomicInteger changes = new AtomicInteger(2);
+        registry.lie = exchange -> {
+            String path = exchange.getRequestURI().getPath();
+            if (!exchange.getRequestMethod().equals("PUT") || !path.endsWith("/manifests/web")
+                    || changes.getAndDecrement() <= 0) {
+                return false;
+            }
+            String sent = new String(exchange.getRequestBody().readAllBytes(), StandardCharsets.UTF_8);
+            registry.store(exchange, "web", sent.replace("\"digest\"", "\"digesu\"").getBytes(StandardCharsets.UTF_8));
+            return true;
+        };
+        Push.of(from, id("web")).to(remote, registry.tag("web"));
+        healthyPull();
+
+        changes.set(Integer.MAX_VALUE);
+        assertThatThrownBy(() -> Push.of(from, id("web")).to(remote, registry.tag("web")))
+                .isInstanceOf(SnapshotException.class).hasMessageContaining("but " + digest + " was sent");
+        registry.lie = exchange -> false;
+        Push.of(from, id("web")).to(remote, registry.tag("web"));
+        healthyPull();
     }
 
     @Test

@@ -188,10 +188,7 @@ final class StandInRegistry implements AutoCloseable {
 
     private void manifest(HttpExchange exchange, String reference) throws IOException {
         if (exchange.getRequestMethod().equals("PUT")) {
-            byte[] content = exchange.getRequestBody().readAllBytes();
-            manifests.put(reference, content);
-            manifests.put(Digest.of(content).toString(), content);
-            reply(exchange, 201, "");
+            store(exchange, reference, exchange.getRequestBody().readAllBytes());
             return;
         }
         byte[] content = manifests.get(reference);
@@ -201,6 +198,15 @@ final class StandInRegistry implements AutoCloseable {
             exchange.getResponseHeaders().set("Content-Type", "application/vnd.oci.image.manifest.v1+json");
             reply(exchange, 200, content);
         }
+    }
+
+    /** Stores a manifest, and answers with its digest, as registries do. */
+    void store(HttpExchange exchange, String reference, byte[] content) throws IOException {
+        String digest = Digest.of(content).toString();
+        manifests.put(reference, content);
+        manifests.put(digest, content);
+        exchange.getResponseHeaders().set("Docker-Content-Digest", digest);
+        reply(exchange, 201, "");
     }
 
     static void reply(HttpExchange exchange, int status, String body) throws IOException {

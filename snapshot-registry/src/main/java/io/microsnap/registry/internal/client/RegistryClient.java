@@ -134,14 +134,24 @@ public final class RegistryClient implements AutoCloseable {
     }
 
     /**
-     * Stores a manifest under a tag or its digest.
+     * Stores a manifest under a tag or its digest. A registry that stored other bytes, because something changed them
+     * on their way, is sent the manifest again.
      *
      * @throws BlobsUnknownException if the registry lacks a blob that it names
      */
     public void putManifest(String tagOrDigest, byte[] manifest) throws IOException {
-        Answer answer = retried("the manifest " + tagOrDigest, () -> ask(new Request("PUT",
-                at("/manifests/" + tagOrDigest), Map.of("Content-Type", MediaTypes.MANIFEST),
-                Optional.of(Body.of(manifest))), Scope.PUSH, nothing()));
+        String digest = Digest.of(manifest).toString();
+        Answer answer = retried("the manifest " + tagOrDigest, () -> {
+            Answer put = ask(new Request("PUT", at("/manifests/" + tagOrDigest),
+                    Map.of("Content-Type", MediaTypes.MANIFEST), Optional.of(Body.of(manifest))), Scope.PUSH,
+                    nothing());
+            String stored = put.header("Docker-Content-Digest").orElse(digest);
+            if (put.isSuccess() && !stored.equals(digest)) {
+                throw new TemporaryException("the registry has stored a manifest with digest "
+                        + Printable.of(stored) + " under " + tagOrDigest + ", but " + digest + " was sent");
+            }
+            return put;
+        });
         if (Refusals.isBlobUnknown(answer)) {
             throw new BlobsUnknownException(this + " lacks blobs of the manifest " + tagOrDigest
                     + ", although it had them all: its garbage collection removes blobs during the push");
