@@ -13,6 +13,7 @@ import java.util.BitSet;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.HashSet;
+import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -258,7 +259,7 @@ public final class PowerLoss {
                 throw new IllegalStateException("copied from outside the directory that is watched");
             }
             add(Event.write(destination, offset,
-                    Arrays.copyOfRange(source.content, (int) sourceOffset, (int) sourceOffset + count)));
+                    Arrays.copyOfRange(source.content.bytes, (int) sourceOffset, (int) sourceOffset + count)));
         }
     }
 
@@ -296,6 +297,9 @@ public final class PowerLoss {
         private Node created;
         private long offset;
         private byte[] bytes;
+        // Thousands of states differ in the order of a few changes: most contents come about again and again.
+        private final IdentityHashMap<Content, Content> whole = new IdentityHashMap<>();
+        private final IdentityHashMap<Content, Content> torn = new IdentityHashMap<>();
 
         private Event(Kind kind, Node node, String name) {
             this.kind = kind;
@@ -348,7 +352,7 @@ public final class PowerLoss {
             return node == null ? null : new Event(Kind.SYNC, node, node.name);
         }
 
-        void apply(Map<Integer, Node> nodes, boolean lost, boolean torn) {
+        void apply(Map<Integer, Node> nodes, boolean lost, boolean half) {
             Node at = nodes.get(node);
             switch (kind) {
                 case CREATE -> {
@@ -359,13 +363,16 @@ public final class PowerLoss {
                     }
                 }
                 case WRITE -> {
-                    if (!lost) {
-                        at.write(offset, torn ? Arrays.copyOf(bytes, bytes.length / 2) : bytes);
+                    if (!lost && half) {
+                        at.content = torn.computeIfAbsent(at.content, content ->
+                                content.with(offset, Arrays.copyOf(bytes, bytes.length / 2)));
+                    } else if (!lost) {
+                        at.content = whole.computeIfAbsent(at.content, content -> content.with(offset, bytes));
                     }
                 }
                 case TRUNCATE -> {
                     if (!lost) {
-                        at.content = Arrays.copyOf(at.content, (int) offset);
+                        at.content = whole.computeIfAbsent(at.content, content -> content.cut(offset));
                     }
                 }
                 case RENAME -> {
@@ -405,7 +412,7 @@ public final class PowerLoss {
         private final int number;
         private final String name;
         private final Map<String, Node> children;
-        private byte[] content = new byte[0];
+        private Content content = Content.NONE;
 
         Node(String name, boolean directory) {
             this(next(), name, directory);
@@ -424,7 +431,7 @@ public final class PowerLoss {
         static Node read(Path path) throws IOException {
             Node node = new Node(path.getFileName().toString(), Files.isDirectory(path));
             if (node.children == null) {
-                node.content = Files.readAllBytes(path);
+                node.content = new Content(Files.readAllBytes(path));
             } else {
                 try (Stream<Path> inside = Files.list(path)) {
                     for (Path child : inside.toList()) {
@@ -446,7 +453,7 @@ public final class PowerLoss {
         Node copy(Map<Node, Node> copies) {
             Node copy = new Node(number, name, children != null);
             copies.put(this, copy);
-            copy.content = content.clone();
+            copy.content = content;
             if (children != null) {
                 children.forEach((key, child) -> copy.children.put(key, child.copy(copies)));
             }
@@ -460,19 +467,11 @@ public final class PowerLoss {
             }
         }
 
-        void write(long offset, byte[] bytes) {
-            int end = (int) offset + bytes.length;
-            if (content.length < end) {
-                content = Arrays.copyOf(content, end);
-            }
-            System.arraycopy(bytes, 0, content, (int) offset, bytes.length);
-        }
-
         void write(Path path) throws IOException {
             for (Map.Entry<String, Node> child : children.entrySet()) {
                 Path at = path.resolve(child.getKey());
                 if (child.getValue().children == null) {
-                    Files.write(at, child.getValue().content);
+                    Files.write(at, child.getValue().content.bytes);
                 } else {
                     Files.createDirectory(at);
                     child.getValue().write(at);
@@ -483,11 +482,41 @@ public final class PowerLoss {
         /** Equal for equal trees. */
         String form() {
             if (children == null) {
-                return content.length + ":" + Arrays.hashCode(content);
+                return content.form();
             }
             StringBuilder form = new StringBuilder("{");
             children.forEach((key, child) -> form.append(key).append('=').append(child.form()).append(','));
             return form.append('}').toString();
+        }
+    }
+
+    /** The bytes of a file, which states share: they never change. */
+    private static final class Content {
+        private static final Content NONE = new Content(new byte[0]);
+
+        private final byte[] bytes;
+        private String form;
+
+        Content(byte[] bytes) {
+            this.bytes = bytes;
+        }
+
+        Content with(long offset, byte[] written) {
+            byte[] changed = Arrays.copyOf(bytes, Math.max(bytes.length, (int) offset + written.length));
+            System.arraycopy(written, 0, changed, (int) offset, written.length);
+            return new Content(changed);
+        }
+
+        Content cut(long length) {
+            return new Content(Arrays.copyOf(bytes, (int) length));
+        }
+
+        /** Equal for equal bytes; computed once. */
+        String form() {
+            if (form == null) {
+                form = bytes.length + ":" + Arrays.hashCode(bytes);
+            }
+            return form;
         }
     }
 }

@@ -21,7 +21,8 @@ final class Digests {
         MessageDigest digest = sha256();
         long sizeBytes = file.sizeBytes();
         try (Arena arena = Arena.ofConfined()) {
-            MemorySegment buffer = arena.allocate(BUFFER_BYTES);
+            // Most files are small, and every byte of the buffer is zeroed first.
+            MemorySegment buffer = arena.allocate(Math.min(BUFFER_BYTES, sizeBytes));
             for (long at = 0; at < sizeBytes;) {
                 // A short read means that the file was truncated meanwhile.
                 MemorySegment piece = buffer.asSlice(0, Math.min(BUFFER_BYTES, sizeBytes - at));
