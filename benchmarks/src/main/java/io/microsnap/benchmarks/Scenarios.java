@@ -48,9 +48,9 @@ final class Scenarios {
                         new PauseScenario(SMALL, SMALL / 4), MemoryScenarios.pause())
                         .detailing("pause/16g", "/slowed/", "/flat(-page-map)?/onto/16GiB"),
                 new Family("generations", "What captures and restores cost after many generations, all kept.",
-                        new GenerationsScenario(FileSystemKind.XFS, 16, 12, SMALL, GenerationsScenario.Measure.CAPTURE),
+                        new GenerationsScenario(FileSystemKind.XFS, 16, 12, SMALL),
                         GenerationsScenario.all())
-                        .detailing("/200/", "/ext4/.*/(eager|lazy|space)", "/16/"),
+                        .detailing("/200/", "/40/ext4/1g/16"),
                 new Family("dedup", "Blocks shared with a sibling after the fact, and what that costs later.",
                         new DedupScenario(FileSystemKind.XFS, SMALL, Engine.SHARE_IN_PLACE, 3), dedup())
                         .detailing("/btrfs/later/", "/1g/stored"),
