@@ -1,5 +1,6 @@
 package io.microsnap.dirty;
 
+import io.microsnap.core.BusyException;
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.SnapshotReference;
@@ -175,7 +176,7 @@ public final class DirtyTracker implements AutoCloseable {
      * Reserves the tracker for one capture: until the claim or its epoch ends, no other caller may harvest, claim or
      * restart it. Marks, {@link #arm} and {@link #invalidate} stay possible.
      */
-    public synchronized TrackerClaim claim() throws CaptureOutstandingException {
+    public synchronized TrackerClaim claim() throws BusyException {
         requireIdle();
         claim = new TrackerClaim(this);
         return claim;
@@ -197,7 +198,7 @@ public final class DirtyTracker implements AutoCloseable {
      * next, or both. Watching continues without a gap. If a source fails, this does not throw: the epoch says that
      * anything may have changed.
      */
-    public synchronized Epoch harvest() throws CaptureOutstandingException {
+    public synchronized Epoch harvest() throws BusyException {
         requireIdle();
         return takeEpoch();
     }
@@ -422,10 +423,11 @@ public final class DirtyTracker implements AutoCloseable {
         }
     }
 
-    private void requireIdle() throws CaptureOutstandingException {
+    private void requireIdle() throws BusyException {
         requireOpen();
         if (outstanding != null || claim != null) {
-            throw new CaptureOutstandingException();
+            throw new BusyException("an earlier capture of this guest is not yet published; publish or close it, then"
+                    + " capture again (if it is lost, call abandonCapture() on the tracker)");
         }
     }
 

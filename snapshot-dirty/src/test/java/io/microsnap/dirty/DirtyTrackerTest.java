@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException
 import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.microsnap.core.BusyException;
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.SnapshotReference;
@@ -206,8 +207,10 @@ class DirtyTrackerTest {
         publish(FIRST);
         write(1);
         Epoch epoch = tracker.harvest();
-        assertThatThrownBy(tracker::harvest).isInstanceOf(CaptureOutstandingException.class);
-        assertThatThrownBy(() -> tracker.armRelativeTo(SECOND)).isInstanceOf(CaptureOutstandingException.class);
+        assertThatThrownBy(tracker::harvest).isInstanceOf(BusyException.class)
+                .hasMessageContaining("an earlier capture of this guest");
+        assertThatThrownBy(() -> tracker.armRelativeTo(SECOND)).isInstanceOf(BusyException.class)
+                .hasMessageContaining("an earlier capture of this guest");
         assertPages(epoch, 1);
         epoch.rollback();
         assertPages(tracker.harvest(), 1);
@@ -438,14 +441,16 @@ class DirtyTrackerTest {
         claim.require();
         for (ThrowingCallable other : List.<ThrowingCallable>of(
                 tracker::claim, tracker::harvest, () -> tracker.armRelativeTo(SECOND))) {
-            assertThatThrownBy(other).isInstanceOf(CaptureOutstandingException.class);
+            assertThatThrownBy(other).isInstanceOf(BusyException.class)
+                    .hasMessageContaining("an earlier capture of this guest");
         }
         mark(2);
         Epoch epoch = claim.harvest();
         assertPages(epoch, 1, 2);
         claim.close();
         assertThatThrownBy(tracker::claim).as("the epoch is outstanding")
-                .isInstanceOf(CaptureOutstandingException.class);
+                .isInstanceOf(BusyException.class)
+                .hasMessageContaining("an earlier capture of this guest");
         epoch.commit(SECOND);
         assertThatIllegalStateException().isThrownBy(claim::require);
         assertThatIllegalStateException().isThrownBy(claim::harvest);
@@ -453,7 +458,8 @@ class DirtyTrackerTest {
         try (TrackerClaim next = tracker.claim(); Epoch empty = next.harvest()) {
             claim.close();
             assertThatThrownBy(tracker::claim).as("an ended claim frees nothing")
-                    .isInstanceOf(CaptureOutstandingException.class);
+                    .isInstanceOf(BusyException.class)
+                    .hasMessageContaining("an earlier capture of this guest");
             assertThat(empty.relativeTo()).contains(SECOND);
         }
         assertPages(tracker.harvest());

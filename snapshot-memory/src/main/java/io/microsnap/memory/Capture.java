@@ -226,7 +226,7 @@ public final class Capture implements Cloneable {
      * <p>The tracker is reserved for this capture until it is published or closed. Later settings of this object apply
      * to captures that are prepared later.
      *
-     * @throws io.microsnap.dirty.CaptureOutstandingException if another capture has the tracker
+     * @throws io.microsnap.core.BusyException if another capture has the tracker
      * @throws java.nio.file.FileAlreadyExistsException if the id is taken and must not be replaced
      */
     public PreparedCapture prepare() throws IOException {

@@ -3,6 +3,7 @@ package io.microsnap.memory;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.microsnap.core.BusyException;
 import io.microsnap.core.CancelledException;
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.IfExists;
@@ -16,7 +17,6 @@ import io.microsnap.core.internal.file.Extents;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.core.testing.FaultyPosix;
-import io.microsnap.dirty.CaptureOutstandingException;
 import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.dirty.DirtySource;
 import io.microsnap.dirty.DirtyTracker;
@@ -420,14 +420,17 @@ final class CaptureTest {
     @Test
     void aSecondCaptureIsRefusedBeforeItTouchesTheMachine() throws IOException {
         machine.whilePaused = () -> {
-            assertThatThrownBy(() -> capture(NEXT).take(machine)).isInstanceOf(CaptureOutstandingException.class);
+            assertThatThrownBy(() -> capture(NEXT).take(machine)).isInstanceOf(BusyException.class)
+                    .hasMessageContaining("an earlier capture of this guest");
             assertThat(machine.calls).containsExactly("pause", "state");
         };
         try (PreparedCapture prepared = capture(BASE).prepare()) {
-            assertThatThrownBy(() -> capture(NEXT).take(machine)).isInstanceOf(CaptureOutstandingException.class);
+            assertThatThrownBy(() -> capture(NEXT).take(machine)).isInstanceOf(BusyException.class)
+                    .hasMessageContaining("an earlier capture of this guest");
             assertThat(machine.calls).isEmpty();
             try (CapturedSnapshot captured = prepared.capture(machine)) {
-                assertThatThrownBy(() -> capture(NEXT).take(machine)).isInstanceOf(CaptureOutstandingException.class);
+                assertThatThrownBy(() -> capture(NEXT).take(machine)).isInstanceOf(BusyException.class)
+                        .hasMessageContaining("an earlier capture of this guest");
                 captured.publish();
                 machine.whilePaused = () -> { };
                 assertThat(capture(NEXT).take(machine).memory().pagesRecorded()).isZero();

@@ -3,6 +3,7 @@ package io.microsnap.memory;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.microsnap.core.BusyException;
 import io.microsnap.core.DamagedException;
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.HugePages;
@@ -21,7 +22,6 @@ import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.dirty.Epoch;
 import io.microsnap.dirty.WritePath;
 import io.microsnap.store.SnapshotDescription;
-import io.microsnap.store.SnapshotInUseException;
 import io.microsnap.store.StoreOptions;
 import io.microsnap.store.internal.DirectoryStore;
 import io.microsnap.store.internal.PageIndex;
@@ -220,7 +220,8 @@ final class RestoreTest {
     @Test
     void theSnapshotAndItsBasesAreHeldUntilTheCopyIsClosed() throws IOException {
         RestoredSnapshot restored = Restore.of(store, TOP).restore(RestoreEngine.LAZY);
-        assertThatThrownBy(() -> store.delete(TOP)).isInstanceOf(SnapshotInUseException.class);
+        assertThatThrownBy(() -> store.delete(TOP)).isInstanceOf(BusyException.class)
+                .hasMessageContaining("is in use");
         restored.close();
         store.delete(TOP);
         store.delete(DIFF);

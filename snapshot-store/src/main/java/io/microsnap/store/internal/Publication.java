@@ -1,5 +1,6 @@
 package io.microsnap.store.internal;
 
+import io.microsnap.core.BusyException;
 import io.microsnap.core.IfExists;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.SnapshotId;
@@ -9,7 +10,6 @@ import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.work.Closing;
 import io.microsnap.store.Manifest;
 import io.microsnap.store.MissingBaseException;
-import io.microsnap.store.SnapshotInUseException;
 import io.microsnap.store.SnapshotRequiredException;
 import io.microsnap.store.SnapshotStore;
 import java.io.IOException;
@@ -231,7 +231,7 @@ final class Publication {
                 throw new SnapshotRequiredException(id, List.of(id));
             }
             if (opened.isPresent() && !opened.get().tryLock(true) && !force.evenIfHeld) {
-                throw new SnapshotInUseException(id, "is in use; retry when no process holds it, or force it");
+                throw new BusyException(id + " is in use; retry when no process holds it, or force it");
             }
             return new Leaving(store.staging(), opened);
         } catch (Throwable failure) {

@@ -1,5 +1,6 @@
 package io.microsnap.store.internal;
 
+import io.microsnap.core.BusyException;
 import io.microsnap.core.DamagedException;
 import io.microsnap.core.IfExists;
 import io.microsnap.core.Progress;
@@ -19,7 +20,6 @@ import io.microsnap.store.Manifest;
 import io.microsnap.store.MissingBaseException;
 import io.microsnap.store.SnapshotDescription;
 import io.microsnap.store.SnapshotFile;
-import io.microsnap.store.SnapshotInUseException;
 import io.microsnap.store.SnapshotRequiredException;
 import java.io.IOException;
 import java.nio.file.FileAlreadyExistsException;
@@ -204,7 +204,7 @@ public final class StagedSnapshot implements AutoCloseable {
      *
      * @throws FileAlreadyExistsException if the id is taken
      * @throws SnapshotRequiredException if the one to be replaced is another's base
-     * @throws SnapshotInUseException if the one to be replaced is in use
+     * @throws BusyException if the one to be replaced is in use
      * @throws MissingBaseException if the base it requires is gone
      */
     public synchronized Manifest publish(SnapshotDescription description, IfExists ifExists) throws IOException {

@@ -1,5 +1,6 @@
 package io.microsnap.store.internal;
 
+import io.microsnap.core.BusyException;
 import io.microsnap.core.DamagedException;
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.SnapshotException;
@@ -12,7 +13,6 @@ import io.microsnap.store.HeldSnapshot;
 import io.microsnap.store.Manifest;
 import io.microsnap.store.MissingBaseException;
 import io.microsnap.store.SnapshotFile;
-import io.microsnap.store.SnapshotInUseException;
 import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.WorkingSet;
 import java.io.Closeable;
@@ -83,8 +83,8 @@ public final class StoredSnapshot implements HeldSnapshot {
             // removal.
             LockSupport.parkNanos(MOMENT_NANOS);
         }
-        throw new SnapshotInUseException(id, "is being deleted or replaced: another process has been doing so for too"
-                + " long; retry");
+        throw new BusyException(id + " is being deleted or replaced: another process has been doing so for too long;"
+                + " retry");
     }
 
     private static StoredSnapshot hold(StoreDirectory store, SnapshotId id, Descriptor directory, Set<String> chain)

@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException
 import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.microsnap.core.BusyException;
 import io.microsnap.core.DamagedException;
 import io.microsnap.core.IfExists;
 import io.microsnap.core.Progress;
@@ -22,7 +23,6 @@ import io.microsnap.store.MissingBaseException;
 import io.microsnap.store.Recovered;
 import io.microsnap.store.SnapshotDescription;
 import io.microsnap.store.SnapshotEntry;
-import io.microsnap.store.SnapshotInUseException;
 import io.microsnap.store.SnapshotRequiredException;
 import io.microsnap.store.SpaceUse;
 import io.microsnap.store.StoreOptions;
@@ -121,9 +121,11 @@ class SnapshotStoreTest {
         assertThat(store.isHeld(id("name"))).isFalse();
         try (StoredSnapshot held = store.hold(id("name"))) {
             assertThat(store.isHeld(id("name"))).isTrue();
-            assertThatThrownBy(() -> store.delete(id("name"))).isInstanceOf(SnapshotInUseException.class);
+            assertThatThrownBy(() -> store.delete(id("name"))).isInstanceOf(BusyException.class)
+                    .hasMessageContaining("is in use");
             assertThatThrownBy(() -> Snapshots.publish(store, "name", 2, IfExists.REPLACE))
-                    .isInstanceOf(SnapshotInUseException.class);
+                    .isInstanceOf(BusyException.class)
+                    .hasMessageContaining("is in use");
             try (StoredSnapshot another = store.hold(id("name"))) {
                 assertThat(another.reference()).isEqualTo(held.reference());
             }
@@ -143,7 +145,8 @@ class SnapshotStoreTest {
             Snapshots.fill(staged, 1);
             staged.publish(Snapshots.full(1));
             assertThat(Snapshots.verify(store, "name")).as("others may use it at once").isEqualTo(1);
-            assertThatThrownBy(() -> store.delete(id("name"))).isInstanceOf(SnapshotInUseException.class);
+            assertThatThrownBy(() -> store.delete(id("name"))).isInstanceOf(BusyException.class)
+                    .hasMessageContaining("is in use");
         }
         store.delete(id("name"));
     }
@@ -244,7 +247,8 @@ class SnapshotStoreTest {
             other.close();
             held.verifyFiles();
             assertThat(Snapshots.read(held.open(Snapshots.ATTACHMENT))).isEqualTo("disk 1");
-            assertThatThrownBy(() -> store.delete(id("name"))).isInstanceOf(SnapshotInUseException.class);
+            assertThatThrownBy(() -> store.delete(id("name"))).isInstanceOf(BusyException.class)
+                    .hasMessageContaining("is in use");
         }
         store.delete(id("name"));
     }
@@ -256,7 +260,8 @@ class SnapshotStoreTest {
         try (StoredSnapshot held = store.hold(id("diff"))) {
             assertThat(held.base()).isPresent();
             store.deleteForcibly(id("diff"));
-            assertThatThrownBy(() -> store.delete(id("base"))).isInstanceOf(SnapshotInUseException.class);
+            assertThatThrownBy(() -> store.delete(id("base"))).isInstanceOf(BusyException.class)
+                    .hasMessageContaining("is in use");
         }
         store.delete(id("base"));
     }
