@@ -136,7 +136,7 @@ public final class Prune {
         try {
             for (Manifest manifest : plan.compact()) {
                 long before = doneBytes;
-                each(manifest.id(), compacted, left, () -> Compact.snapshot(store, manifest.id(), threads,
+                each(manifest.id(), compacted, left, () -> Export.compact(store, manifest.id(), threads,
                         (done, total) -> progress.advanced(before + done, totalBytes)));
                 doneBytes += manifest.layout().lengthBytes();
             }

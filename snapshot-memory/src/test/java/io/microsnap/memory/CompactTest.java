@@ -42,7 +42,7 @@ final class CompactTest {
         Chains chains = new Chains(seed.random());
         try (DirectoryStore store = chain(directory.resolve("store"), chains)) {
             Manifest before = store.inspect(MIDDLE);
-            assertThat(Compact.snapshot(store, MIDDLE, LANES, Progress.NONE)).isTrue();
+            assertThat(Export.compact(store, MIDDLE, LANES, Progress.NONE)).isTrue();
             Manifest after = store.inspect(MIDDLE);
             assertThat(after.kind()).isEqualTo(SnapshotKind.FULL);
             assertThat(after.description().base()).isEmpty();
@@ -53,7 +53,7 @@ final class CompactTest {
             assertThat(directory.resolve("store/.staging")).isEmptyDirectory();
             store.delete(BASE);
             chains.requireExact(store, "without the base");
-            assertThat(Compact.snapshot(store, MIDDLE, LANES, Progress.NONE)).as("nothing to do").isFalse();
+            assertThat(Export.compact(store, MIDDLE, LANES, Progress.NONE)).as("nothing to do").isFalse();
         }
     }
 
@@ -64,8 +64,8 @@ final class CompactTest {
         try (DirectoryStore store = chain(path, chains)) {
             try (StoredSnapshot held = store.hold(LAST);
                     RestoredSnapshot running = Restore.of(store, MIDDLE).restore(RestoreEngine.LAZY)) {
-                assertThat(Compact.snapshot(store, MIDDLE, LANES, Progress.NONE)).isTrue();
-                assertThat(Compact.snapshot(store, LAST, LANES, Progress.NONE)).isTrue();
+                assertThat(Export.compact(store, MIDDLE, LANES, Progress.NONE)).isTrue();
+                assertThat(Export.compact(store, LAST, LANES, Progress.NONE)).isTrue();
                 // Opened only now: index and map of the former image are still there.
                 assertThat(Verification.of(held, 1, Progress.NONE).isWhole()).isTrue();
                 assertThat(held.manifest().kind()).isEqualTo(SnapshotKind.DIFF);
@@ -94,7 +94,7 @@ final class CompactTest {
                 file.write(new byte[] {'b', 'a', 'd'});
             }
             Manifest before = store.inspect(LAST);
-            assertThatThrownBy(() -> Compact.snapshot(store, LAST, LANES, Progress.NONE))
+            assertThatThrownBy(() -> Export.compact(store, LAST, LANES, Progress.NONE))
                     .isInstanceOf(DamagedException.class).hasMessageContaining("vm-0 holds");
             assertThat(store.inspect(LAST)).isEqualTo(before);
             assertThat(directory.resolve("store/.staging")).isEmptyDirectory();
@@ -106,7 +106,7 @@ final class CompactTest {
         Chains chains = new Chains(seed.random());
         try (DirectoryStore store = chain(directory.resolve("store"), chains)) {
             boolean[] once = {false};
-            assertThatThrownBy(() -> Compact.snapshot(store, LAST, 1, (done, total) -> {
+            assertThatThrownBy(() -> Export.compact(store, LAST, 1, (done, total) -> {
                 if (!once[0]) {
                     once[0] = true;
                     try {
@@ -237,7 +237,7 @@ final class CompactTest {
 
     private static void compact(Posix calls, Path path) throws IOException {
         try (DirectoryStore store = DirectoryStore.open(calls, path, StoreOptions.PRIVATE)) {
-            Compact.snapshot(store, LAST, 1, Progress.NONE);
+            Export.compact(store, LAST, 1, Progress.NONE);
         }
     }
 
