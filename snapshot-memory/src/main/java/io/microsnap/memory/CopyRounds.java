@@ -52,22 +52,22 @@ final class CopyRounds {
         long pagesBefore = Long.MAX_VALUE;
         for (int number = 1;; number++) {
             wanted.require();
-            CopyRound round = round();
-            boolean goOn = options.listener().copied(round);
+            MemoryWritten written = round();
+            boolean goOn = options.listener().copied(number, written);
             if (!goOn) {
                 return CopiedAhead.Ended.ASKED;
             }
-            if (isEnough(round)) {
+            if (isEnough(written)) {
                 return CopiedAhead.Ended.ENOUGH;
             }
-            if (round.pages() >= pagesBefore) {
+            if (written.pagesOffered() >= pagesBefore) {
                 return CopiedAhead.Ended.NO_SMALLER;
             }
             if (number == options.mostRounds()) {
                 return CopiedAhead.Ended.MOST_ROUNDS;
             }
-            pagesBefore = round.pages();
-            if (round.bytesCopied() >= LEAST_BYTES_TO_WRITE_BACK) {
+            pagesBefore = written.pagesOffered();
+            if (written.bytesWritten() >= LEAST_BYTES_TO_WRITE_BACK) {
                 writeBackBeforeTheKernelDoes();
             }
         }
@@ -84,14 +84,12 @@ final class CopyRounds {
         }
     }
 
-    private boolean isEnough(CopyRound round) {
-        return round.bytesCopied() <= options.enoughBytes() || round.copy().compareTo(options.enoughTime()) <= 0;
+    private boolean isEnough(MemoryWritten written) {
+        return written.bytesWritten() <= options.enoughBytes() || written.time().compareTo(options.enoughTime()) <= 0;
     }
 
-    private CopyRound round() throws IOException {
-        long start = System.nanoTime();
+    private MemoryWritten round() throws IOException {
         copy.harvestRound(claim, closing);
-        long harvested = System.nanoTime();
         Pace pace = options.mostBytesASecond().isPresent()
                 ? Pace.of(options.mostBytesASecond().getAsLong()) : Pace.unlimited();
         MemoryWritten written = copy.write(pace);
@@ -99,7 +97,6 @@ final class CopyRounds {
         bytesCopied += written.bytesWritten();
         pagesCopied += written.pagesOffered();
         pagesAgain += copy.pagesAgain();
-        return new CopyRound(rounds, written.pagesOffered(), copy.pagesAgain(), written.bytesWritten(),
-                Duration.ofNanos(harvested - start), written.time().minus(pace.waited()));
+        return written;
     }
 }
