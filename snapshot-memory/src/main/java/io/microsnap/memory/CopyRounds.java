@@ -1,12 +1,9 @@
 package io.microsnap.memory;
 
 import io.microsnap.core.internal.file.Writeback;
-import io.microsnap.core.internal.work.Closing;
-import io.microsnap.dirty.TrackerClaim;
 import io.microsnap.memory.internal.image.Pace;
 import java.io.IOException;
 import java.time.Duration;
-import java.util.Optional;
 
 /** Copies memory ahead of the pause, in rounds, until little is left: see {@link CopyAhead}. */
 final class CopyRounds {
@@ -16,22 +13,16 @@ final class CopyRounds {
     private final CopyAhead options;
     private final StagedCapture staged;
     private final MemoryCopy copy;
-    private final Optional<TrackerClaim> claim;
-    private final Closing closing;
     private int rounds;
     private long bytesCopied;
     private long pagesCopied;
     private long pagesAgain;
     private boolean writtenBack;
 
-    /** @param closing gives the epoch back, unless it is committed */
-    CopyRounds(CopyAhead options, StagedCapture staged, MemoryCopy copy, Optional<TrackerClaim> claim,
-            Closing closing) {
+    CopyRounds(CopyAhead options, StagedCapture staged, MemoryCopy copy) {
         this.options = options;
         this.staged = staged;
         this.copy = copy;
-        this.claim = claim;
-        this.closing = closing;
     }
 
     /** Called between rounds; throws if there must be no further round. */
@@ -89,7 +80,7 @@ final class CopyRounds {
     }
 
     private MemoryWritten round() throws IOException {
-        copy.harvestRound(claim, closing);
+        copy.harvestRound();
         Pace pace = options.mostBytesASecond().isPresent()
                 ? Pace.of(options.mostBytesASecond().getAsLong()) : Pace.unlimited();
         MemoryWritten written = copy.write(pace);
