@@ -182,7 +182,7 @@ public final class Prune {
     }
 
     private boolean isCounted(Manifest manifest) {
-        return manifest.description().labels().entrySet().containsAll(labels.entrySet());
+        return manifest.labels().entrySet().containsAll(labels.entrySet());
     }
 
     private static Comparator<Manifest> newestFirst() {

@@ -165,7 +165,7 @@ final class CopyAheadTest {
             own.delete(BASE);
             assertIsThePause(own, NEXT, what);
         } else {
-            assertThat(own.inspect(NEXT).description().parent()).as(what).contains(base.reference());
+            assertThat(own.inspect(NEXT).parent()).as(what).contains(base.reference());
         }
     }
 
@@ -277,10 +277,10 @@ final class CopyAheadTest {
                     });
             assertThatThrownBy(prepared::copyAhead).isInstanceOf(IllegalStateException.class);
             try (CapturedSnapshot captured = prepared.capture(guest)) {
-                assertThat(captured.publish().manifest().description().labels()).containsEntry("run", "1");
+                assertThat(captured.publish().manifest().labels()).containsEntry("run", "1");
             }
         }
-        assertThat(store.inspect(NEXT).description().image()).isEmpty();
+        assertThat(store.inspect(NEXT).imageName()).isEmpty();
         try (StoredSnapshot held = store.hold(NEXT)) {
             assertThat(held.manifest().files().toString()).doesNotContain("overlay");
         }
@@ -345,7 +345,7 @@ final class CopyAheadTest {
                 assertThat(result.memory().pagesDamagedInBase()).isZero();
                 assertIsThePause(own, NEXT, kind.name());
                 if (kind != CaptureKind.FULL) {
-                    assertThat(own.inspect(NEXT).description().parent()).contains(base.reference());
+                    assertThat(own.inspect(NEXT).parent()).contains(base.reference());
                 }
             }
         }

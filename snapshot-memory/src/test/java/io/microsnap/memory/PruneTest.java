@@ -10,7 +10,6 @@ import io.microsnap.core.internal.posix.Errno;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.core.testing.FaultyPosix;
 import io.microsnap.store.Manifest;
-import io.microsnap.store.SnapshotKind;
 import io.microsnap.store.SnapshotRequiredException;
 import io.microsnap.store.StoreOptions;
 import io.microsnap.store.internal.DirectoryStore;
@@ -56,7 +55,7 @@ final class PruneTest {
             assertThat(report.deleted()).hasSize(count).allMatch(id -> id.name().endsWith("-0"));
             assertThat(names(store)).containsExactlyInAnyOrderElementsOf(
                     report.kept().stream().map(SnapshotId::name).toList());
-            assertThat(store.inspect(id("vm0-2")).kind()).as("needs only what stays").isEqualTo(SnapshotKind.DIFF);
+            assertThat(store.inspect(id("vm0-2")).isDiff()).as("needs only what stays").isTrue();
             chains.requireExact(store, "two of each chain");
         }
     }

@@ -21,11 +21,11 @@ import io.microsnap.core.testing.FaultyPosix;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.dirty.Epoch;
 import io.microsnap.dirty.WritePath;
-import io.microsnap.store.SnapshotDescription;
 import io.microsnap.store.StoreOptions;
 import io.microsnap.store.internal.DirectoryStore;
 import io.microsnap.store.internal.PageIndex;
 import io.microsnap.store.internal.PageMap;
+import io.microsnap.store.internal.SnapshotDescription;
 import io.microsnap.store.internal.SnapshotFiles;
 import io.microsnap.store.internal.StagedSnapshot;
 import io.microsnap.store.internal.StoredSnapshot;
@@ -249,7 +249,7 @@ final class RestoreTest {
             CaptureResult next = Capture.of(store, new SnapshotId("next"), restored.reader()).tracker(knows)
                     .take(PAUSED);
 
-            assertThat(next.manifest().description().parent()).contains(restored.reference());
+            assertThat(next.manifest().parent()).contains(restored.reference());
             assertThat(next.memory().pagesOffered()).isEqualTo(2);
         }
         try (RestoredSnapshot eager = Restore.of(store, TOP).restore(RestoreEngine.EAGER)) {
