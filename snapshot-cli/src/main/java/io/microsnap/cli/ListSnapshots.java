@@ -36,8 +36,7 @@ final class ListSnapshots extends CliCommand {
                         table.row(entry.name(), manifest.kind().toString(),
                                 Sizes.bytes(manifest.layout().lengthBytes()),
                                 manifest.created().truncatedTo(ChronoUnit.SECONDS).toString(),
-                                manifest.base().map(SnapshotReference::id).map(Object::toString)
-                                        .orElse("-"));
+                                manifest.base().map(SnapshotReference::id).map(Object::toString).orElse("-"));
                     }
                     case SnapshotEntry.Damaged broken -> {
                         damaged.add(new Document().put("name", broken.name()).put("reason", broken.reason()));
