@@ -81,7 +81,7 @@ final class DirtyShareScenario implements Scenario {
         return new Duel(() -> capture(store, guest, readings),
                 workbench.peer(DirtyShareScenario.class, "guest_memory.c", "durable", directory.resolve("peers"), bytes,
                         guest.path(), RUN_PAGES, perMille, "-"),
-                () -> { }, () -> Workbench.warmUp(() -> capture(store, guest, readings)), readings);
+                () -> { }, readings).warmedBy(() -> Workbench.warmUp(() -> capture(store, guest, readings)));
     }
 
     private long capture(DirectoryStore store, Guest guest, Readings readings) throws IOException {

@@ -36,9 +36,8 @@ import picocli.CommandLine.Spec;
         description = {
             "Measures microsnap beside native peers, each row in a JVM of its own. Both sides take turns and must do"
                 + " the same job; the ratio is the median of the pairs.",
-            "All of it takes hours on two cores, on a machine that does nothing else: name the families that you want."
-                + " As root it makes filesystems to measure on; what a machine cannot do is left out, with the"
-                + " reason."},
+            "Use a machine that does nothing else; with --pairs 3 all families take half an hour on two cores. As root"
+                + " it makes filesystems to measure on; what a machine cannot do is left out, with the reason."},
         subcommands = {Main.JmhCommand.class, Main.StressCommand.class, Main.ReportCommand.class,
             Main.OneCommand.class},
         exitCodeListHeading = "Exit status:%n",
@@ -52,9 +51,8 @@ public final class Main implements Callable<Integer> {
     private static final int USUAL_PAIRS = 7;
     private static final int QUICK_PAIRS = 3;
     private static final int MOST_PAIRS = 1000;
-    private static final int WARM_UPS = 1;
 
-    @Option(names = "--list", description = "Say what there is; measure nothing.")
+    @Option(names = "--list", description = "Say what there is, details too; measure nothing.")
     private boolean list;
 
     @Option(names = "--quick", description = "One small row of each family: less than two minutes.")
@@ -73,7 +71,8 @@ public final class Main implements Callable<Integer> {
     private Outputs outputs;
 
     @Parameters(paramLabel = "NAME", arity = "0..*",
-            description = "A family, or a regular expression that is found in the names of rows (default: all).")
+            description = "A family, or a regular expression that is found in the names of rows, those of details too;"
+                    + " . names all (default: every family).")
     private List<Pattern> names = List.of();
 
     @Spec
@@ -106,7 +105,7 @@ public final class Main implements Callable<Integer> {
         PrintStream out = new PrintStream(System.out, true, StandardCharsets.UTF_8);
         if (list) {
             chosen.forEach(one -> out.println(one.scenario().name() + ": " + one.scenario().question() + "; "
-                    + one.scenario().target()));
+                    + one.scenario().target() + (one.detail() ? "; measured only by its name" : "")));
             return 0;
         }
         int count = pairs == 0 ? quick ? QUICK_PAIRS : USUAL_PAIRS : pairs;
@@ -153,9 +152,11 @@ public final class Main implements Callable<Integer> {
         }
         List<Session.Chosen> chosen = new ArrayList<>();
         for (Family family : families) {
-            for (Scenario row : family.rows(quick)) {
-                if (names.isEmpty() || names.stream().anyMatch(name -> family.matching(quick, name).contains(row))) {
-                    chosen.add(new Session.Chosen(family.name(), row));
+            for (Scenario row : family.offered(quick)) {
+                boolean detail = family.details().contains(row);
+                if (names.isEmpty() ? list || !detail
+                        : names.stream().anyMatch(name -> family.matching(quick, name).contains(row))) {
+                    chosen.add(new Session.Chosen(family.name(), row, detail));
                 }
             }
         }
@@ -183,7 +184,7 @@ public final class Main implements Callable<Integer> {
         @Option(names = "--pairs", required = true)
         private int pairs;
 
-        @Option(names = "--quick", description = "Warms up for a second at most, and keeps the second pair.")
+        @Option(names = "--quick", description = "Warms up for a second at most.")
         private boolean quick;
 
         @Parameters(paramLabel = "ROW")
@@ -201,7 +202,7 @@ public final class Main implements Callable<Integer> {
             for (Family family : Scenarios.families()) {
                 for (Scenario scenario : family.everyRow()) {
                     if (scenario.name().equals(name)) {
-                        Outcome outcome = new ScenarioRunner(quick ? 0 : WARM_UPS, pairs).run(scenario);
+                        Outcome outcome = new ScenarioRunner(quick, pairs).run(scenario);
                         out.write(RunFile.write(Row.of(family.name(), scenario, outcome)));
                         out.flush();
                         return 0;

@@ -114,11 +114,11 @@ final class RestoreCellScenario implements Scenario {
         cell.way().learn(stored.restore(), plan);
         Readings readings = new Readings();
         Side side = workbench.closeLater(new Side(stored, plan, readings));
-        return new Duel(side::run, () -> peerRun(peer, stored, plan, readings), () -> { },
-                () -> {
+        return new Duel(side::run, () -> peerRun(peer, stored, plan, readings), () -> { }, readings)
+                .warmedBy(() -> {
                     stored.makeWarm();
                     Workbench.warmUp(side::restoreAndTouchOnce);
-                }, readings);
+                });
     }
 
     private static int firstPages(TouchPlan plan) {

@@ -14,15 +14,15 @@ import java.util.List;
 final class ScenarioRunner {
     private static final int LONGEST_REASON = 2000;
 
-    private final int warmUps;
+    private final boolean quickly;
     private final int pairs;
 
     /**
-     * @param warmUps pairs that are made and not kept, beside the first
+     * @param quickly whether to keep the second pair also where nothing but the first has warmed this JVM up
      * @param pairs pairs that are kept
      */
-    ScenarioRunner(int warmUps, int pairs) {
-        this.warmUps = warmUps;
+    ScenarioRunner(boolean quickly, int pairs) {
+        this.quickly = quickly;
         this.pairs = pairs;
     }
 
@@ -31,18 +31,20 @@ final class ScenarioRunner {
         try (Workbench workbench = new Workbench()) {
             workbench.require(scenario.workingSetBytes(), scenario.diskBytes());
             Duel duel = scenario.prepare(workbench);
+            // Bytes are counted: a second count would say the same.
+            boolean counted = scenario.unit() == Unit.BYTES;
             Outcome.Pair first = turns(workbench, duel, scenario, true);
             duel.check().run();
-            duel.warmUp().run();
-            for (int pair = -warmUps; pair < pairs; pair++) {
-                if (pair == 0) {
-                    duel.readings().forget();
-                }
-                Outcome.Pair values = turns(workbench, duel, scenario, (pair & 1) == 0);
+            if (duel.warmUp().isPresent()) {
+                duel.warmUp().get().run();
+            } else if (!quickly && !counted) {
+                turns(workbench, duel, scenario, false);
                 duel.check().run();
-                if (pair >= 0) {
-                    measured.add(values);
-                }
+            }
+            duel.readings().forget();
+            for (int pair = 0; pair < (counted ? 1 : pairs); pair++) {
+                measured.add(turns(workbench, duel, scenario, (pair & 1) == 0));
+                duel.check().run();
             }
             return new Outcome.Measured(first, measured, duel.readings().medians());
         } catch (Workbench.UnavailableException e) {

@@ -17,9 +17,13 @@ final class Scenarios {
     static List<Family> families() {
         return List.of(
                 new Family("restore", "From a snapshot in a store to a guest that has touched what it needs.",
-                        RestoreMatrix.quick(SMALL), RestoreMatrix.cells()),
+                        RestoreMatrix.quick(SMALL), RestoreMatrix.cells())
+                        .detailing("/populate/full/.*/64m", "/(populate|eager|memfd|huge-pages)/full/warm/1g/4m",
+                                "/working-set/full/warm/1g/(4m|256m)", "/working-set/(onto-clone|chain-1|sibling)/",
+                                "/(onto-clone|chain-1|sibling)/warm/", "/warm/256m/"),
                 new Family("read-ahead", "Recorded working sets: right ones, wrong ones, slow devices, the recording.",
-                        RestoreMatrix.quickReadAhead(SMALL), MemoryScenarios.readAhead()),
+                        RestoreMatrix.quickReadAhead(SMALL), MemoryScenarios.readAhead())
+                        .detailing("/ext4/", "/nothing/"),
                 new Family("fan-out", "Many restores of one snapshot, all alive at once.",
                         RestoreMatrix.quickFanOut(SMALL), RestoreMatrix.fanOut()),
                 new Family("siblings", "Page cache that guests of related snapshots take together.",
@@ -31,25 +35,34 @@ final class Scenarios {
                         new DirtyShareScenario(SMALL, 50), DirtyShareScenario.all()),
                 new Family("dirty", "What changed, written into a diff or a clone, with index and page map.",
                         new DirtyCaptureScenario(DirtyCaptureScenario.Kind.INDEXED, FileSystemKind.XFS, SMALL, 50, 16),
-                        MemoryScenarios.dirty()),
+                        MemoryScenarios.dirty())
+                        .detailing("/(1%/16|5%/64)$", "/(diff|clone|reference)/(ext4|btrfs)/", "/durable/"),
                 new Family("full", "A guest written whole.",
                         new FullCaptureScenario(FullCaptureScenario.Kind.INDEXED, FileSystemKind.XFS, SMALL),
-                        MemoryScenarios.full()),
+                        MemoryScenarios.full())
+                        .detailing("/(dense|sparse)/(ext4|btrfs)/"),
                 new Family("direct", "Baking and restoring past the page cache.",
-                        new DirectScenario(DirectScenario.Kind.BAKE, IoMode.DIRECT, SMALL), DirectScenario.all()),
+                        new DirectScenario(DirectScenario.Kind.BAKE, IoMode.DIRECT, SMALL), DirectScenario.all())
+                        .detailing("/(direct|uncached)/256$"),
                 new Family("pause", "How long a guest stands still.",
-                        new PauseScenario(SMALL, SMALL / 4), MemoryScenarios.pause()),
+                        new PauseScenario(SMALL, SMALL / 4), MemoryScenarios.pause())
+                        .detailing("pause/16g", "/slowed/", "/flat(-page-map)?/onto/16GiB"),
                 new Family("generations", "What captures and restores cost after many generations, all kept.",
-                        new GenerationsScenario(FileSystemKind.XFS, 16, 12, SMALL, GenerationsScenario.Measure.CAPTURE),
-                        GenerationsScenario.all()),
+                        new GenerationsScenario(FileSystemKind.XFS, 16, 12, SMALL),
+                        GenerationsScenario.all())
+                        .detailing("/200/", "/40/ext4/1g/16"),
                 new Family("dedup", "Blocks shared with a sibling after the fact, and what that costs later.",
-                        new DedupScenario(FileSystemKind.XFS, SMALL, Engine.SHARE_IN_PLACE, 3), dedup()),
+                        new DedupScenario(FileSystemKind.XFS, SMALL, Engine.SHARE_IN_PLACE, 3), dedup())
+                        .detailing("/btrfs/later/", "/1g/stored"),
                 new Family("registry", "Snapshots to and from a registry.",
                         new RegistryScenario(true, SMALL), RegistryScenario.all()),
                 new Family("store", "The directory of snapshots: publishing, listing, page indexes.",
-                        new ListScenario(1000), store()),
+                        new ListScenario(1000), store())
+                        .detailing("index-update/(ext4|btrfs)/"),
                 new Family("harvest", "Asking the kernel which pages changed.",
-                        new HarvestScenario(SMALL, 5000), harvest()),
+                        new HarvestScenario(SMALL, 5000), harvest())
+                        .detailing("/1g/0-pages", "/1g/(100000|30000)-pages", "/(manual-clear|ring)/16g/",
+                                "/16g/(0|100000)-"),
                 new Family("copy", "Files copied and scanned.",
                         new DenseCopyScenario(FileSystemKind.EXT4, SMALL), copy()),
                 new Family("parts", "What every page costs by itself.",

@@ -18,8 +18,8 @@ final class Session {
         Row measure(Chosen chosen) throws IOException, InterruptedException;
     }
 
-    /** A scenario with its family. */
-    record Chosen(String family, Scenario scenario) {
+    /** A scenario with its family, and whether it is one of its details. */
+    record Chosen(String family, Scenario scenario, boolean detail) {
     }
 
     /** Hears how far the session has come. */

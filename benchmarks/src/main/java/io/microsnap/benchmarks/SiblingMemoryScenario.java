@@ -117,7 +117,7 @@ final class SiblingMemoryScenario implements Scenario {
         }
         Readings readings = new Readings();
         return new Duel(() -> pageCache(store, ids, guest, plan, List.copyOf(images), readings),
-                () -> count * TOUCHED_BYTES, () -> { }, () -> { }, readings);
+                () -> count * TOUCHED_BYTES, () -> { }, readings);
     }
 
     /** Each sibling writes a twentieth at the same places, with bytes of its own. */

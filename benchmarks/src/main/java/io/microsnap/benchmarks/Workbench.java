@@ -32,7 +32,7 @@ public final class Workbench implements AutoCloseable {
 
     private static final int MOST_WARM_UPS = 400;
     private static final int QUIET_WARM_UPS = 30;
-    private static final long MOST_WARM_UP_NANOS = TimeUnit.SECONDS.toNanos(4);
+    private static final long MOST_WARM_UP_NANOS = TimeUnit.SECONDS.toNanos(2);
     private static final long MOST_QUICK_WARM_UP_NANOS = TimeUnit.SECONDS.toNanos(1);
     /** Set in the JVM of a row that is measured quickly. */
     static final String QUICK = "microsnap.benchmarks.quick";

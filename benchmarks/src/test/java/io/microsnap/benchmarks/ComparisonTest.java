@@ -70,6 +70,6 @@ final class ComparisonTest {
     }
 
     private static Session.Chosen chosen(String name) {
-        return new Session.Chosen("family", RunsForTests.scenario(name));
+        return new Session.Chosen("family", RunsForTests.scenario(name), false);
     }
 }

@@ -97,7 +97,8 @@ final class InterruptionTest {
                 System.out.println("measuring");
             });
             for (int time = 0; time < 10; time++) {
-                OwnJvm.measure(new Session.Chosen("restore", RestoreMatrix.quick(256 * Sizes.MIB)), 1000, false);
+                OwnJvm.measure(new Session.Chosen("restore", RestoreMatrix.quick(256 * Sizes.MIB), false), 1000,
+                        false);
             }
         }
     }

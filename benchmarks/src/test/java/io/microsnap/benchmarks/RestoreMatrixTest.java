@@ -65,7 +65,7 @@ final class RestoreMatrixTest {
     void aWrongByteInAnyEngineMakesItsCellsFailWithoutATime(Path mountingWorksHere, CCompiler compiler) {
         for (RestoreWay way : RestoreWay.values()) {
             RestoreCell cell = cell(way, StoredGuest.Kind.FULL, false);
-            Outcome outcome = new ScenarioRunner(0, 1).run(new RestoreCellScenario(cell,
+            Outcome outcome = new ScenarioRunner(true, 1).run(new RestoreCellScenario(cell,
                     restore -> withAWrongByte(way, restore)));
             assertThat(outcome).isInstanceOfSatisfying(Outcome.Failed.class, failed -> assertThat(failed.reason())
                     .contains("the restored memory differs from the guest's at byte " + (GUEST - 1)));
@@ -81,7 +81,7 @@ final class RestoreMatrixTest {
     }
 
     private static void assertMeasured(RestoreCellScenario scenario) {
-        Outcome outcome = new ScenarioRunner(0, 1).run(scenario);
+        Outcome outcome = new ScenarioRunner(true, 1).run(scenario);
         assertThat(outcome).as(scenario.name()).isInstanceOfSatisfying(Outcome.Measured.class,
                 measured -> assertThat(measured.readings()).extracting(Reading::name).contains(
                         "handed out", "first 256 pages", "minor faults", "major faults", "page cache", "PSS"));

@@ -7,6 +7,7 @@ import io.microsnap.testsupport.TinyFileSystem;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -17,10 +18,10 @@ final class ScenarioRunnerTest {
 
     @Test
     void theFirstPairComesBeforeTheWarmUpAndBothSidesTakeTurnsAfterIt() {
-        Outcome outcome = new ScenarioRunner(1, 2).run(scenario(10, 5, () -> calls.add("check")));
+        Outcome outcome = new ScenarioRunner(false, 2).run(scenario(10, 5, () -> calls.add("check")));
 
         assertThat(calls).containsExactly("ours", "peer", "check", "warm up",
-                "peer", "ours", "check", "ours", "peer", "check", "peer", "ours", "check", "closed");
+                "ours", "peer", "check", "peer", "ours", "check", "closed");
         assertThat(outcome).isInstanceOfSatisfying(Outcome.Measured.class, measured -> {
             assertThat(measured.pairs()).containsExactly(new Outcome.Pair(10, 5), new Outcome.Pair(10, 5));
             assertThat(measured.first()).isEqualTo(new Outcome.Pair(10, 5));
@@ -28,8 +29,26 @@ final class ScenarioRunnerTest {
     }
 
     @Test
+    void withoutAWarmUpTheSecondPairIsNotKept() {
+        Outcome outcome = new ScenarioRunner(false, 1).run(unwarmed(Unit.NANOSECONDS));
+
+        assertThat(calls).containsExactly("ours", "peer", "peer", "ours", "ours", "peer", "closed");
+        assertThat(outcome).isInstanceOfSatisfying(Outcome.Measured.class,
+                measured -> assertThat(measured.pairs()).hasSize(1));
+    }
+
+    @Test
+    void bytesAreCountedOnceMoreAndNotAsOftenAsTimeIsTaken() {
+        Outcome outcome = new ScenarioRunner(false, 7).run(unwarmed(Unit.BYTES));
+
+        assertThat(calls).containsExactly("ours", "peer", "ours", "peer", "closed");
+        assertThat(outcome).isInstanceOfSatisfying(Outcome.Measured.class,
+                measured -> assertThat(measured.pairs()).hasSize(1));
+    }
+
+    @Test
     void aScenarioWhoseOutputsDifferFailsWithoutATimeAndStillCloses() {
-        Outcome outcome = new ScenarioRunner(0, 1).run(scenario(10, 5, () -> {
+        Outcome outcome = new ScenarioRunner(true, 1).run(scenario(10, 5, () -> {
             throw new IllegalStateException("they differ\nhere");
         }));
 
@@ -43,9 +62,9 @@ final class ScenarioRunnerTest {
         Scenario large = new Sized(small, Long.MAX_VALUE - 1, 0);
         Scenario wide = new Sized(small, 0, Long.MAX_VALUE - 1);
 
-        assertThat(new ScenarioRunner(0, 1).run(large)).isInstanceOfSatisfying(Outcome.LeftOut.class,
+        assertThat(new ScenarioRunner(true, 1).run(large)).isInstanceOfSatisfying(Outcome.LeftOut.class,
                 left -> assertThat(left.reason()).startsWith("it takes ").contains(" of memory, and "));
-        assertThat(new ScenarioRunner(0, 1).run(wide)).isInstanceOfSatisfying(Outcome.LeftOut.class,
+        assertThat(new ScenarioRunner(true, 1).run(wide)).isInstanceOfSatisfying(Outcome.LeftOut.class,
                 left -> assertThat(left.reason()).contains(" are free; MICROSNAP_SCRATCH names another directory"));
         assertThat(calls).isEmpty();
     }
@@ -74,7 +93,7 @@ final class ScenarioRunnerTest {
 
     @Test
     void theSmallWriteScenarioRunsBesideItsPeerInC(CCompiler compiler, @TinyFileSystem Path mountingWorksHere) {
-        Outcome outcome = new ScenarioRunner(0, 2).run(new SmallWriteScenario(1 << 20));
+        Outcome outcome = new ScenarioRunner(true, 2).run(new SmallWriteScenario(1 << 20));
         assertThat(outcome).isInstanceOfSatisfying(Outcome.Measured.class,
                 measured -> assertThat(measured.pairs()).hasSize(2));
     }
@@ -82,16 +101,28 @@ final class ScenarioRunnerTest {
     @Test
     void everyRowHasANameOfItsOwnAcrossAllFamilies() {
         List<Family> families = Scenarios.families();
-        assertThat(families.stream().flatMap(family -> family.rows().stream()).map(Scenario::name))
+        assertThat(families.stream().flatMap(family -> family.offered(false).stream()).map(Scenario::name))
                 .isNotEmpty().doesNotHaveDuplicates();
+        assertThat(families).allSatisfy(family -> assertThat(family.rows()).as(family.name()).isNotEmpty());
         assertThat(families.stream().map(family -> family.quick().name())).doesNotHaveDuplicates();
         assertThat(families.stream().map(Family::name)).doesNotHaveDuplicates();
         // A quick row may be one of a full run's, of its own family.
         for (Family family : families) {
             assertThat(families.stream().filter(other -> !other.equals(family))
-                    .flatMap(other -> other.rows().stream()).map(Scenario::name))
+                    .flatMap(other -> other.offered(false).stream()).map(Scenario::name))
                     .doesNotContain(family.quick().name());
         }
+    }
+
+    @Test
+    void detailsAreFoundByAnExpressionAndNotByTheirFamilysName() {
+        Scenario row = RunsForTests.scenario("example/much");
+        Scenario detail = RunsForTests.scenario("example/little");
+        Family family = new Family("example", "?", row, List.of(row, detail)).detailing("/little$");
+        assertThat(family.matching(false, Pattern.compile("example"))).containsExactly(row);
+        assertThat(family.matching(false, Pattern.compile("example/"))).containsExactly(row, detail);
+        assertThat(family.matching(false, Pattern.compile("little"))).containsExactly(detail);
+        assertThat(family.everyRow()).contains(detail);
     }
 
     @Test
@@ -106,7 +137,16 @@ final class ScenarioRunnerTest {
                 List.of(new Outcome.Pair(ours, peer)), List.of())).verdict();
     }
 
+    private Scenario unwarmed(Unit unit) {
+        return scenario(unit, new Duel(answering("ours", 10), answering("peer", 5), () -> { }));
+    }
+
     private Scenario scenario(long ours, long peer, Duel.Action check) {
+        return scenario(Unit.NANOSECONDS, new Duel(answering("ours", ours), answering("peer", peer), check)
+                .warmedBy(() -> calls.add("warm up")));
+    }
+
+    private Scenario scenario(Unit unit, Duel duel) {
         return new Scenario() {
             @Override
             public String name() {
@@ -131,8 +171,12 @@ final class ScenarioRunnerTest {
             @Override
             public Duel prepare(Workbench workbench) {
                 workbench.closeLater(() -> calls.add("closed"));
-                return new Duel(answering("ours", ours), answering("peer", peer), check)
-                        .warmedBy(() -> calls.add("warm up"));
+                return duel;
+            }
+
+            @Override
+            public Unit unit() {
+                return unit;
             }
         };
     }

@@ -109,16 +109,21 @@ final class DirtyRings implements AutoCloseable {
     /** Takes out everything and discards it. */
     synchronized void forget() throws IOException {
         takeOut(waiting);
+        discardWaiting();
+    }
+
+    /** Discards everything, if the rings are still open. A ring that overflowed fails the next arming, not this. */
+    synchronized void letGo() throws IOException {
+        if (!closed && !ranOver) {
+            read(waiting);
+            discardWaiting();
+        }
+    }
+
+    private void discardWaiting() {
         waiting.clear();
         anyWaiting = false;
         strayed = null;
-    }
-
-    /** Discards everything, if the rings are still open. */
-    synchronized void letGo() throws IOException {
-        if (!closed && !ranOver) {
-            forget();
-        }
     }
 
     /** Takes out everything and puts it aside for the next harvest. */
@@ -128,6 +133,15 @@ final class DirtyRings implements AutoCloseable {
     }
 
     private void takeOut(DirtyBitmap target) throws IOException {
+        read(target);
+        if (ranOver) {
+            throw new SnapshotException("a dirty ring of " + vm.name() + " overflowed: this kernel's KVM did not stop"
+                    + " the vCPU in time, and the ring is lost. Run this guest with larger rings, or with "
+                    + DirtyTracking.MANUAL_CLEAR);
+        }
+    }
+
+    private void read(DirtyBitmap target) throws IOException {
         settled = false;
         if (closed) {
             throw new IllegalStateException("the dirty rings of " + vm.name() + " are closed");
@@ -137,12 +151,7 @@ final class DirtyRings implements AutoCloseable {
         for (Reading reading : readings) {
             any |= reading.takeOut(target);
         }
-        if (ranOver) {
-            throw new SnapshotException("a dirty ring of " + vm.name() + " overflowed: this kernel's KVM did not stop"
-                    + " the vCPU in time, and the ring is lost. Run this guest with larger rings, or with "
-                    + DirtyTracking.MANUAL_CLEAR);
-        }
-        if (any) {
+        if (any && !ranOver) {
             vm.call(Request.KVM_RESET_DIRTY_RINGS, 0);
         }
     }
