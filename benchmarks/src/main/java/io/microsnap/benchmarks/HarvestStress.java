@@ -4,8 +4,8 @@ import static org.openjdk.jcstress.annotations.Expect.ACCEPTABLE;
 import static org.openjdk.jcstress.annotations.Expect.ACCEPTABLE_INTERESTING;
 import static org.openjdk.jcstress.annotations.Expect.FORBIDDEN;
 
+import io.microsnap.core.BusyException;
 import io.microsnap.core.GuestLayout;
-import io.microsnap.dirty.CaptureOutstandingException;
 import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.dirty.internal.ProtectionSource;
@@ -330,7 +330,7 @@ public class HarvestStress {
     private static void harvestAndCommit(DirtyTracker tracker) {
         try {
             tracker.harvest().commit(Snapshots.ANY);
-        } catch (CaptureOutstandingException impossible) {
+        } catch (BusyException impossible) {
             throw new UncheckedIOException(impossible);
         }
     }
@@ -338,7 +338,7 @@ public class HarvestStress {
     private static boolean isDirty(DirtyTracker tracker) {
         try {
             return tracker.harvest().bitmap().test(0);
-        } catch (CaptureOutstandingException impossible) {
+        } catch (BusyException impossible) {
             throw new UncheckedIOException(impossible);
         }
     }

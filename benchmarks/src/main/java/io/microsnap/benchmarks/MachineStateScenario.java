@@ -4,7 +4,6 @@ import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.Region;
 import io.microsnap.kvm.DirtyTracking;
 import io.microsnap.kvm.Kvm;
-import io.microsnap.kvm.MachineState;
 import io.microsnap.machine.GuestProgram;
 import io.microsnap.machine.Pattern;
 import io.microsnap.machine.SmallMachine;
@@ -63,7 +62,7 @@ final class MachineStateScenario implements Scenario {
                     machine.awaitFinish();
                 }, () -> {
                     for (int save = 0; save < SAVES; save++) {
-                        saved.sections = MachineState.save(kvm, machine.vm()).sections();
+                        saved.sections = machine.vm().saveState(kvm);
                     }
                 }),
                 workbench.peer(MachineStateScenario.class, "kvm.c", "state", DirtyHarvestScenario.number(
@@ -71,7 +70,7 @@ final class MachineStateScenario implements Scenario {
                 () -> requireSame(saved, result))
                 .warmedBy(() -> {
                     for (int save = 0; save < SAVES_TO_WARM; save++) {
-                        MachineState.save(kvm, machine.vm());
+                        machine.vm().saveState(kvm);
                     }
                 });
     }

@@ -7,6 +7,7 @@ import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
 import static com.tngtech.archunit.library.dependencies.SlicesRuleDefinition.slices;
 import static org.assertj.core.api.Assertions.assertThat;
 
+import com.tngtech.archunit.core.domain.JavaClass;
 import com.tngtech.archunit.core.domain.JavaClasses;
 import com.tngtech.archunit.core.domain.JavaField;
 import com.tngtech.archunit.core.domain.JavaModifier;
@@ -94,6 +95,14 @@ final class ArchitectureTest {
     private static final Set<Module> NO_LIBRARIES =
             Set.of(Module.TEST_SUPPORT, Module.MACHINE, Module.CLI, Module.BENCHMARKS);
 
+    /** The modules whose public types a VM manager's author meets. */
+    private static final Set<Module> FACE =
+            Set.of(Module.CORE, Module.STORE, Module.DIRTY, Module.DEDUP, Module.MEMORY, Module.KVM);
+
+    /** Lower these when a type goes. A type that users do not need belongs in an internal package. */
+    private static final int PUBLIC_TYPES = 74;
+    private static final int PUBLIC_NESTED_TYPES = 24;
+
     /** Where native functions are linked: nowhere else may {@link Linker} be touched. */
     private static final String[] BINDING_PACKAGES = {
         "io.microsnap.core.internal.posix..", "io.microsnap.hvf.internal.binding.."
@@ -164,6 +173,21 @@ final class ArchitectureTest {
         noClasses().that().resideInAPackage(module.packages())
                 .should().dependOnClassesThat().resideInAnyPackage(module.packagesItMayNotUse())
                 .check(PRODUCTION);
+    }
+
+    @Test
+    void thePublicFaceStaysSmall() {
+        List<JavaClass> seen = PRODUCTION.stream().filter(ArchitectureTest::isSeenByUsers).toList();
+        List<JavaClass> nested = seen.stream().filter(type -> type.getEnclosingClass().isPresent()).toList();
+        assertThat(nested).hasSizeLessThanOrEqualTo(PUBLIC_NESTED_TYPES);
+        assertThat(seen).hasSizeLessThanOrEqualTo(PUBLIC_TYPES + nested.size());
+    }
+
+    private static boolean isSeenByUsers(JavaClass type) {
+        return type.getModifiers().contains(JavaModifier.PUBLIC)
+                && FACE.stream().anyMatch(module -> resideInAnyPackage(module.packages()).test(type))
+                && !type.getPackageName().contains(".internal")
+                && type.getEnclosingClass().map(ArchitectureTest::isSeenByUsers).orElse(true);
     }
 
     /** A public type may make what stands behind it; among internal packages, and between rooms, nothing goes round. */

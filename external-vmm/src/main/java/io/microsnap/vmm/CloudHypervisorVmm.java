@@ -7,7 +7,6 @@ import io.microsnap.core.SnapshotException;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.store.HeldSnapshot;
-import io.microsnap.store.internal.SnapshotFiles;
 import io.microsnap.store.internal.StoredSnapshot;
 import io.microsnap.vmm.internal.cloud.CloudApi;
 import io.microsnap.vmm.internal.cloud.CloudDirectory;
@@ -140,7 +139,7 @@ public final class CloudHypervisorVmm extends DumpingVmm {
      * filesystem can do that and the order of its ranges allows it.
      */
     public static RestoredVmm restore(HeldSnapshot held, Path directory, Progress progress) throws IOException {
-        if (held.manifest().file(SnapshotFiles.attachment(CloudDirectory.STATE)).isEmpty()) {
+        if (!held.manifest().attachments().contains(CloudDirectory.STATE)) {
             throw new SnapshotException(held.id() + " was not baked from Cloud Hypervisor (it has no attachment "
                     + CloudDirectory.STATE + "); restore its memory with --to");
         }

@@ -14,7 +14,6 @@ import io.microsnap.memory.Export;
 import io.microsnap.memory.internal.reader.FileMemoryReader;
 import io.microsnap.store.HeldSnapshot;
 import io.microsnap.store.SnapshotStore;
-import io.microsnap.store.internal.SnapshotFiles;
 import io.microsnap.store.internal.StoredSnapshot;
 import io.microsnap.vmm.internal.firecracker.FirecrackerApi;
 import io.microsnap.vmm.internal.firecracker.FirecrackerLayout;
@@ -179,7 +178,7 @@ public final class FirecrackerVmm extends DumpingVmm {
      * where the filesystem can.
      */
     public static RestoredVmm restore(HeldSnapshot held, Path directory, Progress progress) throws IOException {
-        if (held.manifest().file(SnapshotFiles.attachment(STATE)).isEmpty()) {
+        if (!held.manifest().attachments().contains(STATE)) {
             throw new SnapshotException(held.id() + " was not baked from Firecracker (it has no attachment " + STATE
                     + "); restore its memory with --to");
         }

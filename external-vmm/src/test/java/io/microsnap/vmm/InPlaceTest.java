@@ -3,6 +3,7 @@ package io.microsnap.vmm;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.microsnap.core.BusyException;
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.PausableMachine;
 import io.microsnap.core.SnapshotId;
@@ -11,7 +12,6 @@ import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.memory.Capture;
 import io.microsnap.memory.CaptureKind;
 import io.microsnap.memory.internal.reader.FileMemoryReader;
-import io.microsnap.store.SnapshotInUseException;
 import io.microsnap.store.StoreOptions;
 import io.microsnap.store.internal.DirectoryStore;
 import io.microsnap.testsupport.ChildProcess;
@@ -81,11 +81,13 @@ class InPlaceTest {
                 "echo $$; exec >/dev/null 2>&1; read x <" + end);
         ProcessHandle command = ProcessHandle.of(Long.parseLong(run.awaitLine("").strip())).orElseThrow();
         store.delete(new SnapshotId("diff"));
-        assertThatThrownBy(() -> store.delete(ID)).isInstanceOf(SnapshotInUseException.class);
+        assertThatThrownBy(() -> store.delete(ID)).isInstanceOf(BusyException.class)
+                .hasMessageContaining("is in use");
         run.kill();
         assertThat(run.awaitExit().wasKilled()).isTrue();
         assertThat(command.isAlive()).isTrue();
-        assertThatThrownBy(() -> store.delete(ID)).isInstanceOf(SnapshotInUseException.class);
+        assertThatThrownBy(() -> store.delete(ID)).isInstanceOf(BusyException.class)
+                .hasMessageContaining("is in use");
         Files.writeString(end, "end\n");
         command.onExit().join();
         store.delete(ID);

@@ -146,7 +146,7 @@ public final class HvfGuest implements PausableMachine, AutoCloseable {
 
     @Override
     public List<MachineStateSection> saveState() throws IOException {
-        return MachineState.save(vm).sections();
+        return vm.saveState();
     }
 
     /** Lets every vCPU run that is on. */

@@ -1,5 +1,8 @@
 package io.microsnap.hvf;
 
+import io.microsnap.core.MachineStateSection;
+import java.io.IOException;
+import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
 
@@ -41,6 +44,15 @@ public record MachineSpec(int vcpus, int granuleBytes, Optional<InterruptControl
     /** Describes a VM with 16 KiB granules and without the framework's interrupt controller. */
     public static MachineSpec ofVcpus(int vcpus) {
         return new MachineSpec(vcpus, GRANULE_16_KIB, Optional.empty());
+    }
+
+    /**
+     * Describes the VM whose state was saved.
+     *
+     * @throws io.microsnap.core.DamagedException if this is not the whole state of a guest of Hypervisor.framework
+     */
+    public static MachineSpec of(List<MachineStateSection> state) throws IOException {
+        return MachineState.of(state).spec();
     }
 
     /** Returns the same with another granule. */

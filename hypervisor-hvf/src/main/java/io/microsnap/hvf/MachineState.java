@@ -31,7 +31,7 @@ import java.util.Set;
  * processor's identification registers, on which it depends. If those differ, nothing is loaded, and the exception
  * lists the differences.
  */
-public final class MachineState {
+final class MachineState {
     private static final String PREFIX = "hvf.";
     private static final String SUMMARY = "hvf.machine";
     private static final String PROCESSOR = "hvf.processor";
@@ -119,7 +119,7 @@ public final class MachineState {
     }
 
     /** Saves the state of a VM whose vCPUs are all paused or off. */
-    public static MachineState save(VirtualMachine vm) throws IOException {
+    static MachineState save(VirtualMachine vm) throws IOException {
         HypervisorFramework framework = vm.hvf().framework();
         List<Vcpu> stopped = requireAll(vm);
         boolean hasController = vm.spec().interruptController().isPresent();
@@ -186,7 +186,7 @@ public final class MachineState {
      * Reads sections that {@link #save} made, and ignores those whose names do not begin with {@code hvf.}. This checks
      * their form; {@link #load} checks whether they fit this Mac.
      */
-    public static MachineState of(List<MachineStateSection> saved) throws IOException {
+    static MachineState of(List<MachineStateSection> saved) throws IOException {
         Map<String, MachineStateSection> sections = new LinkedHashMap<>();
         for (MachineStateSection section : saved) {
             if (section.name().startsWith(PREFIX) && sections.put(section.name(), section) != null) {
@@ -220,7 +220,7 @@ public final class MachineState {
     }
 
     /** Returns the sections, for a snapshot to keep. */
-    public List<MachineStateSection> sections() {
+    List<MachineStateSection> sections() {
         List<MachineStateSection> sections = new ArrayList<>();
         sections.add(new MachineStateSection(SUMMARY, summary.encode()));
         sections.add(new MachineStateSection(PROCESSOR, processor.encode()));
@@ -234,17 +234,17 @@ public final class MachineState {
     }
 
     /** Returns the parts that were left out because the system that saved the state lacked them. */
-    public List<String> omitted() {
+    List<String> omitted() {
         return summary.omitted();
     }
 
     /** Returns the parts that a VM must have to take this state. */
-    public MachineSpec spec() {
+    MachineSpec spec() {
         return summary.spec();
     }
 
     /** Describes everything that prevents loading this state into a VM; empty if nothing does. */
-    public List<String> differences(VirtualMachine vm) throws IOException {
+    List<String> differences(VirtualMachine vm) throws IOException {
         List<String> differences = new ArrayList<>();
         if (!vm.spec().equals(summary.spec())) {
             differences.add("the VM is made of " + vm.spec() + ", the state is of " + summary.spec());
@@ -280,7 +280,7 @@ public final class MachineState {
      * @throws IncompatibleStateException with every difference, if the state does not fit, or if a register does not
      * keep its value
      */
-    public void load(VirtualMachine vm) throws IOException {
+    void load(VirtualMachine vm) throws IOException {
         List<String> differences = differences(vm);
         if (!differences.isEmpty()) {
             throw incompatible(differences);

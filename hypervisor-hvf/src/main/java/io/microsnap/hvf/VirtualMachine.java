@@ -2,6 +2,7 @@ package io.microsnap.hvf;
 
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.GuestMemory;
+import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.Region;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.internal.work.Closing;
@@ -163,6 +164,24 @@ public final class VirtualMachine implements AutoCloseable {
 
     Hvf hvf() {
         return hvf;
+    }
+
+    /** Saves the state of this VM, whose vCPUs are all paused or off, beside its memory. */
+    public List<MachineStateSection> saveState() throws IOException {
+        return MachineState.save(this).sections();
+    }
+
+    /**
+     * Loads what {@link #saveState} returned; sections whose names do not begin with {@code hvf.} are ignored. The VM
+     * is made of the same parts as the saved one ({@link MachineSpec#of}), and has not run. Changes nothing if the
+     * state does not fit; after any other failure the VM is unusable and should be closed.
+     *
+     * @throws io.microsnap.core.DamagedException if a section has not the form in which it was saved
+     * @throws io.microsnap.core.IncompatibleStateException with every difference, if the state does not fit, or if a
+     *     register does not keep its value
+     */
+    public void loadState(List<MachineStateSection> state) throws IOException {
+        MachineState.of(state).load(this);
     }
 
     /**

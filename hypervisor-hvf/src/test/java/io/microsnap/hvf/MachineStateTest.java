@@ -152,10 +152,10 @@ class MachineStateTest {
             vm.vcpus().get(1).start();
             vm.vcpus().get(1).setLine(InterruptLine.FIQ, true);
             vm.vcpus().get(2).setLine(InterruptLine.IRQ, true);
-            return MachineState.save(vm).sections();
+            return vm.saveState();
         });
-        withMachine(hooks.framework(), SPEC, vm -> {
-            MachineState.of(saved).load(vm);
+        withMachine(hooks.framework(), MachineSpec.of(saved), vm -> {
+            vm.loadState(saved);
             assertThat(vm.vcpus()).extracting(Vcpu::isOn).containsExactly(false, true, false);
             assertThat(vm.vcpus()).extracting(vcpu -> vcpu.line(InterruptLine.FIQ)).containsExactly(false, true, false);
             assertThat(vm.vcpus()).extracting(vcpu -> vcpu.line(InterruptLine.IRQ)).containsExactly(false, false, true);

@@ -96,9 +96,8 @@ public final class KvmGuest implements PausableMachine, AutoCloseable {
     public static KvmGuest restored(Kvm kvm, RestoredMachine machine, VcpuThreads.Starter starter)
             throws IOException {
         MachineState state = MachineState.of(machine.machineState());
-        MachineSpec spec = MachineSpec.ofVcpus(state.vcpuCount());
-        VirtualMachine vm = machine(kvm, state.hasInterruptChip() ? spec.withInterruptChip() : spec, machine.memory(),
-                state.hasTimer(), made -> state.load(kvm, made));
+        VirtualMachine vm = machine(
+                kvm, MachineSpec.of(state), machine.memory(), state.hasTimer(), made -> state.load(kvm, made));
         return withThreads(kvm, vm, machine::tracker, starter, NOTHING);
     }
 
@@ -212,7 +211,7 @@ public final class KvmGuest implements PausableMachine, AutoCloseable {
 
     @Override
     public List<MachineStateSection> saveState() throws IOException {
-        return MachineState.save(kvm, vm).sections();
+        return vm.saveState(kvm);
     }
 
     /** Lets the vCPUs run again. */

@@ -1,5 +1,8 @@
 package io.microsnap.kvm;
 
+import io.microsnap.core.MachineStateSection;
+import java.io.IOException;
+import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
 
@@ -22,6 +25,19 @@ public record MachineSpec(int vcpus, boolean interruptChip, Optional<DirtyTracki
     /** Describes a VM without interrupt controllers, tracked in the best way. */
     public static MachineSpec ofVcpus(int vcpus) {
         return new MachineSpec(vcpus, false, Optional.empty());
+    }
+
+    /**
+     * Describes the VM whose state was saved, tracked in the best way.
+     *
+     * @throws io.microsnap.core.DamagedException if this is not the state of a KVM guest
+     */
+    public static MachineSpec of(List<MachineStateSection> state) throws IOException {
+        return of(MachineState.of(state));
+    }
+
+    static MachineSpec of(MachineState state) {
+        return new MachineSpec(state.vcpuCount(), state.hasInterruptChip(), Optional.empty());
     }
 
     /** Returns the same with KVM's interrupt controllers and timer. */

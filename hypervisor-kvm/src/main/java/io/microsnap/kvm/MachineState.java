@@ -30,7 +30,7 @@ import java.util.Set;
  * <p>Parts that the running KVM does not offer are left out, and listed. Before loading changes anything, the whole
  * state is checked against the VM and the KVM that will receive it.
  */
-public final class MachineState {
+final class MachineState {
     private static final String PREFIX = "kvm.";
     private static final String SUMMARY = "kvm.machine";
     private static final String CLOCK = "kvm.clock";
@@ -115,7 +115,7 @@ public final class MachineState {
      * Saves the state of a VM whose vCPUs do not run. Any thread may call this; for an attached VM the VMM must have
      * paused them. If one runs all the same, this waits until it leaves the guest.
      */
-    public static MachineState save(Kvm kvm, VirtualMachine vm) throws IOException {
+    static MachineState save(Kvm kvm, VirtualMachine vm) throws IOException {
         requireX86();
         Map<String, MachineStateSection> sections = new LinkedHashMap<>();
         Set<String> omitted = new LinkedHashSet<>();
@@ -149,7 +149,7 @@ public final class MachineState {
      * Reads sections that {@link #save} made, and ignores those whose names do not begin with {@code kvm.}. This checks
      * lengths and names; {@link #load} checks whether this KVM can take them.
      */
-    public static MachineState of(List<MachineStateSection> saved) throws IOException {
+    static MachineState of(List<MachineStateSection> saved) throws IOException {
         requireX86();
         Map<String, MachineStateSection> sections = new LinkedHashMap<>();
         for (MachineStateSection section : saved) {
@@ -167,27 +167,27 @@ public final class MachineState {
     }
 
     /** Returns the sections, for a snapshot to keep. */
-    public List<MachineStateSection> sections() {
+    List<MachineStateSection> sections() {
         return List.copyOf(sections.values());
     }
 
     /** Returns the parts that were left out because the KVM that saved the state did not offer them. */
-    public List<String> omitted() {
+    List<String> omitted() {
         return summary.omitted();
     }
 
     /** Returns how many vCPUs the VM must have. */
-    public int vcpuCount() {
+    int vcpuCount() {
         return summary.vcpus();
     }
 
     /** Returns whether the VM must have KVM's interrupt controllers. */
-    public boolean hasInterruptChip() {
+    boolean hasInterruptChip() {
         return summary.interruptChip();
     }
 
     /** Returns whether the VM must have KVM's interval timer. */
-    public boolean hasTimer() {
+    boolean hasTimer() {
         return summary.timer();
     }
 
@@ -195,7 +195,7 @@ public final class MachineState {
      * Describes everything that prevents loading this state into a VM; empty if nothing does. Only {@link #load} finds
      * problems that appear when it is tried, such as a value that a register does not accept.
      */
-    public List<String> differences(Kvm kvm, VirtualMachine vm) throws IOException {
+    List<String> differences(Kvm kvm, VirtualMachine vm) throws IOException {
         List<String> differences = new ArrayList<>();
         for (StatePart part : StatePart.values()) {
             if (part.needed() != null && sections.containsKey(nameOf(0, part.section()))
@@ -254,7 +254,7 @@ public final class MachineState {
      *
      * @throws IncompatibleStateException with every difference, if it does not fit
      */
-    public void load(Kvm kvm, VirtualMachine vm) throws IOException {
+    void load(Kvm kvm, VirtualMachine vm) throws IOException {
         List<String> differences = differences(kvm, vm);
         if (!differences.isEmpty()) {
             throw incompatible(differences);

@@ -1,6 +1,7 @@
 package io.microsnap.kvm;
 
 import io.microsnap.core.GuestMemory;
+import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.Region;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.internal.posix.Descriptor;
@@ -225,6 +226,26 @@ public final class VirtualMachine implements AutoCloseable {
         try (Arena arena = Arena.ofConfined()) {
             descriptor.call(Request.KVM_CREATE_PIT2, arena.allocate(Structs.KVM_PIT_CONFIG));
         }
+    }
+
+    /**
+     * Saves the state of this VM, whose vCPUs do not run, beside its memory. Any thread may call this; for an attached
+     * VM the VMM must have paused them. If one runs all the same, this waits until it leaves the guest.
+     */
+    public List<MachineStateSection> saveState(Kvm kvm) throws IOException {
+        return MachineState.save(kvm, this).sections();
+    }
+
+    /**
+     * Loads what {@link #saveState} returned; sections whose names do not begin with {@code kvm.} are ignored. The VM
+     * has its memory, as many vCPUs and the same chips as the saved one ({@link MachineSpec#of}), and has not run.
+     * Changes nothing if the state does not fit; after any other failure the VM is unusable and should be closed.
+     *
+     * @throws io.microsnap.core.DamagedException if a section has not the form in which it was saved
+     * @throws io.microsnap.core.IncompatibleStateException with every difference, if the state does not fit
+     */
+    public void loadState(Kvm kvm, List<MachineStateSection> state) throws IOException {
+        MachineState.of(state).load(kvm, this);
     }
 
     /** Returns its kind of dirty tracking. */

@@ -5,7 +5,7 @@
  * {@linkplain io.microsnap.kvm.VirtualMachine#attach attached} to that a VMM in this process owns. Either way it has a
  * {@linkplain io.microsnap.kvm.VirtualMachine#memory() memory}, a
  * {@linkplain io.microsnap.kvm.VirtualMachine#openDirtySource dirty source} and a
- * {@linkplain io.microsnap.kvm.MachineState state}, which is all that a capture needs.
+ * {@linkplain io.microsnap.kvm.VirtualMachine#saveState state}, which is all that a capture needs.
  *
  * <p>Of the {@linkplain io.microsnap.kvm.DirtyTracking ways} in which KVM tells what was written, the bitmap cleared by
  * hand is the default. The dirty ring has to be asked for. Some KVMs, above all those that emulate the guest's code,

@@ -70,6 +70,7 @@ class MachineStateTest {
             assertThat(saved.vcpuCount()).isEqualTo(2);
             assertThat(saved.hasInterruptChip()).isTrue();
             assertThat(saved.hasTimer()).isTrue();
+            assertThat(MachineSpec.of(saved.sections())).isEqualTo(MachineSpec.ofVcpus(2).withInterruptChip());
             MachineState read = MachineState.of(saved.sections());
             assertThat(read.differences(kvm, second)).isEmpty();
             read.load(kvm, second);

@@ -12,7 +12,7 @@ import io.microsnap.dirty.DirtySource;
 import io.microsnap.dirty.RestoredMachine;
 import io.microsnap.kvm.Kvm;
 import io.microsnap.kvm.KvmGuest;
-import io.microsnap.kvm.MachineState;
+import io.microsnap.kvm.MachineSpec;
 import io.microsnap.kvm.Vcpu;
 import io.microsnap.kvm.VcpuThreads;
 import io.microsnap.kvm.VirtualMachine;
@@ -25,6 +25,7 @@ import java.lang.invoke.VarHandle;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * A small machine: memory and processors on KVM, and a {@link GuestProgram} on each processor.
@@ -98,7 +99,7 @@ public final class SmallMachine implements AutoCloseable {
 
     /** Makes a machine with existing memory, which it takes over and closes, even if this fails. */
     public static SmallMachine create(Kvm kvm, SmallMachineSpec spec, GuestMemory memory) throws IOException {
-        return make(kvm, spec, memory, null);
+        return make(kvm, spec, memory, Optional.empty());
     }
 
     /**
@@ -108,9 +109,9 @@ public final class SmallMachine implements AutoCloseable {
     public static SmallMachine restore(Kvm kvm, GuestMemory memory, List<MachineStateSection> state)
             throws IOException {
         try {
-            MachineState saved = MachineState.of(state);
-            SmallMachineSpec spec = SmallMachineSpec.ofLayout(memory.layout()).withVcpus(saved.vcpuCount());
-            return make(kvm, saved.hasInterruptChip() ? spec.withInterruptChip() : spec, memory, saved);
+            MachineSpec saved = MachineSpec.of(state);
+            SmallMachineSpec spec = SmallMachineSpec.ofLayout(memory.layout()).withVcpus(saved.vcpus());
+            return make(kvm, saved.interruptChip() ? spec.withInterruptChip() : spec, memory, Optional.of(state));
         } catch (Throwable failure) {
             Closing.closeAfter(failure, memory);
             throw failure;
@@ -123,15 +124,15 @@ public final class SmallMachine implements AutoCloseable {
     public static SmallMachine restore(
             Kvm kvm, SmallMachineSpec spec, GuestMemory memory, List<MachineStateSection> state) throws IOException {
         try {
-            return make(kvm, spec, memory, MachineState.of(state));
+            return make(kvm, spec, memory, Optional.of(state));
         } catch (Throwable failure) {
             Closing.closeAfter(failure, memory);
             throw failure;
         }
     }
 
-    private static SmallMachine make(Kvm kvm, SmallMachineSpec spec, GuestMemory memory, MachineState saved)
-            throws IOException {
+    private static SmallMachine make(Kvm kvm, SmallMachineSpec spec, GuestMemory memory,
+            Optional<List<MachineStateSection>> saved) throws IOException {
         VirtualMachine vm = null;
         try {
             if (!memory.layout().equals(spec.layout())) {
@@ -154,10 +155,10 @@ public final class SmallMachine implements AutoCloseable {
             for (int vcpu = 0; vcpu < spec.vcpus(); vcpu++) {
                 vm.createVcpu();
             }
-            if (saved != null) {
-                saved.load(kvm, vm);
+            if (saved.isPresent()) {
+                vm.loadState(kvm, saved.get());
             }
-            return new SmallMachine(kvm, memory, vm, reach, saved != null);
+            return new SmallMachine(kvm, memory, vm, reach, saved.isPresent());
         } catch (Throwable failure) {
             if (vm != null) {
                 Closing.closeAfter(failure, vm);
@@ -325,7 +326,7 @@ public final class SmallMachine implements AutoCloseable {
     /** Returns the state of the paused machine beside its memory. */
     public List<MachineStateSection> saveState() throws IOException {
         checkOpen();
-        return MachineState.save(kvm, vm).sections();
+        return vm.saveState(kvm);
     }
 
     /** Returns the machine as a guest for captures, with its own tracker. Close the guest before the machine. */

@@ -118,7 +118,7 @@ class CopyAheadKvmTest {
             machine.load(0, GuestProgram.count());
             Capture.of(store, BASE, guest.reader()).tracker(guest.tracker()).take(watched);
             watched.atThePause = MemorySegment.NULL;
-            CopyAhead slotAdded = CopyAhead.usual().enough(0).enough(Duration.ZERO).listener(round -> {
+            CopyAhead slotAdded = CopyAhead.usual().enough(0).enough(Duration.ZERO).listener((round, written) -> {
                 guest.vm().addAlias(new Region(64 << 20, 1 << 20), 1 << 20);
                 return true;
             });

@@ -216,7 +216,7 @@ class KvmGuestTest {
                 CaptureResult later = Capture.of(store, new SnapshotId("later"), guest.reader())
                         .tracker(guest.tracker()).kind(CaptureKind.DIFF).take(guest);
                 assertThat(later.memory().pagesRecorded()).isEqualTo(SPEC.vcpus());
-                assertThat(later.manifest().description().parent()).contains(baked.reference());
+                assertThat(later.manifest().parent()).contains(baked.reference());
                 guest.pause();
                 assertThat(counted(guest.memory(), 0)).isGreaterThan(before);
             }

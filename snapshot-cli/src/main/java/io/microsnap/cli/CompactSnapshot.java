@@ -1,6 +1,6 @@
 package io.microsnap.cli;
 
-import io.microsnap.memory.Compact;
+import io.microsnap.memory.Export;
 import io.microsnap.store.SpaceUse;
 import io.microsnap.store.internal.DirectoryStore;
 import java.io.IOException;
@@ -29,7 +29,7 @@ final class CompactSnapshot extends CliCommand {
         SpaceUse space;
         try (DirectoryStore open = store.open(console)) {
             try (ProgressLine progress = console.progress("compact")) {
-                changed = Compact.snapshot(
+                changed = Export.compact(
                         open, snapshot.id(), Runtime.getRuntime().availableProcessors(), progress);
             }
             space = open.space(snapshot.id());

@@ -171,7 +171,7 @@ final class Demo extends CliCommand {
     private static Captured captureAhead(Console console, DemoGuest guest, DirectoryStore store, long few,
             Report report) throws IOException {
         long[] meanwhile = {few};
-        CopyAhead ahead = CopyAhead.usual().listener(round -> {
+        CopyAhead ahead = CopyAhead.usual().listener((round, written) -> {
             console.interruption().check();
             meanwhile[0] = Math.max(1, meanwhile[0] / PART_WRITTEN_MEANWHILE);
             guest.runFor(meanwhile[0]);

@@ -3,12 +3,12 @@ package io.microsnap.cli;
 import io.microsnap.core.Region;
 import io.microsnap.core.SnapshotReference;
 import io.microsnap.memory.internal.state.MachineStateFile;
-import io.microsnap.store.Manifest;
-import io.microsnap.store.SnapshotDescription;
-import io.microsnap.store.SnapshotFile;
 import io.microsnap.store.SpaceUse;
 import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.SnapshotDescription;
+import io.microsnap.store.internal.SnapshotFile;
 import io.microsnap.store.internal.SnapshotFiles;
+import io.microsnap.store.internal.StoredManifest;
 import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
 import java.util.Optional;
@@ -35,7 +35,7 @@ final class Inspect extends CliCommand {
     @Override
     int run(Console console) throws IOException {
         try (DirectoryStore open = store.open(console)) {
-            Manifest manifest = open.inspect(snapshot.id());
+            StoredManifest manifest = open.inspect(snapshot.id());
             SpaceUse space = open.space(snapshot.id());
             Optional<String> dump = hex ? dump(open, manifest) : Optional.empty();
             Document document = Manifests.document(manifest).put("space", Manifests.document(space));
@@ -49,8 +49,8 @@ final class Inspect extends CliCommand {
         return ExitStatus.OK;
     }
 
-    private static Optional<String> dump(DirectoryStore open, Manifest manifest) throws IOException {
-        if (manifest.file(SnapshotFiles.MACHINE).isEmpty()) {
+    private static Optional<String> dump(DirectoryStore open, StoredManifest manifest) throws IOException {
+        if (!manifest.hasMachineState()) {
             return Optional.empty();
         }
         try (StoredSnapshot held = open.hold(manifest.id())) {
@@ -58,7 +58,7 @@ final class Inspect extends CliCommand {
         }
     }
 
-    private static void show(Console console, Manifest manifest, SpaceUse space) {
+    private static void show(Console console, StoredManifest manifest, SpaceUse space) {
         SnapshotDescription description = manifest.description();
         console.say("id        " + manifest.id());
         console.say("uuid      " + manifest.uuid());

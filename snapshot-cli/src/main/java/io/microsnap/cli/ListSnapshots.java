@@ -1,9 +1,9 @@
 package io.microsnap.cli;
 
 import io.microsnap.core.SnapshotReference;
-import io.microsnap.store.Manifest;
 import io.microsnap.store.SnapshotEntry;
 import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.StoredManifest;
 import java.io.IOException;
 import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
@@ -31,13 +31,12 @@ final class ListSnapshots extends CliCommand {
             for (SnapshotEntry entry : open.list()) {
                 switch (entry) {
                     case SnapshotEntry.Whole whole -> {
-                        Manifest manifest = whole.manifest();
+                        StoredManifest manifest = StoredManifest.of(whole.manifest());
                         snapshots.add(Manifests.document(manifest));
                         table.row(entry.name(), manifest.kind().toString(),
                                 Sizes.bytes(manifest.layout().lengthBytes()),
                                 manifest.created().truncatedTo(ChronoUnit.SECONDS).toString(),
-                                manifest.description().base().map(SnapshotReference::id).map(Object::toString)
-                                        .orElse("-"));
+                                manifest.base().map(SnapshotReference::id).map(Object::toString).orElse("-"));
                     }
                     case SnapshotEntry.Damaged broken -> {
                         damaged.add(new Document().put("name", broken.name()).put("reason", broken.reason()));

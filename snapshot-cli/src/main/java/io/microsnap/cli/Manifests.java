@@ -3,9 +3,10 @@ package io.microsnap.cli;
 import io.microsnap.core.Region;
 import io.microsnap.core.SnapshotReference;
 import io.microsnap.store.Manifest;
-import io.microsnap.store.SnapshotDescription;
-import io.microsnap.store.SnapshotFile;
 import io.microsnap.store.SpaceUse;
+import io.microsnap.store.internal.SnapshotDescription;
+import io.microsnap.store.internal.SnapshotFile;
+import io.microsnap.store.internal.StoredManifest;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -14,7 +15,8 @@ final class Manifests {
     private Manifests() {
     }
 
-    static Document document(Manifest manifest) {
+    static Document document(Manifest shown) {
+        StoredManifest manifest = StoredManifest.of(shown);
         SnapshotDescription description = manifest.description();
         return new Document().put("id", manifest.id()).put("uuid", manifest.uuid()).put("kind", manifest.kind())
                 .put("created", manifest.created()).put("parent", description.parent().map(Manifests::document))
@@ -46,7 +48,7 @@ final class Manifests {
         return regions;
     }
 
-    private static List<Document> files(Manifest manifest) {
+    private static List<Document> files(StoredManifest manifest) {
         List<Document> files = new ArrayList<>();
         for (SnapshotFile file : manifest.files()) {
             files.add(new Document().put("name", file.name()).put("length_bytes", file.lengthBytes())

@@ -3,7 +3,7 @@ package io.microsnap.cli;
 import io.microsnap.registry.RemoteEntry;
 import io.microsnap.registry.RemoteRepository;
 import io.microsnap.registry.RepositoryName;
-import io.microsnap.store.Manifest;
+import io.microsnap.store.internal.StoredManifest;
 import java.io.IOException;
 import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
@@ -34,7 +34,7 @@ final class RemoteList extends CliCommand {
         List<Document> documents = new ArrayList<>();
         Table table = new Table("TAG", "ID", "KIND", ">RAM", ">BLOBS", "CREATED", "DIGEST");
         for (RemoteEntry entry : entries) {
-            Manifest manifest = entry.manifest();
+            StoredManifest manifest = StoredManifest.of(entry.manifest());
             documents.add(new Document().put("tag", entry.tag()).put("digest", entry.digest())
                     .put("artifact_bytes", entry.lengthBytes()).put("snapshot", Manifests.document(manifest)));
             table.row(entry.tag(), manifest.id().name(), manifest.kind().toString(),

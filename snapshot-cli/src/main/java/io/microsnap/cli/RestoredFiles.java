@@ -42,7 +42,7 @@ final class RestoredFiles implements AutoCloseable {
     }
 
     static boolean hasState(StoredSnapshot held) {
-        return held.manifest().file(SnapshotFiles.MACHINE).isPresent();
+        return held.manifest().hasMachineState();
     }
 
     /** Makes a directory unless it exists. */

@@ -1,5 +1,6 @@
 package io.microsnap.dirty;
 
+import io.microsnap.core.BusyException;
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.SnapshotReference;
@@ -43,7 +44,6 @@ public final class DirtyTracker implements AutoCloseable {
     private String unknownBecause = "no snapshot of this guest has been made or restored here yet";
     private boolean watching;
     private boolean closed;
-    private TrackerClaim claim;
     private Epoch outstanding;
 
     private DirtyTracker(GuestLayout layout, List<DirtySource> sources) {
@@ -172,55 +172,47 @@ public final class DirtyTracker implements AutoCloseable {
     }
 
     /**
-     * Reserves the tracker for one capture: until the claim or its epoch ends, no other caller may harvest, claim or
-     * restart it. Marks, {@link #arm} and {@link #invalidate} stay possible.
+     * Reserves the tracker for one capture, from its preparation on: until the epoch ends, no other caller may harvest,
+     * claim or restart the tracker, so other captures of the guest fail before they touch the machine. Marks, {@link
+     * #arm} and {@link #invalidate} stay possible.
      */
-    public synchronized TrackerClaim claim() throws CaptureOutstandingException {
+    public synchronized Epoch claim() throws BusyException {
         requireIdle();
-        claim = new TrackerClaim(this);
-        return claim;
+        outstanding = new Epoch(this, parent, taken);
+        return outstanding;
     }
 
     /**
-     * Abandons the capture that claimed the tracker or took its epoch, if its owner has lost it. The epoch is given
-     * back, and the next capture may begin. The abandoned capture can no longer be taken or published.
+     * Abandons the capture that claimed the tracker, if its owner has lost it. The epoch is given back, and the next
+     * capture may begin. The abandoned capture can no longer be taken or published.
      */
     public synchronized void abandonCapture() {
         if (outstanding != null) {
             outstanding.close();
         }
-        claim = null;
     }
 
-    /**
-     * Takes out what changed since the parent. The guest may run; writes made meanwhile are then in this epoch, the
-     * next, or both. Watching continues without a gap. If a source fails, this does not throw: the epoch says that
-     * anything may have changed.
-     */
-    public synchronized Epoch harvest() throws CaptureOutstandingException {
-        requireIdle();
-        return takeEpoch();
-    }
-
-    /** Called by the claim. */
-    synchronized Epoch harvest(TrackerClaim by) {
-        requireClaim(by);
-        return takeEpoch();
-    }
-
-    /** Called by the claim. */
-    synchronized void requireClaim(TrackerClaim by) {
-        requireOpen();
-        if (claim != by || outstanding != null) {
-            throw new IllegalStateException("this capture has ended, or was abandoned; prepare another one");
+    /** Claims the tracker and at once takes out what changed since the parent: see {@link Epoch#harvest}. */
+    public synchronized Epoch harvest() throws BusyException {
+        Epoch epoch = claim();
+        try {
+            epoch.harvest();
+            return epoch;
+        } catch (Throwable failure) {
+            epoch.close();
+            throw failure;
         }
     }
 
-    /** Called by the claim. */
-    synchronized void release(TrackerClaim by) {
-        if (claim == by && outstanding == null) {
-            claim = null;
+    /** Called by the epoch, with the lock held: takes out what changed since the parent. */
+    void harvestInto(Epoch epoch) {
+        if (watching) {
+            harvestSources(source -> source.harvest(taken));
         }
+        // Set first, so that the epoch gives back what it has whatever is thrown.
+        epoch.harvested(unknownBecause);
+        beginPeriod();
+        pending.drainInto(taken);
     }
 
     /** Called by the epoch, with the lock held: adds to it what changed since the last harvest. */
@@ -248,18 +240,6 @@ public final class DirtyTracker implements AutoCloseable {
         }
     }
 
-    private Epoch takeEpoch() {
-        if (watching) {
-            harvestSources(source -> source.harvest(taken));
-        }
-        // Made first, because it may run out of memory, and nothing must be forgotten then.
-        Epoch epoch = new Epoch(this, parent, unknownBecause, taken);
-        beginPeriod();
-        pending.drainInto(taken);
-        outstanding = epoch;
-        return outstanding;
-    }
-
     /** Begins the period after a harvest. Its changes are known if the sources watch it from its first moment. */
     private void beginPeriod() {
         unknownBecause = null;
@@ -285,7 +265,7 @@ public final class DirtyTracker implements AutoCloseable {
         closed = true;
         nothingIsKnown("the tracker is closed");
         pending.release();
-        if (outstanding == null) {
+        if (outstanding == null || !outstanding.isHarvested()) {
             taken.release();
         }
         try {
@@ -327,10 +307,16 @@ public final class DirtyTracker implements AutoCloseable {
         epochEnded();
     }
 
+    /** Called by the epoch, with the lock held: it ends before anything was harvested. */
+    void unclaimed(Epoch epoch) {
+        if (outstanding == epoch) {
+            outstanding = null;
+        }
+    }
+
     private void epochEnded() {
         taken.clear();
         outstanding = null;
-        claim = null;
     }
 
     private synchronized void begin(SnapshotReference base, DirtyBitmap changed) throws IOException {
@@ -422,14 +408,16 @@ public final class DirtyTracker implements AutoCloseable {
         }
     }
 
-    private void requireIdle() throws CaptureOutstandingException {
+    private void requireIdle() throws BusyException {
         requireOpen();
-        if (outstanding != null || claim != null) {
-            throw new CaptureOutstandingException();
+        if (outstanding != null) {
+            throw new BusyException("an earlier capture of this guest is not yet published; publish or close it, then"
+                    + " capture again (if it is lost, call abandonCapture() on the tracker)");
         }
     }
 
-    private void requireOpen() {
+    /** Also called by the epoch, with the lock held. */
+    void requireOpen() {
         if (closed) {
             throw new IllegalStateException("the tracker is closed");
         }

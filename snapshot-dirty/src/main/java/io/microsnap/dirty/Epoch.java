@@ -6,8 +6,9 @@ import java.util.Objects;
 import java.util.Optional;
 
 /**
- * What changed in a guest since one snapshot, taken out of its tracker for the time of one capture. A capture that
- * copies while the guest runs {@linkplain #harvestMore harvests again} into the same epoch. It ends in one of two ways:
+ * What changed in a guest since one snapshot, taken out of its tracker for the time of one capture. It begins when a
+ * capture {@linkplain DirtyTracker#claim claims} the tracker and is empty until {@link #harvest}. A capture that copies
+ * while the guest runs {@linkplain #harvestMore harvests again} into the same epoch. It ends in one of two ways:
  * with {@link #commit} once the new snapshot is published, so that later changes are relative to that; or with {@link
  * #rollback}, or closing, if there is no snapshot, so that the next epoch also holds all of this one. It exists only in
  * its process and ends with its tracker; it is never on disk.
@@ -15,20 +16,34 @@ import java.util.Optional;
  * <p>Safe for use by several threads. Ending it never fails, not even when its tracker has been closed meanwhile.
  */
 public final class Epoch implements AutoCloseable {
-    private enum State { OPEN, COMMITTED, GIVEN_BACK }
+    private enum State { CLAIMED, HARVESTED, COMMITTED, GIVEN_BACK }
 
     private final DirtyTracker tracker;
     private final SnapshotReference parent;
-    private volatile String unknownBecause;
+    private volatile String unknownBecause = "nothing was harvested yet";
     private final DirtyBitmap bitmap;
     private volatile DirtyBitmap changed;
-    private State state = State.OPEN;
+    private State state = State.CLAIMED;
 
-    Epoch(DirtyTracker tracker, SnapshotReference parent, String unknownBecause, DirtyBitmap bitmap) {
+    Epoch(DirtyTracker tracker, SnapshotReference parent, DirtyBitmap bitmap) {
         this.tracker = tracker;
         this.parent = parent;
-        this.unknownBecause = unknownBecause;
         this.bitmap = bitmap;
+    }
+
+    /**
+     * Takes out what changed since the parent, once. The guest may run; writes made meanwhile are then in this epoch,
+     * the next, or both. Watching continues without a gap. If a source fails, this does not throw: the epoch says that
+     * anything may have changed.
+     */
+    public void harvest() {
+        synchronized (tracker) {
+            requireOpenLocked();
+            if (state == State.HARVESTED) {
+                throw new IllegalStateException("the epoch was harvested already; call harvestMore");
+            }
+            tracker.harvestInto(this);
+        }
     }
 
     /**
@@ -74,7 +89,7 @@ public final class Epoch implements AutoCloseable {
      */
     public DirtyBitmap bitmap() {
         synchronized (tracker) {
-            requireOpenLocked();
+            requireHarvested();
             return bitmap;
         }
     }
@@ -91,7 +106,7 @@ public final class Epoch implements AutoCloseable {
      */
     public Optional<String> harvestMore(DirtyBitmap changed) {
         synchronized (tracker) {
-            requireOpenLocked();
+            requireHarvested();
             return tracker.harvestMore(this, changed);
         }
     }
@@ -114,7 +129,7 @@ public final class Epoch implements AutoCloseable {
      */
     public void commit(SnapshotReference published) {
         synchronized (tracker) {
-            requireOpenLocked();
+            requireHarvested();
             Objects.requireNonNull(published);
             state = State.COMMITTED;
             tracker.committed(this, published, changed);
@@ -124,9 +139,16 @@ public final class Epoch implements AutoCloseable {
     /** Ends the epoch without a snapshot: gives everything back to the tracker, merged with later changes. */
     public void rollback() {
         synchronized (tracker) {
-            requireOpenLocked();
+            if (!isOpen()) {
+                requireOpenLocked();
+            }
+            State before = state;
             state = State.GIVEN_BACK;
-            tracker.givenBack(this, unknownBecause);
+            if (before == State.CLAIMED) {
+                tracker.unclaimed(this);
+            } else {
+                tracker.givenBack(this, unknownBecause);
+            }
         }
     }
 
@@ -134,7 +156,7 @@ public final class Epoch implements AutoCloseable {
     @Override
     public void close() {
         synchronized (tracker) {
-            if (state == State.OPEN) {
+            if (isOpen()) {
                 rollback();
             }
         }
@@ -145,11 +167,25 @@ public final class Epoch implements AutoCloseable {
         return "changes since " + (unknownBecause == null ? parent : "an unknown state (" + unknownBecause + ")");
     }
 
-    /** Throws {@link IllegalStateException} if the epoch has ended, because nothing is left to commit. */
+    /**
+     * Throws {@link IllegalStateException} if the epoch has ended, because nothing is left to commit, or if nothing was
+     * harvested yet and the tracker is closed. Call it before a pause.
+     */
     public void requireOpen() {
         synchronized (tracker) {
             requireOpenLocked();
         }
+    }
+
+    /** Called by the tracker, with its lock held. */
+    void harvested(String unknown) {
+        unknownBecause = unknown;
+        state = State.HARVESTED;
+    }
+
+    /** Called by the tracker, with its lock held. */
+    boolean isHarvested() {
+        return state == State.HARVESTED;
     }
 
     /** Called by the tracker. Keeps only the first reason: later ones are consequences. */
@@ -159,11 +195,24 @@ public final class Epoch implements AutoCloseable {
         }
     }
 
+    private boolean isOpen() {
+        return state == State.CLAIMED || state == State.HARVESTED;
+    }
+
+    private void requireHarvested() {
+        requireOpenLocked();
+        if (state == State.CLAIMED) {
+            throw new IllegalStateException("nothing was harvested into the epoch yet");
+        }
+    }
+
     private void requireOpenLocked() {
         switch (state) {
-            case OPEN -> { }
+            case CLAIMED -> tracker.requireOpen();
+            case HARVESTED -> { }
             case COMMITTED -> throw new IllegalStateException("the epoch is committed");
-            case GIVEN_BACK -> throw new IllegalStateException("the epoch is given back: its capture was abandoned");
+            case GIVEN_BACK -> throw new IllegalStateException("the epoch is given back: its capture has ended, or"
+                    + " was abandoned; begin another one");
         }
     }
 }

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException
 import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.microsnap.core.BusyException;
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.SnapshotReference;
@@ -206,8 +207,10 @@ class DirtyTrackerTest {
         publish(FIRST);
         write(1);
         Epoch epoch = tracker.harvest();
-        assertThatThrownBy(tracker::harvest).isInstanceOf(CaptureOutstandingException.class);
-        assertThatThrownBy(() -> tracker.armRelativeTo(SECOND)).isInstanceOf(CaptureOutstandingException.class);
+        assertThatThrownBy(tracker::harvest).isInstanceOf(BusyException.class)
+                .hasMessageContaining("an earlier capture of this guest");
+        assertThatThrownBy(() -> tracker.armRelativeTo(SECOND)).isInstanceOf(BusyException.class)
+                .hasMessageContaining("an earlier capture of this guest");
         assertPages(epoch, 1);
         epoch.rollback();
         assertPages(tracker.harvest(), 1);
@@ -434,26 +437,35 @@ class DirtyTrackerTest {
     void aClaimedTrackerServesNoOtherCaptureUntilItsEpochEnds() throws IOException {
         publish(FIRST);
         write(1);
-        TrackerClaim claim = tracker.claim();
-        claim.require();
+        Epoch epoch = tracker.claim();
+        epoch.requireOpen();
+        assertThat(epoch.relativeTo()).as("nothing was harvested yet").isEmpty();
+        for (ThrowingCallable early : List.<ThrowingCallable>of(
+                epoch::bitmap, () -> epoch.harvestMore(DirtyBitmap.of(LAYOUT)), () -> epoch.commit(SECOND))) {
+            assertThatIllegalStateException().isThrownBy(early).withMessageContaining("nothing was harvested");
+        }
         for (ThrowingCallable other : List.<ThrowingCallable>of(
                 tracker::claim, tracker::harvest, () -> tracker.armRelativeTo(SECOND))) {
-            assertThatThrownBy(other).isInstanceOf(CaptureOutstandingException.class);
+            assertThatThrownBy(other).isInstanceOf(BusyException.class)
+                    .hasMessageContaining("an earlier capture of this guest");
         }
         mark(2);
-        Epoch epoch = claim.harvest();
+        epoch.harvest();
         assertPages(epoch, 1, 2);
-        claim.close();
+        assertThatIllegalStateException().isThrownBy(epoch::harvest).withMessageContaining("already");
         assertThatThrownBy(tracker::claim).as("the epoch is outstanding")
-                .isInstanceOf(CaptureOutstandingException.class);
+                .isInstanceOf(BusyException.class)
+                .hasMessageContaining("an earlier capture of this guest");
         epoch.commit(SECOND);
-        assertThatIllegalStateException().isThrownBy(claim::require);
-        assertThatIllegalStateException().isThrownBy(claim::harvest);
+        assertThatIllegalStateException().isThrownBy(epoch::requireOpen);
+        assertThatIllegalStateException().isThrownBy(epoch::harvest);
         tracker.claim().close();
-        try (TrackerClaim next = tracker.claim(); Epoch empty = next.harvest()) {
-            claim.close();
-            assertThatThrownBy(tracker::claim).as("an ended claim frees nothing")
-                    .isInstanceOf(CaptureOutstandingException.class);
+        try (Epoch empty = tracker.claim()) {
+            empty.harvest();
+            epoch.close();
+            assertThatThrownBy(tracker::claim).as("an ended epoch frees nothing")
+                    .isInstanceOf(BusyException.class)
+                    .hasMessageContaining("an earlier capture of this guest");
             assertThat(empty.relativeTo()).contains(SECOND);
         }
         assertPages(tracker.harvest());
@@ -463,11 +475,12 @@ class DirtyTrackerTest {
     void aLostCaptureCanBeAbandonedAtEveryStage() throws IOException {
         publish(FIRST);
         tracker.abandonCapture();
-        TrackerClaim claim = tracker.claim();
+        Epoch claimed = tracker.claim();
         tracker.abandonCapture();
-        assertThatIllegalStateException().isThrownBy(claim::require).withMessageContaining("abandoned");
+        assertThatIllegalStateException().isThrownBy(claimed::requireOpen).withMessageContaining("abandoned");
         write(1);
-        Epoch lost = tracker.claim().harvest();
+        Epoch lost = tracker.claim();
+        lost.harvest();
         write(2);
         tracker.abandonCapture();
         assertThatIllegalStateException().isThrownBy(lost::requireOpen).withMessageContaining("abandoned");

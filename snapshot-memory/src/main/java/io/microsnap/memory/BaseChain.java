@@ -4,7 +4,6 @@ import io.microsnap.core.DamagedException;
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.memory.internal.image.ComposedImage;
-import io.microsnap.store.SnapshotKind;
 import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
 import java.util.ArrayList;
@@ -23,7 +22,7 @@ final class BaseChain {
         GuestLayout layout = snapshot.layout();
         List<ComposedImage.Layer> layers = new ArrayList<>();
         StoredSnapshot held = snapshot;
-        while (held.manifest().kind() == SnapshotKind.DIFF) {
+        while (held.manifest().isDiff()) {
             layers.add(new ComposedImage.Layer(held.id().name(), held.image(), held.pageMap().orElseThrow()));
             held = held.base().orElseThrow();
             if (!held.layout().equals(layout)) {
@@ -55,6 +54,6 @@ final class BaseChain {
     }
 
     static boolean isComplete(StoredSnapshot snapshot) {
-        return snapshot.manifest().kind() == SnapshotKind.FULL;
+        return !snapshot.manifest().isDiff();
     }
 }

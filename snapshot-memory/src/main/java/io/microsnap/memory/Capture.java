@@ -12,9 +12,9 @@ import io.microsnap.dedup.internal.AfterBake;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.memory.internal.image.Zeros;
 import io.microsnap.store.FragmentationPolicy;
-import io.microsnap.store.SnapshotDescription;
 import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.SnapshotDescription;
 import io.microsnap.store.internal.SnapshotFiles;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -226,7 +226,7 @@ public final class Capture implements Cloneable {
      * <p>The tracker is reserved for this capture until it is published or closed. Later settings of this object apply
      * to captures that are prepared later.
      *
-     * @throws io.microsnap.dirty.CaptureOutstandingException if another capture has the tracker
+     * @throws io.microsnap.core.BusyException if another capture has the tracker
      * @throws java.nio.file.FileAlreadyExistsException if the id is taken and must not be replaced
      */
     public PreparedCapture prepare() throws IOException {

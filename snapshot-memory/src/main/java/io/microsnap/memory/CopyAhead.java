@@ -1,5 +1,6 @@
 package io.microsnap.memory;
 
+import java.io.IOException;
 import java.time.Duration;
 import java.util.Objects;
 import java.util.OptionalLong;
@@ -23,7 +24,7 @@ public record CopyAhead(int mostRounds, long enoughBytes, Duration enoughTime, O
     private static final long ENOUGH_BYTES = 256 << 10;
     private static final Duration ENOUGH_TIME = Duration.ofMillis(1);
     private static final CopyAhead USUAL =
-            new CopyAhead(ROUNDS, ENOUGH_BYTES, ENOUGH_TIME, OptionalLong.empty(), round -> true);
+            new CopyAhead(ROUNDS, ENOUGH_BYTES, ENOUGH_TIME, OptionalLong.empty(), (round, written) -> true);
 
     /** Receives finished rounds, in the copying thread. */
     @FunctionalInterface
@@ -31,10 +32,13 @@ public record CopyAhead(int mostRounds, long enoughBytes, Duration enoughTime, O
         /**
          * Reports a finished round.
          *
+         * @param round 1 for the first
+         * @param written what it copied: the pages that the guest wrote during the round before, or all that the first
+         * round must copy
          * @return whether to continue; false makes this round the last one, and the pause may follow
          * @throws io.microsnap.core.CancelledException to abandon the capture, of which nothing stays
          */
-        boolean copied(CopyRound round) throws java.io.IOException;
+        boolean copied(int round, MemoryWritten written) throws IOException;
     }
 
     /** Refuses limits that no round could meet. */

@@ -1,12 +1,9 @@
 package io.microsnap.memory;
 
 import io.microsnap.core.internal.file.Writeback;
-import io.microsnap.core.internal.work.Closing;
-import io.microsnap.dirty.TrackerClaim;
 import io.microsnap.memory.internal.image.Pace;
 import java.io.IOException;
 import java.time.Duration;
-import java.util.Optional;
 
 /** Copies memory ahead of the pause, in rounds, until little is left: see {@link CopyAhead}. */
 final class CopyRounds {
@@ -16,22 +13,16 @@ final class CopyRounds {
     private final CopyAhead options;
     private final StagedCapture staged;
     private final MemoryCopy copy;
-    private final Optional<TrackerClaim> claim;
-    private final Closing closing;
     private int rounds;
     private long bytesCopied;
     private long pagesCopied;
     private long pagesAgain;
     private boolean writtenBack;
 
-    /** @param closing gives the epoch back, unless it is committed */
-    CopyRounds(CopyAhead options, StagedCapture staged, MemoryCopy copy, Optional<TrackerClaim> claim,
-            Closing closing) {
+    CopyRounds(CopyAhead options, StagedCapture staged, MemoryCopy copy) {
         this.options = options;
         this.staged = staged;
         this.copy = copy;
-        this.claim = claim;
-        this.closing = closing;
     }
 
     /** Called between rounds; throws if there must be no further round. */
@@ -52,22 +43,22 @@ final class CopyRounds {
         long pagesBefore = Long.MAX_VALUE;
         for (int number = 1;; number++) {
             wanted.require();
-            CopyRound round = round();
-            boolean goOn = options.listener().copied(round);
+            MemoryWritten written = round();
+            boolean goOn = options.listener().copied(number, written);
             if (!goOn) {
                 return CopiedAhead.Ended.ASKED;
             }
-            if (isEnough(round)) {
+            if (isEnough(written)) {
                 return CopiedAhead.Ended.ENOUGH;
             }
-            if (round.pages() >= pagesBefore) {
+            if (written.pagesOffered() >= pagesBefore) {
                 return CopiedAhead.Ended.NO_SMALLER;
             }
             if (number == options.mostRounds()) {
                 return CopiedAhead.Ended.MOST_ROUNDS;
             }
-            pagesBefore = round.pages();
-            if (round.bytesCopied() >= LEAST_BYTES_TO_WRITE_BACK) {
+            pagesBefore = written.pagesOffered();
+            if (written.bytesWritten() >= LEAST_BYTES_TO_WRITE_BACK) {
                 writeBackBeforeTheKernelDoes();
             }
         }
@@ -84,14 +75,12 @@ final class CopyRounds {
         }
     }
 
-    private boolean isEnough(CopyRound round) {
-        return round.bytesCopied() <= options.enoughBytes() || round.copy().compareTo(options.enoughTime()) <= 0;
+    private boolean isEnough(MemoryWritten written) {
+        return written.bytesWritten() <= options.enoughBytes() || written.time().compareTo(options.enoughTime()) <= 0;
     }
 
-    private CopyRound round() throws IOException {
-        long start = System.nanoTime();
-        copy.harvestRound(claim, closing);
-        long harvested = System.nanoTime();
+    private MemoryWritten round() throws IOException {
+        copy.harvestRound();
         Pace pace = options.mostBytesASecond().isPresent()
                 ? Pace.of(options.mostBytesASecond().getAsLong()) : Pace.unlimited();
         MemoryWritten written = copy.write(pace);
@@ -99,7 +88,6 @@ final class CopyRounds {
         bytesCopied += written.bytesWritten();
         pagesCopied += written.pagesOffered();
         pagesAgain += copy.pagesAgain();
-        return new CopyRound(rounds, written.pagesOffered(), copy.pagesAgain(), written.bytesWritten(),
-                Duration.ofNanos(harvested - start), written.time().minus(pace.waited()));
+        return written;
     }
 }

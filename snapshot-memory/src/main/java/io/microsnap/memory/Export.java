@@ -18,14 +18,14 @@ import io.microsnap.memory.internal.image.Composition;
 import io.microsnap.memory.internal.image.OpenedImage;
 import io.microsnap.store.HeldSnapshot;
 import io.microsnap.store.Manifest;
-import io.microsnap.store.SnapshotDescription;
-import io.microsnap.store.SnapshotFile;
-import io.microsnap.store.SnapshotKind;
 import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.internal.DirectoryStore;
 import io.microsnap.store.internal.PageChecks;
 import io.microsnap.store.internal.PageIndex;
+import io.microsnap.store.internal.SnapshotDescription;
+import io.microsnap.store.internal.SnapshotFile;
 import io.microsnap.store.internal.SnapshotFiles;
+import io.microsnap.store.internal.SnapshotKind;
 import io.microsnap.store.internal.StagedSnapshot;
 import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
@@ -38,9 +38,11 @@ import java.util.Optional;
  * Exports memory from a store, or from a chain of diffs: as a plain file that any VMM reads, or as a snapshot that
  * needs no base. Blocks are shared where the filesystem can, and holes stay holes. Every page is checked against the
  * page index before it is written: a bad one causes a {@link io.microsnap.core.DamagedException}, and no output
- * appears.
+ * appears. {@link #compact} needs no output of its own: it makes a snapshot complete where it is.
  */
 public final class Export {
+    private static final System.Logger LOG = System.getLogger(Export.class.getName());
+
     private final StoredSnapshot snapshot;
     private boolean checked = true;
     private int threads = 1;
@@ -171,16 +173,41 @@ public final class Export {
     }
 
     /**
-     * Makes the snapshot complete in place: the same publication under the same id, without a base. It stays the base
-     * of snapshots that require it, and processes that use it keep the files they have. This always checks pages,
-     * because the bases, from which it could be made again, may be deleted next.
+     * Makes a snapshot of a chain complete in place, so that the bases it needed may be deleted. This is durable and
+     * atomic: a process that dies leaves the snapshot as it was or complete. It stays the same publication with the
+     * same bytes, which are checked meanwhile; snapshots that require it and processes that use it are not affected.
+     * Returns whether there was anything to do: a snapshot that needs no base is complete already.
      *
-     * @throws java.nio.file.NoSuchFileException if it was deleted or replaced meanwhile
+     * @throws java.nio.file.NoSuchFileException if there is none of that id, or it was deleted or replaced meanwhile
+     * @throws io.microsnap.core.DamagedException if it or one of its bases is damaged; it stays as it is
      */
-    Manifest inPlace(DirectoryStore store) throws IOException {
+    public static boolean compact(SnapshotStore store, SnapshotId id, int threads, Progress progress)
+            throws IOException {
+        DirectoryStore directory = DirectoryStore.of(store);
+        try (StoredSnapshot held = directory.hold(id)) {
+            if (BaseChain.isComplete(held)) {
+                return false;
+            }
+            of(held).threads(threads).progress(progress).inPlace(directory);
+        }
+        removeFormer(directory);
+        return true;
+    }
+
+    /** Always checks pages, because the bases, from which it could be made again, may be deleted next. */
+    private void inPlace(DirectoryStore store) throws IOException {
         try (StagedSnapshot staged = store.stage(snapshot.id())) {
             fill(staged, Optional.of(new PageChecks(snapshot.pageIndex())));
-            return staged.publishInPlaceOf(snapshot, description());
+            staged.publishInPlaceOf(snapshot, description());
+        }
+    }
+
+    /** Removes the former image from the staging area. It is not an error if it cannot be removed yet. */
+    private static void removeFormer(DirectoryStore store) {
+        try {
+            store.gc();
+        } catch (IOException later) {
+            LOG.log(System.Logger.Level.DEBUG, store + ": a former image takes space until the next recovery", later);
         }
     }
 

@@ -6,7 +6,6 @@ import io.microsnap.core.SnapshotException;
 import io.microsnap.core.internal.work.Closing;
 import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.dirty.Epoch;
-import io.microsnap.dirty.TrackerClaim;
 import io.microsnap.memory.internal.image.OpenedImage;
 import io.microsnap.memory.internal.image.Pace;
 import io.microsnap.memory.internal.image.WriteMode;
@@ -30,7 +29,8 @@ final class MemoryCopy {
     private final Optional<DirtyBitmap> latest;
     /** The pages that really differed from the base, if sources report in blocks. */
     private Optional<DirtyBitmap> differing = Optional.empty();
-    private Optional<Epoch> epoch = Optional.empty();
+    private final Optional<Epoch> epoch;
+    private boolean harvested;
     private Optional<String> lost = Optional.empty();
     private Optional<DirtyBitmap> named = Optional.empty();
     private boolean written;
@@ -42,34 +42,33 @@ final class MemoryCopy {
     /**
      * Makes a copy that has not begun.
      *
+     * @param epoch takes every harvest; empty without a tracker
      * @param base what the image is compared with, or was cloned from; empty for a full capture
      */
-    MemoryCopy(Capture plan, Optional<StoredSnapshot> base, StagedCapture staged) {
+    MemoryCopy(Capture plan, Optional<Epoch> epoch, Optional<StoredSnapshot> base, StagedCapture staged) {
         this.plan = plan;
+        this.epoch = epoch;
         this.base = base;
         this.staged = staged;
         layout = plan.reader.layout();
         latest = plan.copyAhead.map(asked -> DirtyBitmap.of(layout));
     }
 
-    /**
-     * Takes out what the guest wrote since the last harvest, or since its last snapshot.
-     *
-     * @param closing gives the epoch back, unless it is committed
-     */
-    void harvest(Optional<TrackerClaim> claim, Closing closing) {
-        if (epoch.isPresent()) {
-            lost = epoch.get().harvestMore(latest.orElseThrow());
-        } else if (claim.isPresent()) {
-            epoch = Optional.of(closing.add(claim.get().harvest()));
+    /** Takes out what the guest wrote since the last harvest, or since its last snapshot. */
+    void harvest() {
+        if (harvested) {
+            lost = epoch.orElseThrow().harvestMore(latest.orElseThrow());
+        } else if (epoch.isPresent()) {
+            epoch.get().harvest();
+            harvested = true;
         }
     }
 
     /** Takes out what the guest wrote since the last harvest. Throws if any of it is unknown. */
-    void harvestRound(Optional<TrackerClaim> claim, Closing closing) throws SnapshotException {
-        long before = epoch.isPresent() ? epoch.get().bitmap().count() : 0;
-        boolean again = epoch.isPresent();
-        harvest(claim, closing);
+    void harvestRound() throws SnapshotException {
+        boolean again = harvested;
+        long before = again ? epoch.orElseThrow().bitmap().count() : 0;
+        harvest();
         if (lost.isPresent()) {
             throw new SnapshotException(plan.id + " cannot be copied ahead of the pause any further: the guest's"
                     + " writes since the last round are unknown, because " + lost.get()
@@ -77,7 +76,7 @@ final class MemoryCopy {
         }
         if (again) {
             long pages = latest.orElseThrow().count();
-            pagesAgain = lookedAtEverything ? pages : before + pages - epoch.get().bitmap().count();
+            pagesAgain = lookedAtEverything ? pages : before + pages - epoch.orElseThrow().bitmap().count();
         }
     }
 
@@ -91,11 +90,6 @@ final class MemoryCopy {
             pagesDamagedInBase += result.pagesDamagedInBase();
             return result;
         }
-    }
-
-    /** Returns the epoch that all harvests went into; empty without a tracker. */
-    Optional<Epoch> epoch() {
-        return epoch;
     }
 
     /** Returns the pages that the last pass examined; empty for all of them. */

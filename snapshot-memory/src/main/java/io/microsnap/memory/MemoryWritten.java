@@ -10,7 +10,7 @@ import java.time.Duration;
  * @param pagesZero those of them that are zero
  * @param bytesWritten bytes written to the filesystem
  * @param pagesDamagedInBase pages that do not match the index in the base's image; the new image holds them itself
- * @param time from the first page to the last
+ * @param time from the first page to the last, without waits for a rate limit
  */
 public record MemoryWritten(long pagesOffered, long pagesRecorded, long pagesZero, long bytesWritten,
         long pagesDamagedInBase, Duration time) {

@@ -17,7 +17,7 @@ import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.work.Closing;
 import io.microsnap.core.internal.work.Workers;
 import io.microsnap.dirty.DirtyTracker;
-import io.microsnap.dirty.TrackerClaim;
+import io.microsnap.dirty.Epoch;
 import io.microsnap.memory.internal.image.ComposedImage;
 import io.microsnap.memory.internal.image.MemoryWriter;
 import io.microsnap.memory.internal.image.Pace;
@@ -59,7 +59,8 @@ public final class PreparedCapture implements AutoCloseable {
     private StagedCapture staged;
     private Workers workers;
     private Duration prepareTime;
-    private Optional<TrackerClaim> claim = Optional.empty();
+    /** Reserves the tracker from the preparation on. */
+    private Optional<Epoch> epoch = Optional.empty();
     private MemoryCopy copy;
     private Optional<CopiedAhead> copiedAhead = Optional.empty();
     private final AtomicReference<State> state = new AtomicReference<>(State.READY);
@@ -86,7 +87,7 @@ public final class PreparedCapture implements AutoCloseable {
             if (plan.tracker.isPresent()) {
                 plan.tracker.get().arm();
             }
-            prepared.copy = new MemoryCopy(plan, prepared.base, prepared.staged);
+            prepared.copy = new MemoryCopy(plan, prepared.epoch, prepared.base, prepared.staged);
         } catch (Throwable failure) {
             prepared.closing.closeAfter(failure);
             throw failure;
@@ -117,8 +118,8 @@ public final class PreparedCapture implements AutoCloseable {
                 plan.id + " was not prepared to be copied ahead of the pause: call Capture.copyAhead before prepare"));
         begin(State.COPYING);
         try {
-            claim.ifPresent(held -> requireClaim());
-            CopiedAhead copied = new CopyRounds(options, staged, copy, claim, closing).run(this::requireWanted);
+            epoch.ifPresent(Epoch::requireOpen);
+            CopiedAhead copied = new CopyRounds(options, staged, copy).run(this::requireWanted);
             copiedAhead = Optional.of(copiedAhead.map(before -> before.and(copied)).orElse(copied));
             if (!state.compareAndSet(State.COPYING, State.READY)) {
                 requireWanted();
@@ -143,15 +144,6 @@ public final class PreparedCapture implements AutoCloseable {
         }
     }
 
-    /** Throws if the capture was abandoned: once there is an epoch, the epoch knows that. */
-    private void requireClaim() {
-        if (copy.epoch().isPresent()) {
-            copy.epoch().get().requireOpen();
-        } else {
-            claim.orElseThrow().require();
-        }
-    }
-
     /**
      * Pauses the machine, copies its memory and state, and resumes it. If the machine still runs, helper threads are
      * woken before the pause. Whatever fails, the machine is resumed, and the store and the tracker are as they were.
@@ -164,7 +156,7 @@ public final class PreparedCapture implements AutoCloseable {
         CaptureEvent event = new CaptureEvent();
         try {
             PauseOutcome outcome;
-            claim.ifPresent(held -> requireClaim());
+            epoch.ifPresent(Epoch::requireOpen);
             synchronized (machine) {
                 event.begin();
                 if (!machine.isPausedAlready()) {
@@ -207,7 +199,7 @@ public final class PreparedCapture implements AutoCloseable {
             throw new IllegalArgumentException(plan.id + " cannot be captured: the reader reads " + layout
                     + ", the tracker watches " + tracker.layout());
         }
-        claim = Optional.of(closing.add(tracker.claim()));
+        epoch = Optional.of(closing.add(tracker.claim()));
     }
 
     private void requireFreeId() throws IOException {
@@ -460,7 +452,7 @@ public final class PreparedCapture implements AutoCloseable {
         List<MachineStateSection> sections = List.copyOf(machine.saveState());
         MachineStateFile.check(sections);
         long saved = System.nanoTime();
-        copy.harvest(claim, closing);
+        copy.harvest();
         long harvested = System.nanoTime();
         MemoryWritten written = copy.write(Pace.unlimited());
         because += copy.remark();
@@ -482,7 +474,7 @@ public final class PreparedCapture implements AutoCloseable {
                 Duration.ofNanos(saved - start), Duration.ofNanos(harvested - saved),
                 Duration.ofNanos(wrote - harvested), Duration.ofNanos(attached - checked), Duration.ZERO);
         Basis basis = new Basis(kind, because, parent, base);
-        return new PauseOutcome(basis, sections, copy.epoch(), written, copiedAhead, times);
+        return new PauseOutcome(basis, sections, epoch, written, copiedAhead, times);
     }
 
     /** Returns the written image, composed with the base if it needs one. */

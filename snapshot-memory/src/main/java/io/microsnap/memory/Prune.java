@@ -136,7 +136,7 @@ public final class Prune {
         try {
             for (Manifest manifest : plan.compact()) {
                 long before = doneBytes;
-                each(manifest.id(), compacted, left, () -> Compact.snapshot(store, manifest.id(), threads,
+                each(manifest.id(), compacted, left, () -> Export.compact(store, manifest.id(), threads,
                         (done, total) -> progress.advanced(before + done, totalBytes)));
                 doneBytes += manifest.layout().lengthBytes();
             }
@@ -182,7 +182,7 @@ public final class Prune {
     }
 
     private boolean isCounted(Manifest manifest) {
-        return manifest.description().labels().entrySet().containsAll(labels.entrySet());
+        return manifest.labels().entrySet().containsAll(labels.entrySet());
     }
 
     private static Comparator<Manifest> newestFirst() {

@@ -138,7 +138,7 @@ public final class RestoredSnapshot implements RestoredMachine, AutoCloseable {
     /** Returns the machine's state beside its memory, in the order it was saved; empty if none was saved. */
     @Override
     public List<MachineStateSection> machineState() throws IOException {
-        if (held.manifest().file(SnapshotFiles.MACHINE).isEmpty()) {
+        if (!held.manifest().hasMachineState()) {
             return List.of();
         }
         return MachineStateFile.read(held.open(SnapshotFiles.MACHINE));

@@ -137,10 +137,11 @@ final class CampaignTest {
             if (tracked && random.nextInt(3) == 0) {
                 // As many rounds as writes happen between: what the guest has after the last one is what is captured.
                 int rounds = random.nextInt(1, 5);
-                capture.copyAhead(CopyAhead.usual().rounds(rounds).enough(0).enough(Duration.ZERO).listener(round -> {
-                    guest.run(random);
-                    return true;
-                }));
+                capture.copyAhead(CopyAhead.usual().rounds(rounds).enough(0).enough(Duration.ZERO)
+                        .listener((round, written) -> {
+                            guest.run(random);
+                            return true;
+                        }));
             }
             CaptureResult result = capture.take(guest);
             if (result.copiedAhead().isPresent()) {

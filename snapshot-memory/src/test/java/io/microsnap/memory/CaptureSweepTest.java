@@ -215,7 +215,7 @@ final class CaptureSweepTest {
                 Capture capture = Capture.of(store, NEXT, guest).base(BASE);
                 if (Boolean.parseBoolean(arguments[2])) {
                     capture.tracker(tracker).copyAhead(CopyAhead.usual().rounds(3).enough(0).enough(Duration.ZERO)
-                            .listener(round -> {
+                            .listener((round, written) -> {
                                 Scene.change(guest, tracker);
                                 return true;
                             }));
@@ -269,8 +269,8 @@ final class CaptureSweepTest {
             return this;
         }
 
-        private void writeAgain(CopyRound round) {
-            if (round.number() == 1) {
+        private void writeAgain(int round) {
+            if (round == 1) {
                 guest.bytes().asSlice(10 * PAGE, PAGE).fill((byte) 1);
                 tracker.markWritten(10 * PAGE, PAGE);
             } else {
@@ -312,10 +312,11 @@ final class CaptureSweepTest {
                 Capture capture = Capture.of(store, NEXT, guest).io(io).tracker(tracker).threads(threads)
                         .attach("overlay", attachment);
                 if (copiesAhead) {
-                    capture.copyAhead(CopyAhead.usual().rounds(3).enough(0).enough(Duration.ZERO).listener(round -> {
-                        writeAgain(round);
-                        return true;
-                    }));
+                    capture.copyAhead(CopyAhead.usual().rounds(3).enough(0).enough(Duration.ZERO)
+                            .listener((round, written) -> {
+                                writeAgain(round);
+                                return true;
+                            }));
                 }
                 capture.take(new PausableMachine() {
                     @Override

@@ -3,6 +3,7 @@ package io.microsnap.memory;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.microsnap.core.BusyException;
 import io.microsnap.core.CancelledException;
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.IfExists;
@@ -16,22 +17,21 @@ import io.microsnap.core.internal.file.Extents;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.core.testing.FaultyPosix;
-import io.microsnap.dirty.CaptureOutstandingException;
 import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.dirty.DirtySource;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.dirty.SourceOwnership;
 import io.microsnap.dirty.WritePath;
-import io.microsnap.store.Manifest;
-import io.microsnap.store.SnapshotDescription;
-import io.microsnap.store.SnapshotFile;
 import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.StoreOptions;
 import io.microsnap.store.internal.DirectoryStore;
 import io.microsnap.store.internal.PageIndex;
 import io.microsnap.store.internal.PageMap;
+import io.microsnap.store.internal.SnapshotDescription;
+import io.microsnap.store.internal.SnapshotFile;
 import io.microsnap.store.internal.SnapshotFiles;
 import io.microsnap.store.internal.StagedSnapshot;
+import io.microsnap.store.internal.StoredManifest;
 import io.microsnap.store.internal.StoredSnapshot;
 import io.microsnap.testsupport.FileSystemKind;
 import io.microsnap.testsupport.RealFileSystems;
@@ -103,10 +103,10 @@ final class CaptureTest {
         CaptureResult second = capture(NEXT).take(machine);
 
         assertThat(first.kind()).isEqualTo(CaptureKind.FULL);
-        assertThat(first.manifest().description().image()).contains("debian");
+        assertThat(first.manifest().imageName()).contains("debian");
         assertThat(second.kind()).isEqualTo(CaptureKind.DIFF);
         assertThat(second.memory().pagesRecorded()).isEqualTo(1);
-        assertThat(second.manifest().description().parent()).contains(first.reference());
+        assertThat(second.manifest().parent()).contains(first.reference());
         assertThat(second.manifest().requiredBase()).contains(first.reference());
         assertThat(tracker.parent()).contains(second.reference());
         assertRestores(NEXT);
@@ -275,7 +275,7 @@ final class CaptureTest {
         CaptureResult next = Capture.of(store, NEXT, guest).base(BASE).take(machine);
 
         assertThat(next.memory().pagesRecorded()).isEqualTo(1);
-        assertThat(next.manifest().description().parent().orElseThrow().id()).isEqualTo(BASE);
+        assertThat(next.manifest().parent().orElseThrow().id()).isEqualTo(BASE);
         assertRestores(NEXT);
     }
 
@@ -420,14 +420,17 @@ final class CaptureTest {
     @Test
     void aSecondCaptureIsRefusedBeforeItTouchesTheMachine() throws IOException {
         machine.whilePaused = () -> {
-            assertThatThrownBy(() -> capture(NEXT).take(machine)).isInstanceOf(CaptureOutstandingException.class);
+            assertThatThrownBy(() -> capture(NEXT).take(machine)).isInstanceOf(BusyException.class)
+                    .hasMessageContaining("an earlier capture of this guest");
             assertThat(machine.calls).containsExactly("pause", "state");
         };
         try (PreparedCapture prepared = capture(BASE).prepare()) {
-            assertThatThrownBy(() -> capture(NEXT).take(machine)).isInstanceOf(CaptureOutstandingException.class);
+            assertThatThrownBy(() -> capture(NEXT).take(machine)).isInstanceOf(BusyException.class)
+                    .hasMessageContaining("an earlier capture of this guest");
             assertThat(machine.calls).isEmpty();
             try (CapturedSnapshot captured = prepared.capture(machine)) {
-                assertThatThrownBy(() -> capture(NEXT).take(machine)).isInstanceOf(CaptureOutstandingException.class);
+                assertThatThrownBy(() -> capture(NEXT).take(machine)).isInstanceOf(BusyException.class)
+                        .hasMessageContaining("an earlier capture of this guest");
                 captured.publish();
                 machine.whilePaused = () -> { };
                 assertThat(capture(NEXT).take(machine).memory().pagesRecorded()).isZero();
@@ -556,10 +559,10 @@ final class CaptureTest {
     /** Makes empty snapshots, each of which needs the one before: from the third on without publishing them. */
     private SnapshotReference chain(GuestLayout layout, int length) throws IOException {
         SnapshotReference base = publishEmpty("n1", SnapshotDescription.full(layout)).reference();
-        Manifest last = publishEmpty("n2", SnapshotDescription.diff(layout, base));
+        StoredManifest last = publishEmpty("n2", SnapshotDescription.diff(layout, base));
         Path second = directory.resolve("store/n2");
         for (int number = 3; number <= length; number++) {
-            last = new Manifest(new SnapshotId("n" + number), UUID.randomUUID(), last.created(),
+            last = new StoredManifest(new SnapshotId("n" + number), UUID.randomUUID(), last.created(),
                     SnapshotDescription.diff(layout, last.reference()), last.files());
             Path place = Files.createDirectory(directory.resolve("store/n" + number));
             for (SnapshotFile file : last.files()) {
@@ -570,7 +573,7 @@ final class CaptureTest {
         return last.reference();
     }
 
-    private Manifest publishEmpty(String name, SnapshotDescription description) throws IOException {
+    private StoredManifest publishEmpty(String name, SnapshotDescription description) throws IOException {
         try (StagedSnapshot staged = store.stage(new SnapshotId(name))) {
             staged.create(SnapshotFiles.MEMORY).truncate(description.layout().lengthBytes());
             try (PageIndex index = PageIndex.create(staged.create(SnapshotFiles.PAGE_INDEX), description.layout())) {

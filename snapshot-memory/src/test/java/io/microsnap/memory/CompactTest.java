@@ -10,7 +10,6 @@ import io.microsnap.core.internal.posix.Errno;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.core.testing.FaultyPosix;
 import io.microsnap.store.Manifest;
-import io.microsnap.store.SnapshotKind;
 import io.microsnap.store.StoreOptions;
 import io.microsnap.store.internal.DirectoryStore;
 import io.microsnap.store.internal.SnapshotFiles;
@@ -42,18 +41,18 @@ final class CompactTest {
         Chains chains = new Chains(seed.random());
         try (DirectoryStore store = chain(directory.resolve("store"), chains)) {
             Manifest before = store.inspect(MIDDLE);
-            assertThat(Compact.snapshot(store, MIDDLE, LANES, Progress.NONE)).isTrue();
+            assertThat(Export.compact(store, MIDDLE, LANES, Progress.NONE)).isTrue();
             Manifest after = store.inspect(MIDDLE);
-            assertThat(after.kind()).isEqualTo(SnapshotKind.FULL);
-            assertThat(after.description().base()).isEmpty();
+            assertThat(after.isDiff()).isFalse();
+            assertThat(after.base()).isEmpty();
             assertThat(after.reference()).isEqualTo(before.reference());
             assertThat(after.created()).isEqualTo(before.created());
-            assertThat(after.description().parent()).isEqualTo(before.description().parent());
-            assertThat(after.description().labels()).isEqualTo(before.description().labels());
+            assertThat(after.parent()).isEqualTo(before.parent());
+            assertThat(after.labels()).isEqualTo(before.labels());
             assertThat(directory.resolve("store/.staging")).isEmptyDirectory();
             store.delete(BASE);
             chains.requireExact(store, "without the base");
-            assertThat(Compact.snapshot(store, MIDDLE, LANES, Progress.NONE)).as("nothing to do").isFalse();
+            assertThat(Export.compact(store, MIDDLE, LANES, Progress.NONE)).as("nothing to do").isFalse();
         }
     }
 
@@ -64,11 +63,11 @@ final class CompactTest {
         try (DirectoryStore store = chain(path, chains)) {
             try (StoredSnapshot held = store.hold(LAST);
                     RestoredSnapshot running = Restore.of(store, MIDDLE).restore(RestoreEngine.LAZY)) {
-                assertThat(Compact.snapshot(store, MIDDLE, LANES, Progress.NONE)).isTrue();
-                assertThat(Compact.snapshot(store, LAST, LANES, Progress.NONE)).isTrue();
+                assertThat(Export.compact(store, MIDDLE, LANES, Progress.NONE)).isTrue();
+                assertThat(Export.compact(store, LAST, LANES, Progress.NONE)).isTrue();
                 // Opened only now: index and map of the former image are still there.
                 assertThat(Verification.of(held, 1, Progress.NONE).isWhole()).isTrue();
-                assertThat(held.manifest().kind()).isEqualTo(SnapshotKind.DIFF);
+                assertThat(held.manifest().isDiff()).isTrue();
                 assertThat(running.memory().mapping(0).mismatch(
                         MemorySegment.ofArray(chains.contents().get(MIDDLE)))).isEqualTo(-1);
                 assertThatThrownBy(() -> store.delete(BASE)).isInstanceOf(IOException.class);
@@ -94,7 +93,7 @@ final class CompactTest {
                 file.write(new byte[] {'b', 'a', 'd'});
             }
             Manifest before = store.inspect(LAST);
-            assertThatThrownBy(() -> Compact.snapshot(store, LAST, LANES, Progress.NONE))
+            assertThatThrownBy(() -> Export.compact(store, LAST, LANES, Progress.NONE))
                     .isInstanceOf(DamagedException.class).hasMessageContaining("vm-0 holds");
             assertThat(store.inspect(LAST)).isEqualTo(before);
             assertThat(directory.resolve("store/.staging")).isEmptyDirectory();
@@ -106,7 +105,7 @@ final class CompactTest {
         Chains chains = new Chains(seed.random());
         try (DirectoryStore store = chain(directory.resolve("store"), chains)) {
             boolean[] once = {false};
-            assertThatThrownBy(() -> Compact.snapshot(store, LAST, 1, (done, total) -> {
+            assertThatThrownBy(() -> Export.compact(store, LAST, 1, (done, total) -> {
                 if (!once[0]) {
                     once[0] = true;
                     try {
@@ -146,8 +145,7 @@ final class CompactTest {
             assertThat(failing.openDescriptors()).as(what + " leaks descriptors").isEmpty();
             assertThat(failing.mappedBytes()).as(what + " leaks memory").isZero();
             try (DirectoryStore store = open(path)) {
-                assertThat(store.inspect(LAST).kind()).as(what)
-                        .isEqualTo(failed ? SnapshotKind.DIFF : SnapshotKind.FULL);
+                assertThat(store.inspect(LAST).isDiff()).as(what).isEqualTo(failed);
                 assertThat(path.resolve(".staging")).as(what).isEmptyDirectory();
                 chains.requireExact(store, what);
             }
@@ -176,9 +174,9 @@ final class CompactTest {
                 assertThat(expected).hasMessageContaining("dead from");
             }
             dying.bury();
-            SnapshotKind found = requireSame(path, chains, "dead from call " + position + " of " + calls);
-            diffSeen |= found == SnapshotKind.DIFF;
-            fullSeen |= found == SnapshotKind.FULL;
+            boolean diff = requireSame(path, chains, "dead from call " + position + " of " + calls);
+            diffSeen |= diff;
+            fullSeen |= !diff;
             Chains.remove(path);
         }
         assertThat(diffSeen && fullSeen).as("both were seen").isTrue();
@@ -214,12 +212,13 @@ final class CompactTest {
         }
     }
 
-    private static SnapshotKind requireSame(Path path, Chains chains, String what) throws IOException {
+    /** Returns whether the last snapshot still is a diff. */
+    private static boolean requireSame(Path path, Chains chains, String what) throws IOException {
         try (DirectoryStore store = open(path)) {
             assertThat(path.resolve(".staging")).as(what).isEmptyDirectory();
             assertThat(store.list()).as(what).hasSize(chains.contents().size());
             chains.requireExact(store, what);
-            return store.inspect(LAST).kind();
+            return store.inspect(LAST).isDiff();
         }
     }
 
@@ -237,7 +236,7 @@ final class CompactTest {
 
     private static void compact(Posix calls, Path path) throws IOException {
         try (DirectoryStore store = DirectoryStore.open(calls, path, StoreOptions.PRIVATE)) {
-            Compact.snapshot(store, LAST, 1, Progress.NONE);
+            Export.compact(store, LAST, 1, Progress.NONE);
         }
     }
 

@@ -53,7 +53,7 @@ final class CopyAheadTest {
     private final ScriptedSource source = new ScriptedSource(LAYOUT);
     private final DirtyTracker tracker = DirtyTracker.of(LAYOUT, source);
     private final Guest guest = new Guest();
-    private final List<CopyRound> rounds = new ArrayList<>();
+    private final List<MemoryWritten> rounds = new ArrayList<>();
 
     @BeforeEach
     void openStore() throws IOException {
@@ -69,10 +69,10 @@ final class CopyAheadTest {
 
     /** What the guest does after each round; after the last of them the copying ends. */
     private CopyAhead then(Runnable... afterRounds) {
-        return ON_AND_ON.listener(round -> {
-            rounds.add(round);
-            afterRounds[round.number() - 1].run();
-            return round.number() < afterRounds.length;
+        return ON_AND_ON.listener((round, written) -> {
+            rounds.add(written);
+            afterRounds[round - 1].run();
+            return round < afterRounds.length;
         });
     }
 
@@ -86,9 +86,7 @@ final class CopyAheadTest {
                 () -> guest.write(7, 1000), () -> guest.write(8, 1001), () -> guest.write(9, 1002))).take(guest);
 
         assertThat(result.kind()).isEqualTo(CaptureKind.FULL);
-        assertThat(rounds).extracting(CopyRound::number).containsExactly(1, 2, 3);
-        assertThat(rounds).extracting(CopyRound::pages).containsExactly((long) PAGES / 2, 1L, 1L);
-        assertThat(rounds).extracting(CopyRound::pagesAgain).containsExactly(0L, 1L, 1L);
+        assertThat(rounds).extracting(MemoryWritten::pagesOffered).containsExactly((long) PAGES / 2, 1L, 1L);
         assertThat(result.memory().pagesOffered()).isEqualTo(1);
         CopiedAhead ahead = result.copiedAhead().orElseThrow();
         assertThat(ahead.rounds()).isEqualTo(3);
@@ -167,7 +165,7 @@ final class CopyAheadTest {
             own.delete(BASE);
             assertIsThePause(own, NEXT, what);
         } else {
-            assertThat(own.inspect(NEXT).description().parent()).as(what).contains(base.reference());
+            assertThat(own.inspect(NEXT).parent()).as(what).contains(base.reference());
         }
     }
 
@@ -192,26 +190,26 @@ final class CopyAheadTest {
 
     @Test
     void aRoundThatIsSmallEnoughIsTheLastOne() throws IOException {
-        CopyAhead options = CopyAhead.usual().enough(Duration.ZERO).enough(4 * PAGE).listener(round -> {
-            rounds.add(round);
-            guest.writeRun(0, switch (round.number()) {
+        CopyAhead options = CopyAhead.usual().enough(Duration.ZERO).enough(4 * PAGE).listener((round, written) -> {
+            rounds.add(written);
+            guest.writeRun(0, switch (round) {
                 case 1 -> 20;
                 case 2 -> 5;
                 default -> 4;
-            }, round.number());
+            }, round);
             return true;
         });
         CopiedAhead ahead = capture().copyAhead(options).take(guest).copiedAhead().orElseThrow();
 
-        assertThat(rounds).extracting(CopyRound::pages).containsExactly((long) PAGES / 2, 20L, 5L, 4L);
+        assertThat(rounds).extracting(MemoryWritten::pagesOffered).containsExactly((long) PAGES / 2, 20L, 5L, 4L);
         assertThat(ahead.ended()).isEqualTo(Ended.ENOUGH);
         assertIsThePause(NEXT);
     }
 
     @Test
     void aGuestThatWritesAsFastAsItIsCopiedEndsTheRoundsAndIsCapturedAllTheSame() throws IOException {
-        CopyAhead noSmaller = ON_AND_ON.listener(round -> {
-            guest.writeRun(0, 30, round.number());
+        CopyAhead noSmaller = ON_AND_ON.listener((round, written) -> {
+            guest.writeRun(0, 30, round);
             return true;
         });
         CopiedAhead ahead = capture().copyAhead(noSmaller).take(guest).copiedAhead().orElseThrow();
@@ -220,8 +218,8 @@ final class CopyAheadTest {
         assertIsThePause(NEXT);
         store.delete(NEXT);
 
-        CopyAhead slowly = ON_AND_ON.rounds(5).listener(round -> {
-            guest.writeRun(0, 100 - round.number(), round.number());
+        CopyAhead slowly = ON_AND_ON.rounds(5).listener((round, written) -> {
+            guest.writeRun(0, 100 - round, round);
             return true;
         });
         ahead = capture().kind(CaptureKind.FULL).copyAhead(slowly).take(guest).copiedAhead().orElseThrow();
@@ -279,10 +277,10 @@ final class CopyAheadTest {
                     });
             assertThatThrownBy(prepared::copyAhead).isInstanceOf(IllegalStateException.class);
             try (CapturedSnapshot captured = prepared.capture(guest)) {
-                assertThat(captured.publish().manifest().description().labels()).containsEntry("run", "1");
+                assertThat(captured.publish().manifest().labels()).containsEntry("run", "1");
             }
         }
-        assertThat(store.inspect(NEXT).description().image()).isEmpty();
+        assertThat(store.inspect(NEXT).imageName()).isEmpty();
         try (StoredSnapshot held = store.hold(NEXT)) {
             assertThat(held.manifest().files().toString()).doesNotContain("overlay");
         }
@@ -347,7 +345,7 @@ final class CopyAheadTest {
                 assertThat(result.memory().pagesDamagedInBase()).isZero();
                 assertIsThePause(own, NEXT, kind.name());
                 if (kind != CaptureKind.FULL) {
-                    assertThat(own.inspect(NEXT).description().parent()).contains(base.reference());
+                    assertThat(own.inspect(NEXT).parent()).contains(base.reference());
                 }
             }
         }
@@ -361,9 +359,9 @@ final class CopyAheadTest {
         int pauses = guest.pauses;
         CancelledException enough = new CancelledException("enough");
         assertThatThrownBy(() -> Capture.of(store, later, guest).tracker(tracker).copyAhead(ON_AND_ON.listener(
-                round -> {
-                    guest.writeRun(3 + round.number(), 4 - round.number(), 78);
-                    if (round.number() == 3) {
+                (round, written) -> {
+                    guest.writeRun(3 + round, 4 - round, 78);
+                    if (round == 3) {
                         guest.write(20, 79);
                         throw enough;
                     }
@@ -385,10 +383,10 @@ final class CopyAheadTest {
         }).take(guest)).isSameAs(enough);
         assertNothingLeft();
         List<PreparedCapture> prepared = new ArrayList<>();
-        List<CopyRound> rounds = new ArrayList<>();
-        prepared.add(capture().copyAhead(ON_AND_ON.listener(round -> {
-            rounds.add(round);
-            guest.write(4, 60 + round.number());
+        List<MemoryWritten> rounds = new ArrayList<>();
+        prepared.add(capture().copyAhead(ON_AND_ON.listener((round, written) -> {
+            rounds.add(written);
+            guest.write(4, 60 + round);
             prepared.getFirst().close();
             return true;
         })).prepare());
@@ -448,7 +446,7 @@ final class CopyAheadTest {
             });
             SnapshotId later = new SnapshotId("later");
             Capture.of(store, later, meddling).tracker(restored.tracker()).kind(CaptureKind.FULL)
-                    .copyAhead(ON_AND_ON.listener(round -> {
+                    .copyAhead(ON_AND_ON.listener((round, written) -> {
                         memory.set(ValueLayout.JAVA_INT, 7L * PAGE, 4000);
                         return false;
                     })).take(PausableMachine.pausedAlready(List.of()));
@@ -485,7 +483,7 @@ final class CopyAheadTest {
         long expected = (long) (1e9 * (PAGES / 2) * PAGE / (20 << 20));
         assertThat(System.nanoTime() - start).isGreaterThanOrEqualTo(expected);
         assertThat(ahead.time()).isGreaterThanOrEqualTo(Duration.ofNanos(expected));
-        assertThat(rounds.getFirst().copy()).as("net of waiting").isLessThan(ahead.time());
+        assertThat(rounds.getFirst().time()).as("net of waiting").isLessThan(ahead.time());
         assertIsThePause(NEXT);
     }
 

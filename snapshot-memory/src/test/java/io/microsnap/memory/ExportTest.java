@@ -13,13 +13,13 @@ import io.microsnap.core.internal.file.Extents;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.dirty.DirtyTracker;
-import io.microsnap.store.Manifest;
-import io.microsnap.store.SnapshotDescription;
-import io.microsnap.store.SnapshotFile;
-import io.microsnap.store.SnapshotKind;
 import io.microsnap.store.StoreOptions;
 import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.SnapshotDescription;
+import io.microsnap.store.internal.SnapshotFile;
 import io.microsnap.store.internal.SnapshotFiles;
+import io.microsnap.store.internal.SnapshotKind;
+import io.microsnap.store.internal.StoredManifest;
 import io.microsnap.store.internal.StoredSnapshot;
 import io.microsnap.testsupport.FileSystemKind;
 import io.microsnap.testsupport.RealFileSystems;
@@ -62,11 +62,11 @@ final class ExportTest {
     @RealFileSystems
     void aFlatSnapshotIsTheSameMomentAndNeedsNoBase(Path directory) throws IOException {
         try (DirectoryStore store = chain(directory)) {
-            Manifest diff;
-            Manifest flat;
+            StoredManifest diff;
+            StoredManifest flat;
             try (StoredSnapshot held = store.hold(DIFF)) {
                 diff = held.manifest();
-                flat = Export.of(held).toSnapshot(store, FLAT, IfExists.REFUSE);
+                flat = StoredManifest.of(Export.of(held).toSnapshot(store, FLAT, IfExists.REFUSE));
             }
             SnapshotDescription was = diff.description();
             assertThat(was.parent()).isPresent();

@@ -199,7 +199,7 @@ final class WorkingSetTest {
             touch(restored, 8, 9);
             recording.save();
         }
-        assertThat(Compact.snapshot(store, diff, 1, Progress.NONE)).isTrue();
+        assertThat(Export.compact(store, diff, 1, Progress.NONE)).isTrue();
         assertThat(store.workingSet(diff).orElseThrow().pages()).isEqualTo(2);
     }
 

@@ -11,13 +11,13 @@ import io.microsnap.memory.Restore;
 import io.microsnap.memory.RestoreEngine;
 import io.microsnap.memory.RestoredSnapshot;
 import io.microsnap.memory.Verification;
-import io.microsnap.store.Manifest;
-import io.microsnap.store.SnapshotDescription;
 import io.microsnap.store.internal.DirectoryStore;
 import io.microsnap.store.internal.PageIndex;
 import io.microsnap.store.internal.PageMap;
+import io.microsnap.store.internal.SnapshotDescription;
 import io.microsnap.store.internal.SnapshotFiles;
 import io.microsnap.store.internal.StagedSnapshot;
+import io.microsnap.store.internal.StoredManifest;
 import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
 import java.lang.foreign.Arena;
@@ -88,7 +88,7 @@ final class Guests {
     }
 
     /** A full snapshot with machine state and an attachment. */
-    static Manifest full(DirectoryStore store, String name, byte[] guest) throws IOException {
+    static StoredManifest full(DirectoryStore store, String name, byte[] guest) throws IOException {
         try (StagedSnapshot staged = store.stage(id(name))) {
             fill(staged, guest, Optional.empty(), new byte[guest.length]);
             text(staged.create(SnapshotFiles.MACHINE), "machine of " + name);
@@ -99,7 +99,7 @@ final class Guests {
     }
 
     /** A full image that was cloned from a base. */
-    static Manifest onto(DirectoryStore store, String name, String base, byte[] guest) throws IOException {
+    static StoredManifest onto(DirectoryStore store, String name, String base, byte[] guest) throws IOException {
         try (StoredSnapshot held = store.hold(id(base)); StagedSnapshot staged = store.stage(id(name))) {
             byte[] before = content(held);
             staged.copy(SnapshotFiles.MEMORY, held.image(), Progress.NONE);
@@ -110,7 +110,7 @@ final class Guests {
     }
 
     /** Only what differs from the base, which stays required. */
-    static Manifest diff(DirectoryStore store, String name, String base, byte[] guest) throws IOException {
+    static StoredManifest diff(DirectoryStore store, String name, String base, byte[] guest) throws IOException {
         try (StoredSnapshot held = store.hold(id(base)); StagedSnapshot staged = store.stage(id(name))) {
             fill(staged, guest, Optional.of(true), content(held));
             return staged.publish(SnapshotDescription.diff(layout(guest), held.reference())

@@ -16,11 +16,11 @@ import io.microsnap.registry.internal.format.Frame;
 import io.microsnap.registry.internal.format.FrameTable;
 import io.microsnap.registry.internal.format.FrameTableWriter;
 import io.microsnap.registry.internal.format.Pack;
-import io.microsnap.store.Manifest;
-import io.microsnap.store.SnapshotDescription;
-import io.microsnap.store.SnapshotFile;
 import io.microsnap.store.StoreOptions;
 import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.SnapshotDescription;
+import io.microsnap.store.internal.SnapshotFile;
+import io.microsnap.store.internal.StoredManifest;
 import io.microsnap.testsupport.Seed;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
@@ -46,8 +46,8 @@ class LyingRegistryTest {
     private DirectoryStore from;
     private DirectoryStore to;
     private byte[] guest;
-    private Manifest base;
-    private Manifest web;
+    private StoredManifest base;
+    private StoredManifest web;
     private String digest;
 
     @BeforeEach
@@ -108,11 +108,11 @@ class LyingRegistryTest {
         Guests.requireWhole(to, "web", guest);
     }
 
-    private static boolean is(Blob layer, Manifest owner, String file) {
+    private static boolean is(Blob layer, StoredManifest owner, String file) {
         return layer.owner().equals(Optional.of(new Blob.Owner(owner.uuid(), file)));
     }
 
-    private Blob find(Manifest owner, String file) throws IOException {
+    private Blob find(StoredManifest owner, String file) throws IOException {
         return artifact().layers().stream().filter(layer -> is(layer, owner, file)).findFirst().orElseThrow();
     }
 
@@ -146,7 +146,8 @@ class LyingRegistryTest {
     void aBaseThatIsMissingOrAnotherIsRefused() throws IOException {
         tagWith(layer -> is(layer, base, "snapshot.json") ? null : layer);
         refused("is incomplete");
-        Manifest other = new Manifest(base.id(), base.uuid(), base.created(), base.description(), base.files())
+        StoredManifest other = new StoredManifest(
+                base.id(), base.uuid(), base.created(), base.description(), base.files())
                 .withId(id("other"));
         tagWith(layer -> is(layer, base, "snapshot.json") ? replaced(layer, other.toJson()) : layer);
         refused("as a base where");
@@ -162,7 +163,7 @@ class LyingRegistryTest {
         // The base requires the snapshot that requires it.
         List<SnapshotFile> files = new ArrayList<>(base.files());
         files.add(web.file("memory.map").orElseThrow());
-        byte[] circular = new Manifest(base.id(), base.uuid(), base.created(),
+        byte[] circular = new StoredManifest(base.id(), base.uuid(), base.created(),
                 SnapshotDescription.diff(base.layout(), web.reference()), files).toJson();
         Blob map = find(web, "memory.map");
         tagWith(layer -> is(layer, base, "snapshot.json") ? replaced(layer, circular) : layer);

@@ -13,9 +13,9 @@ import io.microsnap.registry.internal.client.Patience;
 import io.microsnap.registry.internal.format.Artifact;
 import io.microsnap.registry.internal.format.Blob;
 import io.microsnap.registry.internal.format.Digest;
-import io.microsnap.store.Manifest;
 import io.microsnap.store.StoreOptions;
 import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.StoredManifest;
 import io.microsnap.testsupport.ChildProcesses;
 import io.microsnap.testsupport.Seed;
 import java.io.IOException;
@@ -85,7 +85,7 @@ class PushPullTest {
     @Test
     void aFullSnapshotComesBackByteForByte(Seed seed) throws IOException {
         byte[] guest = guest(PAGES, 60, seed.random());
-        Manifest made = Guests.full(from, "web", guest);
+        StoredManifest made = Guests.full(from, "web", guest);
         PushResult pushed = push("web");
         PullResult pulled = pull("web");
         assertThat(pulled.digest()).isEqualTo(pushed.digest());
@@ -111,14 +111,14 @@ class PushPullTest {
     void aChainOfFiveIsWholeInOneTagAndPulledBaseFirst(Seed seed) throws IOException {
         SplittableRandom random = seed.random();
         List<byte[]> guests = new ArrayList<>(List.of(guest(PAGES, 50, random)));
-        List<Manifest> made = new ArrayList<>(List.of(Guests.full(from, "s0", guests.getFirst())));
+        List<StoredManifest> made = new ArrayList<>(List.of(Guests.full(from, "s0", guests.getFirst())));
         for (int link = 1; link < 5; link++) {
             guests.add(changed(guests.getLast(), 5, random));
             made.add(Guests.diff(from, "s" + link, "s" + (link - 1), guests.getLast()));
         }
-        assertThat(push("s4").pushed()).isEqualTo(made.stream().map(Manifest::reference).toList());
+        assertThat(push("s4").pushed()).isEqualTo(made.stream().map(StoredManifest::reference).toList());
         PullResult pulled = pull("s4");
-        assertThat(pulled.published()).isEqualTo(made.stream().map(Manifest::reference).toList());
+        assertThat(pulled.published()).isEqualTo(made.stream().map(StoredManifest::reference).toList());
         for (int link = 0; link < 5; link++) {
             Guests.requireWhole(to, "s" + link, guests.get(link));
         }
@@ -147,7 +147,7 @@ class PushPullTest {
         SplittableRandom random = seed.random();
         byte[] base = guest(PAGES, 30, random);
         byte[] later = changed(base, 4, random);
-        Manifest baked = Guests.full(from, "base", base);
+        StoredManifest baked = Guests.full(from, "base", base);
         Guests.onto(from, "later", "base", later);
         // The base is sent first, for the registry does not have it; then only what differs.
         PushResult pushed = push("later");
@@ -187,10 +187,10 @@ class PushPullTest {
         SplittableRandom random = seed.random();
         byte[] one = guest(6000, 50, random);
         byte[] two = changed(one, 5, random);
-        Manifest first = Guests.full(from, "one", one);
+        StoredManifest first = Guests.full(from, "one", one);
         long sentFirst = push("one").sentBytes();
         pull("one");
-        Manifest second = Guests.full(from, "two", two);
+        StoredManifest second = Guests.full(from, "two", two);
         long files = second.files().stream().filter(file -> !file.name().equals("memory.img"))
                 .mapToLong(file -> file.lengthBytes()).sum();
         byte[] unique = new byte[one.length];
@@ -230,7 +230,7 @@ class PushPullTest {
         collide(two, 70);
         // This one has the checksum of zeros.
         collide(two, 200);
-        Manifest first = Guests.full(from, "one", one);
+        StoredManifest first = Guests.full(from, "one", one);
         push("one");
         pull("one");
         Guests.full(from, "two", two);
@@ -312,7 +312,7 @@ class PushPullTest {
     void aSnapshotMayHaveAnotherNameHereAndATakenNameIsLeftAlone(Seed seed) throws IOException {
         SplittableRandom random = seed.random();
         byte[] guest = guest(300, 30, random);
-        Manifest made = Guests.full(from, "web", guest);
+        StoredManifest made = Guests.full(from, "web", guest);
         push("web");
         Pull.of(to, id("mine")).from(remote, tag("web"));
         assertThat(to.inspect(id("mine")).uuid()).isEqualTo(made.uuid());
@@ -325,7 +325,7 @@ class PushPullTest {
 
     @Test
     void theListNamesSnapshotsAndNothingElse(Seed seed) throws IOException {
-        Manifest made = Guests.full(from, "web", guest(300, 30, seed.random()));
+        StoredManifest made = Guests.full(from, "web", guest(300, 30, seed.random()));
         PushResult pushed = push("web");
         remote.client().upload(Blob.of("x",
                 Digest.of(new byte[] {'{', '}'}), 2),

@@ -1,152 +1,72 @@
 package io.microsnap.store;
 
-import io.microsnap.core.DamagedException;
 import io.microsnap.core.GuestLayout;
-import io.microsnap.core.SnapshotException;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.SnapshotReference;
-import io.microsnap.store.internal.ManifestCodec;
-import io.microsnap.store.internal.SnapshotFiles;
+import io.microsnap.store.internal.StoredManifest;
 import java.time.Instant;
-import java.util.Comparator;
-import java.util.HashSet;
 import java.util.List;
-import java.util.Locale;
-import java.util.Objects;
 import java.util.Optional;
-import java.util.Set;
+import java.util.SortedMap;
 import java.util.SortedSet;
-import java.util.TreeSet;
 import java.util.UUID;
 
-/**
- * The description of one published snapshot: {@code snapshot.json}.
- *
- * @param id its name, in the letter case in which it was given
- * @param uuid random, made for this publication
- * @param created when it was published
- * @param description what the capture said about it
- * @param files every file but the manifest and hints, by name
- */
-public record Manifest(
-        SnapshotId id, UUID uuid, Instant created, SnapshotDescription description, List<SnapshotFile> files) {
-    public static final int FORMAT = 2;
-    /** Without a checksum; still read. */
-    public static final int FIRST_FORMAT = 1;
-    /** The longest a manifest's JSON may be. */
-    public static final int LARGEST_BYTES = 1 << 20;
+/** Describes one published snapshot: what its capture said about it, and what the store knows. It does not change. */
+public sealed interface Manifest permits StoredManifest {
+    /** Returns its name, in the letter case in which it was given. */
+    SnapshotId id();
 
-    private static final int MOST_FILES = 4096;
-    private static final long MIB = 1 << 20;
-    // The features of this version beyond the first format; a snapshot may require them.
-    private static final Set<String> KNOWN_FEATURES = Set.of();
+    /** Returns the random id that was made for this publication. */
+    UUID uuid();
 
-    /** Refuses files that do not belong together with {@link IllegalArgumentException}. */
-    public Manifest {
-        Objects.requireNonNull(id);
-        Objects.requireNonNull(uuid);
-        Objects.requireNonNull(created);
-        if (files.size() > MOST_FILES) {
-            throw new IllegalArgumentException(files.size() + " files; " + MOST_FILES + " are allowed");
-        }
-        Set<String> names = new HashSet<>();
-        for (SnapshotFile file : files) {
-            if (!names.add(file.name().toLowerCase(Locale.ROOT))) {
-                throw new IllegalArgumentException(file.name() + " is listed twice");
-            }
-        }
-        if (!names.contains(SnapshotFiles.MEMORY) || !names.contains(SnapshotFiles.PAGE_INDEX)) {
-            throw new IllegalArgumentException("a snapshot has " + SnapshotFiles.MEMORY + " and "
-                    + SnapshotFiles.PAGE_INDEX + "; this one has " + names);
-        }
-        if (names.contains(SnapshotFiles.PAGE_MAP) != description.base().isPresent()) {
-            throw new IllegalArgumentException(SnapshotFiles.PAGE_MAP + " is there exactly when there is a base");
-        }
-        files = files.stream().sorted(Comparator.comparing(SnapshotFile::name)).toList();
-        SnapshotFile image = find(files, SnapshotFiles.MEMORY);
-        if (image.lengthBytes() != description.layout().lengthBytes()) {
-            throw new IllegalArgumentException(SnapshotFiles.MEMORY + " has " + image.lengthBytes()
-                    + " bytes, but the regions have " + description.layout().lengthBytes());
-        }
-        if (image.root() != find(files, SnapshotFiles.PAGE_INDEX).root()) {
-            throw new IllegalArgumentException("the digest of " + SnapshotFiles.MEMORY + " is not the root of "
-                    + SnapshotFiles.PAGE_INDEX);
-        }
-    }
-
-    /**
-     * Reads canonical or other valid JSON; refuses anything else with line, column and key.
-     *
-     * @throws DamagedException if it is not as it was written
-     * @throws SnapshotException if a newer version wrote it
-     */
-    public static Manifest parse(String file, byte[] json) throws SnapshotException {
-        return ManifestCodec.parse(file, json);
-    }
-
-    /** Returns the canonical form: equal manifests give equal bytes. */
-    public byte[] toJson() {
-        return ManifestCodec.write(this);
-    }
-
-    /** Returns the same publication under another name. */
-    public Manifest withId(SnapshotId newId) {
-        return new Manifest(newId, uuid, created, description, files);
-    }
+    /** Returns when it was published. */
+    Instant created();
 
     /** Names this publication. */
-    public SnapshotReference reference() {
-        return new SnapshotReference(id, uuid, indexRoot());
-    }
+    SnapshotReference reference();
 
     /** Returns the root of the page index. */
-    public int indexRoot() {
-        return find(files, SnapshotFiles.PAGE_INDEX).root();
-    }
-
-    /** Returns what the image holds. */
-    public SnapshotKind kind() {
-        return description.kind();
-    }
+    int indexRoot();
 
     /** Returns the regions and the page size of the guest. */
-    public GuestLayout layout() {
-        return description.layout();
-    }
-
-    /** Returns the base if the image requires it, as a diff does. */
-    public Optional<SnapshotReference> requiredBase() {
-        return description.requiredBase();
-    }
+    GuestLayout layout();
 
     /** Returns the length of the image in MiB, rounded up. */
-    public long memoryMib() {
-        return Math.ceilDiv(layout().lengthBytes(), MIB);
-    }
+    long memoryMib();
 
-    /** Returns a file by name. */
-    public Optional<SnapshotFile> file(String name) {
-        return files.stream().filter(file -> file.name().equals(name)).findFirst();
-    }
+    /**
+     * Returns whether the image holds only the pages that its page map names, and requires its base for the others.
+     * Otherwise it is full: it holds every page, and may share blocks with a base, which may be gone.
+     */
+    boolean isDiff();
 
-    /** Returns the names of the attachments, without their directory. */
-    public List<String> attachments() {
-        return files.stream().map(SnapshotFile::name).filter(SnapshotFiles::isAttachment)
-                .map(name -> name.substring(SnapshotFiles.ATTACHMENT_PREFIX.length())).toList();
-    }
+    /** Returns the snapshot that it was captured relative to. */
+    Optional<SnapshotReference> parent();
+
+    /** Returns the snapshot whose image its own was cloned from (full) or needs (diff). */
+    Optional<SnapshotReference> base();
+
+    /** Returns the base if the image requires it, as a diff does. */
+    Optional<SnapshotReference> requiredBase();
+
+    /** Returns the guest image that the machine was baked from. */
+    Optional<String> imageName();
+
+    /** Returns the version of the software that baked it. */
+    Optional<String> bakerVersion();
+
+    /** Returns the keys and values by which users find it. */
+    SortedMap<String, String> labels();
+
+    /** Returns the names of the attachments. */
+    List<String> attachments();
+
+    /** Returns whether the machine's state was saved beside its memory. */
+    boolean hasMachineState();
 
     /**
      * Returns the required features that this version lacks. If there are any, the snapshot may be listed and
      * inspected, but not restored.
      */
-    public SortedSet<String> unknownFeatures() {
-        SortedSet<String> unknown = new TreeSet<>(description.requires());
-        unknown.removeAll(KNOWN_FEATURES);
-        return unknown;
-    }
-
-    private static SnapshotFile find(List<SnapshotFile> files, String name) {
-        return files.stream().filter(file -> file.name().equals(name)).findFirst().orElseThrow(
-                () -> new IllegalArgumentException(name + " has the wrong letter case"));
-    }
+    SortedSet<String> unknownFeatures();
 }

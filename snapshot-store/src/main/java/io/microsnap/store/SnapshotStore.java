@@ -1,5 +1,6 @@
 package io.microsnap.store;
 
+import io.microsnap.core.BusyException;
 import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.SnapshotId;
@@ -63,9 +64,8 @@ public sealed interface SnapshotStore extends AutoCloseable permits DirectorySto
      *
      * @throws java.nio.file.NoSuchFileException if there is none of that id
      * @throws SnapshotRequiredException if another snapshot requires it as its base
-     * @throws SnapshotInUseException if a process uses it
+     * @throws BusyException if a process uses it, or changes the store for longer than the options allow to wait
      * @throws SnapshotException if another snapshot may require it, for the manifest of that one cannot be read
-     * @throws StoreBusyException if another process changes the store for longer than the options allow to wait
      */
     void delete(SnapshotId id) throws IOException;
 
@@ -76,7 +76,7 @@ public sealed interface SnapshotStore extends AutoCloseable permits DirectorySto
      *
      * @throws java.nio.file.NoSuchFileException if there is none of that id
      * @throws SnapshotRequiredException if another snapshot requires it as its base
-     * @throws StoreBusyException if another process changes the store for longer than the options allow to wait
+     * @throws BusyException if another process changes the store for longer than the options allow to wait
      */
     void deleteForcibly(SnapshotId id) throws IOException;
 

@@ -1,5 +1,6 @@
 package io.microsnap.store;
 
+import io.microsnap.core.BusyException;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.Objects;
@@ -13,7 +14,7 @@ import java.util.OptionalInt;
  * @param group the group that owns them; if empty, the group of this process
  * @param fileMode permissions of files; publication removes the write bits
  * @param directoryMode permissions of directories
- * @param longestWait when a writer gives up with a {@link StoreBusyException}; zero does not wait at all
+ * @param longestWait when a writer gives up with a {@link BusyException}; zero does not wait at all
  * @param waitListener hears that a writer waits, and for whom
  */
 public record StoreOptions(

@@ -1,9 +1,9 @@
 package io.microsnap.benchmarks.parts;
 
+import io.microsnap.core.BusyException;
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.SnapshotReference;
-import io.microsnap.dirty.CaptureOutstandingException;
 import io.microsnap.dirty.DirtyBitmap;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.dirty.Epoch;
@@ -80,7 +80,7 @@ public class DirtyBitmapBenchmark {
 
     /** A whole epoch of about 10,000 marked pages, given back. */
     @Benchmark
-    public void epoch() throws CaptureOutstandingException {
+    public void epoch() throws BusyException {
         try (Epoch epoch = tracker.harvest()) {
             epoch.tellChanged(onePercent);
         }
@@ -88,7 +88,7 @@ public class DirtyBitmapBenchmark {
 
     /** An epoch without changes. */
     @Benchmark
-    public void emptyEpoch() throws CaptureOutstandingException {
+    public void emptyEpoch() throws BusyException {
         tracker.harvest().commit(SNAPSHOT);
     }
 

@@ -17,7 +17,6 @@ import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.kvm.DirtyTracking;
 import io.microsnap.kvm.Kvm;
 import io.microsnap.kvm.KvmTest;
-import io.microsnap.kvm.MachineState;
 import io.microsnap.kvm.VirtualMachine;
 import io.microsnap.kvm.Vmm;
 import io.microsnap.memory.Capture;
@@ -64,7 +63,7 @@ class VmmCaptureTest {
 
                 @Override
                 public List<MachineStateSection> saveState() throws IOException {
-                    return MachineState.save(kvm, vm).sections();
+                    return vm.saveState(kvm);
                 }
 
                 @Override

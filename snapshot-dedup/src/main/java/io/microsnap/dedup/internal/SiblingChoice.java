@@ -7,7 +7,6 @@ import io.microsnap.dedup.SiblingPolicy;
 import io.microsnap.dedup.internal.IndexLikeness.Likeness;
 import io.microsnap.store.Manifest;
 import io.microsnap.store.SnapshotEntry;
-import io.microsnap.store.SnapshotKind;
 import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.internal.DirectoryStore;
 import io.microsnap.store.internal.PageIndex;
@@ -45,15 +44,15 @@ public final class SiblingChoice {
 
     /** Returns the store's knowledge of a snapshot that needs no reading of its image. */
     public static IndexEvidence evidence(StoredSnapshot held) throws IOException {
-        boolean holdsAll = held.manifest().kind() == SnapshotKind.FULL;
+        boolean holdsAll = !held.manifest().isDiff();
         return new IndexEvidence(held.pageIndex(), holdsAll ? Optional.empty() : held.pageMap());
     }
 
     /** Returns whether one of two snapshots could be the other's canonical image. */
     public static boolean areSiblings(Manifest one, Manifest other) {
         return !one.id().equals(other.id())
-                && one.description().image().equals(other.description().image())
-                && one.description().bakedByVersion().equals(other.description().bakedByVersion())
+                && one.imageName().equals(other.imageName())
+                && one.bakerVersion().equals(other.bakerVersion())
                 && one.layout().equals(other.layout());
     }
 
@@ -77,7 +76,7 @@ public final class SiblingChoice {
 
     /** Returns, best first, the siblings in a store of a snapshot of which only the manifest and indexes are known. */
     public List<Sibling> rank(Manifest target, PageIndex index, Optional<PageMap> own) throws IOException {
-        boolean holdsAll = target.kind() == SnapshotKind.FULL;
+        boolean holdsAll = !target.isDiff();
         return rank(target, new IndexEvidence(index, holdsAll ? Optional.empty() : own), whole(store),
                 SiblingPolicy.MOST_ALIKE);
     }
@@ -144,7 +143,7 @@ public final class SiblingChoice {
 
     private static boolean isLineage(Manifest target, Manifest candidate) {
         // If there is a base, it is the parent, too.
-        return target.description().parent().equals(Optional.of(candidate.reference()));
+        return target.parent().equals(Optional.of(candidate.reference()));
     }
 
     private static Comparator<Manifest> newestFirst() {

@@ -1,7 +1,7 @@
 package io.microsnap.memory.misuse;
 
+import io.microsnap.core.BusyException;
 import io.microsnap.core.SnapshotId;
-import io.microsnap.dirty.CaptureOutstandingException;
 import io.microsnap.memory.Capture;
 import io.microsnap.memory.InMemoryPageReader;
 import io.microsnap.store.SnapshotStore;
@@ -70,7 +70,8 @@ final class TwoCapturers implements Misuse {
         TroubledGuest.Outcome outcome = guest.take(id, plan);
         if (outcome.failure().isPresent()) {
             Throwable failure = outcome.failure().get();
-            if (!tracked || !(failure instanceof CaptureOutstandingException)) {
+            if (!tracked || !(failure instanceof BusyException)
+                    || !failure.getMessage().contains("an earlier capture of this guest")) {
                 throw new AssertionError("the second capture was not refused as such", failure);
             }
             Misuse.require(!outcome.paused(), "a capture that was refused had paused the machine");

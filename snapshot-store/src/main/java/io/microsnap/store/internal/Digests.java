@@ -2,7 +2,6 @@ package io.microsnap.store.internal;
 
 import io.microsnap.core.DamagedException;
 import io.microsnap.core.internal.posix.Descriptor;
-import io.microsnap.store.SnapshotFile;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;

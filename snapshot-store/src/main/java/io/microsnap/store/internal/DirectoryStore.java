@@ -7,7 +7,6 @@ import io.microsnap.core.SnapshotId;
 import io.microsnap.core.SnapshotReference;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
-import io.microsnap.store.Manifest;
 import io.microsnap.store.Recovered;
 import io.microsnap.store.SnapshotEntry;
 import io.microsnap.store.SnapshotStore;
@@ -106,7 +105,7 @@ public final class DirectoryStore implements SnapshotStore {
     }
 
     @Override
-    public Manifest inspect(SnapshotId id) throws IOException {
+    public StoredManifest inspect(SnapshotId id) throws IOException {
         try (Descriptor snapshot = store.openSnapshot(id)) {
             try {
                 return StoreDirectory.manifest(snapshot, id.key());

@@ -6,7 +6,6 @@ import io.microsnap.core.SnapshotId;
 import io.microsnap.core.SnapshotReference;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Stat;
-import io.microsnap.store.Manifest;
 import io.microsnap.store.MissingBaseException;
 import io.microsnap.store.SnapshotEntry;
 import io.microsnap.store.SnapshotStore;
@@ -28,7 +27,7 @@ final class Listing {
 
     private final StoreDirectory store;
     private final boolean filesToo;
-    private final Map<String, Manifest> manifests = new TreeMap<>();
+    private final Map<String, StoredManifest> manifests = new TreeMap<>();
     private final Map<String, SnapshotEntry> faults = new TreeMap<>();
 
     private Listing(StoreDirectory store, boolean filesToo) {
@@ -61,7 +60,7 @@ final class Listing {
         return read(store, false);
     }
 
-    Collection<Manifest> manifests() {
+    Collection<StoredManifest> manifests() {
         return manifests.values();
     }
 
@@ -97,12 +96,12 @@ final class Listing {
 
     /** Returns all snapshots that require this one, directly or indirectly, each before its own base. */
     static List<SnapshotId> dependents(StoreDirectory store, SnapshotId id) throws IOException {
-        Collection<Manifest> all = ofManifests(store).manifests();
+        Collection<StoredManifest> all = ofManifests(store).manifests();
         List<String> found = new ArrayList<>(List.of(id.key()));
         List<SnapshotId> dependents = new ArrayList<>();
         for (int next = 0; next < found.size(); next++) {
             String base = found.get(next);
-            for (Manifest manifest : all) {
+            for (StoredManifest manifest : all) {
                 boolean requires = manifest.requiredBase().filter(at -> at.id().key().equals(base)).isPresent();
                 if (requires && !found.contains(manifest.id().key())) {
                     found.add(manifest.id().key());
@@ -138,7 +137,7 @@ final class Listing {
             try (Descriptor snapshot = StoreDirectory.openEntry(store.root(), name)) {
                 try {
                     requireName(name);
-                    Manifest manifest = StoreDirectory.manifest(snapshot, name);
+                    StoredManifest manifest = StoreDirectory.manifest(snapshot, name);
                     manifests.put(name, manifest);
                     if (filesToo) {
                         StoreDirectory.requireFiles(snapshot, manifest);
@@ -172,11 +171,11 @@ final class Listing {
         }
     }
 
-    private Optional<SnapshotEntry> brokenChain(Manifest manifest, Map<String, Optional<SnapshotEntry>> known) {
+    private Optional<SnapshotEntry> brokenChain(StoredManifest manifest, Map<String, Optional<SnapshotEntry>> known) {
         List<String> walked = new ArrayList<>();
         Set<String> seen = new HashSet<>();
         Optional<SnapshotEntry> outcome = Optional.empty();
-        Manifest at = manifest;
+        StoredManifest at = manifest;
         while (true) {
             String key = at.id().key();
             if (known.containsKey(key)) {
@@ -205,10 +204,10 @@ final class Listing {
         return outcome.isPresent() ? outcome : tooLong(manifest);
     }
 
-    private Optional<SnapshotEntry> faultOf(SnapshotReference base, Manifest of) {
+    private Optional<SnapshotEntry> faultOf(SnapshotReference base, StoredManifest of) {
         String key = base.id().key();
         SnapshotEntry fault = faults.get(key);
-        Manifest found = manifests.get(key);
+        StoredManifest found = manifests.get(key);
         if (fault instanceof SnapshotEntry.Unreadable unreadable) {
             return Optional.of(new SnapshotEntry.Unreadable("", of.id() + " requires the base " + base
                     + ", which could not be read: " + unreadable.reason()));
@@ -225,9 +224,9 @@ final class Listing {
     }
 
     /** Call this only for a chain that is known to end. */
-    private Optional<SnapshotEntry> tooLong(Manifest manifest) {
+    private Optional<SnapshotEntry> tooLong(StoredManifest manifest) {
         int length = 1;
-        for (Manifest at = manifest; length <= SnapshotStore.LONGEST_CHAIN && at.requiredBase().isPresent();
+        for (StoredManifest at = manifest; length <= SnapshotStore.LONGEST_CHAIN && at.requiredBase().isPresent();
                 length++) {
             at = manifests.get(at.requiredBase().get().id().key());
         }

@@ -11,10 +11,6 @@ import io.microsnap.core.Region;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.SnapshotReference;
-import io.microsnap.store.Manifest;
-import io.microsnap.store.SnapshotDescription;
-import io.microsnap.store.SnapshotFile;
-import io.microsnap.store.SnapshotKind;
 import java.io.IOException;
 import java.io.StringWriter;
 import java.io.UncheckedIOException;
@@ -66,9 +62,9 @@ public final class ManifestCodec {
     private record Reference(SnapshotReference snapshot, Boolean required) {
     }
 
-    public static Manifest parse(String file, byte[] document) throws SnapshotException {
-        if (document.length > Manifest.LARGEST_BYTES) {
-            throw new DamagedException(file + " has more than the " + Manifest.LARGEST_BYTES
+    public static StoredManifest parse(String file, byte[] document) throws SnapshotException {
+        if (document.length > StoredManifest.LARGEST_BYTES) {
+            throw new DamagedException(file + " has more than the " + StoredManifest.LARGEST_BYTES
                     + " bytes that a manifest may have");
         }
         ManifestCodec codec = new ManifestCodec();
@@ -77,11 +73,11 @@ public final class ManifestCodec {
             return codec::key;
         });
         if (codec.newerFormat) {
-            throw new SnapshotException(file + ": format " + codec.format + " is neither " + Manifest.FIRST_FORMAT
-                    + " nor " + Manifest.FORMAT + "; a newer version may read it");
+            throw new SnapshotException(file + ": format " + codec.format + " is neither " + StoredManifest.FIRST_FORMAT
+                    + " nor " + StoredManifest.FORMAT + "; a newer version may read it");
         }
-        Manifest manifest = codec.manifest(file);
-        if (codec.format == Manifest.FORMAT) {
+        StoredManifest manifest = codec.manifest(file);
+        if (codec.format == StoredManifest.FORMAT) {
             requireChecksum(file, document, codec.checksum);
         }
         return manifest;
@@ -113,7 +109,7 @@ public final class ManifestCodec {
         switch (key) {
             case "format" -> {
                 format = json.integer(0, Integer.MAX_VALUE);
-                newerFormat = format != Manifest.FORMAT && format != Manifest.FIRST_FORMAT;
+                newerFormat = format != StoredManifest.FORMAT && format != StoredManifest.FIRST_FORMAT;
             }
             case "checksum" -> checksum = json.string(ManifestCodec::requireDigits);
             case "id" -> id = json.string(SnapshotId::new);
@@ -222,7 +218,7 @@ public final class ManifestCodec {
         return new Reference(snapshot, withRequired ? json.required("required", required[0]) : Boolean.FALSE);
     }
 
-    private Manifest manifest(String file) throws DamagedException {
+    private StoredManifest manifest(String file) throws DamagedException {
         require(file, "format", format);
         require(file, "id", id);
         require(file, "uuid", uuid);
@@ -232,7 +228,7 @@ public final class ManifestCodec {
         require(file, "page_bytes", pageBytes);
         require(file, "regions", regions);
         require(file, "files", files);
-        if (format == Manifest.FORMAT) {
+        if (format == StoredManifest.FORMAT) {
             require(file, "checksum", checksum);
         } else if (checksum != null) {
             throw new DamagedException(file + ": format " + format + " has no checksum, and this one has");
@@ -243,7 +239,7 @@ public final class ManifestCodec {
         }
         try {
             GuestLayout layout = GuestLayout.ofImportedImage(Math.toIntExact(pageBytes), regions);
-            Manifest manifest = new Manifest(id, uuid, created,
+            StoredManifest manifest = new StoredManifest(id, uuid, created,
                     new SnapshotDescription(kind, layout, Optional.ofNullable(parent).map(Reference::snapshot),
                             Optional.ofNullable(base).map(Reference::snapshot), Optional.ofNullable(image),
                             Optional.ofNullable(bakedByVersion), labels, requires),
@@ -300,7 +296,7 @@ public final class ManifestCodec {
         return value;
     }
 
-    public static byte[] write(Manifest manifest) {
+    public static byte[] write(StoredManifest manifest) {
         StringWriter text = new StringWriter();
         try (JsonGenerator to = FACTORY.createGenerator(text)) {
             DefaultIndenter lines = new DefaultIndenter("  ", "\n");
@@ -321,10 +317,10 @@ public final class ManifestCodec {
         return document;
     }
 
-    private static void write(Manifest manifest, JsonGenerator to) throws IOException {
+    private static void write(StoredManifest manifest, JsonGenerator to) throws IOException {
         SnapshotDescription description = manifest.description();
         to.writeStartObject();
-        to.writeNumberField("format", Manifest.FORMAT);
+        to.writeNumberField("format", StoredManifest.FORMAT);
         to.writeStringField("id", manifest.id().name());
         to.writeStringField("uuid", manifest.uuid().toString());
         to.writeStringField("kind", manifest.kind().toString());
@@ -335,7 +331,7 @@ public final class ManifestCodec {
         }
         if (description.base().isPresent()) {
             writeReference("base", description.base().get(), to);
-            to.writeBooleanField("required", manifest.kind() == SnapshotKind.DIFF);
+            to.writeBooleanField("required", manifest.isDiff());
             to.writeEndObject();
         }
         if (description.image().isPresent()) {

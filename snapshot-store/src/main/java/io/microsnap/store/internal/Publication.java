@@ -1,5 +1,6 @@
 package io.microsnap.store.internal;
 
+import io.microsnap.core.BusyException;
 import io.microsnap.core.IfExists;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.SnapshotId;
@@ -7,9 +8,7 @@ import io.microsnap.core.SnapshotReference;
 import io.microsnap.core.internal.posix.Constants;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.work.Closing;
-import io.microsnap.store.Manifest;
 import io.microsnap.store.MissingBaseException;
-import io.microsnap.store.SnapshotInUseException;
 import io.microsnap.store.SnapshotRequiredException;
 import io.microsnap.store.SnapshotStore;
 import java.io.IOException;
@@ -47,7 +46,7 @@ final class Publication {
     }
 
     /** Renames the staged directory, whose content is durable, to the snapshot's name. */
-    static void publish(StoreDirectory store, StagingDirectory staged, Manifest manifest, IfExists ifExists)
+    static void publish(StoreDirectory store, StagingDirectory staged, StoredManifest manifest, IfExists ifExists)
             throws IOException {
         StoreEvents.Publish event = StoreEvents.publish();
         Optional<Leaving> replaced = Optional.empty();
@@ -74,7 +73,7 @@ final class Publication {
      * old one keeps it: the old directory lies in the staging area, locked by its users, and recovery removes it when
      * no process locks it.
      */
-    static void exchange(StoreDirectory store, StagingDirectory staged, StoredSnapshot held, Manifest manifest)
+    static void exchange(StoreDirectory store, StagingDirectory staged, StoredSnapshot held, StoredManifest manifest)
             throws IOException {
         StoreEvents.Publish event = StoreEvents.publish();
         SnapshotId id = held.id();
@@ -130,8 +129,8 @@ final class Publication {
         });
     }
 
-    private static Leaving replace(StoreDirectory store, StagingDirectory staged, Manifest manifest, IfExists ifExists)
-            throws IOException {
+    private static Leaving replace(StoreDirectory store, StagingDirectory staged, StoredManifest manifest,
+            IfExists ifExists) throws IOException {
         SnapshotId id = manifest.id();
         Leaving old = leaving(store, id, Force.of(ifExists), manifest.requiredBase());
         boolean exchanged = false;
@@ -182,8 +181,8 @@ final class Publication {
         }
     }
 
-    private static void requireBase(StoreDirectory store, Manifest manifest) throws IOException {
-        Manifest at = manifest;
+    private static void requireBase(StoreDirectory store, StoredManifest manifest) throws IOException {
+        StoredManifest at = manifest;
         for (int length = 1; at.requiredBase().isPresent(); length++) {
             if (length == SnapshotStore.LONGEST_CHAIN) {
                 throw new ChainTooLongException(manifest.id());
@@ -192,8 +191,9 @@ final class Publication {
         }
     }
 
-    private static Manifest base(StoreDirectory store, Manifest manifest, SnapshotReference base) throws IOException {
-        Manifest found;
+    private static StoredManifest base(StoreDirectory store, StoredManifest manifest, SnapshotReference base)
+            throws IOException {
+        StoredManifest found;
         try (Descriptor directory = store.openSnapshot(base.id())) {
             found = StoreDirectory.manifest(directory, base.id().key());
         } catch (NoSuchFileException e) {
@@ -231,7 +231,7 @@ final class Publication {
                 throw new SnapshotRequiredException(id, List.of(id));
             }
             if (opened.isPresent() && !opened.get().tryLock(true) && !force.evenIfHeld) {
-                throw new SnapshotInUseException(id, "is in use; retry when no process holds it, or force it");
+                throw new BusyException(id + " is in use; retry when no process holds it, or force it");
             }
             return new Leaving(store.staging(), opened);
         } catch (Throwable failure) {
@@ -249,7 +249,7 @@ final class Publication {
         List<SnapshotId> dependents = listing.manifests().stream()
                 .filter(manifest -> manifest.requiredBase().filter(base -> base.id().equals(id)
                         && (reference.isEmpty() || base.uuid().equals(reference.get().uuid()))).isPresent())
-                .map(Manifest::id).filter(dependent -> !dependent.equals(id)).toList();
+                .map(StoredManifest::id).filter(dependent -> !dependent.equals(id)).toList();
         if (!dependents.isEmpty()) {
             throw new SnapshotRequiredException(id, dependents);
         }

@@ -8,7 +8,6 @@ import io.microsnap.core.internal.posix.Constants;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Stat;
 import io.microsnap.core.internal.work.Closing;
-import io.microsnap.store.SnapshotFile;
 import java.io.IOException;
 import java.nio.file.NoSuchFileException;
 import java.util.Optional;

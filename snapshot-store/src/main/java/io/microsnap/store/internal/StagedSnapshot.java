@@ -1,5 +1,6 @@
 package io.microsnap.store.internal;
 
+import io.microsnap.core.BusyException;
 import io.microsnap.core.DamagedException;
 import io.microsnap.core.IfExists;
 import io.microsnap.core.Progress;
@@ -15,11 +16,7 @@ import io.microsnap.core.internal.posix.Constants;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.core.internal.work.Closing;
-import io.microsnap.store.Manifest;
 import io.microsnap.store.MissingBaseException;
-import io.microsnap.store.SnapshotDescription;
-import io.microsnap.store.SnapshotFile;
-import io.microsnap.store.SnapshotInUseException;
 import io.microsnap.store.SnapshotRequiredException;
 import java.io.IOException;
 import java.nio.file.FileAlreadyExistsException;
@@ -152,7 +149,7 @@ public final class StagedSnapshot implements AutoCloseable {
     }
 
     /** Writes the working set. A failure costs the hint but not the snapshot. */
-    private void writeWorkingSet(Manifest manifest) throws IOException {
+    private void writeWorkingSet(StoredManifest manifest) throws IOException {
         Descriptor into = directory.descriptor();
         into.removeAt(SnapshotFiles.WORKING_SET);
         if (workingSet.isEmpty()) {
@@ -194,7 +191,7 @@ public final class StagedSnapshot implements AutoCloseable {
     }
 
     /** As {@link #publish(SnapshotDescription, IfExists)}, refusing an id that is taken. */
-    public Manifest publish(SnapshotDescription description) throws IOException {
+    public StoredManifest publish(SnapshotDescription description) throws IOException {
         return publish(description, IfExists.REFUSE);
     }
 
@@ -204,12 +201,12 @@ public final class StagedSnapshot implements AutoCloseable {
      *
      * @throws FileAlreadyExistsException if the id is taken
      * @throws SnapshotRequiredException if the one to be replaced is another's base
-     * @throws SnapshotInUseException if the one to be replaced is in use
+     * @throws BusyException if the one to be replaced is in use
      * @throws MissingBaseException if the base it requires is gone
      */
-    public synchronized Manifest publish(SnapshotDescription description, IfExists ifExists) throws IOException {
+    public synchronized StoredManifest publish(SnapshotDescription description, IfExists ifExists) throws IOException {
         requireStaged();
-        return publish(new Manifest(id, UUID.randomUUID(), Publication.now(), description, describe(description)),
+        return publish(new StoredManifest(id, UUID.randomUUID(), Publication.now(), description, describe(description)),
                 ifExists);
     }
 
@@ -221,14 +218,14 @@ public final class StagedSnapshot implements AutoCloseable {
      * @param description the same but for how the image is stored: it no longer needs a base
      * @throws java.nio.file.NoSuchFileException if it was deleted or replaced meanwhile
      */
-    public synchronized Manifest publishInPlaceOf(StoredSnapshot held, SnapshotDescription description)
+    public synchronized StoredManifest publishInPlaceOf(StoredSnapshot held, SnapshotDescription description)
             throws IOException {
         requireStaged();
         if (!held.id().equals(id) || description.base().isPresent()) {
             throw new IllegalArgumentException(id + " can replace only " + id + ", and only without a base; it cannot"
                     + " replace " + held + " with " + description.base());
         }
-        Manifest manifest = new Manifest(id, held.manifest().uuid(), held.manifest().created(), description,
+        StoredManifest manifest = new StoredManifest(id, held.manifest().uuid(), held.manifest().created(), description,
                 describe(description));
         if (manifest.indexRoot() != held.manifest().indexRoot()) {
             throw new DamagedException(directory.descriptor() + " is not the same guest as " + held + ": its index"
@@ -247,7 +244,7 @@ public final class StagedSnapshot implements AutoCloseable {
      *
      * @throws DamagedException if the staged files are not the ones that the manifest lists
      */
-    public synchronized Manifest publishAsMadeElsewhere(Manifest manifest) throws IOException {
+    public synchronized StoredManifest publishAsMadeElsewhere(StoredManifest manifest) throws IOException {
         requireStaged();
         List<SnapshotFile> arrived = describe(manifest.description()).stream()
                 .sorted(Comparator.comparing(SnapshotFile::name)).toList();
@@ -258,7 +255,7 @@ public final class StagedSnapshot implements AutoCloseable {
         return publish(manifest, IfExists.REFUSE);
     }
 
-    private Manifest publish(Manifest manifest, IfExists ifExists) throws IOException {
+    private StoredManifest publish(StoredManifest manifest, IfExists ifExists) throws IOException {
         requireStaged();
         seal(manifest);
         Publication.publish(store, directory, manifest, ifExists);
@@ -267,7 +264,7 @@ public final class StagedSnapshot implements AutoCloseable {
     }
 
     /** Makes everything durable, the manifest last, but not yet visible. */
-    private void seal(Manifest manifest) throws IOException {
+    private void seal(StoredManifest manifest) throws IOException {
         for (Descriptor file : files.values()) {
             store.seal(file);
             file.sync();
@@ -280,9 +277,10 @@ public final class StagedSnapshot implements AutoCloseable {
         Descriptor into = directory.descriptor();
         into.removeAt(SnapshotFiles.MANIFEST);
         byte[] json = manifest.toJson();
-        if (json.length > Manifest.LARGEST_BYTES) {
+        if (json.length > StoredManifest.LARGEST_BYTES) {
             throw new SnapshotException("the manifest of " + id + " would have " + json.length + " bytes; "
-                    + Manifest.LARGEST_BYTES + " are allowed: give it fewer or shorter labels, or fewer attachments");
+                    + StoredManifest.LARGEST_BYTES
+                    + " are allowed: give it fewer or shorter labels, or fewer attachments");
         }
         store.writeFile(into, SnapshotFiles.MANIFEST, json);
         store.sealDirectory(into);

@@ -12,8 +12,6 @@ import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.core.internal.posix.Stat;
 import io.microsnap.core.internal.posix.SystemCallException;
 import io.microsnap.core.internal.work.Closing;
-import io.microsnap.store.Manifest;
-import io.microsnap.store.SnapshotFile;
 import io.microsnap.store.StoreOptions;
 import java.io.IOException;
 import java.lang.foreign.Arena;
@@ -274,13 +272,13 @@ final class StoreDirectory implements AutoCloseable {
     }
 
     /** Returns the manifest in a snapshot's directory, which must be the one of that name. */
-    static Manifest manifest(Descriptor snapshot, String key) throws IOException {
+    static StoredManifest manifest(Descriptor snapshot, String key) throws IOException {
         String file = snapshot + "/" + SnapshotFiles.MANIFEST;
         if (snapshot.statusAt(SnapshotFiles.MANIFEST).isEmpty() && isStore(snapshot)) {
             throw new SnapshotException(snapshot + " is a store, not a snapshot; move it out of this store");
         }
-        byte[] document = readFile(snapshot, SnapshotFiles.MANIFEST, Manifest.LARGEST_BYTES);
-        Manifest manifest = Manifest.parse(file, document);
+        byte[] document = readFile(snapshot, SnapshotFiles.MANIFEST, StoredManifest.LARGEST_BYTES);
+        StoredManifest manifest = StoredManifest.parse(file, document);
         if (!manifest.id().key().equals(key)) {
             throw new DamagedException(file + " is the manifest of "
                     + manifest.id() + ", not of " + Printable.of(key));
@@ -289,7 +287,7 @@ final class StoreDirectory implements AutoCloseable {
     }
 
     /** Throws unless every file that the manifest lists exists, is a plain file and has its length. */
-    static void requireFiles(Descriptor snapshot, Manifest manifest) throws IOException {
+    static void requireFiles(Descriptor snapshot, StoredManifest manifest) throws IOException {
         boolean attachments = false;
         for (SnapshotFile file : manifest.files()) {
             if (SnapshotFiles.isAttachment(file.name())) {

@@ -1,7 +1,6 @@
 package io.microsnap.store.internal;
 
 import io.microsnap.core.SnapshotId;
-import io.microsnap.store.Manifest;
 import io.microsnap.store.Recovered;
 import jdk.jfr.Category;
 import jdk.jfr.Description;
@@ -51,7 +50,7 @@ final class StoreEvents {
         @Label("Replaced Another")
         boolean replaced;
 
-        void end(StoreDirectory in, Manifest manifest, boolean replacedAnother) {
+        void end(StoreDirectory in, StoredManifest manifest, boolean replacedAnother) {
             LOG.log(System.Logger.Level.DEBUG, "{0} published in {1}", manifest.reference(), in.root());
             end();
             if (shouldCommit()) {

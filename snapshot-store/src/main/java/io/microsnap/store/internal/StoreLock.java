@@ -1,9 +1,9 @@
 package io.microsnap.store.internal;
 
+import io.microsnap.core.BusyException;
 import io.microsnap.core.internal.posix.Constants;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.work.Closing;
-import io.microsnap.store.StoreBusyException;
 import io.microsnap.store.StoreOptions;
 import java.io.IOException;
 import java.io.InterruptedIOException;
@@ -34,7 +34,7 @@ final class StoreLock implements AutoCloseable {
     /**
      * Takes the lock; waits for the process or thread that has it, within the limits of the options.
      *
-     * @throws StoreBusyException if the wait takes too long
+     * @throws BusyException if the wait takes too long
      * @throws InterruptedIOException if this thread is interrupted meanwhile
      */
     static StoreLock acquire(Descriptor root, StoreOptions options) throws IOException {
@@ -82,7 +82,9 @@ final class StoreLock implements AutoCloseable {
             }
             Duration waited = Duration.ofNanos(System.nanoTime() - start);
             if (waited.compareTo(options.longestWait()) >= 0) {
-                throw new StoreBusyException(root.name(), LockHolder.of(file), waited);
+                throw new BusyException(root.name() + " is being changed by " + LockHolder.of(file)
+                        + ", for which this process waited " + waited.toMillis() + " ms; retry, wait longer, or check"
+                        + " whether that process is stopped or hangs");
             }
             if (waited.compareTo(NOT_WORTH_TELLING) >= 0) {
                 String holder = LockHolder.of(file);

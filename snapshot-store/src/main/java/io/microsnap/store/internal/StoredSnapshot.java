@@ -1,5 +1,6 @@
 package io.microsnap.store.internal;
 
+import io.microsnap.core.BusyException;
 import io.microsnap.core.DamagedException;
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.SnapshotException;
@@ -9,10 +10,7 @@ import io.microsnap.core.internal.posix.Constants;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.work.Closing;
 import io.microsnap.store.HeldSnapshot;
-import io.microsnap.store.Manifest;
 import io.microsnap.store.MissingBaseException;
-import io.microsnap.store.SnapshotFile;
-import io.microsnap.store.SnapshotInUseException;
 import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.WorkingSet;
 import java.io.Closeable;
@@ -37,7 +35,7 @@ public final class StoredSnapshot implements HeldSnapshot {
 
     private final StoreDirectory store;
     private final Descriptor directory;
-    private final Manifest manifest;
+    private final StoredManifest manifest;
     private final Descriptor image;
     private final Optional<StoredSnapshot> base;
     private PageIndex pageIndex;
@@ -48,7 +46,7 @@ public final class StoredSnapshot implements HeldSnapshot {
     private boolean closed;
     private final Closing closing;
 
-    private StoredSnapshot(StoreDirectory store, Descriptor directory, Manifest manifest, Descriptor image,
+    private StoredSnapshot(StoreDirectory store, Descriptor directory, StoredManifest manifest, Descriptor image,
             Optional<StoredSnapshot> base, Closing closing) {
         this.store = store;
         this.directory = directory;
@@ -83,13 +81,13 @@ public final class StoredSnapshot implements HeldSnapshot {
             // removal.
             LockSupport.parkNanos(MOMENT_NANOS);
         }
-        throw new SnapshotInUseException(id, "is being deleted or replaced: another process has been doing so for too"
-                + " long; retry");
+        throw new BusyException(id + " is being deleted or replaced: another process has been doing so for too long;"
+                + " retry");
     }
 
     private static StoredSnapshot hold(StoreDirectory store, SnapshotId id, Descriptor directory, Set<String> chain)
             throws IOException {
-        Manifest manifest = StoreDirectory.manifest(directory, id.key());
+        StoredManifest manifest = StoreDirectory.manifest(directory, id.key());
         Set<String> longer = new LinkedHashSet<>(chain);
         if (!longer.add(id.key())) {
             throw new DamagedException(directory + ": its bases require each other in a circle");
@@ -132,8 +130,8 @@ public final class StoredSnapshot implements HeldSnapshot {
         }
     }
 
-    private static StoredSnapshot holdBase(
-            StoreDirectory store, Manifest manifest, SnapshotReference base, Set<String> chain) throws IOException {
+    private static StoredSnapshot holdBase(StoreDirectory store, StoredManifest manifest, SnapshotReference base,
+            Set<String> chain) throws IOException {
         StoredSnapshot held;
         try {
             held = hold(store, base.id(), chain);
@@ -148,7 +146,7 @@ public final class StoredSnapshot implements HeldSnapshot {
     }
 
     @Override
-    public Manifest manifest() {
+    public StoredManifest manifest() {
         return manifest;
     }
 

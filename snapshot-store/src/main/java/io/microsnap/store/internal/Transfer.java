@@ -2,7 +2,6 @@ package io.microsnap.store.internal;
 
 import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotReference;
-import io.microsnap.store.SnapshotFile;
 import java.io.IOException;
 import java.nio.file.FileAlreadyExistsException;
 import java.util.ArrayList;

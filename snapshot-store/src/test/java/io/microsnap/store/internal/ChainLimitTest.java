@@ -5,10 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.microsnap.core.internal.posix.Posix;
-import io.microsnap.store.Manifest;
-import io.microsnap.store.SnapshotDescription;
 import io.microsnap.store.SnapshotEntry;
-import io.microsnap.store.SnapshotFile;
 import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.StoreOptions;
 import java.nio.file.Path;
@@ -24,8 +21,8 @@ class ChainLimitTest {
         Path path = directory.resolve("store");
         try (DirectoryStore store = DirectoryStore.openOrCreate(Posix.host(), path, StoreOptions.PRIVATE)) {
             Snapshots.publish(store, "base", 1);
-            Manifest second = Snapshots.publishDiff(store, "chain-2", "base", 2);
-            Manifest last = LongChain.extend(path, second, LONGEST);
+            StoredManifest second = Snapshots.publishDiff(store, "chain-2", "base", 2);
+            StoredManifest last = LongChain.extend(path, second, LONGEST);
             assertThat(store.list()).hasSize(LONGEST).allMatch(SnapshotEntry.Whole.class::isInstance);
             try (StoredSnapshot held = store.hold(last.id()); StagedSnapshot staged = store.stage(id("one-more"))) {
                 assertThat(held.chainLength()).isEqualTo(LONGEST);
@@ -39,7 +36,7 @@ class ChainLimitTest {
                         .hasMessageContaining(Integer.toString(LONGEST));
                 staged.publish(SnapshotDescription.diff(Snapshots.LAYOUT, held.base().orElseThrow().reference()));
             }
-            Manifest beyond = LongChain.extend(path, store.inspect(id("one-more")), 3);
+            StoredManifest beyond = LongChain.extend(path, store.inspect(id("one-more")), 3);
             assertThat(store.list()).filteredOn(entry -> entry.name().equals(beyond.id().name()))
                     .as("%s has %d snapshots", beyond.id(), LONGEST + 1)
                     .allMatch(SnapshotEntry.Unreadable.class::isInstance).hasSize(1);

@@ -14,10 +14,8 @@ import io.microsnap.core.internal.posix.Errno;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.core.internal.posix.SystemCallException;
 import io.microsnap.core.testing.FaultyPosix;
-import io.microsnap.store.Manifest;
 import io.microsnap.store.MissingBaseException;
 import io.microsnap.store.Recovered;
-import io.microsnap.store.SnapshotDescription;
 import io.microsnap.store.SnapshotEntry;
 import io.microsnap.store.StoreOptions;
 import io.microsnap.testsupport.FileSystemKind;
@@ -155,7 +153,7 @@ class HostileStoreTest {
 
     @Test
     void aBaseThatIsGoneOrAnotherIsNamed() throws IOException {
-        Manifest base = Snapshots.publish(store, "base", 4);
+        StoredManifest base = Snapshots.publish(store, "base", 4);
         Snapshots.publishDiff(store, "diff", "base", 5);
         Files.move(path.resolve("base"), directory.resolve("moved"));
         assertThatThrownBy(() -> store.hold(id("diff"))).isInstanceOf(MissingBaseException.class)
@@ -171,11 +169,11 @@ class HostileStoreTest {
     @Test
     void basesThatRequireEachOtherAreRefused() throws IOException {
         Snapshots.publishDiff(store, "one", "sound", 5);
-        Manifest two = Snapshots.publishDiff(store, "two", "one", 6);
-        Manifest one = store.inspect(id("one"));
+        StoredManifest two = Snapshots.publishDiff(store, "two", "one", 6);
+        StoredManifest one = store.inspect(id("one"));
         SnapshotDescription circular = SnapshotDescription.diff(Snapshots.LAYOUT, two.reference());
         rewrite("one/snapshot.json",
-                new Manifest(one.id(), one.uuid(), one.created(), circular, one.files()).toJson());
+                new StoredManifest(one.id(), one.uuid(), one.created(), circular, one.files()).toJson());
         for (String name : List.of("one", "two")) {
             assertThatThrownBy(() -> store.hold(id(name))).isInstanceOf(DamagedException.class)
                     .hasMessageContaining("circle");

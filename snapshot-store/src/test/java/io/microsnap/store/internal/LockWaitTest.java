@@ -6,10 +6,10 @@ import static org.assertj.core.api.Assertions.assertThatCode;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.microsnap.core.BusyException;
 import io.microsnap.core.CancelledException;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
-import io.microsnap.store.StoreBusyException;
 import io.microsnap.store.StoreOptions;
 import io.microsnap.testsupport.RealFileSystems;
 import java.io.IOException;
@@ -92,7 +92,7 @@ class LockWaitTest {
                 DirectoryStore::gc);
         for (Write write : writes) {
             try (DirectoryStore store = open(StoreOptions.PRIVATE.waiting(Duration.ofMillis(1)))) {
-                assertThatThrownBy(() -> write.on(store)).isInstanceOf(StoreBusyException.class)
+                assertThatThrownBy(() -> write.on(store)).isInstanceOf(BusyException.class)
                         .hasMessageContaining(path.toString())
                         .hasMessageContaining("process " + ProcessHandle.current().pid() + " (");
             }
@@ -111,7 +111,7 @@ class LockWaitTest {
         try (DirectoryStore store = DirectoryStore.openOrCreate(posix, here, none)) {
             Snapshots.publish(store, "name", 1);
             try (Descriptor _ = lock(here)) {
-                assertThatThrownBy(() -> store.delete(id("name"))).isInstanceOf(StoreBusyException.class)
+                assertThatThrownBy(() -> store.delete(id("name"))).isInstanceOf(BusyException.class)
                         .hasMessageContaining("process " + ProcessHandle.current().pid() + " (");
             }
             store.delete(id("name"));

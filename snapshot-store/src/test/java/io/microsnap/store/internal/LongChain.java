@@ -1,8 +1,6 @@
 package io.microsnap.store.internal;
 
 import io.microsnap.core.SnapshotId;
-import io.microsnap.store.Manifest;
-import io.microsnap.store.SnapshotDescription;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -19,12 +17,12 @@ final class LongChain {
      * @param diff without attachments; it counts as the second
      * @param longest the number of the last one
      */
-    static Manifest extend(Path store, Manifest diff, int longest) throws IOException {
+    static StoredManifest extend(Path store, StoredManifest diff, int longest) throws IOException {
         Path original = store.resolve(diff.id().key());
-        Manifest last = diff;
+        StoredManifest last = diff;
         for (int number = 3; number <= longest; number++) {
             SnapshotId id = new SnapshotId(diff.id().name() + "-" + number);
-            Manifest next = new Manifest(id, UUID.randomUUID(), diff.created(),
+            StoredManifest next = new StoredManifest(id, UUID.randomUUID(), diff.created(),
                     SnapshotDescription.diff(diff.layout(), last.reference()), diff.files());
             Path directory = Files.createDirectory(store.resolve(next.id().key()));
             for (var file : diff.files()) {

@@ -10,9 +10,6 @@ import io.microsnap.core.Region;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.SnapshotReference;
-import io.microsnap.store.Manifest;
-import io.microsnap.store.SnapshotDescription;
-import io.microsnap.store.SnapshotFile;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.time.Instant;
@@ -26,16 +23,16 @@ import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class ManifestTest {
-    static final Manifest SAMPLE = sample();
+    static final StoredManifest SAMPLE = sample();
 
-    private static Manifest sample() {
+    private static StoredManifest sample() {
         GuestLayout layout = GuestLayout.of(4096, List.of(new Region(0, 3L << 20), new Region(4L << 30, 5L << 20)));
         SnapshotReference base = new SnapshotReference(
                 new SnapshotId("golden"), UUID.fromString("11111111-2222-4333-8444-555555555555"), 0xcafe0001);
         SnapshotDescription description = SnapshotDescription.diff(layout, base).withParent(base)
                 .withImage("debian-13 größe 🐧").withBakedByVersion("1.2.3").withLabel("team", "blue")
                 .withLabel("app/tier", "web").withRequired("packed-diff");
-        return new Manifest(new SnapshotId("Web-01"), UUID.fromString("0f0e0d0c-0b0a-4908-8706-050403020100"),
+        return new StoredManifest(new SnapshotId("Web-01"), UUID.fromString("0f0e0d0c-0b0a-4908-8706-050403020100"),
                 Instant.parse("2026-01-02T03:04:05.678901Z"), description, List.of(
                         SnapshotFile.withRoot(SnapshotFiles.MEMORY, 8L << 20, 0xdeadbeef),
                         SnapshotFile.withRoot(SnapshotFiles.PAGE_INDEX, 16384, 0xdeadbeef),
@@ -112,7 +109,7 @@ class ManifestTest {
         String before = expected.substring(0, expected.indexOf("%08x")).formatted("ab".repeat(32));
         expected = expected.formatted("ab".repeat(32), Snapshots.crc(before.getBytes(StandardCharsets.UTF_8)));
         assertThat(new String(SAMPLE.toJson(), StandardCharsets.UTF_8)).isEqualTo(expected);
-        assertThat(Manifest.parse("m", SAMPLE.toJson())).isEqualTo(SAMPLE);
+        assertThat(StoredManifest.parse("m", SAMPLE.toJson())).isEqualTo(SAMPLE);
         assertThat(SAMPLE.unknownFeatures()).containsExactly("packed-diff");
         assertThat(SAMPLE.reference().indexRoot()).isEqualTo(0xdeadbeef);
         assertThat(SAMPLE.attachments()).containsExactly("disk.qcow2");
@@ -211,7 +208,8 @@ class ManifestTest {
         assertThat(json).contains(right);
         String changed = json.substring(0, json.indexOf(right)) + wrong
                 + json.substring(json.indexOf(right) + right.length());
-        assertThatThrownBy(() -> Manifest.parse("store/web-01/snapshot.json", changed.getBytes(StandardCharsets.UTF_8)))
+        assertThatThrownBy(() -> StoredManifest.parse(
+                "store/web-01/snapshot.json", changed.getBytes(StandardCharsets.UTF_8)))
                 .isInstanceOf(DamagedException.class).hasMessageContaining(message)
                 .hasMessageContaining("store/web-01/snapshot.json");
     }
@@ -222,7 +220,7 @@ class ManifestTest {
         for (int bit = 0; bit < json.length * Byte.SIZE; bit++) {
             byte[] flipped = json.clone();
             flipped[bit / Byte.SIZE] ^= (byte) (1 << bit % Byte.SIZE);
-            assertThatThrownBy(() -> Manifest.parse("m", flipped)).as("bit %d", bit)
+            assertThatThrownBy(() -> StoredManifest.parse("m", flipped)).as("bit %d", bit)
                     .isInstanceOf(SnapshotException.class);
         }
         for (String more : List.of(" ", "\n", "{}")) {
@@ -235,7 +233,7 @@ class ManifestTest {
     @Test
     void theFirstFormatHasNoChecksumAndIsReadStill() throws IOException {
         String first = new String(firstFormat(SAMPLE.toJson()), StandardCharsets.UTF_8);
-        assertThat(Manifest.parse("m", first.getBytes(StandardCharsets.UTF_8))).isEqualTo(SAMPLE);
+        assertThat(StoredManifest.parse("m", first.getBytes(StandardCharsets.UTF_8))).isEqualTo(SAMPLE);
         assertRefused(first.replace("\"format\": 1", "\"format\": 2").getBytes(StandardCharsets.UTF_8),
                 "'checksum' is missing");
     }
@@ -248,16 +246,16 @@ class ManifestTest {
 
     @Test
     void aLabelNamedChecksumIsNotTakenForTheChecksum() throws IOException {
-        Manifest labelled = new Manifest(SAMPLE.id(), SAMPLE.uuid(), SAMPLE.created(),
+        StoredManifest labelled = new StoredManifest(SAMPLE.id(), SAMPLE.uuid(), SAMPLE.created(),
                 SAMPLE.description().withLabel("checksum", "00000000"), SAMPLE.files());
-        assertThat(Manifest.parse("m", labelled.toJson())).isEqualTo(labelled);
+        assertThat(StoredManifest.parse("m", labelled.toJson())).isEqualTo(labelled);
     }
 
     @Test
     void aNewerFormatIsNotCalledDamage() {
         String newer = new String(SAMPLE.toJson(), StandardCharsets.UTF_8)
                 .replace("\"format\": 2,", "\"format\": 3, \"novelty\": {\"a\": [1]},");
-        assertThatThrownBy(() -> Manifest.parse("m", newer.getBytes(StandardCharsets.UTF_8)))
+        assertThatThrownBy(() -> StoredManifest.parse("m", newer.getBytes(StandardCharsets.UTF_8)))
                 .isInstanceOf(SnapshotException.class).isNotInstanceOf(DamagedException.class)
                 .hasMessageContaining("a newer version may read it");
     }
@@ -265,7 +263,7 @@ class ManifestTest {
     @ParameterizedTest
     @ValueSource(strings = {"", " ", "null", "[]", "1", "{", "{}", "{\"format\":1}", "{}{}", "[[[[[[[[[[[[[["})
     void whatIsNoManifestAtAllIsRefused(String json) {
-        assertThatThrownBy(() -> Manifest.parse("m", json.getBytes(StandardCharsets.UTF_8)))
+        assertThatThrownBy(() -> StoredManifest.parse("m", json.getBytes(StandardCharsets.UTF_8)))
                 .isInstanceOf(DamagedException.class);
     }
 
@@ -307,7 +305,7 @@ class ManifestTest {
     }
 
     private static void assertRefused(byte[] json, String message) {
-        assertThatThrownBy(() -> Manifest.parse("m", json)).isInstanceOf(DamagedException.class)
+        assertThatThrownBy(() -> StoredManifest.parse("m", json)).isInstanceOf(DamagedException.class)
                 .hasMessageContaining(message);
     }
 }

@@ -6,7 +6,6 @@ import io.microsnap.core.DamagedException;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
-import io.microsnap.store.Manifest;
 import io.microsnap.testsupport.Checkout;
 import io.microsnap.testsupport.ChildProcess;
 import io.microsnap.testsupport.ChildProcesses;
@@ -88,8 +87,8 @@ class MutationTest {
 
         private void parse(byte[] json) {
             try {
-                Manifest parsed = Manifest.parse("mutated", json);
-                if (!Arrays.equals(parsed.toJson(), Manifest.parse("again", parsed.toJson()).toJson())) {
+                StoredManifest parsed = StoredManifest.parse("mutated", json);
+                if (!Arrays.equals(parsed.toJson(), StoredManifest.parse("again", parsed.toJson()).toJson())) {
                     throw new IllegalStateException("not read back: " + new String(json, StandardCharsets.UTF_8));
                 }
             } catch (SnapshotException expected) {

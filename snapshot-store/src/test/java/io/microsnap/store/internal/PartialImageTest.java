@@ -8,9 +8,7 @@ import io.microsnap.core.Progress;
 import io.microsnap.core.SnapshotException;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
-import io.microsnap.store.Manifest;
 import io.microsnap.store.Recovered;
-import io.microsnap.store.SnapshotFile;
 import io.microsnap.store.StoreOptions;
 import java.io.IOException;
 import java.lang.foreign.Arena;
@@ -57,7 +55,7 @@ class PartialImageTest {
 
     @Test
     void anAdoptedImageBecomesTheSnapshotsAndIsNoLongerPartial() throws IOException {
-        Manifest made = Snapshots.publish(store, "original", 3);
+        StoredManifest made = Snapshots.publish(store, "original", 3);
         try (PartialImage partial = store.partialImage(NAME);
                 StoredSnapshot original = store.hold(Snapshots.id("original"));
                 StagedSnapshot staged = store.stage(Snapshots.id("copy"))) {
@@ -77,7 +75,7 @@ class PartialImageTest {
 
     @Test
     void aSnapshotThatIsNotTheOneMadeElsewhereIsNotPublished() throws IOException {
-        Manifest made = Snapshots.publish(store, "original", 3);
+        StoredManifest made = Snapshots.publish(store, "original", 3);
         try (StagedSnapshot staged = store.stage(Snapshots.id("copy"))) {
             Snapshots.fill(staged, 4);
             assertThatThrownBy(() -> staged.publishAsMadeElsewhere(made.withId(Snapshots.id("copy"))))

@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException
 import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.microsnap.core.BusyException;
 import io.microsnap.core.DamagedException;
 import io.microsnap.core.IfExists;
 import io.microsnap.core.Progress;
@@ -17,12 +18,9 @@ import io.microsnap.core.internal.file.FileCopy;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.core.testing.FaultyPosix;
-import io.microsnap.store.Manifest;
 import io.microsnap.store.MissingBaseException;
 import io.microsnap.store.Recovered;
-import io.microsnap.store.SnapshotDescription;
 import io.microsnap.store.SnapshotEntry;
-import io.microsnap.store.SnapshotInUseException;
 import io.microsnap.store.SnapshotRequiredException;
 import io.microsnap.store.SpaceUse;
 import io.microsnap.store.StoreOptions;
@@ -72,7 +70,7 @@ class SnapshotStoreTest {
 
     @Test
     void whatIsPublishedIsFoundByEveryoneWhoOpensTheStore() throws IOException {
-        Manifest published = Snapshots.publish(store, "Golden", 1);
+        StoredManifest published = Snapshots.publish(store, "Golden", 1);
         try (DirectoryStore again = DirectoryStore.open(posix, path, StoreOptions.PRIVATE)) {
             assertThat(again.inspect(id("golden"))).isEqualTo(published);
             assertThat(again.list()).containsExactly(new SnapshotEntry.Whole(published));
@@ -95,10 +93,10 @@ class SnapshotStoreTest {
 
     @Test
     void anIdIsTakenWhateverItsCaseAndReplacedOnlyWhenAsked() throws IOException {
-        Manifest first = Snapshots.publish(store, "name", 1);
+        StoredManifest first = Snapshots.publish(store, "name", 1);
         assertThatThrownBy(() -> Snapshots.publish(store, "NAME", 2)).isInstanceOf(FileAlreadyExistsException.class);
         assertThat(Snapshots.verify(store, "name")).isEqualTo(1);
-        Manifest second = Snapshots.publish(store, "NAME", 2, IfExists.REPLACE);
+        StoredManifest second = Snapshots.publish(store, "NAME", 2, IfExists.REPLACE);
         assertThat(Snapshots.verify(store, "name")).isEqualTo(2);
         assertThat(second.uuid()).isNotEqualTo(first.uuid());
         assertThat(store.list()).containsExactly(new SnapshotEntry.Whole(second));
@@ -121,9 +119,11 @@ class SnapshotStoreTest {
         assertThat(store.isHeld(id("name"))).isFalse();
         try (StoredSnapshot held = store.hold(id("name"))) {
             assertThat(store.isHeld(id("name"))).isTrue();
-            assertThatThrownBy(() -> store.delete(id("name"))).isInstanceOf(SnapshotInUseException.class);
+            assertThatThrownBy(() -> store.delete(id("name"))).isInstanceOf(BusyException.class)
+                    .hasMessageContaining("is in use");
             assertThatThrownBy(() -> Snapshots.publish(store, "name", 2, IfExists.REPLACE))
-                    .isInstanceOf(SnapshotInUseException.class);
+                    .isInstanceOf(BusyException.class)
+                    .hasMessageContaining("is in use");
             try (StoredSnapshot another = store.hold(id("name"))) {
                 assertThat(another.reference()).isEqualTo(held.reference());
             }
@@ -143,7 +143,8 @@ class SnapshotStoreTest {
             Snapshots.fill(staged, 1);
             staged.publish(Snapshots.full(1));
             assertThat(Snapshots.verify(store, "name")).as("others may use it at once").isEqualTo(1);
-            assertThatThrownBy(() -> store.delete(id("name"))).isInstanceOf(SnapshotInUseException.class);
+            assertThatThrownBy(() -> store.delete(id("name"))).isInstanceOf(BusyException.class)
+                    .hasMessageContaining("is in use");
         }
         store.delete(id("name"));
     }
@@ -152,7 +153,7 @@ class SnapshotStoreTest {
     void whatIsPublishedIsNeitherPublishedAgainNorAddedTo() throws IOException {
         try (StagedSnapshot staged = store.stage(id("name"))) {
             Snapshots.fill(staged, 1);
-            Manifest published = staged.publish(Snapshots.full(1));
+            StoredManifest published = staged.publish(Snapshots.full(1));
             for (IfExists ifExists : IfExists.values()) {
                 assertThatIllegalStateException().isThrownBy(() -> staged.publish(Snapshots.full(2), ifExists));
             }
@@ -244,7 +245,8 @@ class SnapshotStoreTest {
             other.close();
             held.verifyFiles();
             assertThat(Snapshots.read(held.open(Snapshots.ATTACHMENT))).isEqualTo("disk 1");
-            assertThatThrownBy(() -> store.delete(id("name"))).isInstanceOf(SnapshotInUseException.class);
+            assertThatThrownBy(() -> store.delete(id("name"))).isInstanceOf(BusyException.class)
+                    .hasMessageContaining("is in use");
         }
         store.delete(id("name"));
     }
@@ -256,7 +258,8 @@ class SnapshotStoreTest {
         try (StoredSnapshot held = store.hold(id("diff"))) {
             assertThat(held.base()).isPresent();
             store.deleteForcibly(id("diff"));
-            assertThatThrownBy(() -> store.delete(id("base"))).isInstanceOf(SnapshotInUseException.class);
+            assertThatThrownBy(() -> store.delete(id("base"))).isInstanceOf(BusyException.class)
+                    .hasMessageContaining("is in use");
         }
         store.delete(id("base"));
     }
@@ -327,8 +330,8 @@ class SnapshotStoreTest {
 
     @Test
     void transferBringsTheBasesAlongUnderTheirOwnIdentity() throws IOException {
-        Manifest base = Snapshots.publish(store, "base", 1);
-        Manifest diff = Snapshots.publishDiff(store, "diff", "base", 2);
+        StoredManifest base = Snapshots.publish(store, "base", 1);
+        StoredManifest diff = Snapshots.publishDiff(store, "diff", "base", 2);
         try (DirectoryStore other =
                 DirectoryStore.openOrCreate(posix, directory.resolve("other"), StoreOptions.PRIVATE)) {
             assertThat(store.transfer(id("diff"), other, Progress.NONE))
@@ -391,10 +394,10 @@ class SnapshotStoreTest {
 
     @Test
     void onlyTheSnapshotThatIsHeldIsGivenAnotherImage() throws IOException {
-        Manifest full = Snapshots.publish(store, "name", 1);
+        StoredManifest full = Snapshots.publish(store, "name", 1);
         try (StoredSnapshot held = store.hold(id("name")); StagedSnapshot staged = store.stage(id("name"))) {
             Snapshots.fill(staged, 1);
-            Manifest made = staged.publishInPlaceOf(held, full.description());
+            StoredManifest made = staged.publishInPlaceOf(held, full.description());
             assertThat(made).isEqualTo(full);
         }
         assertThat(Snapshots.verify(store, "name")).isEqualTo(1);
@@ -542,8 +545,8 @@ class SnapshotStoreTest {
                 recording.enable("io.microsnap." + event).withThreshold(Duration.ZERO);
             }
             recording.start();
-            Manifest first = Snapshots.publish(store, "name", 1);
-            Manifest second = Snapshots.publish(store, "name", 2, IfExists.REPLACE);
+            StoredManifest first = Snapshots.publish(store, "name", 1);
+            StoredManifest second = Snapshots.publish(store, "name", 2, IfExists.REPLACE);
             store.delete(id("name"));
             Path leftover = Files.createDirectory(path.resolve(".staging").resolve("0".repeat(32)));
             Files.write(leftover.resolve("memory.img"), new byte[Snapshots.PAGE]);

@@ -6,8 +6,6 @@ import io.microsnap.core.GuestLayout;
 import io.microsnap.core.IfExists;
 import io.microsnap.core.SnapshotId;
 import io.microsnap.core.internal.posix.Descriptor;
-import io.microsnap.store.Manifest;
-import io.microsnap.store.SnapshotDescription;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -32,11 +30,12 @@ final class Snapshots {
     }
 
     /** A full snapshot with machine state and an attachment. */
-    static Manifest publish(DirectoryStore store, String name, int generation) throws IOException {
+    static StoredManifest publish(DirectoryStore store, String name, int generation) throws IOException {
         return publish(store, name, generation, IfExists.REFUSE);
     }
 
-    static Manifest publish(DirectoryStore store, String name, int generation, IfExists ifExists) throws IOException {
+    static StoredManifest publish(DirectoryStore store, String name, int generation, IfExists ifExists)
+            throws IOException {
         try (StagedSnapshot staged = store.stage(id(name))) {
             fill(staged, generation);
             return staged.publish(full(generation), ifExists);
@@ -64,7 +63,7 @@ final class Snapshots {
     }
 
     /** A diff in which page 1 is its own. */
-    static Manifest publishDiff(DirectoryStore store, String name, String baseName, int generation)
+    static StoredManifest publishDiff(DirectoryStore store, String name, String baseName, int generation)
             throws IOException {
         try (StoredSnapshot base = store.hold(id(baseName)); StagedSnapshot staged = store.stage(id(name))) {
             fillDiff(staged, base, generation);
@@ -92,7 +91,7 @@ final class Snapshots {
     static int verify(DirectoryStore store, String name) throws IOException {
         try (StoredSnapshot held = store.hold(id(name)); Arena arena = Arena.ofConfined()) {
             held.verifyFiles();
-            int generation = Integer.parseInt(held.manifest().description().labels().get(GENERATION));
+            int generation = Integer.parseInt(held.manifest().labels().get(GENERATION));
             MemorySegment page = arena.allocate(PAGE);
             for (int number = 0; number < PAGES; number++) {
                 boolean own = held.pageMap().isEmpty() || held.pageMap().get().test(number);

@@ -71,7 +71,7 @@ public final class QemuCopies {
     }
 
     private static QemuDescription description(StoredSnapshot held) throws IOException {
-        if (held.manifest().file(SnapshotFiles.attachment(QemuDescription.FILE)).isEmpty()) {
+        if (!held.manifest().attachments().contains(QemuDescription.FILE)) {
             throw new SnapshotException(held.id() + " was not baked from QEMU over QMP (it has no attachment "
                     + QemuDescription.FILE + "); restore its memory with --to");
         }

@@ -203,7 +203,7 @@ public final class MemoryWriter {
             for (ImageWorker worker : work) {
                 sum.add(worker.counts());
             }
-            return sum.in(Duration.ofNanos(System.nanoTime() - startNanos));
+            return sum.in(Duration.ofNanos(System.nanoTime() - startNanos).minus(pace.waited()));
         } finally {
             work.forEach(ImageWorker::freeBuffers);
         }

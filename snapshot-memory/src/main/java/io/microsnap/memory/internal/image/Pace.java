@@ -51,7 +51,7 @@ public final class Pace {
     }
 
     /** Returns how long the thread that made it has waited. Only that thread may call this. */
-    public Duration waited() {
+    Duration waited() {
         return Duration.ofNanos(waitedNanos);
     }
 }

@@ -3,7 +3,7 @@ package io.microsnap.registry.internal.format;
 import io.microsnap.core.DamagedException;
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.internal.posix.Posix;
-import io.microsnap.store.Manifest;
+import io.microsnap.store.internal.StoredManifest;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -73,7 +73,7 @@ public final class FrameTable {
      * @param manifest the manifest of the snapshot that it must belong to
      * @throws DamagedException if it is not exactly in the format
      */
-    public static FrameTable open(String name, MemorySegment bytes, Manifest manifest) throws IOException {
+    public static FrameTable open(String name, MemorySegment bytes, StoredManifest manifest) throws IOException {
         if (bytes.byteSize() < HEADER_BYTES || bytes.byteSize() > LARGEST_BYTES) {
             throw new DamagedException(name + ": a frame table has " + HEADER_BYTES + " to " + LARGEST_BYTES
                     + " bytes, this one " + bytes.byteSize());

@@ -1,7 +1,7 @@
 package io.microsnap.registry.internal.format;
 
 import io.microsnap.core.SnapshotException;
-import io.microsnap.store.Manifest;
+import io.microsnap.store.internal.StoredManifest;
 import java.io.IOException;
 import java.io.InputStream;
 import java.lang.foreign.Arena;
@@ -51,7 +51,7 @@ public final class FrameTableWriter implements AutoCloseable {
     }
 
     /** Inserts the header and the packs in front, and ends the table. Returns the artifact's entry for it. */
-    public Blob finish(Manifest manifest, List<Pack> packs) throws IOException {
+    public Blob finish(StoredManifest manifest, List<Pack> packs) throws IOException {
         flush();
         int headerBytes = FrameTable.HEADER_BYTES + packs.size() * FrameTable.PACK_BYTES;
         ByteBuffer header = ByteBuffer.allocate(headerBytes).order(ByteOrder.LITTLE_ENDIAN);

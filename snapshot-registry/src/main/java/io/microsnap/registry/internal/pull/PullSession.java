@@ -6,9 +6,9 @@ import io.microsnap.core.SnapshotReference;
 import io.microsnap.registry.internal.client.RegistryClient;
 import io.microsnap.registry.internal.remote.RemoteArtifact;
 import io.microsnap.registry.internal.remote.RemoteSnapshot;
-import io.microsnap.store.Manifest;
-import io.microsnap.store.SnapshotFile;
 import io.microsnap.store.internal.DirectoryStore;
+import io.microsnap.store.internal.SnapshotFile;
+import io.microsnap.store.internal.StoredManifest;
 import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
 import java.nio.file.FileAlreadyExistsException;
@@ -42,11 +42,11 @@ public final class PullSession {
                 client + " " + tagOrDigest, null, "the registry has no such tag or manifest; 'remote list' shows the"
                         + " tags"));
         List<RemoteSnapshot> missing = new ArrayList<>();
-        List<Manifest> names = new ArrayList<>();
+        List<StoredManifest> names = new ArrayList<>();
         List<StoredSnapshot> here = new ArrayList<>();
         try {
             for (RemoteSnapshot snapshot : artifact.chain()) {
-                Manifest manifest = missing.isEmpty() ? snapshot.manifest().withId(id) : snapshot.manifest();
+                StoredManifest manifest = missing.isEmpty() ? snapshot.manifest().withId(id) : snapshot.manifest();
                 requireFeatures(manifest);
                 if (!missing.isEmpty() && manifest.id().equals(id)) {
                     throw new FileAlreadyExistsException(store + "/" + id.key(), null, "the snapshot's base has the"
@@ -67,7 +67,7 @@ public final class PullSession {
         }
     }
 
-    private Pulled fetch(RemoteArtifact artifact, List<RemoteSnapshot> missing, List<Manifest> names)
+    private Pulled fetch(RemoteArtifact artifact, List<RemoteSnapshot> missing, List<StoredManifest> names)
             throws IOException {
         long total = 0;
         for (RemoteSnapshot snapshot : missing) {
@@ -88,7 +88,7 @@ public final class PullSession {
         return new Pulled(artifact.digest(), published, localBytes);
     }
 
-    private static void requireFeatures(Manifest manifest) throws SnapshotException {
+    private static void requireFeatures(StoredManifest manifest) throws SnapshotException {
         if (!manifest.unknownFeatures().isEmpty()) {
             throw new SnapshotException(manifest.id() + " requires " + String.join(", ", manifest.unknownFeatures())
                     + ", which this version does not have; a newer version may pull it");

@@ -17,15 +17,14 @@ import io.microsnap.registry.internal.format.PageSet;
 import io.microsnap.registry.internal.remote.Downloads;
 import io.microsnap.registry.internal.remote.RemoteSnapshot;
 import io.microsnap.registry.internal.remote.RemoteTable;
-import io.microsnap.store.Manifest;
-import io.microsnap.store.SnapshotFile;
-import io.microsnap.store.SnapshotKind;
 import io.microsnap.store.internal.DirectoryStore;
 import io.microsnap.store.internal.PageIndex;
 import io.microsnap.store.internal.PageMap;
 import io.microsnap.store.internal.PartialImage;
+import io.microsnap.store.internal.SnapshotFile;
 import io.microsnap.store.internal.SnapshotFiles;
 import io.microsnap.store.internal.StagedSnapshot;
+import io.microsnap.store.internal.StoredManifest;
 import io.microsnap.store.internal.StoredSnapshot;
 import java.io.Closeable;
 import java.io.IOException;
@@ -61,8 +60,8 @@ final class SnapshotDownload {
      *
      * @param doneBytes the progress of the whole pull once it is published
      */
-    long run(Manifest publishedAs, long doneBytes) throws IOException {
-        Manifest manifest = remote.manifest();
+    long run(StoredManifest publishedAs, long doneBytes) throws IOException {
+        StoredManifest manifest = remote.manifest();
         try (StagedSnapshot staged = store.stage(publishedAs.id());
                 PartialImage image = store.partialImage(remote.frames().digest().hex())) {
             for (SnapshotFile file : manifest.files()) {
@@ -104,7 +103,7 @@ final class SnapshotDownload {
 
     /** Returns the pages that a diff's image holds; empty if the image holds all pages. */
     private Optional<PageMap> ownPages(StagedSnapshot staged) throws IOException {
-        if (remote.manifest().kind() == SnapshotKind.FULL) {
+        if (!remote.manifest().isDiff()) {
             return Optional.empty();
         }
         return Optional.of(PageMap.open(staged.file(SnapshotFiles.PAGE_MAP), remote.manifest().layout()));
@@ -217,7 +216,7 @@ final class SnapshotDownload {
      */
     private List<LocalPages> sources(PageIndex index, Optional<PageMap> own) throws IOException {
         List<SnapshotReference> references = new ArrayList<>();
-        remote.manifest().description().base().ifPresent(references::add);
+        remote.manifest().base().ifPresent(references::add);
         new SiblingChoice(store, DedupOptions.DEFAULTS).rank(remote.manifest(), index, own).stream()
                 .map(Sibling::reference)
                 .filter(reference -> !references.contains(reference)).limit(1).forEach(references::add);

@@ -15,11 +15,10 @@ import io.microsnap.registry.internal.format.Digest;
 import io.microsnap.registry.internal.remote.RemoteArtifact;
 import io.microsnap.registry.internal.remote.RemoteTable;
 import io.microsnap.registry.internal.work.Transfers;
-import io.microsnap.store.SnapshotFile;
-import io.microsnap.store.SnapshotKind;
 import io.microsnap.store.internal.DirectoryStore;
 import io.microsnap.store.internal.PageIndex;
 import io.microsnap.store.internal.PageMap;
+import io.microsnap.store.internal.SnapshotFile;
 import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
 import java.nio.file.NoSuchFileException;
@@ -129,8 +128,8 @@ public final class PushSession {
         Plan plan = new Plan();
         try {
             addRequired(plan, held);
-            Optional<SnapshotReference> cloned = held.manifest().kind() == SnapshotKind.FULL
-                    ? held.manifest().description().base() : Optional.empty();
+            Optional<SnapshotReference> cloned = !held.manifest().isDiff()
+                    ? held.manifest().base() : Optional.empty();
             if (cloned.isPresent() && find(cloned.get()).isEmpty()) {
                 Optional<StoredSnapshot> local = holdExactly(cloned.get());
                 if (local.isPresent()) {
@@ -253,8 +252,8 @@ public final class PushSession {
         }
 
         private Optional<Donor> base(StoredSnapshot held) throws IOException {
-            Optional<SnapshotReference> reference = held.manifest().description().base();
-            if (held.manifest().kind() != SnapshotKind.FULL || reference.isEmpty()) {
+            Optional<SnapshotReference> reference = held.manifest().base();
+            if (held.manifest().isDiff() || reference.isEmpty()) {
                 return Optional.empty();
             }
             Optional<RemoteArtifact> artifact = find(reference.get()).filter(found ->
@@ -276,7 +275,7 @@ public final class PushSession {
                         artifact.isEmpty() ? Optional.empty() : holdExactly(sibling.reference());
                 if (local.isPresent()) {
                     toClose.add(local.get());
-                    Optional<PageMap> own = held.manifest().kind() == SnapshotKind.FULL ? Optional.empty()
+                    Optional<PageMap> own = !held.manifest().isDiff() ? Optional.empty()
                             : held.pageMap();
                     SiblingRule rule = new SiblingRule(held, local.get(), own);
                     toClose.add(rule);

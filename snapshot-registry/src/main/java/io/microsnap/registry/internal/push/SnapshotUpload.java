@@ -18,11 +18,10 @@ import io.microsnap.registry.internal.format.Pack;
 import io.microsnap.registry.internal.format.PageSet;
 import io.microsnap.registry.internal.remote.RemoteArtifact;
 import io.microsnap.registry.internal.remote.RemoteSnapshot;
-import io.microsnap.store.Manifest;
-import io.microsnap.store.SnapshotFile;
-import io.microsnap.store.SnapshotKind;
 import io.microsnap.store.internal.PageMap;
+import io.microsnap.store.internal.SnapshotFile;
 import io.microsnap.store.internal.SnapshotFiles;
+import io.microsnap.store.internal.StoredManifest;
 import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
 import java.lang.foreign.Arena;
@@ -44,7 +43,7 @@ final class SnapshotUpload {
     private final List<String> otherRepositories;
     private final PushSettings settings;
     private final StoredSnapshot held;
-    private final Manifest manifest;
+    private final StoredManifest manifest;
     private final Optional<PageMap> own;
     private final PushProgress progress;
 
@@ -56,7 +55,7 @@ final class SnapshotUpload {
         this.held = held;
         this.progress = progress;
         manifest = held.manifest();
-        own = manifest.kind() == SnapshotKind.FULL ? Optional.empty() : held.pageMap();
+        own = !manifest.isDiff() ? Optional.empty() : held.pageMap();
     }
 
     /**

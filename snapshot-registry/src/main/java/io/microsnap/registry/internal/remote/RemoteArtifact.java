@@ -9,12 +9,12 @@ import io.microsnap.registry.internal.format.Blob;
 import io.microsnap.registry.internal.format.Digest;
 import io.microsnap.registry.internal.format.MediaTypes;
 import io.microsnap.registry.internal.format.Pack;
-import io.microsnap.store.Manifest;
-import io.microsnap.store.SnapshotFile;
 import io.microsnap.store.SnapshotStore;
 import io.microsnap.store.internal.ChainTooLongException;
 import io.microsnap.store.internal.Printable;
+import io.microsnap.store.internal.SnapshotFile;
 import io.microsnap.store.internal.SnapshotFiles;
+import io.microsnap.store.internal.StoredManifest;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -91,7 +91,7 @@ public record RemoteArtifact(Artifact artifact, Digest digest, List<RemoteSnapsh
         Optional<Blob> next = Optional.of(artifact.config());
         Optional<SnapshotReference> expected = Optional.empty();
         while (next.isPresent()) {
-            Manifest manifest = manifest(client, name, next.get());
+            StoredManifest manifest = manifest(client, name, next.get());
             if (expected.isPresent() && !expected.get().equals(manifest.reference())) {
                 throw new DamagedException(name + " has " + manifest.reference() + " as a base where "
                         + expected.get() + " is required");
@@ -123,9 +123,9 @@ public record RemoteArtifact(Artifact artifact, Digest digest, List<RemoteSnapsh
         }
     }
 
-    private static Manifest manifest(RegistryClient client, String name, Blob blob) throws IOException {
-        byte[] json = client.fetchSmall(blob, Manifest.LARGEST_BYTES);
-        return Manifest.parse(name + ", snapshot.json " + blob.digest(), json);
+    private static StoredManifest manifest(RegistryClient client, String name, Blob blob) throws IOException {
+        byte[] json = client.fetchSmall(blob, StoredManifest.LARGEST_BYTES);
+        return StoredManifest.parse(name + ", snapshot.json " + blob.digest(), json);
     }
 
     private static Blob base(String name, SnapshotReference base, Map<UUID, Map<String, Blob>> files)
@@ -139,8 +139,8 @@ public record RemoteArtifact(Artifact artifact, Digest digest, List<RemoteSnapsh
         return manifest;
     }
 
-    private static RemoteSnapshot snapshot(String name, Manifest manifest, Blob manifestBlob, Map<String, Blob> files)
-            throws DamagedException {
+    private static RemoteSnapshot snapshot(String name, StoredManifest manifest, Blob manifestBlob,
+            Map<String, Blob> files) throws DamagedException {
         Map<String, Blob> left = new HashMap<>(files);
         left.remove(Blob.Owner.MANIFEST, manifestBlob);
         Blob frames = left.remove(Blob.Owner.FRAMES);

@@ -1,7 +1,7 @@
 package io.microsnap.registry.internal.remote;
 
 import io.microsnap.registry.internal.format.Blob;
-import io.microsnap.store.Manifest;
+import io.microsnap.store.internal.StoredManifest;
 import java.util.Map;
 
 /**
@@ -12,7 +12,7 @@ import java.util.Map;
  * @param frames its frame table
  * @param files its other files by their names, {@code memory.img} apart
  */
-public record RemoteSnapshot(Manifest manifest, Blob manifestBlob, Blob frames, Map<String, Blob> files) {
+public record RemoteSnapshot(StoredManifest manifest, Blob manifestBlob, Blob frames, Map<String, Blob> files) {
     public RemoteSnapshot {
         files = Map.copyOf(files);
     }

@@ -9,9 +9,9 @@ import io.microsnap.core.DamagedException;
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.Region;
 import io.microsnap.core.SnapshotId;
-import io.microsnap.store.Manifest;
-import io.microsnap.store.SnapshotDescription;
-import io.microsnap.store.SnapshotFile;
+import io.microsnap.store.internal.SnapshotDescription;
+import io.microsnap.store.internal.SnapshotFile;
+import io.microsnap.store.internal.StoredManifest;
 import io.microsnap.testsupport.Effort;
 import io.microsnap.testsupport.Seed;
 import java.io.ByteArrayOutputStream;
@@ -41,8 +41,8 @@ class FormatTest {
     private static final int PACK = 40;
     private static final int FRAME = 90;
 
-    private static Manifest manifest(GuestLayout layout) {
-        return new Manifest(new SnapshotId("web"), ID, Instant.EPOCH, SnapshotDescription.full(layout), List.of(
+    private static StoredManifest manifest(GuestLayout layout) {
+        return new StoredManifest(new SnapshotId("web"), ID, Instant.EPOCH, SnapshotDescription.full(layout), List.of(
                 new SnapshotFile("memory.img", layout.lengthBytes(), "root:01020304"),
                 new SnapshotFile("memory.idx", 12288, "root:01020304")));
     }

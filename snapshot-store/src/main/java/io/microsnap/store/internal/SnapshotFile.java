@@ -1,7 +1,5 @@
-package io.microsnap.store;
+package io.microsnap.store.internal;
 
-import io.microsnap.store.internal.Printable;
-import io.microsnap.store.internal.SnapshotFiles;
 import java.util.regex.Pattern;
 
 /**

@@ -1,4 +1,4 @@
-package io.microsnap.store;
+package io.microsnap.store.internal;
 
 import java.util.Locale;
 

@@ -1,8 +1,7 @@
-package io.microsnap.store;
+package io.microsnap.store.internal;
 
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.SnapshotReference;
-import io.microsnap.store.internal.Printable;
 import java.util.Collections;
 import java.util.Objects;
 import java.util.Optional;
