@@ -28,6 +28,10 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.SplittableRandom;
+import java.util.concurrent.Callable;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.BeforeEach;
@@ -116,7 +120,7 @@ class FaultTest {
 
     @Test
     @Timeout(value = 1, unit = TimeUnit.HOURS) // A long run has hundreds of points.
-    void harmAtAnyByteOfAPushGivesTheArtifactOrAnErrorAndTheNextPushGoesOn(Seed seed) throws IOException {
+    void harmAtAnyByteOfAPushGivesTheArtifactOrAnErrorAndTheNextPushGoesOn(Seed seed) throws Exception {
         SplittableRandom random = seed.random();
         byte[] base = guest(PAGES, 40, random);
         byte[] later = changed(base, 10, random);
@@ -128,23 +132,39 @@ class FaultTest {
                 push(from, "later", quiet.host(), "measured", PERSISTENT);
                 places = places(quiet, random);
             }
+            // Beside each other: a push that fails waits before it tries again.
+            List<Callable<Void>> pushes = new ArrayList<>();
             for (int point = 0; point < places.size(); point++) {
-                Harm harm = HARMS.get(point % HARMS.size());
-                String repository = "guests" + point;
-                boolean pushed = false;
-                try (FaultProxy proxy = new FaultProxy(server.host(), places.get(point), harm)) {
-                    push(from, "later", proxy.host(), repository, point % 2 == 0 ? PERSISTENT : ONCE);
-                    pushed = true;
-                } catch (IOException expected) {
-                    assertThat(expected).hasMessageNotContaining("null");
+                int number = point;
+                pushes.add(() -> {
+                    pushHarmedAt(number, places.get(number), from, base, later);
+                    return null;
+                });
+            }
+            try (ExecutorService threads = Executors.newFixedThreadPool(3)) {
+                for (Future<Void> push : threads.invokeAll(pushes)) {
+                    push.get();
                 }
-                if (pushed) {
-                    requirePulled(repository, "first-" + point, base, later);
-                }
-                push(from, "later", server.host(), repository, PERSISTENT);
-                requirePulled(repository, "second-" + point, base, later);
             }
         }
+    }
+
+    private void pushHarmedAt(int number, long place, DirectoryStore from, byte[] base, byte[] later)
+            throws IOException {
+        Harm harm = HARMS.get(number % HARMS.size());
+        String repository = "guests" + number;
+        boolean pushed = false;
+        try (FaultProxy proxy = new FaultProxy(server.host(), place, harm)) {
+            push(from, "later", proxy.host(), repository, number % 2 == 0 ? PERSISTENT : ONCE);
+            pushed = true;
+        } catch (IOException expected) {
+            assertThat(expected).hasMessageNotContaining("null");
+        }
+        if (pushed) {
+            requirePulled(repository, "first-" + number, base, later);
+        }
+        push(from, "later", server.host(), repository, PERSISTENT);
+        requirePulled(repository, "second-" + number, base, later);
     }
 
     /** Anywhere, and at requests: at each of them in a long run. */
