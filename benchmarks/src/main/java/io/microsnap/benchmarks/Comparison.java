@@ -37,7 +37,7 @@ final class Comparison {
         }
     }
 
-    /** Says whether a row changed since the old run. */
+    /** Says whether a row changed since the old run. A time that was taken once may be anything: it never changed. */
     Optional<Finding> changed(Row row) {
         Optional<Row> before = old.row(row.name());
         if (before.isEmpty() || !(before.get().outcome() instanceof Outcome.Measured then)
@@ -46,6 +46,9 @@ final class Comparison {
         }
         Spread was = ratio(then);
         Spread is = ratio(now);
+        if (row.unit() == Unit.NANOSECONDS && (was.width() == 0 || is.width() == 0)) {
+            return Optional.empty();
+        }
         double change = Math.abs(is.median() - was.median());
         boolean differs = change > LEAST_CHANGE * was.median() && change > was.width() && change > is.width();
         return differs ? Optional.of(new Finding(row.name(), was.median(), is.median())) : Optional.empty();
@@ -66,6 +69,12 @@ final class Comparison {
         long without = now.rows().stream().filter(row -> old.row(row.name()).isEmpty()).count();
         if (without > 0) {
             remarks.add(without + " of " + now.rows().size() + " rows are not in the old run");
+        }
+        long once = now.rows().stream().filter(row -> row.unit() == Unit.NANOSECONDS
+                && row.outcome() instanceof Outcome.Measured measured && ratio(measured).width() == 0).count();
+        if (once > 0) {
+            remarks.add(once + " of " + now.rows().size() + " rows took a time once, which shows no spread: they are"
+                    + " not compared");
         }
         return remarks;
     }

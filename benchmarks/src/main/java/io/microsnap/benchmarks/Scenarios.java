@@ -18,19 +18,21 @@ final class Scenarios {
         return List.of(
                 new Family("restore", "From a snapshot in a store to a guest that has touched what it needs.",
                         RestoreMatrix.quick(SMALL), RestoreMatrix.cells())
-                        .detailing("/populate/full/.*/64m", "/(populate|eager|memfd|huge-pages)/full/warm/1g/4m",
+                        .detailing("/populate/full/.*/64m", "/(populate|memfd|huge-pages)/full/warm/",
+                                "/eager/full/warm/1g/4m",
                                 "/working-set/full/warm/1g/(4m|256m)", "/working-set/(onto-clone|chain-1|sibling)/",
                                 "/(onto-clone|chain-1|sibling)/warm/", "/warm/256m/"),
                 new Family("read-ahead", "Recorded working sets: right ones, wrong ones, slow devices, the recording.",
                         RestoreMatrix.quickReadAhead(SMALL), MemoryScenarios.readAhead())
-                        .detailing("/ext4/", "/nothing/"),
+                        .detailing("/ext4/", "/single/wrong", "/(requests|bytes)$"),
                 new Family("fan-out", "Many restores of one snapshot, all alive at once.",
                         RestoreMatrix.quickFanOut(SMALL), RestoreMatrix.fanOut()),
                 new Family("siblings", "Page cache that guests of related snapshots take together.",
                         new SiblingMemoryScenario(SiblingMemoryScenario.Kind.DIFFS, 4, SMALL),
                         SiblingMemoryScenario.all()),
                 new Family("hand-out", "How soon a restore hands memory out, beside what is promised.",
-                        new HandOutScenario(HandOutScenario.Kind.LAZY, SMALL, 0), MemoryScenarios.handOut()),
+                        new HandOutScenario(HandOutScenario.Kind.LAZY, SMALL, 0), MemoryScenarios.handOut())
+                        .detailing("/chain/1000/", "/eager/1/"),
                 new Family("share", "A whole capture, and its pause, by how much of the guest changed.",
                         new DirtyShareScenario(SMALL, 50), DirtyShareScenario.all()),
                 new Family("dirty", "What changed, written into a diff or a clone, with index and page map.",
@@ -43,10 +45,10 @@ final class Scenarios {
                         .detailing("/(dense|sparse)/(ext4|btrfs)/"),
                 new Family("direct", "Baking and restoring past the page cache.",
                         new DirectScenario(DirectScenario.Kind.BAKE, IoMode.DIRECT, SMALL), DirectScenario.all())
-                        .detailing("/(direct|uncached)/256$"),
+                        .detailing("/2048$"),
                 new Family("pause", "How long a guest stands still.",
                         new PauseScenario(SMALL, SMALL / 4), MemoryScenarios.pause())
-                        .detailing("pause/16g", "/slowed/", "/flat(-page-map)?/onto/16GiB"),
+                        .detailing("pause/16g", "kvm-pause-", "/slowed/", "/flat(-page-map)?/onto/16GiB"),
                 new Family("generations", "What captures and restores cost after many generations, all kept.",
                         new GenerationsScenario(FileSystemKind.XFS, 16, 12, SMALL),
                         GenerationsScenario.all())

@@ -31,6 +31,14 @@ final class ComparisonTest {
     }
 
     @Test
+    void aTimeThatWasTakenOnceIsNotComparedAndThatIsSaid() {
+        Row once = RunsForTests.row("steady", 9000);
+        assertThat(comparison.changed(once)).isEmpty();
+        assertThat(comparison.remarks(RunsForTests.run(once))).singleElement().asString()
+                .startsWith("1 of 1 rows took a time once");
+    }
+
+    @Test
     void aRowThatFailedOrWasLeftOutIsNoChange() {
         Row failed = new Row("family", "steady", "", Unit.NANOSECONDS, Target.none(), new Outcome.Failed("broken"));
         assertThat(comparison.changed(failed)).isEmpty();
@@ -63,7 +71,7 @@ final class ComparisonTest {
     @Test
     void whatCannotBeComparedIsSaid() {
         Machine other = new Machine("another", 4, 1, "Linux", "xfs", "a JVM 25", "");
-        Run now = new Run(OLD.started(), "x", 3, other, List.of(RunsForTests.row("new", 1)));
+        Run now = new Run(OLD.started(), "x", 3, other, List.of(RunsForTests.row("new", 1, 2)));
         assertThat(comparison.remarks(now)).hasSize(2).anyMatch(remark -> remark.contains("another machine"))
                 .anyMatch(remark -> remark.startsWith("1 of 1 rows are not in the old run"));
         assertThat(comparison.remarks(OLD)).isEmpty();
