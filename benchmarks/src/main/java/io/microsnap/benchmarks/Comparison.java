@@ -50,7 +50,9 @@ final class Comparison {
             return Optional.empty();
         }
         double change = Math.abs(is.median() - was.median());
-        boolean differs = change > LEAST_CHANGE * was.median() && change > was.width() && change > is.width();
+        // Not the new spread: one slow run of three must not hide that all became slower.
+        boolean apart = is.low() > was.high() || is.high() < was.low();
+        boolean differs = change > LEAST_CHANGE * was.median() && change > was.width() && apart;
         return differs ? Optional.of(new Finding(row.name(), was.median(), is.median())) : Optional.empty();
     }
 

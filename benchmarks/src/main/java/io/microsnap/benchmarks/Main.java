@@ -64,7 +64,7 @@ public final class Main implements Callable<Integer> {
 
     @Option(names = "--compare", paramLabel = "OLD.json",
             description = "Say which rows became slower or faster than in an older run: by more than 10 %% and by more"
-                    + " than either run's spread, confirmed by a second measurement.")
+                    + " than the old spread, no pair like one of the old, confirmed by a second measurement.")
     private Optional<Path> compare;
 
     @Mixin

@@ -15,15 +15,16 @@ final class ComparisonTest {
     private final Comparison comparison = new Comparison(OLD);
 
     @Test
-    void aChangeBeyondATenthAndBothSpreadsIsFound() {
+    void aChangeBeyondATenthAndTheOldSpreadIsFoundWhereNoPairIsLikeTheOldOnes() {
         assertThat(comparison.changed(RunsForTests.row("steady", 1300, 1310, 1320))).get().asString()
                 .isEqualTo("steady: slower by 30 % (1.010 to 1.310 times the peer's)");
         assertThat(comparison.changed(RunsForTests.row("steady", 500, 505, 510))).get().asString()
                 .startsWith("steady: faster by 50 %");
+        assertThat(comparison.changed(RunsForTests.row("steady", 1300, 1310, 3000))).isPresent();
     }
 
     @Test
-    void lessThanATenthOrThanEitherSpreadIsNone() {
+    void lessThanATenthOrThanTheOldSpreadOrAPairLikeTheOldOnesIsNone() {
         assertThat(comparison.changed(RunsForTests.row("steady", 1090, 1100, 1110))).isEmpty();
         assertThat(comparison.changed(RunsForTests.row("noisy", 2400, 2410, 2420))).isEmpty();
         assertThat(comparison.changed(RunsForTests.row("steady", 900, 1310, 1320))).isEmpty();
