@@ -36,7 +36,7 @@ import picocli.CommandLine.Spec;
         description = {
             "Measures microsnap beside native peers, each row in a JVM of its own. Both sides take turns and must do"
                 + " the same job; the ratio is the median of the pairs.",
-            "Use a machine that does nothing else; with --pairs 3 all families take half an hour on two cores. As root"
+            "Use a machine that does nothing else; with --pairs 3 all families take forty minutes on two cores. As root"
                 + " it makes filesystems to measure on; what a machine cannot do is left out, with the reason."},
         subcommands = {Main.JmhCommand.class, Main.StressCommand.class, Main.ReportCommand.class,
             Main.OneCommand.class},
