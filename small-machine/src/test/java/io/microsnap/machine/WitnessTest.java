@@ -105,16 +105,9 @@ class WitnessTest {
                 VirtualMachine vm = kvm.createVirtualMachine(DirtyTracking.RING, 256)) {
             vm.register(memory);
             Vcpu vcpu = vm.createVcpu();
-            byte[] code = GuestProgram.touch(touch).assemble(0x2000);
-            MemorySegment.copy(code, 0, memory.mapping(0), ValueLayout.JAVA_BYTE, 0x1000, code.length);
-            SmallMachine.begin(vcpu, 0x1000);
             DirtySource source = vm.openDirtySource();
             source.arm();
-            VcpuExit exit = vcpu.run();
-            while (exit == VcpuExit.Plain.INTERRUPTED) {
-                exit = vcpu.run();
-            }
-            assertThat(exit).isEqualTo(VcpuExit.Plain.DIRTY_RING_FULL);
+            assertThat(run(GuestProgram.touch(touch), vcpu, memory)).isEqualTo(VcpuExit.Plain.DIRTY_RING_FULL);
             source.close();
         }
     }
@@ -126,20 +119,26 @@ class WitnessTest {
                 VirtualMachine vm = kvm.createVirtualMachine(DirtyTracking.RING, 1024)) {
             Vcpu vcpu = vm.createVcpu();
             vm.register(memory);
-            byte[] code = GuestProgram.checksum(new Region(MIB, 4096)).assemble(0x2000);
-            MemorySegment.copy(code, 0, memory.mapping(0), ValueLayout.JAVA_BYTE, 0x1000, code.length);
-            SmallMachine.begin(vcpu, 0x1000);
             DirtySource source = vm.openDirtySource();
             source.arm();
-            VcpuExit exit = vcpu.run();
-            while (exit == VcpuExit.Plain.INTERRUPTED) {
-                exit = vcpu.run();
-            }
+            VcpuExit exit = run(GuestProgram.checksum(new Region(MIB, 4096)), vcpu, memory);
             assertThat(exit).isInstanceOf(VcpuExit.PortAccess.class);
             DirtyBitmap seen = DirtyBitmap.of(LAYOUT);
             source.harvest(seen);
             assertThat(pages(seen)).containsExactly(0x2000L);
         }
+    }
+
+    /** Runs a program that was loaded by no machine, until it exits. */
+    private static VcpuExit run(GuestProgram program, Vcpu vcpu, GuestRam memory) throws Exception {
+        byte[] code = program.assemble(0x2000);
+        MemorySegment.copy(code, 0, memory.mapping(0), ValueLayout.JAVA_BYTE, 0x1000, code.length);
+        SmallMachine.begin(vcpu, 0x1000);
+        VcpuExit exit = vcpu.run();
+        while (exit == VcpuExit.Plain.INTERRUPTED) {
+            exit = vcpu.run();
+        }
+        return exit;
     }
 
     private static Touch touch(SplittableRandom random, SmallMachine.Reach reach) {
