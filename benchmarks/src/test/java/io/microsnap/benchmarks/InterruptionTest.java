@@ -47,7 +47,7 @@ final class InterruptionTest {
     }
 
     private static void endInTheMiddle(Signal signal, Path scratch, ChildProcesses children) throws Exception {
-        ChildProcess bench = children.start(inItsOwnGroup(scratch));
+        ChildProcess bench = children.startInterruptible(inItsOwnGroup(scratch));
         bench.awaitLine("measuring");
         List<ProcessHandle> processes = ProcessHandle.of(bench.pid()).orElseThrow().descendants().toList();
         // The JVM of the scenario, its scratch filesystems, its peer.
@@ -68,9 +68,8 @@ final class InterruptionTest {
         assertThat(inUse(scratch)).isEmpty();
     }
 
-    /** Where this JVM was started in the background, it ignores interrupts, and so would its children. */
     private static ProcessBuilder inItsOwnGroup(Path scratch) {
-        ProcessBuilder builder = new ProcessBuilder("setsid", "env", "--default-signal=INT",
+        ProcessBuilder builder = new ProcessBuilder("setsid",
                 Path.of(System.getProperty("java.home"), "bin", "java").toString(), "@" + Checkout.jvmOptions(),
                 "-cp", System.getProperty("java.class.path"), Running.class.getName());
         builder.environment().put("MICROSNAP_SCRATCH", scratch.toString());

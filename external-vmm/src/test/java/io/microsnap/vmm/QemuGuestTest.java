@@ -272,8 +272,8 @@ class QemuGuestTest {
     }
 
     private static ChildProcess bakeInChild(ChildProcesses processes, LinuxGuest guest, Path directory, String point) {
-        return processes.java(KilledBake.class, guest.socket().toString(), directory.resolve("store").toString(),
-                point);
+        return processes.interruptibleJava(KilledBake.class, guest.socket().toString(),
+                directory.resolve("store").toString(), point);
     }
 
     private static void assertRunsAsBefore(LinuxGuest guest, int before) throws IOException {

@@ -307,20 +307,14 @@ class CommandsTest {
         longRam();
         String command = microsnap.builder("bake", "--ram", "ram", "--store", "s", "--id", "a").command().stream()
                 .map(word -> "'" + word + "'").collect(Collectors.joining(" "));
-        ChildProcess terminal = processes.start(interruptible(
-                List.of("script", "--quiet", "--return", "--flush", "--command", command, "/dev/null")));
+        ChildProcess terminal = processes.startInterruptible(new ProcessBuilder(
+                "script", "--quiet", "--return", "--flush", "--command", command, "/dev/null")
+                .directory(directory.toFile()));
         assertThat(terminal.awaitLine(" of 64.0 GiB, ")).contains("/s");
         terminal.send("\u0003");
         ChildProcess.Exit exit = terminal.awaitExit();
         assertThat(exit.status()).as(exit.output()).isEqualTo(130);
         assertThat(isStaging()).isFalse();
-    }
-
-    /** These tests may have been started in the background, where a shell has its children ignore Ctrl-C. */
-    private ProcessBuilder interruptible(List<String> command) {
-        List<String> all = new ArrayList<>(List.of("env", "--default-signal=INT"));
-        all.addAll(command);
-        return new ProcessBuilder(all).directory(directory.toFile());
     }
 
     /** Data here and there, so that every step of the long way reads and writes something. */
@@ -337,8 +331,8 @@ class CommandsTest {
     @Test
     void ctrlCInTheMiddleOfABakeLeavesNothing(ChildProcesses processes) throws IOException {
         longRam();
-        ChildProcess bake = processes.start(interruptible(
-                microsnap.builder("bake", "--ram", "ram", "--store", "s", "--id", "a").command()));
+        ChildProcess bake = processes.startInterruptible(
+                microsnap.builder("bake", "--ram", "ram", "--store", "s", "--id", "a"));
         while (!isStaging()) {
             Thread.onSpinWait();
             assertThat(ProcessHandle.of(bake.pid()).map(ProcessHandle::isAlive)).as("still baking").contains(true);

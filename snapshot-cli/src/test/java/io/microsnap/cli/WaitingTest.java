@@ -8,7 +8,6 @@ import io.microsnap.testsupport.Seed;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.BeforeEach;
@@ -58,11 +57,8 @@ class WaitingTest {
 
     @Test
     void ctrlCEndsTheWaiting() throws IOException {
-        // These tests may have been started in the background, where a shell has its children ignore Ctrl-C.
-        List<String> command = new ArrayList<>(List.of("env", "--default-signal=INT"));
-        command.addAll(microsnap.builder("delete", "--store", "s", "--id", "a", "--wait", "100000").command());
-        ChildProcess delete = processes.start(
-                new ProcessBuilder(command).directory(directory.toFile()).redirectErrorStream(true));
+        ChildProcess delete = processes.startInterruptible(microsnap.builder(
+                "delete", "--store", "s", "--id", "a", "--wait", "100000").redirectErrorStream(true));
         delete.awaitLine("waiting for ");
         processes.command("kill", "-INT", Long.toString(delete.pid())).awaitExit();
         ChildProcess.Exit exit = delete.awaitExit();

@@ -28,14 +28,23 @@ public final class ChildProcesses implements AutoCloseable {
 
     /** As {@link #java(Class, String...)}, with more in its environment. */
     public ChildProcess java(Map<String, String> environment, Class<?> main, String... arguments) {
+        ProcessBuilder builder = javaBuilder(main, arguments);
+        builder.environment().putAll(environment);
+        return start(builder);
+    }
+
+    /** As {@link #java(Class, String...)}; see {@link #startInterruptible}. */
+    public ChildProcess interruptibleJava(Class<?> main, String... arguments) {
+        return startInterruptible(javaBuilder(main, arguments));
+    }
+
+    private static ProcessBuilder javaBuilder(Class<?> main, String... arguments) {
         List<String> command = new ArrayList<>(List.of(
                 Path.of(System.getProperty("java.home"), "bin", "java").toString(), "@" + Checkout.jvmOptions()));
         command.addAll(SHORT_LIVED);
         command.addAll(List.of("-cp", absoluteClassPath(), main.getName()));
         command.addAll(List.of(arguments));
-        ProcessBuilder builder = new ProcessBuilder(command);
-        builder.environment().putAll(environment);
-        return start(builder);
+        return new ProcessBuilder(command);
     }
 
     /** Any command. */
@@ -52,6 +61,13 @@ public final class ChildProcesses implements AutoCloseable {
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
+    }
+
+    /** Any command, on Linux; Ctrl-C ends it also where these tests run in a shell's background, which ignores that. */
+    public ChildProcess startInterruptible(ProcessBuilder builder) {
+        List<String> command = new ArrayList<>(List.of("env", "--default-signal=INT"));
+        command.addAll(builder.command());
+        return start(builder.command(command));
     }
 
     private static String absoluteClassPath() {
