@@ -118,21 +118,27 @@ public final class Main implements Callable<Integer> {
         Machine machine = Machine.here();
         report.machine(machine);
         Instant started = Instant.now();
-        Session session = new Session(one -> OwnJvm.measure(one, count, quick), new TimeLeft(System.err), report::row);
-        Session.Result result = session.run(chosen, comparison);
-        Run run = new Run(started, Revision.ofCheckout(), count, machine, result.rows());
+        String revision = Revision.ofCheckout();
+        List<Row> rows = new ArrayList<>();
+        Session session = new Session(one -> OwnJvm.measure(one, count, quick), new TimeLeft(System.err), row -> {
+            report.row(row);
+            rows.add(row);
+            outputs.keep(new Run(started, revision, count, machine, rows));
+        });
+        List<Comparison.Finding> findings = session.run(chosen, comparison);
+        Run run = new Run(started, revision, count, machine, rows);
         report.summary(run);
         List<String> changes = new ArrayList<>();
         if (comparison.isPresent()) {
-            report.findings(comparison.get(), run, result.findings());
+            report.findings(comparison.get(), run, findings);
             changes.addAll(comparison.get().remarks(run));
-            result.findings().forEach(finding -> changes.add(finding.toString()));
-            if (result.findings().isEmpty()) {
+            findings.forEach(finding -> changes.add(finding.toString()));
+            if (findings.isEmpty()) {
                 changes.add("nothing became slower or faster");
             }
         }
         outputs.write(run, changes);
-        return status(run, result.findings());
+        return status(run, findings);
     }
 
     static int status(Run run, List<Comparison.Finding> findings) {

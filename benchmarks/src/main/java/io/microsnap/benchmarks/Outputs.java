@@ -13,7 +13,8 @@ import picocli.CommandLine.Option;
 
 /** The files that a run is written to. */
 final class Outputs {
-    @Option(names = "--json", paramLabel = "FILE", description = "Write the run there, for --compare and report.")
+    @Option(names = "--json", paramLabel = "FILE", description = "Write the run there, row by row, for --compare"
+            + " and report.")
     private Optional<Path> json;
 
     @Option(names = "--html", paramLabel = "FILE", description = "Write a page with charts there.")
@@ -28,10 +29,15 @@ final class Outputs {
         });
     }
 
-    void write(Run run, List<String> changes) throws IOException {
+    /** Writes a run that goes on: should it be interrupted, its rows are kept. */
+    void keep(Run soFar) throws IOException {
         if (json.isPresent()) {
-            replace(json.get(), RunFile.write(run));
+            replace(json.get(), RunFile.write(soFar));
         }
+    }
+
+    void write(Run run, List<String> changes) throws IOException {
+        keep(run);
         if (html.isPresent()) {
             replace(html.get(), new HtmlReport(run, changes).page().getBytes(StandardCharsets.UTF_8));
         }

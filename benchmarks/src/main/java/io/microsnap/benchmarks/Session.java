@@ -4,13 +4,12 @@ import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
-import java.util.function.Consumer;
 
 /** Measures the chosen scenarios one after another, and those that seem to have changed a second time. */
 final class Session {
     private final Measuring measuring;
     private final Progress progress;
-    private final Consumer<Row> told;
+    private final Listener listener;
 
     /** Measures one scenario: in a JVM of its own, or in a test in this one. */
     @FunctionalInterface
@@ -27,34 +26,37 @@ final class Session {
         void next(int number, int of, String name);
     }
 
-    /** What came of a session. */
-    record Result(List<Row> rows, List<Comparison.Finding> findings) {
+    /** Gets each row as soon as it was measured. */
+    @FunctionalInterface
+    interface Listener {
+        void measured(Row row) throws IOException;
     }
 
-    Session(Measuring measuring, Progress progress, Consumer<Row> told) {
+    Session(Measuring measuring, Progress progress, Listener listener) {
         this.measuring = measuring;
         this.progress = progress;
-        this.told = told;
+        this.listener = listener;
     }
 
-    Result run(List<Chosen> chosen, Optional<Comparison> comparison) throws IOException, InterruptedException {
-        List<Row> rows = new ArrayList<>();
+    /** Returns what became slower or faster. */
+    List<Comparison.Finding> run(List<Chosen> chosen, Optional<Comparison> comparison)
+            throws IOException, InterruptedException {
+        int number = 0;
         List<Comparison.Finding> findings = new ArrayList<>();
         for (Chosen one : chosen) {
-            progress.next(rows.size() + 1, chosen.size(), one.scenario().name());
+            progress.next(++number, chosen.size(), one.scenario().name());
             Row row = measuring.measure(one);
-            rows.add(row);
-            told.accept(row);
+            listener.measured(row);
             if (comparison.isPresent()) {
                 Optional<Comparison.Finding> finding = comparison.get().changed(row);
                 if (finding.isPresent()) {
-                    progress.next(rows.size(), chosen.size(), one.scenario().name() + " again, for it seems changed");
+                    progress.next(number, chosen.size(), one.scenario().name() + " again, for it seems changed");
                     if (comparison.get().confirms(finding.get(), measuring.measure(one))) {
                         findings.add(finding.get());
                     }
                 }
             }
         }
-        return new Result(rows, findings);
+        return findings;
     }
 }

@@ -49,6 +49,7 @@ final class ComparisonTest {
     @Test
     void aPathThatSleepsIsNamedWhereASecondMeasurementConfirmsItAndWhatFlickersIsNot() throws Exception {
         List<String> measured = new ArrayList<>();
+        List<Row> rows = new ArrayList<>();
         Session session = new Session(chosen -> {
             String name = chosen.scenario().name();
             long before = measured.stream().filter(name::equals).count();
@@ -56,16 +57,17 @@ final class ComparisonTest {
             // One path pauses in every run, another only in the first.
             long extra = name.equals("slow") || (name.equals("flicker") && before == 0) ? 2000 : 0;
             return RunsForTests.row(name, 1000 + extra, 1010 + extra, 1020 + extra);
-        }, (number, of, name) -> { }, row -> { });
+        }, (number, of, name) -> assertThat(rows).as("rows are handed over before the next is measured")
+                .hasSizeGreaterThanOrEqualTo(number - 1), rows::add);
 
-        Session.Result result = session.run(List.of(chosen("steady"), chosen("slow"), chosen("flicker")),
+        List<Comparison.Finding> findings = session.run(List.of(chosen("steady"), chosen("slow"), chosen("flicker")),
                 Optional.of(comparison));
 
         assertThat(measured).containsExactly("steady", "slow", "slow", "flicker", "flicker");
-        assertThat(result.rows()).extracting(Row::name).containsExactly("steady", "slow", "flicker");
-        assertThat(result.findings()).extracting(Comparison.Finding::name).containsExactly("slow");
-        Run run = RunsForTests.run(result.rows().toArray(Row[]::new));
-        assertThat(Main.status(run, result.findings())).isEqualTo(5);
+        assertThat(rows).extracting(Row::name).containsExactly("steady", "slow", "flicker");
+        assertThat(findings).extracting(Comparison.Finding::name).containsExactly("slow");
+        Run run = RunsForTests.run(rows.toArray(Row[]::new));
+        assertThat(Main.status(run, findings)).isEqualTo(5);
         assertThat(Main.status(run, List.of())).isZero();
     }
 
