@@ -256,7 +256,7 @@ public final class Restore {
         if (verified) {
             verify(image.held, image.composed);
         }
-        LazyMapping lazy = LazyMapping.map(image.composed, mostMappings);
+        LazyMapping lazy = LazyMapping.map(image.composed, mostMappings, threads);
         return new Made(lazy.mapping(), Optional.of(lazy));
     }
 

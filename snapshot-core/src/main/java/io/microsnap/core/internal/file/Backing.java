@@ -91,7 +91,8 @@ sealed interface Backing {
         }
     }
 
-    record File(Descriptor descriptor, long fileOffset, Access access, boolean sealed) implements Backing {
+    record File(Descriptor descriptor, DataRanges data, long fileOffset, Access access, boolean sealed)
+            implements Backing {
         @Override
         public long longestResidentBytes() {
             return access == Access.PRIVATE ? Backing.super.longestResidentBytes() : Long.MAX_VALUE;
@@ -117,18 +118,16 @@ sealed interface Backing {
                 RangeConsumer ranges) throws IOException {
             long lengthBytes = part.byteSize();
             if (access != Access.PRIVATE) {
-                ofFile(offset, lengthBytes, ranges);
+                // A guest may give pages back meanwhile, and to read them here would fill them again.
+                PopulatedRanges.ofFile(descriptor, fileOffset + offset, lengthBytes, shifted(-fileOffset, ranges));
                 return;
             }
             RangeSet union = new RangeSet();
             overlays.populated(offset, lengthBytes, union::add);
-            ofFile(offset, lengthBytes, union::add);
+            data.requireReach(fileOffset + offset, lengthBytes);
+            data.within(fileOffset + offset, lengthBytes, shifted(-fileOffset, union::add));
             PopulatedRanges.writtenPrivately(pageTable, part, shifted(offset, union::add));
             union.forEachWithin(offset, lengthBytes, ranges);
-        }
-
-        private void ofFile(long offset, long lengthBytes, RangeConsumer ranges) throws IOException {
-            PopulatedRanges.ofFile(descriptor, fileOffset + offset, lengthBytes, shifted(-fileOffset, ranges));
         }
     }
 

@@ -54,17 +54,17 @@ public final class Extents {
     }
 
     /**
-     * Names the first range of data that ends after the offset, clipped to start there, or no range. Where the
-     * filesystem cannot tell, this names all the rest of the file. In a file in memory the search for the end walks
-     * page by page: keep the answer.
+     * Names the first range of data that ends after the offset and starts before the limit, clipped to start at the
+     * offset, or no range. Where the filesystem cannot tell, this names all the rest of the file. The search for the
+     * end may take long: {@link DataRanges} keeps the answer.
      */
-    public static void firstData(Descriptor file, long offset, RangeConsumer range) throws IOException {
+    static void firstData(Descriptor file, long offset, long before, RangeConsumer range) throws IOException {
         requireRange(file, offset, 0);
         long end = StorageFile.sizeOf(file);
         Constants constants = file.posix().constants();
         boolean trusted = constants.operatingSystem() != OperatingSystem.MACOS;
         long start = trusted ? seek(file, offset, constants.SEEK_DATA) : CANNOT_SAY;
-        if (start >= end || offset >= end) {
+        if (start >= Math.min(before, end) || offset >= end) {
             return;
         }
         long stop = start < offset ? CANNOT_SAY : seek(file, start, constants.SEEK_HOLE);

@@ -115,7 +115,7 @@ public final class Mapping implements AutoCloseable {
                 : constants.PROT_READ | constants.PROT_WRITE;
         int flags = access == Access.PRIVATE ? constants.MAP_PRIVATE : constants.MAP_SHARED;
         return map(posix, file.name(), lengthBytes, posix.getpagesize(), protection, flags, HugePages.NONE,
-                file.number(), fileOffset, new Backing.File(file, fileOffset, access, sealed));
+                file.number(), fileOffset, new Backing.File(file, new DataRanges(file), fileOffset, access, sealed));
     }
 
     /** Returns the memory, exactly as long as requested; read-only where the access is. */

@@ -11,9 +11,10 @@ import java.util.TreeMap;
 /** The overlays of a mapping: which file is visible where. */
 final class Overlays {
     private final NavigableMap<Long, Part> byStart = new TreeMap<>();
+    private final Map<Descriptor, DataRanges> files = new HashMap<>();
 
     /** A file, and what is added to an offset in the mapping to get the offset in the file. */
-    private record Source(Descriptor file, long shift) {
+    private record Source(DataRanges file, long shift) {
     }
 
     private record Part(long end, Source source) {
@@ -29,7 +30,8 @@ final class Overlays {
             cut(end);
             byStart.subMap(at, end).clear();
         }
-        byStart.put(at, new Part(end, new Source(file, fileOffset - at)));
+        DataRanges data = files.computeIfAbsent(file, DataRanges::new);
+        byStart.put(at, new Part(end, new Source(data, fileOffset - at)));
     }
 
     private void cut(long offset) {
@@ -44,7 +46,7 @@ final class Overlays {
         return byStart.isEmpty();
     }
 
-    /** Names where these files have data within a range of the mapping, in any order. Queries each file once. */
+    /** Names where these files have data within a range of the mapping, in any order. Asks about each file once. */
     void populated(long offset, long lengthBytes, RangeConsumer ranges) throws IOException {
         Map<Source, RangeSet> visible = new HashMap<>();
         long end = offset + lengthBytes;
@@ -62,7 +64,8 @@ final class Overlays {
             Source source = entry.getKey();
             RangeSet parts = entry.getValue();
             long from = parts.start();
-            PopulatedRanges.ofFile(source.file, from + source.shift, parts.end() - from,
+            source.file.requireReach(from + source.shift, parts.end() - from);
+            source.file.within(from + source.shift, parts.end() - from,
                     (at, length) -> parts.forEachWithin(at - source.shift, length, ranges));
         }
     }

@@ -41,7 +41,7 @@ public final class PopulatedRanges {
     public static void ofFile(Descriptor file, long offset, long lengthBytes, RangeConsumer ranges)
             throws IOException {
         checkRange(offset, lengthBytes);
-        requireReaches(file, offset, lengthBytes);
+        requireReach(file, offset, lengthBytes);
         Extents.data(file, offset, lengthBytes, ranges);
     }
 
@@ -150,7 +150,7 @@ public final class PopulatedRanges {
     }
 
     /** Throws unless the file reaches to the end of the range, which may lie in the file's last page. */
-    private static void requireReaches(Descriptor file, long offset, long lengthBytes) throws IOException {
+    static void requireReach(Descriptor file, long offset, long lengthBytes) throws IOException {
         Stat status = file.status();
         long reach = roundUp(status.sizeBytes(), file.posix().getpagesize());
         if (status.isRegularFile() && offset + lengthBytes > reach) {

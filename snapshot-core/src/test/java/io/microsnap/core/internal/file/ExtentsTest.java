@@ -93,7 +93,7 @@ class ExtentsTest {
 
     private static List<String> firstData(Descriptor file, long offset) throws IOException {
         List<String> ranges = new ArrayList<>();
-        Extents.firstData(file, offset, (at, length) -> ranges.add(at + "+" + length));
+        Extents.firstData(file, offset, Long.MAX_VALUE, (at, length) -> ranges.add(at + "+" + length));
         return ranges;
     }
 

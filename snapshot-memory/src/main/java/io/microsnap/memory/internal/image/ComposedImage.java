@@ -4,7 +4,7 @@ import io.microsnap.core.DamagedException;
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.PageReader;
 import io.microsnap.core.RangeConsumer;
-import io.microsnap.core.internal.file.PopulatedRanges;
+import io.microsnap.core.internal.file.DataRanges;
 import io.microsnap.core.internal.file.StorageFile;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.store.internal.PageMap;
@@ -21,6 +21,7 @@ public final class ComposedImage implements PageReader {
     private final GuestLayout layout;
     private final List<Layer> layers;
     private final List<Reads> reads;
+    private final DataRanges base;
 
     /** Fills a buffer from a layer's image. */
     @FunctionalInterface
@@ -48,6 +49,7 @@ public final class ComposedImage implements PageReader {
         this.layout = layout;
         this.layers = layers;
         this.reads = reads;
+        base = new DataRanges(layers.getLast().image);
     }
 
     /** Returns the same image with its layers read through these files, one for each layer; their owner closes them. */
@@ -132,9 +134,10 @@ public final class ComposedImage implements PageReader {
 
     @Override
     public void populated(long imageOffset, long lengthBytes, RangeConsumer ranges) throws IOException {
+        base.requireReach(imageOffset, lengthBytes);
         pieces(imageOffset, lengthBytes, (layer, offset, length) -> {
             if (layers.get(layer).own == null) {
-                PopulatedRanges.ofFile(layers.get(layer).image, offset, length, ranges);
+                base.within(offset, length, ranges);
             } else {
                 ranges.accept(offset, length);
             }

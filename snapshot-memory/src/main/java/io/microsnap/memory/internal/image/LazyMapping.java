@@ -1,12 +1,15 @@
 package io.microsnap.memory.internal.image;
 
+import io.microsnap.core.Progress;
 import io.microsnap.core.internal.file.Access;
 import io.microsnap.core.internal.file.Advice;
 import io.microsnap.core.internal.file.Mapping;
 import io.microsnap.core.internal.file.MappingBudget;
 import io.microsnap.core.internal.posix.Descriptor;
+import io.microsnap.core.internal.work.Workers;
 import io.microsnap.dirty.DirtyBitmap;
 import java.io.IOException;
+import java.util.Collections;
 
 /**
  * Maps a composed image so that pages come in when they are touched: one layer as the ground, and over it the runs of
@@ -49,12 +52,13 @@ public final class LazyMapping {
      *
      * @param mostMappings how many of the process's remaining mappings it may take; if these are too few, the shortest
      * runs are read in
+     * @param threads how many read them
      */
-    public static LazyMapping map(ComposedImage image, int mostMappings) throws IOException {
+    public static LazyMapping map(ComposedImage image, int mostMappings, int threads) throws IOException {
         boolean hasRuns = image.layers().size() > 1;
         MappingBudget.Share share = MappingBudget.ofProcess().take(hasRuns ? mostMappings : 0);
         try {
-            LazyMapping lazy = laid(image, plan(image, share.count()));
+            LazyMapping lazy = laid(image, plan(image, share.count()), threads);
             share.laid(Math.min(share.count(), MAPPINGS_AN_OVERLAY * lazy.overlays));
             lazy.mapping.owns(share);
             return lazy;
@@ -65,10 +69,11 @@ public final class LazyMapping {
         }
     }
 
-    private static LazyMapping laid(ComposedImage image, Plan plan) throws IOException {
+    private static LazyMapping laid(ComposedImage image, Plan plan, int threads) throws IOException {
         LazyMapping lazy = new LazyMapping(image, plan);
         try {
             lazy.lay();
+            lazy.readShortRuns(threads);
             return lazy;
         } catch (Throwable failure) {
             try (lazy.mapping) {
@@ -142,8 +147,15 @@ public final class LazyMapping {
         }
         image.pieces(0, lengthBytes, this::lay);
         layBaseTo(lengthBytes);
-        if (!readIn.isEmpty()) {
-            image.pieces(0, lengthBytes, this::readIfShort);
+    }
+
+    private void readShortRuns(int threads) throws IOException {
+        if (readIn.isEmpty()) {
+            return;
+        }
+        ChunkedWork.Worker reader = (offset, lengthBytes) -> image.pieces(offset, lengthBytes, this::readIfShort);
+        try (Workers workers = Workers.started("read", threads - 1)) {
+            ChunkedWork.run(workers, Collections.nCopies(threads, reader), mapping.lengthBytes(), Progress.NONE);
         }
     }
 

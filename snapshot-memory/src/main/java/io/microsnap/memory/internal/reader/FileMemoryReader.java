@@ -4,7 +4,7 @@ import io.microsnap.core.GuestLayout;
 import io.microsnap.core.PageReader;
 import io.microsnap.core.RangeConsumer;
 import io.microsnap.core.SnapshotException;
-import io.microsnap.core.internal.file.Extents;
+import io.microsnap.core.internal.file.DataRanges;
 import io.microsnap.core.internal.file.StorageFile;
 import io.microsnap.core.internal.file.Truncation;
 import io.microsnap.core.internal.posix.Descriptor;
@@ -20,14 +20,13 @@ public final class FileMemoryReader implements PageReader {
     private final Descriptor file;
     private final GuestLayout layout;
     private final Optional<StorageFile> storage;
-    // Caches the last range: there are thousands of runs, and in a file in memory finding the end of a range takes
-    // long.
-    private volatile Data known = new Data(0, 0);
+    private final DataRanges data;
 
     private FileMemoryReader(Descriptor file, GuestLayout layout, Optional<StorageFile> storage) {
         this.file = file;
         this.layout = layout;
         this.storage = storage;
+        data = new DataRanges(file);
     }
 
     /**
@@ -70,38 +69,11 @@ public final class FileMemoryReader implements PageReader {
 
     @Override
     public void populated(long imageOffset, long lengthBytes, RangeConsumer ranges) throws IOException {
-        long end = imageOffset + lengthBytes;
-        long at = imageOffset;
-        while (at < end) {
-            Data data = known;
-            if (at < data.start || at >= data.end) {
-                data = dataFrom(at);
-                known = data;
-            }
-            long from = Math.max(at, data.start);
-            long to = Math.min(end, data.end);
-            if (to > from) {
-                ranges.accept(from, to - from);
-            }
-            at = Math.max(at, data.end);
-        }
-    }
-
-    private Data dataFrom(long offset) throws IOException {
         long sizeBytes = StorageFile.sizeOf(file);
         if (sizeBytes < layout.lengthBytes()) {
-            throw Truncation.found(layout.lengthBytes() - offset, file + ", which has " + sizeBytes + " bytes by now",
-                    offset, null);
+            throw Truncation.found(layout.lengthBytes() - imageOffset,
+                    file + ", which has " + sizeBytes + " bytes by now", imageOffset, null);
         }
-        Data[] found = {new Data(Long.MAX_VALUE, Long.MAX_VALUE)};
-        Extents.firstData(file, offset, (start, lengthBytes) -> found[0] = new Data(start, start + lengthBytes));
-        return found[0];
-    }
-
-    /**
-     * A range of the file that holds data. Only data is cached, not holes: reading a former data range again does no
-     * harm.
-     */
-    private record Data(long start, long end) {
+        data.within(imageOffset, lengthBytes, ranges);
     }
 }

@@ -9,6 +9,7 @@ import io.microsnap.core.Region;
 import io.microsnap.core.internal.posix.Constants;
 import io.microsnap.core.internal.posix.Descriptor;
 import io.microsnap.core.internal.posix.Posix;
+import io.microsnap.core.testing.FaultyPosix;
 import io.microsnap.store.internal.PageMap;
 import io.microsnap.testsupport.Seed;
 import java.io.IOException;
@@ -54,6 +55,25 @@ final class ComposedImageTest {
                         .isEqualTo(expected(holders, from, length));
                 assertPieces(composed, holders, from - from % PAGE, from + length);
             }
+        }
+    }
+
+    @Test
+    void howeverManyRunsADiffHoldsTheDataBetweenThemIsLookedForOnce() throws IOException {
+        FaultyPosix calls = FaultyPosix.host();
+        image("base", 1).close();
+        try (Descriptor top = image("top", 2); Descriptor topMap = file("top.map");
+                PageMap ofTop = PageMap.create(topMap, LAYOUT);
+                Descriptor base = Descriptor.open(calls.posix(), directory.resolve("base"), constants.O_RDONLY, 0)) {
+            for (int page = 0; page < PAGES; page += 2) {
+                ofTop.mark(page, 1);
+            }
+            ComposedImage composed = ComposedImage.of(LAYOUT, List.of(new ComposedImage.Layer("top", top, ofTop),
+                    new ComposedImage.Layer("base", base, null)));
+            long[] populated = new long[1];
+            composed.populated(0, LAYOUT.lengthBytes(), (offset, length) -> populated[0] += length);
+            assertThat(populated[0]).isEqualTo(LAYOUT.lengthBytes());
+            assertThat(calls.calls("lseek")).as("where it starts, where it ends").isEqualTo(2);
         }
     }
 
