@@ -58,6 +58,10 @@ class LyingRegistryTest {
         to = DirectoryStore.openOrCreate(Posix.host(), directory.resolve("to"), StoreOptions.PRIVATE);
         SplittableRandom random = seed.random();
         byte[] first = guest(200, 10, random);
+        // Its first two frames are full.
+        for (int page = 0; page < 2 * Long.SIZE; page++) {
+            Guests.fillPage(first, page, random);
+        }
         guest = changed(first, 20, random);
         base = Guests.full(from, "base", first);
         web = Guests.diff(from, "web", "base", guest);
