@@ -17,7 +17,9 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** The command is interrupted in the middle of a scenario that has a filesystem, a loop device and a peer in C. */
+/**
+ * The command is interrupted in the middle of its second row, which has a filesystem, a loop device and a peer in C.
+ */
 final class InterruptionTest {
     private static final int MOST_SECONDS = 120;
 
@@ -34,21 +36,25 @@ final class InterruptionTest {
 
     @Test
     @Tag("slow")
-    void aKilledRunLeavesNoProcessNoMountAndNoLoopDevice(@TempDir Path scratch, ChildProcesses children,
+    void aKilledRunKeepsItsRowsAndLeavesNoProcessNoMountAndNoLoopDevice(@TempDir Path scratch, ChildProcesses children,
             @TinyFileSystem Path mountingWorksHere) throws Exception {
         endInTheMiddle(Signal.KILL, scratch, children);
     }
 
     @Test
     @Tag("long")
-    void aRunThatATerminalInterruptsLeavesNoProcessNoMountAndNoLoopDevice(@TempDir Path scratch,
+    void aRunThatATerminalInterruptsKeepsItsRowsAndLeavesNoProcessNoMountAndNoLoopDevice(@TempDir Path scratch,
             ChildProcesses children, @TinyFileSystem Path mountingWorksHere) throws Exception {
         endInTheMiddle(Signal.INT, scratch, children);
     }
 
     private static void endInTheMiddle(Signal signal, Path scratch, ChildProcesses children) throws Exception {
         ChildProcess bench = children.startInterruptible(inItsOwnGroup(scratch));
-        bench.awaitLine("measuring");
+        bench.awaitLine("publish/ext4 ");
+        // The peer of the other row.
+        while (ProcessHandle.of(bench.pid()).orElseThrow().descendants().noneMatch(InterruptionTest::isPeer)) {
+            Thread.onSpinWait();
+        }
         List<ProcessHandle> processes = ProcessHandle.of(bench.pid()).orElseThrow().descendants().toList();
         // The JVM of the scenario, its scratch filesystems, its peer.
         assertThat(processes).hasSizeGreaterThanOrEqualTo(3);
@@ -66,12 +72,19 @@ final class InterruptionTest {
             Thread.onSpinWait();
         }
         assertThat(inUse(scratch)).isEmpty();
+        assertThat(RunFile.read(scratch.resolve("run.json")).rows()).extracting(Row::name)
+                .containsExactly("publish/ext4");
+    }
+
+    private static boolean isPeer(ProcessHandle process) {
+        return process.info().command().orElse("").endsWith("/publish");
     }
 
     private static ProcessBuilder inItsOwnGroup(Path scratch) {
         ProcessBuilder builder = new ProcessBuilder("setsid",
                 Path.of(System.getProperty("java.home"), "bin", "java").toString(), "@" + Checkout.jvmOptions(),
-                "-cp", System.getProperty("java.class.path"), Running.class.getName());
+                "-cp", System.getProperty("java.class.path"), Main.class.getName(), "--pairs", "3",
+                "--json", scratch.resolve("run.json").toString(), "^publish/ext4$", "^publish/xfs$");
         builder.environment().put("MICROSNAP_SCRATCH", scratch.toString());
         return builder;
     }
@@ -83,22 +96,5 @@ final class InterruptionTest {
         devices.waitFor();
         return Stream.concat(Files.readAllLines(Path.of("/proc/mounts")).stream(), loops.lines())
                 .filter(line -> line.contains(scratch.toString())).toList();
-    }
-
-    /** Does what the command does for each scenario, and tells when one is under way. */
-    static final class Running {
-        public static void main(String[] arguments) throws Exception {
-            Thread.ofPlatform().daemon().start(() -> {
-                while (ProcessHandle.current().descendants().noneMatch(process ->
-                        process.info().command().orElse("").endsWith("/restore"))) {
-                    Thread.onSpinWait();
-                }
-                System.out.println("measuring");
-            });
-            for (int time = 0; time < 10; time++) {
-                OwnJvm.measure(new Session.Chosen("restore", RestoreMatrix.quick(256 * Sizes.MIB), false), 1000,
-                        false);
-            }
-        }
     }
 }

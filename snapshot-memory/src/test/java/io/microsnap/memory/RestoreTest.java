@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.microsnap.core.BusyException;
 import io.microsnap.core.DamagedException;
 import io.microsnap.core.GuestLayout;
+import io.microsnap.core.GuestMemory;
 import io.microsnap.core.HugePages;
 import io.microsnap.core.MachineStateSection;
 import io.microsnap.core.PausableMachine;
@@ -21,6 +22,7 @@ import io.microsnap.core.testing.FaultyPosix;
 import io.microsnap.dirty.DirtyTracker;
 import io.microsnap.dirty.Epoch;
 import io.microsnap.dirty.WritePath;
+import io.microsnap.memory.internal.image.ChunkedWork;
 import io.microsnap.store.StoreOptions;
 import io.microsnap.store.internal.DirectoryStore;
 import io.microsnap.store.internal.PageIndex;
@@ -110,6 +112,27 @@ final class RestoreTest {
                 // Five runs of one page each: all of them, or none.
                 assertThat(mappings - 1).as("of %d", most).isLessThanOrEqualTo(most).isEqualTo(most < 10 ? 0 : 9);
                 assertIsTheGuest(restored);
+            }
+        }
+    }
+
+    @Test
+    void severalThreadsReadInTheRunsForWhichThereAreNoMappings() throws IOException {
+        // Three chunks of work.
+        GuestLayout layout = GuestLayout.ofSingleRegion(PAGE, 3 * ChunkedWork.CHUNK_BYTES - PAGE);
+        try (GuestMemory sparse = GuestMemory.anonymous(layout, HugePages.NONE);
+                DirtyTracker marks = DirtyTracker.ofMarks(layout)) {
+            for (CaptureKind kind : List.of(CaptureKind.FULL, CaptureKind.DIFF)) {
+                for (long offset = 0; offset < layout.lengthBytes(); offset += 500L * PAGE) {
+                    sparse.mapping(0).set(ValueLayout.JAVA_LONG, offset, kind == CaptureKind.FULL ? -1 : offset + 1);
+                    marks.markWritten(offset, Long.BYTES);
+                }
+                Capture.of(store, new SnapshotId("sparse-" + kind), sparse.reader()).tracker(marks).kind(kind)
+                        .take(PAUSED);
+            }
+            try (RestoredSnapshot restored = Restore.of(store, new SnapshotId("sparse-DIFF")).mostMappings(0)
+                    .threads(3).restore(RestoreEngine.LAZY)) {
+                assertThat(restored.memory().mapping(0).mismatch(sparse.mapping(0))).isEqualTo(-1);
             }
         }
     }

@@ -9,7 +9,7 @@ import java.io.IOException;
  * to find its end, filesystems walk through all its extents, and files in memory through all its pages.
  *
  * <p>Only data is remembered, not holes: data that is written meanwhile is found, and a hole that was punched
- * meanwhile may be named as data. Used by several threads at a time.
+ * meanwhile may be named as data. Safe for use by any number of threads.
  */
 public final class DataRanges {
     private final Descriptor file;

@@ -1,6 +1,7 @@
 /**
  * Files and mappings. {@code StagedFile} writes a file that replaces another one atomically; {@code Reflink},
- * {@code FileCopy} and {@code Extents} clone, copy and describe sparse files; {@code Mapping} and {@code GuestRam} map
- * files and memory and know which of their ranges are populated. {@code Pages} compares pages and finds zeros.
+ * {@code FileCopy}, {@code Extents} and {@code DataRanges} clone, copy and describe sparse files; {@code Mapping} and
+ * {@code GuestRam} map files and memory and know which of their ranges are populated. {@code Pages} compares pages and
+ * finds zeros.
  */
 package io.microsnap.core.internal.file;
