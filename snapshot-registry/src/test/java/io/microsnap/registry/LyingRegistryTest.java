@@ -257,11 +257,15 @@ class LyingRegistryTest {
         }, packs -> packs);
         refused("does not give page");
         tagTable(frame -> {
+            if (frame.pageCount() < Long.SIZE) {
+                // Of a short frame its length alone would tell.
+                return frame;
+            }
             long[] runs = frame.runs().clone();
             // Shorter by a page at the front: every page moves by one.
             runs[1]--;
             runs[0]++;
-            return runs[1] == 0 ? null : new Frame(frame.pack(), frame.offset(), frame.storedBytes(),
+            return new Frame(frame.pack(), frame.offset(), frame.storedBytes(),
                     frame.compressed(), frame.used() >>> 1, runs, frame.storedDigest(), frame.pagesDigest());
         }, packs -> packs);
         refused("does not decompress to the");
