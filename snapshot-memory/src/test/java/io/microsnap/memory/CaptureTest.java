@@ -956,7 +956,7 @@ final class CaptureTest {
     private static final class Blocks implements DirtySource {
         private static final int PAGES = 16;
 
-    private final SourceOwnership ownership = new SourceOwnership();
+        private final SourceOwnership ownership = new SourceOwnership();
         private final DirtyBitmap written = DirtyBitmap.of(LAYOUT, PAGES * PAGE);
         private final List<Long> changed = new ArrayList<>();
         private Runnable whenHarvested = () -> { };
@@ -978,10 +978,10 @@ final class CaptureTest {
             return written.blockBytes();
         }
 
-    @Override
-    public SourceOwnership ownership() {
-        return ownership;
-    }
+        @Override
+        public SourceOwnership ownership() {
+            return ownership;
+        }
 
         @Override
         public Set<WritePath> blindTo() {

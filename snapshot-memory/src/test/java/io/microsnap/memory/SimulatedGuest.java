@@ -189,7 +189,7 @@ final class SimulatedGuest implements PausableMachine, AutoCloseable {
 
     /** Reports in blocks the pages that it is given, as write protection of large pages does. */
     private static final class Blocks implements DirtySource {
-    private final SourceOwnership ownership = new SourceOwnership();
+        private final SourceOwnership ownership = new SourceOwnership();
         private final GuestLayout layout;
         private final DirtyBitmap written;
 
@@ -221,10 +221,10 @@ final class SimulatedGuest implements PausableMachine, AutoCloseable {
             return written.blockBytes();
         }
 
-    @Override
-    public SourceOwnership ownership() {
-        return ownership;
-    }
+        @Override
+        public SourceOwnership ownership() {
+            return ownership;
+        }
 
         @Override
         public Set<WritePath> blindTo() {
