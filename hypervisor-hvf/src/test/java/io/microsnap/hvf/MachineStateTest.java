@@ -391,7 +391,8 @@ class MachineStateTest {
                     MachineState.save(vm);
                     return false;
                 } catch (IOException refused) {
-                    assertThat(refused).hasMessageContaining("HV_ILLEGAL_GUEST_STATE");
+                    // A call that returns an object cannot say why it returned none.
+                    assertThat(refused.getMessage()).containsAnyOf("HV_ILLEGAL_GUEST_STATE", "it returned no state");
                     return true;
                 } finally {
                     standIn.fail("", 0, HvReturn.HV_SUCCESS);

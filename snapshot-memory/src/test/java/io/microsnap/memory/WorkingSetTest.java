@@ -138,7 +138,7 @@ final class WorkingSetTest {
         }
         CompletableFuture<?> late;
         try (RestoredSnapshot restored = Restore.of(store, ID).recordable().restore(RestoreEngine.LAZY)) {
-            late = restored.recordWorkingSet().saveAfter(Duration.ofMillis(200));
+            late = restored.recordWorkingSet().saveAfter(Duration.ofSeconds(2));
         }
         assertThatThrownBy(late::join).isInstanceOf(CompletionException.class)
                 .hasCauseInstanceOf(IllegalStateException.class);

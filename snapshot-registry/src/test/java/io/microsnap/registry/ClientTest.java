@@ -41,9 +41,9 @@ class ClientTest {
     private static final byte[] CONTENT = "the content of a blob".getBytes(StandardCharsets.UTF_8);
     private static final Patience SHORT = new Patience(3, Duration.ofMillis(1), Duration.ofMillis(2),
             Duration.ofSeconds(60), 1 << 20);
-    /** For servers that say nothing on purpose. */
-    private static final Patience IMPATIENT = new Patience(3, Duration.ofMillis(1), Duration.ofMillis(2),
-            Duration.ofMillis(300), 1 << 20);
+    /** For servers that say nothing on purpose: long enough to have reached them on a busy machine. */
+    private static final Patience IMPATIENT = new Patience(2, Duration.ofMillis(1), Duration.ofMillis(2),
+            Duration.ofSeconds(2), 1 << 20);
 
     @TempDir
     private Path directory;
@@ -310,8 +310,8 @@ class ClientTest {
             return true;
         });
         assertThatThrownBy(() -> client(IMPATIENT).fetch(blob, 4, MemorySegment.ofArray(new byte[7])))
-                .hasMessageContaining("no byte moved").hasMessageContaining("tried 3 times");
-        assertThat(asked).hasValue(3);
+                .hasMessageContaining("no byte moved").hasMessageContaining("tried 2 times");
+        assertThat(asked).hasValue(2);
         lieOnBlobs(registry, exchange -> {
             await(end);
             return true;
