@@ -10,14 +10,17 @@ import java.io.IOException;
  *
  * @param blockBytes the unit in which files share blocks
  * @param freesWholeExtentsOnly whether an extent is kept as long as any part of it is used, as btrfs does
+ * @param sharesBeneathReaders whether a mapping of a file shows its bytes while blocks are shared in place. btrfs
+ *     leaves the page cache alone. XFS takes the shared range out of it: where a large folio reaches across an end of
+ *     the range, its part inside is zeroed first, and page faults nearby find these zeros for a moment
  * @param freeBytes the free space
  */
-record Allocation(long blockBytes, boolean freesWholeExtentsOnly, long freeBytes) {
+record Allocation(long blockBytes, boolean freesWholeExtentsOnly, boolean sharesBeneathReaders, long freeBytes) {
     /** Returns the allocation of the filesystem that holds a file. */
     static Allocation of(Descriptor file) throws IOException {
         FileSystemStat fileSystem = file.fileSystem();
         boolean btrfs = fileSystem.type() == FileSystemStat.BTRFS;
-        return new Allocation(fileSystem.blockSizeBytes(), btrfs, fileSystem.freeBytes());
+        return new Allocation(fileSystem.blockSizeBytes(), btrfs, btrfs, fileSystem.freeBytes());
     }
 
     /** Returns the free space on the filesystem that holds a file, once everything on it is synced. */

@@ -34,7 +34,7 @@ public sealed interface DedupOutcome {
         TARGET_GONE,
         /** Another process has been deduplicating the same image for longer than this one would wait. */
         BUSY,
-        /** The time that a bake allows was up; blocks shared by then stay shared. */
+        /** The time that a bake allows was up; what was shared in place by then stays shared. */
         OUT_OF_TIME,
         /** These files, or this filesystem, cannot share blocks. */
         UNSUPPORTED,
@@ -54,7 +54,7 @@ public sealed interface DedupOutcome {
         TOO_FRAGMENTED,
         /** It has more than one name, and swapping would leave the others with the old file. */
         OTHER_NAMES,
-        /** The image must stay the same file, and this system cannot share blocks in place. */
+        /** Sharing in place was asked for, and would show zeros to a process that has the image mapped. */
         IN_USE,
         /** The target was written meanwhile. */
         TARGET_CHANGED,

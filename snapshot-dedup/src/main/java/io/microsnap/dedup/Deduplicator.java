@@ -55,13 +55,13 @@ public final class Deduplicator {
     DedupOutcome deduplicate(SnapshotId target, SiblingPolicy policy, List<Manifest> whole,
             Predicate<Manifest> siblings, DedupOptions options) throws IOException {
         return reported(target, () -> {
-            boolean pinned = isPinned(target, whole);
+            boolean inUse = isInUse(target, whole);
             try (StoredSnapshot held = store.hold(target)) {
                 SiblingChoice choice = new SiblingChoice(store, options);
                 for (Sibling sibling : choice.rank(held, whole.stream().filter(siblings).toList(), policy)) {
                     try (StoredSnapshot canonical = store.hold(sibling.reference().id())) {
                         if (canonical.reference().equals(sibling.reference())) {
-                            return run(canonical, held, pinned, options, sibling);
+                            return run(canonical, held, inUse, options, sibling);
                         }
                     } catch (NoSuchFileException gone) {
                         LOG.log(System.Logger.Level.DEBUG, "{0} was deleted since it was compared", sibling);
@@ -89,9 +89,9 @@ public final class Deduplicator {
             if (target.equals(canonical)) {
                 return new DedupOutcome.LeftAlone(Reason.SAME_FILE, target + " is itself", Optional.empty());
             }
-            boolean pinned = isPinned(target, whole());
+            boolean inUse = isInUse(target, whole());
             try (StoredSnapshot held = store.hold(target); StoredSnapshot other = holdCanonical(canonical)) {
-                return run(other, held, pinned, options, askedFor(other));
+                return run(other, held, inUse, options, askedFor(other));
             } catch (NotDeduplicatedException reason) {
                 return new DedupOutcome.LeftAlone(reason.reason(), reason.getMessage(), Optional.empty());
             }
@@ -206,9 +206,9 @@ public final class Deduplicator {
         return store;
     }
 
-    private DedupOutcome run(StoredSnapshot canonical, StoredSnapshot target, boolean pinned, DedupOptions options,
+    private DedupOutcome run(StoredSnapshot canonical, StoredSnapshot target, boolean inUse, DedupOptions options,
             Sibling sibling) throws IOException {
-        return withSibling(PairDedup.run(imagesOf(canonical, target), new StoreWorkplace(store, target, !pinned),
+        return withSibling(PairDedup.run(imagesOf(canonical, target), new StoreWorkplace(store, target, inUse),
                 options, reflink), sibling);
     }
 
@@ -221,7 +221,7 @@ public final class Deduplicator {
     }
 
     private StoreWorkplace workplace(StoredSnapshot target, List<Manifest> whole) {
-        return new StoreWorkplace(store, target, !isRequired(target.id(), whole));
+        return new StoreWorkplace(store, target, isRequired(target.id(), whole));
     }
 
     private static Sibling askedFor(StoredSnapshot canonical) {
@@ -246,11 +246,8 @@ public final class Deduplicator {
         }
     }
 
-    /**
-     * Returns whether its image must stay the same file: a process has it open, or may open it through another
-     * snapshot.
-     */
-    private boolean isPinned(SnapshotId id, List<Manifest> whole) throws IOException {
+    /** Returns whether a process has its image open, or may open it through another snapshot. */
+    private boolean isInUse(SnapshotId id, List<Manifest> whole) throws IOException {
         return store.isHeld(id) || isRequired(id, whole);
     }
 

@@ -60,8 +60,8 @@ final class FileDeduplicator {
         }
 
         @Override
-        public boolean mayReplaceTarget() {
-            return true;
+        public boolean isTargetInUse() {
+            return false;
         }
 
         @Override

@@ -149,17 +149,18 @@ final class PairDedup {
         }
     }
 
-    private Engine chooseEngine() throws NotDeduplicatedException {
-        boolean inPlace = options.engine().map(asked -> asked == Engine.SHARE_IN_PLACE).orElse(canShareInPlace());
-        if (inPlace && !canShareInPlace()) {
+    private Engine chooseEngine() throws IOException {
+        boolean readersAreSafe = canShareInPlace() && Allocation.of(pair.target()).sharesBeneathReaders();
+        Engine chosen = options.engine().orElse(readersAreSafe ? Engine.SHARE_IN_PLACE : Engine.CLONE_AND_SWAP);
+        if (chosen == Engine.SHARE_IN_PLACE && !canShareInPlace()) {
             throw new NotDeduplicatedException(Reason.UNSUPPORTED, pair.target()
                     + ": only Linux shares blocks in place");
         }
-        if (!inPlace && !workplace.mayReplaceTarget()) {
-            throw new NotDeduplicatedException(Reason.IN_USE,
-                    pair.target() + " is in use and must stay the same file; share in place instead");
+        if (chosen == Engine.SHARE_IN_PLACE && !readersAreSafe && workplace.isTargetInUse()) {
+            throw new NotDeduplicatedException(Reason.IN_USE, pair.target() + " is in use, and on its filesystem a"
+                    + " running guest may see zeros while blocks are shared in place; use clone and swap instead");
         }
-        return inPlace ? Engine.SHARE_IN_PLACE : Engine.CLONE_AND_SWAP;
+        return chosen;
     }
 
     private void share(boolean evidence) throws IOException {
@@ -167,7 +168,7 @@ final class PairDedup {
         engine = Optional.of(chosen);
         switch (chosen) {
             case SHARE_IN_PLACE -> shareInPlace(evidence);
-            case CLONE_AND_SWAP -> swap();
+            case CLONE_AND_SWAP -> swap(evidence);
         }
     }
 
@@ -218,11 +219,13 @@ final class PairDedup {
         return Extents.summary(pair.canonical()).map(ExtentSummary::extents).orElse(0L);
     }
 
-    private void swap() throws IOException {
+    private void swap(boolean evidence) throws IOException {
         try (CloneAndSwap clone = CloneAndSwap.begin(pair, reflink, workplace)) {
-            // A clone's bytes rest on this comparison alone: read also the pages that the filesystem reports as shared.
+            decide(evidence);
+            // A clone's bytes rest on this comparison alone: read also the pages that are equal by their indexes, and
+            // those that the filesystem reports as shared.
             verdicts.replace(0, verdicts.pageCount(), Verdict.SHARED, Verdict.UNREAD);
-            decide(false);
+            compare();
             swap(clone);
         }
     }
@@ -261,10 +264,7 @@ final class PairDedup {
     /** Compares as far as needed, and decides whether sharing is worthwhile. */
     private void decide(boolean indexesSuffice) throws IOException {
         if (!indexesSuffice) {
-            long started = System.nanoTime();
-            comparison.bytes(options.threads(), pacer, steps);
-            comparingNanos += System.nanoTime() - started;
-            requireEnough();
+            compare();
         }
         steps.atLeast(pair.lengthBytes());
         long equal = equalPages();
@@ -279,6 +279,14 @@ final class PairDedup {
                     + " extents, and less than " + options.fragmentation().leastPercentToShare()
                     + " % of its data is not worth it");
         }
+    }
+
+    /** Reads the pages that are not compared yet. */
+    private void compare() throws IOException {
+        long started = System.nanoTime();
+        comparison.bytes(options.threads(), pacer, steps);
+        comparingNanos += System.nanoTime() - started;
+        requireEnough();
     }
 
     private void choose() throws IOException {

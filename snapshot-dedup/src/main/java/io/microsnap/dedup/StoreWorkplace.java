@@ -9,7 +9,7 @@ import io.microsnap.store.internal.StoredSnapshot;
 import java.io.IOException;
 
 /** Makes new files in the store's staging area. */
-record StoreWorkplace(DirectoryStore store, StoredSnapshot target, boolean mayReplaceTarget) implements Workplace {
+record StoreWorkplace(DirectoryStore store, StoredSnapshot target, boolean isTargetInUse) implements Workplace {
     @Override
     public void withScratchFile(Use use) throws IOException {
         // Staged but never committed, so that it disappears with this process.

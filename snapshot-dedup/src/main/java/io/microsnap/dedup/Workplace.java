@@ -9,8 +9,8 @@ interface Workplace {
     /** Lends an empty file on the target's filesystem, open for reading and writing, that never becomes visible. */
     void withScratchFile(Use use) throws IOException;
 
-    /** Returns whether another file may take the target's place. */
-    boolean mayReplaceTarget();
+    /** Returns whether a process is known to have the target open, or may open it through another snapshot. */
+    boolean isTargetInUse();
 
     /**
      * Begins an image that will replace the target, as a clone of the canonical one. Throws {@link

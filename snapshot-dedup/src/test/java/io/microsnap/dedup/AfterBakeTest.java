@@ -110,7 +110,8 @@ class AfterBakeTest {
                     faulty.at("ioctl", faulty.calls("ioctl") + 1).fails(Errno.ENOSPC);
                 }
             });
-            assertThat(AfterBake.usual().baked(store, Bakery.id("fresh"))).isInstanceOfSatisfying(Failed.class,
+            AfterBake inPlace = AfterBake.usual().with(DedupOptions.DEFAULTS.with(Engine.SHARE_IN_PLACE));
+            assertThat(inPlace.baked(store, Bakery.id("fresh"))).isInstanceOfSatisfying(Failed.class,
                     failed -> assertThat(failed.cause()).hasMessageContaining("ENOSPC"));
             assertThat(Bakery.image(store, "fresh")).isEqualTo(like);
         }

@@ -67,8 +67,8 @@ class ComparisonTest {
         try (Descriptor canonical = TwoImages.open(images.canonical);
                 Descriptor target = TwoImages.open(images.target)) {
             DedupOutcome outcome = PairDedup.run(new PairDedup.Images(canonical, target, pageBytes, Optional.empty()),
-                    new Unneeded(), DedupOptions.DEFAULTS.with(FragmentationPolicy.DEFAULT.sharingEverything()),
-                    new Reflink());
+                    new Unneeded(), DedupOptions.DEFAULTS.with(Engine.SHARE_IN_PLACE)
+                            .with(FragmentationPolicy.DEFAULT.sharingEverything()), new Reflink());
             assertThat(outcome).isInstanceOf(Deduplicated.class);
             assertThat(images.target).hasBinaryContent(targetBytes);
             return ((Deduplicated) outcome).report().sharedBytes();
@@ -83,7 +83,7 @@ class ComparisonTest {
         }
 
         @Override
-        public boolean mayReplaceTarget() {
+        public boolean isTargetInUse() {
             return false;
         }
 

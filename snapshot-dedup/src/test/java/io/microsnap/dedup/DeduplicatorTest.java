@@ -12,6 +12,8 @@ import io.microsnap.core.CancelledException;
 import io.microsnap.core.DamagedException;
 import io.microsnap.core.GuestLayout;
 import io.microsnap.core.SnapshotReference;
+import io.microsnap.core.internal.file.Access;
+import io.microsnap.core.internal.file.Mapping;
 import io.microsnap.core.internal.posix.Posix;
 import io.microsnap.core.internal.posix.Stat;
 import io.microsnap.core.testing.FaultyPosix;
@@ -24,9 +26,11 @@ import io.microsnap.store.internal.DirectoryStore;
 import io.microsnap.store.internal.SnapshotDescription;
 import io.microsnap.store.internal.SnapshotFiles;
 import io.microsnap.store.internal.StoredSnapshot;
+import io.microsnap.testsupport.FileSystemKind;
 import io.microsnap.testsupport.RealFileSystems;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
@@ -43,7 +47,8 @@ class DeduplicatorTest {
     private final SplittableRandom random = new SplittableRandom(2);
 
     @RealFileSystems({XFS, BTRFS})
-    void aSnapshotSharesWithTheSiblingMostLikeItAndNotWithTheNewest(Path directory) throws IOException {
+    void aSnapshotSharesWithTheSiblingMostLikeItAndNotWithTheNewest(Path directory, FileSystemKind kind)
+            throws IOException {
         try (DirectoryStore store = Bakery.store(directory)) {
             byte[] like = Bakery.changed(guest, 5, random);
             Bakery.bake(store, "alike", guest);
@@ -52,8 +57,11 @@ class DeduplicatorTest {
             DedupOutcome outcome = AfterBake.usual().with(DedupOptions.DEFAULTS).baked(store, Bakery.id("fresh"));
             assertThat(outcome).isInstanceOfSatisfying(Deduplicated.class, done -> {
                 assertThat(done.report().sibling().orElseThrow().reference().id()).isEqualTo(Bakery.id("alike"));
-                assertThat(done.report().engine()).contains(Engine.SHARE_IN_PLACE);
-                assertThat(done.report().pages().read()).as("indexes and the kernel do the comparing").isZero();
+                assertThat(done.report().engine()).contains(kind == BTRFS
+                        ? Engine.SHARE_IN_PLACE : Engine.CLONE_AND_SWAP);
+                if (kind == BTRFS) {
+                    assertThat(done.report().pages().read()).as("indexes and the kernel do the comparing").isZero();
+                }
                 assertThat(done.report().after().orElseThrow().sharedBytes()).isGreaterThan(LENGTH * 8 / 10);
             });
             assertThat(Bakery.image(store, "fresh")).isEqualTo(like);
@@ -149,37 +157,57 @@ class DeduplicatorTest {
     }
 
     @RealFileSystems({XFS, BTRFS})
-    void anImageThatIsHeldStaysTheSameFile(Path directory) throws IOException {
-        try (DirectoryStore store = Bakery.store(directory)) {
-            Bakery.bake(store, "old", guest);
-            Bakery.bake(store, "fresh", Bakery.changed(guest, 5, random));
-            Deduplicator deduplicator = new Deduplicator(store);
-            try (StoredSnapshot held = store.hold(Bakery.id("fresh"))) {
-                assertThat(deduplicator.deduplicate(Bakery.id("fresh"), SiblingPolicy.MOST_ALIKE,
-                        DedupOptions.DEFAULTS.with(Engine.CLONE_AND_SWAP)))
-                        .isInstanceOfSatisfying(LeftAlone.class,
-                                alone -> assertThat(alone.reason()).isEqualTo(Reason.IN_USE));
-                assertThat(deduplicator.deduplicate(Bakery.id("fresh"), SiblingPolicy.MOST_ALIKE,
-                        DedupOptions.DEFAULTS)).isInstanceOf(Deduplicated.class);
-                try (StoredSnapshot again = store.hold(Bakery.id("fresh"))) {
-                    assertThat(again.image().status().sameFile(held.image().status())).isTrue();
+    void aHolderKeepsTheFileThatItHoldsAndItsBytes(Path directory) throws IOException {
+        byte[] like = Bakery.changed(guest, 5, random);
+        for (DedupOptions options : List.of(DedupOptions.DEFAULTS, DedupOptions.DEFAULTS.with(Engine.CLONE_AND_SWAP))) {
+            Path place = Files.createTempDirectory(directory, "place");
+            try (DirectoryStore store = Bakery.store(place)) {
+                Bakery.bake(store, "old", guest);
+                Bakery.bake(store, "fresh", like);
+                try (StoredSnapshot held = store.hold(Bakery.id("fresh"));
+                        Mapping memory = Mapping.file(held.image(), 0, LENGTH, Access.PRIVATE)) {
+                    assertThat(new Deduplicator(store)
+                            .deduplicate(Bakery.id("fresh"), SiblingPolicy.MOST_ALIKE, options))
+                            .isInstanceOf(Deduplicated.class);
+                    assertThat(memory.segment().toArray(ValueLayout.JAVA_BYTE)).isEqualTo(like);
+                    held.verifyFiles();
                 }
+                assertThat(Bakery.image(store, "fresh")).isEqualTo(like);
             }
         }
     }
 
-    @RealFileSystems({XFS, BTRFS})
-    void anImageThatOthersNeedStaysTheSameFile(Path directory) throws IOException {
+    /** There the kernel zeroes pages that a restored guest may have mapped, for a moment. */
+    @RealFileSystems(XFS)
+    void anImageInUseIsNotSharedInPlaceOnXfs(Path directory) throws IOException {
+        DedupOptions inPlace = DedupOptions.DEFAULTS.with(Engine.SHARE_IN_PLACE);
+        try (DirectoryStore store = Bakery.store(directory)) {
+            byte[] base = Bakery.changed(guest, 5, random);
+            Bakery.bake(store, "old", guest);
+            Bakery.bake(store, "base", base);
+            Deduplicator deduplicator = new Deduplicator(store);
+            try (StoredSnapshot held = store.hold(Bakery.id("base"))) {
+                assertThat(reason(deduplicator.deduplicate(Bakery.id("base"), Bakery.id("old"), inPlace)))
+                        .as("%s is held", held).isEqualTo(Reason.IN_USE);
+            }
+            Bakery.bakeDiff(store, "diff", "base", base, Bakery.changed(base, 5, random));
+            assertThat(reason(deduplicator.deduplicate(Bakery.id("base"), Bakery.id("old"), inPlace)))
+                    .as("another snapshot needs it").isEqualTo(Reason.IN_USE);
+            assertThat(deduplicator.deduplicate(Bakery.id("base"), Bakery.id("old"), DedupOptions.DEFAULTS))
+                    .isInstanceOf(Deduplicated.class);
+            assertThat(Bakery.image(store, "base")).isEqualTo(base);
+        }
+    }
+
+    @RealFileSystems(BTRFS)
+    void onBtrfsAnImageThatOthersNeedStaysTheSameFile(Path directory) throws IOException {
         try (DirectoryStore store = Bakery.store(directory)) {
             byte[] base = Bakery.changed(guest, 5, random);
             Bakery.bake(store, "old", guest);
             Bakery.bake(store, "base", base);
             Bakery.bakeDiff(store, "diff", "base", base, Bakery.changed(base, 5, random));
-            Deduplicator deduplicator = new Deduplicator(store);
-            assertThat(reason(deduplicator.deduplicate(Bakery.id("base"), Bakery.id("old"),
-                    DedupOptions.DEFAULTS.with(Engine.CLONE_AND_SWAP)))).isEqualTo(Reason.IN_USE);
             Stat before = imageStatus(store, "base");
-            assertThat(deduplicator.deduplicate(Bakery.id("base"), Bakery.id("old"), DedupOptions.DEFAULTS))
+            assertThat(new Deduplicator(store).deduplicate(Bakery.id("base"), Bakery.id("old"), DedupOptions.DEFAULTS))
                     .isInstanceOfSatisfying(Deduplicated.class,
                             done -> assertThat(done.report().engine()).contains(Engine.SHARE_IN_PLACE));
             assertThat(imageStatus(store, "base").sameFile(before)).isTrue();
@@ -195,7 +223,8 @@ class DeduplicatorTest {
             Bakery.bake(store, "old", halfEmpty);
             Bakery.bake(store, "fresh", guest);
             assertThat(new Deduplicator(store).deduplicate(
-                    Bakery.id("fresh"), SiblingPolicy.MOST_ALIKE, DedupOptions.DEFAULTS))
+                    Bakery.id("fresh"), SiblingPolicy.MOST_ALIKE,
+                    DedupOptions.DEFAULTS.with(Engine.SHARE_IN_PLACE)))
                     .isInstanceOfSatisfying(Deduplicated.class, done -> {
                         assertThat(done.report().pages().read()).isZero();
                         assertThat(done.report().pages().different()).isEqualTo(LENGTH / 2 / Bakery.PAGE);
@@ -217,8 +246,8 @@ class DeduplicatorTest {
             Bakery.bake(store, "base", guest);
             Bakery.bakeDiff(store, "half", "base", guest, half);
             Bakery.bakeDiff(store, "whole", "base", guest, changed);
-            assertThat(new Deduplicator(store).deduplicate(
-                    Bakery.id("whole"), Bakery.id("half"), DedupOptions.DEFAULTS))
+            assertThat(new Deduplicator(store).deduplicate(Bakery.id("whole"), Bakery.id("half"),
+                    DedupOptions.DEFAULTS.with(Engine.SHARE_IN_PLACE)))
                     .isInstanceOfSatisfying(Deduplicated.class, done -> {
                         assertThat(done.report().pages().read()).isZero();
                         assertThat(done.report().pages().different()).isEqualTo(LENGTH / 2 / Bakery.PAGE);

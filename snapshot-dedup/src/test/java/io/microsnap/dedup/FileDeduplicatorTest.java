@@ -164,7 +164,8 @@ class FileDeduplicatorTest {
         assertThat(images.target).hasBinaryContent(target);
         assertThat(namesIn(directory)).containsExactlyInAnyOrder("canonical", "target", "shorter", "empty",
                 "also-empty", "other-name", "symbolic", "folder");
-        assertThat(deduplicator.deduplicate(images.canonical, images.target, DedupOptions.DEFAULTS))
+        assertThat(deduplicator.deduplicate(images.canonical, images.target,
+                DedupOptions.DEFAULTS.with(Engine.SHARE_IN_PLACE)))
                 .as("in place, other names do not matter").isInstanceOf(Deduplicated.class);
     }
 
@@ -403,8 +404,9 @@ class FileDeduplicatorTest {
             try {
                 DedupOutcome outcome = deduplicator.deduplicate(
                         images.canonical, images.target, DedupOptions.DEFAULTS.with(engine));
-                // XFS needs no new blocks for it.
-                assertThat(kind).as("%s", outcome).isEqualTo(XFS);
+                // XFS needs no new blocks for it; on btrfs the first engine may have shared all before it failed.
+                assertThat(kind == XFS || (outcome instanceof LeftAlone alone
+                        && alone.reason() == Reason.ALREADY_SHARED)).as("%s", outcome).isTrue();
             } catch (IOException full) {
                 assertThat(full).hasMessageContaining("ENOSPC");
             }
@@ -554,7 +556,8 @@ class FileDeduplicatorTest {
                 }
             });
             Path other = goal.equals(images.canonical) ? images.target : images.canonical;
-            new FileDeduplicator(watched.posix()).deduplicate(other, goal, DedupOptions.DEFAULTS);
+            new FileDeduplicator(watched.posix())
+                    .deduplicate(other, goal, DedupOptions.DEFAULTS.with(Engine.SHARE_IN_PLACE));
         }
         assertThat(first).hasSize(2).first().isEqualTo(first.getLast());
     }

@@ -38,6 +38,7 @@ final class AutoDedupTest {
     private static final PausableMachine STANDING = PausableMachine.pausedAlready(List.of());
     private static final SnapshotId OLD = new SnapshotId("old");
     private static final SnapshotId FRESH = new SnapshotId("fresh");
+    private static final long FICLONE = Posix.host().constants().FICLONE;
     private static final long FIDEDUPERANGE = 0xC0189436L;
 
     private final InMemoryPageReader guest = InMemoryPageReader.of(LAYOUT);
@@ -92,8 +93,9 @@ final class AutoDedupTest {
             FaultyPosix faulty = FaultyPosix.host();
             int[] shares = {0};
             faulty.before(call -> {
-                // Asked for nothing, then for one block; what follows is the sharing itself.
-                if (call.name().equals("ioctl") && call.arguments().get(1).equals(FIDEDUPERANGE) && ++shares[0] == 2) {
+                // In place it asks for nothing, then for one block, then shares. To swap, it makes a clone first.
+                if (call.name().equals("ioctl") && (call.arguments().get(1).equals(FICLONE)
+                        || (call.arguments().get(1).equals(FIDEDUPERANGE) && ++shares[0] == 2))) {
                     faulty.at("ioctl", faulty.calls("ioctl") + 1).fails(errno);
                 }
             });
@@ -124,7 +126,6 @@ final class AutoDedupTest {
         }
     }
 
-    /** Only an image that nobody uses, this capture included, may be replaced. */
     @RealFileSystems({XFS, BTRFS})
     void aCloneMayTakeTheImagesPlace(Path on) throws IOException {
         try (DirectoryStore store = open(Posix.host(), on)) {

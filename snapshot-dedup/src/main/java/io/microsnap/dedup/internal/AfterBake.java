@@ -22,7 +22,7 @@ import java.util.Optional;
  * log and the flight recorder.
  *
  * @param enabled whether to share at all
- * @param limit how long it may take; blocks shared by then stay shared
+ * @param limit how long it may take; what was shared in place by then stays shared
  * @param options how to share
  */
 public record AfterBake(boolean enabled, Duration limit, DedupOptions options) {
@@ -102,8 +102,7 @@ public record AfterBake(boolean enabled, Duration limit, DedupOptions options) {
         public void advanced(long doneBytes, long totalBytes) throws CancelledException {
             if (System.nanoTime() - startNanos >= limit.toNanos()) {
                 isUp = true;
-                throw new CancelledException("sharing blocks was stopped after " + limit.toMillis()
-                        + " ms; blocks shared by then stay shared");
+                throw new CancelledException("sharing blocks was stopped after " + limit.toMillis() + " ms");
             }
             listener.advanced(doneBytes, totalBytes);
         }
