@@ -51,8 +51,9 @@ final class Dedup extends CliCommand {
     private String budget;
 
     @Option(names = "--engine", paramLabel = "HOW",
-            description = "share-in-place (default on Linux): the kernel compares and shares, the image stays the same"
-            + " file. clone-and-swap: a clone takes its place.")
+            description = "share-in-place (default on btrfs): the kernel compares and shares, the image stays the"
+            + " same file; on XFS, images in use are left alone. clone-and-swap (default elsewhere): a clone takes"
+            + " its place; what uses the old file keeps it, and its space, until it ends.")
     private String engine;
 
     @Option(names = "--dry-run",

@@ -23,8 +23,9 @@ import java.util.function.Predicate;
  * snapshot's content does not change, and meanwhile it can be restored and serve as a base; neither of the two can be
  * deleted meanwhile.
  *
- * <p>Images that are in use, or that other snapshots need, stay the same files: blocks are shared in place. Any number
- * of threads and processes may work on one store; two never work on the same snapshot.
+ * <p>An image that is in use keeps its bytes, whatever is done: guests restored from it read them all the time. Where
+ * another file takes its place, its users keep the old one, and its space, until they close it. Any number of threads
+ * and processes may work on one store; two never work on the same snapshot.
  */
 public final class Deduplicator {
     private static final System.Logger LOG = System.getLogger(Deduplicator.class.getName());
