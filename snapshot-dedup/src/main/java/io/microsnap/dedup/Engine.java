@@ -5,8 +5,8 @@ public enum Engine {
     /**
      * The kernel compares ranges of both files itself and makes them share blocks where it finds them equal. The target
      * stays the same file, with its inode, attributes and mappings, and a concurrent writer is safe. Linux only; the
-     * default on btrfs. Elsewhere a process that has the target mapped may see zeros for a moment, so images in use are
-     * refused there, and no snapshot may be restored before the call returns.
+     * default on btrfs. Elsewhere a process that has the target mapped may see zeros for a moment: an image in use is
+     * left alone there, and a snapshot must not be restored before the call returns.
      */
     SHARE_IN_PLACE,
     /**
