@@ -381,7 +381,7 @@ class MachineStateTest {
     void whateverCallFailsItIsSaidAndNothingIsLeft(Seed seed) throws IOException {
         SplittableRandom random = seed.random();
         List<MachineStateSection> saved = scrambled(random);
-        int step = Effort.choose(197, 97, 1);
+        int step = Effort.choose(197, 97, 7);
         for (int nth = 1 + random.nextInt(step); ; nth += step) {
             int failing = nth;
             boolean failed = withMachine(hooks.framework(), SPEC, vm -> {

@@ -22,8 +22,8 @@ import java.util.concurrent.locks.LockSupport;
  * are, and which other processes use them.
  */
 final class PairDedup {
-    // A process that has the old file open may keep it for longer than this should wait.
-    private static final int RELEASE_ATTEMPTS = 50;
+    // A process that is just being forked has the old file open, too, until it runs its program.
+    private static final int RELEASE_ATTEMPTS = 1000;
     private static final long RELEASE_NANOS = 1_000_000;
 
     private final ImagePair pair;
@@ -249,8 +249,14 @@ final class PairDedup {
         measure(clone.descriptor());
     }
 
-    /** Waits until the old file's blocks are really free: until then, pages taken over from it count as shared. */
+    /**
+     * Waits, within bounds, until the old file's blocks are really free: until then, pages taken over from it count as
+     * shared. Where others use the old file, that is not waited for.
+     */
     private void awaitRelease(Descriptor file) throws IOException {
+        if (workplace.isTargetInUse()) {
+            return;
+        }
         long equalBytes = (pages.equal() + pages.alreadyShared()) * verdicts.pageBytes();
         for (int attempt = 0; attempt < RELEASE_ATTEMPTS && before.isPresent(); attempt++) {
             Allocation.awaitDeferredFrees(file);
