@@ -142,7 +142,8 @@ class VcpuTest {
                 Thread.onSpinWait();
             }
             vcpu.pause();
-            assertThat(exits).hasSize(Math.toIntExact(counted()));
+            // The guest may have been stopped after it counted and before it left.
+            assertThat((long) exits.size()).isBetween(counted() - 1, counted());
         }
         goesOn.set(false);
         vcpu.resume();
