@@ -24,13 +24,10 @@ final class Comparison {
     /** The length that a thread takes at a time, and that is read ahead. */
     private static final long PIECE_BYTES = 4L << 20;
     /** A piece that takes longer was not in memory; advice about one in memory costs a tenth of comparing it. */
-    static final long IN_MEMORY_NANOS = 2_000_000;
+    private static final long IN_MEMORY_NANOS = 2_000_000;
     /** The length that is read and compared at a time: both sides stay in the processor's cache. */
     private static final long WINDOW_BYTES = 128L << 10;
     private static final int ENTRIES_AT_A_TIME = 8192;
-    /** A sample takes one piece in this many; each is long enough to show how long runs are. */
-    private static final int SAMPLED_ONE_IN = 16;
-    private static final long SAMPLE_BYTES = 1L << 20;
 
     private final ImagePair pair;
     private final PageVerdicts verdicts;
@@ -131,63 +128,6 @@ final class Comparison {
 
     private static int entry(MemorySegment entries, long index) {
         return entries.get(ValueLayout.JAVA_INT, index * Integer.BYTES);
-    }
-
-    /** Reads a sample of the pages that are still open, to estimate the whole. */
-    Sample sample(Pacer pacer) throws IOException {
-        long equal = 0;
-        long different = 0;
-        long differentRuns = 0;
-        long pieces = 0;
-        for (long from = 0; from < pair.lengthBytes(); from += SAMPLED_ONE_IN * SAMPLE_BYTES) {
-            long first = firstPage(from);
-            long end = firstPage(Math.min(from + SAMPLE_BYTES, pair.lengthBytes()) - 1) + 1;
-            long readBefore = readPages.get();
-            bytes(first, end, pacer);
-            pieces += readPages.get() > readBefore ? 1 : 0;
-            for (long page = first; page < end;) {
-                long stop = verdicts.runEnd(page, end);
-                equal += verdicts.at(page) == Verdict.EQUAL ? stop - page : 0;
-                different += verdicts.at(page) == Verdict.DIFFERENT ? stop - page : 0;
-                differentRuns += verdicts.at(page) == Verdict.DIFFERENT ? 1 : 0;
-                page = stop;
-            }
-        }
-        return new Sample(pieces, equal, different, differentRuns, SAMPLED_ONE_IN);
-    }
-
-    /**
-     * Reads one unread page in this many, and more only to find where a difference begins and ends: all pages in
-     * between become {@linkplain Verdict#SUSPECTED suspected}. For one thread.
-     */
-    void suspect(long firstPage, long endPage, int pagesBetweenLooks, Pacer pacer) throws IOException {
-        long before = firstPage;
-        boolean differedBefore = differs(firstPage, pacer);
-        while (before < endPage - 1) {
-            long page = Math.min(before + pagesBetweenLooks, endPage - 1);
-            boolean differs = differs(page, pacer);
-            long change = page;
-            for (long low = before; differs != differedBefore && low + 1 < change;) {
-                long middle = (low + change) >>> 1;
-                if (differs(middle, pacer) == differs) {
-                    change = middle;
-                } else {
-                    low = middle;
-                }
-            }
-            long first = differedBefore ? before : change;
-            long end = differs ? page : change;
-            verdicts.replace(first, end - first, Verdict.UNREAD, Verdict.SUSPECTED);
-            before = page;
-            differedBefore = differs;
-        }
-    }
-
-    private boolean differs(long page, Pacer pacer) throws IOException {
-        if (verdicts.at(page) == Verdict.UNREAD) {
-            bytes(page, page + 1, pacer);
-        }
-        return verdicts.at(page) == Verdict.DIFFERENT;
     }
 
     /** Reads the pages that are still open in a range. For one thread. */

@@ -13,7 +13,6 @@ import io.microsnap.dedup.internal.Steps;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.Optional;
-import java.util.OptionalInt;
 import java.util.OptionalLong;
 import java.util.concurrent.locks.LockSupport;
 
@@ -175,12 +174,7 @@ final class PairDedup {
     private void shareInPlace(boolean evidence) throws IOException {
         ShareInPlace sharing = new ShareInPlace(pair, comparison, reflink, pacer, options.threads());
         sharing.probe();
-        Optional<Sample> sample = evidence || !sharing.mayTry() ? Optional.empty() : clearSample();
-        if (sample.isPresent()) {
-            tryBeforeReading(sharing, sample.get().pagesBetweenLooks());
-        } else {
-            decide(evidence);
-        }
+        decide(evidence);
         long started = System.nanoTime();
         sharedBytes = sharing.share(workplace, steps);
         if (options.rereads()) {
@@ -191,32 +185,6 @@ final class PairDedup {
         steps.atLeast(2 * pair.lengthBytes());
         sharingNanos += System.nanoTime() - started;
         measure(pair.target());
-    }
-
-    /**
-     * Returns a sample of the two, if it predicts the result so clearly that nothing is left to decide.
-     */
-    private Optional<Sample> clearSample() throws IOException {
-        long started = System.nanoTime();
-        Sample sample = comparison.sample(pacer);
-        comparingNanos += System.nanoTime() - started;
-        boolean clear = sample.isClear(options.fragmentation(), canonicalExtents(), pair.lengthBytes());
-        return clear ? Optional.of(sample) : Optional.empty();
-    }
-
-    /** Shares before reading, because the kernel compares anyway: this reads only pages near a difference. */
-    private void tryBeforeReading(ShareInPlace sharing, OptionalInt pagesBetweenLooks) throws IOException {
-        long started = System.nanoTime();
-        sharing.tryUnread(pagesBetweenLooks, steps);
-        long tried = System.nanoTime();
-        sharingNanos += tried - started;
-        comparison.bytes(options.threads(), pacer, steps.silent());
-        choose();
-        comparingNanos += System.nanoTime() - tried;
-    }
-
-    private long canonicalExtents() throws IOException {
-        return Extents.summary(pair.canonical()).map(ExtentSummary::extents).orElse(0L);
     }
 
     private void swap(boolean evidence) throws IOException {

@@ -11,20 +11,15 @@ import io.microsnap.dedup.internal.Steps;
 import java.io.IOException;
 import java.util.HashSet;
 import java.util.List;
-import java.util.OptionalInt;
 import java.util.Set;
 
 /**
  * Makes the kernel share equal ranges. The kernel compares them itself, so concurrent writes are safe, and pages that
- * are probably equal by indexes or a sample need not be read here first.
+ * are probably equal by indexes need not be read here first.
  */
 final class ShareInPlace {
     /** The kernel locks both files while it works on a piece: short enough that a restored guest does not notice. */
     private static final long PIECE_BYTES = 4L << 20;
-    /**
-     * The length of a piece where a difference is likely, because a difference makes all comparing before it useless.
-     */
-    private static final long SHORT_PIECE_BYTES = 1L << 20;
 
     private final ImagePair pair;
     private final Comparison comparison;
@@ -61,87 +56,7 @@ final class ShareInPlace {
         }
     }
 
-    /**
-     * Returns whether sharing may begin before all pages are compared: not if different pages must be moved first,
-     * because then they must be known.
-     */
-    boolean mayTry() {
-        return !freesWholeExtentsOnly;
-    }
-
-    /**
-     * Shares the pieces that the kernel finds equal, among all pages not found different; the others stay unread.
-     *
-     * @param pagesBetweenLooks the distance of single pages to read first, so that pieces that differ there are left
-     * out; empty if that is not worthwhile
-     */
-    void tryUnread(OptionalInt pagesBetweenLooks, Steps steps) throws IOException {
-        PageVerdicts verdicts = comparison.verdicts();
-        long pages = PIECE_BYTES / verdicts.pageBytes();
-        long triedBytes = pagesBetweenLooks.isPresent() ? PIECE_BYTES : SHORT_PIECE_BYTES;
-        boolean waits = true;
-        willNeed(0, Math.min(PIECE_BYTES, pair.lengthBytes()));
-        for (long first = 0; first < verdicts.pageCount(); first += pages) {
-            long started = System.nanoTime();
-            long end = Math.min(first + pages, verdicts.pageCount());
-            if (waits) {
-                willNeed(verdicts.offset(end), verdicts.offset(end + pages));
-            }
-            if (pagesBetweenLooks.isPresent()) {
-                comparison.suspect(first, end, pagesBetweenLooks.getAsInt(), pacer);
-            }
-            tryRuns(first, end, triedBytes, steps);
-            waits = System.nanoTime() - started > Comparison.IN_MEMORY_NANOS;
-        }
-    }
-
-    private void tryRuns(long firstPage, long endPage, long triedBytes, Steps steps) throws IOException {
-        PageVerdicts verdicts = comparison.verdicts();
-        for (long page = firstPage; page < endPage;) {
-            long end = page;
-            while (end < endPage && (verdicts.at(end) == Verdict.UNREAD || verdicts.at(end) == Verdict.EQUAL)) {
-                end = verdicts.runEnd(end, endPage);
-            }
-            tryPieces(alignedUp(verdicts.offset(page)), alignedDown(verdicts.offset(end)), triedBytes, steps);
-            page = end > page ? end : verdicts.runEnd(page, endPage);
-        }
-    }
-
-    private void tryPieces(long from, long end, long triedBytes, Steps steps) throws IOException {
-        for (long at = from; at < end;) {
-            long stop = Math.min((at / triedBytes + 1) * triedBytes, end);
-            if (!tryPiece(at, stop, steps) && triedBytes > SHORT_PIECE_BYTES) {
-                tryPieces(at, stop, SHORT_PIECE_BYTES, steps);
-            }
-            at = stop;
-        }
-    }
-
-    /** Reads ahead: the kernel compares page by page, and would wait for each. */
-    private void willNeed(long from, long end) {
-        Comparison.willNeed(pair.canonical(), from, end - from);
-        Comparison.willNeed(pair.target(), from, end - from);
-    }
-
-    private boolean tryPiece(long from, long end, Steps steps) throws IOException {
-        pacer.await(2 * (end - from));
-        if (!share(from, end)) {
-            return false;
-        }
-        // Pages and blocks may differ in size: a page that is only partly shared is read like the others.
-        PageVerdicts verdicts = comparison.verdicts();
-        long first = Math.ceilDiv(from, (long) verdicts.pageBytes());
-        long last = end == pair.lengthBytes() ? verdicts.pageCount() : end / verdicts.pageBytes();
-        verdicts.replace(first, last - first, Verdict.UNREAD, Verdict.SHARED);
-        verdicts.replace(first, last - first, Verdict.EQUAL, Verdict.SHARED);
-        steps.did(2 * (end - from));
-        return true;
-    }
-
-    /**
-     * Shares all pages that the verdicts do not rule out; returns how many bytes were newly shared, including earlier
-     * calls.
-     */
+    /** Shares all pages that the verdicts do not rule out; returns how many bytes were newly shared. */
     long share(Workplace workplace, Steps steps) throws IOException {
         if (freesWholeExtentsOnly) {
             workplace.withScratchFile(scratch -> shareAndMoveOutOfTheWay(scratch, steps));
@@ -249,9 +164,11 @@ final class ShareInPlace {
         long end = alignedDown(verdicts.offset(endPage));
         for (long at = from; at < end;) {
             long stop = Math.min(at + PIECE_BYTES, end);
-            // Pages that were compared before are still in memory.
+            // The kernel compares page by page, and would wait for each; what was compared here is still in memory.
             if (stop < end && verdicts.at(stop / verdicts.pageBytes()).isUnread()) {
-                willNeed(stop, Math.min(stop + PIECE_BYTES, end));
+                long aheadBytes = Math.min(PIECE_BYTES, end - stop);
+                Comparison.willNeed(pair.canonical(), stop, aheadBytes);
+                Comparison.willNeed(pair.target(), stop, aheadBytes);
             }
             pacer.await(2 * (stop - at));
             if (!share(at, stop)) {

@@ -15,9 +15,7 @@ enum Verdict {
     /** The bytes are equal. */
     EQUAL(5),
     /** The bytes differ, or the page is not worth sharing. */
-    DIFFERENT(6),
-    /** Not compared, but pages around it differ: read it before trying to share it. */
-    SUSPECTED(7);
+    DIFFERENT(6);
 
     private static final Verdict[] ALL = values();
 
@@ -42,6 +40,6 @@ enum Verdict {
     }
 
     boolean isUnread() {
-        return this == UNREAD || this == UNREAD_AGAINST_HOLE || this == SUSPECTED;
+        return this == UNREAD || this == UNREAD_AGAINST_HOLE;
     }
 }

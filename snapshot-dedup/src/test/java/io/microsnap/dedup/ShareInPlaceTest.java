@@ -16,64 +16,39 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.OptionalInt;
 
 /** What the kernel is asked to share, at what rate, and what is made of its answers. */
 class ShareInPlaceTest {
     private static final int PAGE = TwoImages.PAGE;
     private static final int MIB = 1 << 20;
-    private static final int PAGES_IN_MIB = MIB / PAGE;
     private static final int LENGTH = 8 * MIB;
     private static final int STEP = Effort.choose(40, 20, 1);
     private static final long NANOS_IN_SECOND = 1_000_000_000;
     private static final long FIDEDUPERANGE = 0xC0189436L;
 
+    /** Indexes leave pages unread: they are shared as they are, and no byte of them is read here. */
     @RealFileSystems(FileSystemKind.XFS)
-    void whatIsTriedUnreadIsPacedAndCounted(Path directory) throws IOException {
+    void whatIsSharedUnreadIsPacedCountedAndFetchedAhead(Path directory) throws IOException {
+        FaultyPosix watched = FaultyPosix.host();
+        List<Integer> fetched = new ArrayList<>();
+        watched.before(call -> {
+            if (call.name().equals("ioctl") && call.arguments().get(1).equals(FIDEDUPERANGE)) {
+                fetched.add(watched.calls("posix_fadvise"));
+            }
+        });
         long[] now = {0};
         Pacer pacer = new Pacer(MIB, () -> now[0], nanos -> now[0] += nanos);
-        sharing(directory, Posix.host(), pacer, List.of(3 * PAGES_IN_MIB + 7), (sharing, comparison) -> {
+        sharing(directory, watched.posix(), pacer, List.of(), (sharing, comparison) -> {
             List<Long> told = new ArrayList<>();
-            sharing.tryUnread(OptionalInt.empty(), new Steps((done, total) -> told.add(done), 2 * LENGTH));
+            long shared = sharing.share(null, new Steps((done, total) -> told.add(done), LENGTH));
             // Returns when all before it was allowed.
             pacer.await(1);
+            assertThat(shared).isEqualTo(LENGTH);
+            assertThat(comparison.readPages()).isZero();
             assertThat(now[0]).as("both files' bytes, one MiB a second")
                     .isEqualTo(2 * LENGTH / MIB * NANOS_IN_SECOND);
-            assertThat(comparison.readPages()).isZero();
-            assertThat(mibs(comparison.verdicts())).as("of one MiB the kernel found a difference in").containsExactly(
-                    Verdict.SHARED, Verdict.SHARED, Verdict.SHARED, Verdict.UNREAD,
-                    Verdict.SHARED, Verdict.SHARED, Verdict.SHARED, Verdict.SHARED);
-            assertThat(told).containsExactly(2L * MIB, 4L * MIB, 6L * MIB, 8L * MIB, 10L * MIB, 12L * MIB, 14L * MIB);
-        });
-    }
-
-    @RealFileSystems(FileSystemKind.XFS)
-    void aDifferenceThatWasOverlookedIsTriedAroundInShorterPieces(Path directory) throws IOException {
-        FaultyPosix watched = FaultyPosix.host();
-        sharing(directory, watched.posix(), unlimited(), List.of(2 * PAGES_IN_MIB + 7), (sharing, comparison) -> {
-            sharing.tryUnread(OptionalInt.of(PAGES_IN_MIB), steps());
-            assertThat(comparison.verdicts().at(2 * PAGES_IN_MIB + 7)).isEqualTo(Verdict.UNREAD);
-            assertThat(mibs(comparison.verdicts())).containsExactly(
-                    Verdict.SHARED, Verdict.SHARED, Verdict.EQUAL, Verdict.SHARED,
-                    Verdict.SHARED, Verdict.SHARED, Verdict.SHARED, Verdict.SHARED);
-            assertThat(watched.calls("ioctl")).as("two of 4 MiB, and four for the one that failed").isEqualTo(2 + 4);
-        });
-    }
-
-    @RealFileSystems(FileSystemKind.XFS)
-    void aRunThatALookFoundIsNotTried(Path directory) throws IOException {
-        FaultyPosix watched = FaultyPosix.host();
-        List<Integer> run = new ArrayList<>();
-        for (int page = 300; page < 370; page++) {
-            run.add(page);
-        }
-        sharing(directory, watched.posix(), unlimited(), run, (sharing, comparison) -> {
-            sharing.tryUnread(OptionalInt.of(64), steps());
-            assertThat(comparison.verdicts().at(0)).isEqualTo(Verdict.SHARED);
-            assertThat(comparison.verdicts().runEnd(0, 2048)).isEqualTo(300);
-            assertThat(comparison.verdicts().at(370)).isEqualTo(Verdict.SHARED);
-            assertThat(comparison.verdicts().runEnd(370, 2048)).isEqualTo(2048);
-            assertThat(watched.calls("ioctl")).as("before it, behind it and the other half").isEqualTo(3);
+            assertThat(told).containsExactly(LENGTH / 2L, (long) LENGTH);
+            assertThat(fetched).as("of both files, the second half before the first is shared").containsExactly(2, 2);
         });
     }
 
@@ -118,7 +93,7 @@ class ShareInPlaceTest {
             run.add(page);
         }
         int calls = callsWithFault(directory, run, Integer.MAX_VALUE);
-        assertThat(calls).as("looks, tries and reads").isGreaterThan(50);
+        assertThat(calls).as("requests and reads").isGreaterThan(50);
         for (int failing = 1 + seed.random().nextInt(STEP); failing <= calls; failing += STEP) {
             callsWithFault(directory, run, failing);
         }
@@ -132,8 +107,6 @@ class ShareInPlaceTest {
             int before = faulty.calls();
             faulty.at(before + Math.min(failing, Integer.MAX_VALUE - before)).fails(Errno.EIO);
             try {
-                sharing.tryUnread(OptionalInt.of(64), steps());
-                comparison.bytes(1, unlimited(), steps());
                 sharing.share(null, steps());
             } catch (IOException expected) {
                 assertThat(expected).hasMessageContaining("EIO");
@@ -161,15 +134,6 @@ class ShareInPlaceTest {
             comparison.holes();
             test.run(new ShareInPlace(pair, comparison, new Reflink(), pacer, 1), comparison);
         }
-    }
-
-    /** What is known of the first page of each MiB. */
-    private static List<Verdict> mibs(PageVerdicts verdicts) {
-        List<Verdict> mibs = new ArrayList<>();
-        for (long page = 0; page < verdicts.pageCount(); page += PAGES_IN_MIB) {
-            mibs.add(verdicts.at(page));
-        }
-        return mibs;
     }
 
     private static Pacer unlimited() {
