@@ -92,7 +92,7 @@ class HostileAnswersTest {
 
     @Test
     void filesAndTables(Seed seed, @TempDir Path directory) throws IOException {
-        int attempts = Effort.choose(2_000, 5_000, 34_000);
+        int attempts = Effort.choose(2_000, 3_000, 34_000);
         assertThat(MemoryRanges.parse("state", RANGES.getBytes(StandardCharsets.UTF_8)).layout(4096).regions())
                 .hasSize(2);
         assertThat(campaign(RANGES.getBytes(StandardCharsets.UTF_8), seed.random(), attempts,
@@ -114,7 +114,7 @@ class HostileAnswersTest {
 
     @Test
     void answers(Seed seed, @TempDir Path directory) throws IOException {
-        int attempts = Effort.choose(500, 3_000, 34_000);
+        int attempts = Effort.choose(500, 1_500, 34_000);
         Path socket = directory.resolve("s");
         AtomicReference<byte[]> said = new AtomicReference<>(new byte[0]);
         try (ServerSocketChannel server = ServerSocketChannel.open(StandardProtocolFamily.UNIX)) {

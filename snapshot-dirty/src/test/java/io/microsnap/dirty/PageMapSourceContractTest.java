@@ -33,7 +33,7 @@ class PageMapSourceContractTest {
 
         @Override
         protected int harvestsWhileRunning() {
-            return Effort.choose(50, 400, 10_000);
+            return Effort.choose(50, 200, 10_000);
         }
     }
 

@@ -145,20 +145,20 @@ final class CaptureSweepTest {
 
     @Tag("slow")
     @RealFileSystems({FileSystemKind.EXT4, FileSystemKind.XFS, FileSystemKind.BTRFS})
-    void afterADeathAtAnyCallTheSnapshotIsWholeOrAbsentAndTheNextCaptureKnowsItMustCompare(Path on)
+    void afterADeathAtAnyCallTheSnapshotIsWholeOrAbsentAndTheNextCaptureKnowsItMustCompare(Path on, Seed seed)
             throws IOException {
-        afterADeathAtAnyCall(new Scene(on, LAYOUT, 1), 1);
+        afterADeathAtAnyCall(new Scene(on, LAYOUT, 1), seed, Effort.choose(5, 3, 1));
     }
 
     @Tag("slow")
     @RealFileSystems({FileSystemKind.XFS})
-    void afterADeathAtAnyCallOfACopyAheadTheSnapshotIsWholeOrAbsent(Path on) throws IOException {
-        afterADeathAtAnyCall(new Scene(on, LAYOUT, 1).copyingAhead(), AHEAD_CALLS_BETWEEN);
+    void afterADeathAtAnyCallOfACopyAheadTheSnapshotIsWholeOrAbsent(Path on, Seed seed) throws IOException {
+        afterADeathAtAnyCall(new Scene(on, LAYOUT, 1).copyingAhead(), seed, AHEAD_CALLS_BETWEEN);
     }
 
-    private static void afterADeathAtAnyCall(Scene scene, int callsBetween) throws IOException {
+    private static void afterADeathAtAnyCall(Scene scene, Seed seed, int callsBetween) throws IOException {
         int calls = scene.callsOfACapture();
-        for (int position = 1; position <= calls; position += callsBetween) {
+        for (int position = 1 + seed.random().nextInt(callsBetween); position <= calls; position += callsBetween) {
             FaultyPosix dying = FaultyPosix.host().deadFrom(position);
             String what = "dead from call " + position + " of " + calls;
             try {

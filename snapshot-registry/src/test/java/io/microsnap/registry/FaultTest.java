@@ -170,10 +170,11 @@ class FaultTest {
     /** Anywhere, and at requests: at each of them in a long run. */
     private static List<Long> places(FaultProxy quiet, SplittableRandom random) {
         List<Long> places = new ArrayList<>();
-        for (int request = 0; request < quiet.requests().size(); request += Effort.choose(8, 4, 1)) {
+        int step = Effort.choose(8, 8, 1);
+        for (int request = random.nextInt(step); request < quiet.requests().size(); request += step) {
             places.add(quiet.requests().get(request));
         }
-        random.longs(Effort.choose(4, 12, 250), 0, quiet.passedBytes()).forEach(places::add);
+        random.longs(Effort.choose(4, 8, 250), 0, quiet.passedBytes()).forEach(places::add);
         return places;
     }
 

@@ -31,7 +31,7 @@ class MutationTest {
 
     @Test
     void mutationsAreReadOrRefusedInASmallHeap(ChildProcesses children, Seed seed) {
-        int rounds = Effort.choose(10_000, 40_000, 1_000_000);
+        int rounds = Effort.choose(10_000, 20_000, 1_000_000);
         ChildProcess child = children.start(new ProcessBuilder(
                 Path.of(System.getProperty("java.home"), "bin", "java").toString(), HEAP, "@" + Checkout.jvmOptions(),
                 "-cp", System.getProperty("java.class.path"), Mutations.class.getName(), directory.toString(),
